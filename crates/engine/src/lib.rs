@@ -1,0 +1,3 @@
+//! The maths of glassbox.
+#![forbid(unsafe_code)]
+pub mod random;
