@@ -1,0 +1,46 @@
+//! The two floating-point types that the engine computes in.
+
+use std::fmt::{Debug, Display};
+use std::iter::Sum;
+
+use num_traits::NumAssign;
+
+use crate::program::custom::Dispatch;
+
+/// A real number: `f32` at speed, `f64` for gradient checks and as the yardstick of error.
+pub trait Float:
+    num_traits::Float + NumAssign + Sum + Default + Debug + Display + Send + Sync + Dispatch + 'static
+{
+    /// The type's name in Rust.
+    const NAME: &'static str;
+
+    /// `value`, rounded to this type.
+    fn of(value: f64) -> Self;
+
+    /// This value as `f64`; exact for both types.
+    fn wide(self) -> f64;
+}
+
+impl Float for f32 {
+    const NAME: &'static str = "f32";
+
+    fn of(value: f64) -> Self {
+        value as Self
+    }
+
+    fn wide(self) -> f64 {
+        f64::from(self)
+    }
+}
+
+impl Float for f64 {
+    const NAME: &'static str = "f64";
+
+    fn of(value: f64) -> Self {
+        value
+    }
+
+    fn wide(self) -> f64 {
+        self
+    }
+}

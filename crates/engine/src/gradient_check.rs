@@ -1,0 +1,290 @@
+//! Backpropagation held against central differences.
+//!
+//! In `f64`, on the reference backend, every weight and every element of the input is moved a little up
+//! and down, and the change of the loss is compared with the gradient that backpropagation gives. The
+//! target is random, so the gradient that flows back is random too: a plain sum of outputs would make it
+//! all ones, and two exchanged channels would go unseen.
+//!
+//! The networks here are piecewise quadratic in any one weight: each layer is linear in it, ReLU is
+//! piecewise linear, and the loss is a square. A central difference is then *exact* up to rounding, at
+//! any step that crosses no kink of a ReLU. So the step may be large (rounding shrinks as it grows), and
+//! where a step and half of it disagree, a kink lies between and the step is made smaller.
+
+use crate::backend::State;
+use crate::error::{Error, Result};
+use crate::losses::Loss;
+use crate::masks::{MaskAt, Masks};
+use crate::model::Sequential;
+use crate::optimizers::Optimizer;
+use crate::program::Program;
+use crate::random::{Purpose, Stream};
+use crate::reference::{Interpreter, Sample};
+
+/// What to check with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GradientCheck {
+    /// Decides weights, samples, targets and dropout masks.
+    pub seed: u64,
+    /// Samples in the batch; above 1, since summing over samples is where mistakes hide.
+    pub batch: usize,
+    /// The loss.
+    pub loss: Loss,
+}
+
+impl Default for GradientCheck {
+    fn default() -> Self {
+        Self { seed: 0, batch: 3, loss: Loss::MeanSquaredError }
+    }
+}
+
+/// The result for one tensor: a weight tensor, or the input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TensorCheck {
+    /// `{layer}.kernel`, `{layer}.bias` or `input`.
+    pub name: String,
+    /// Its shape; for the input with the batch in front.
+    pub shape: Vec<usize>,
+    /// The largest |backpropagation - central difference|, relative to the largest element of the
+    /// gradient. Absolute where the whole gradient is zero.
+    pub error: f64,
+    /// The flat index where it is.
+    pub index: usize,
+    /// What backpropagation gives there.
+    pub gradient: f64,
+    /// What the central difference gives there.
+    pub difference: f64,
+}
+
+/// The relative error below which a gradient passes: the rounding of a loss near 1 (1e-16), over a step
+/// of 1e-3 to 1e-5 and a gradient that may be a thousandth of the loss, with a margin of ten.
+pub const TOLERANCE: f64 = 1e-7;
+
+impl TensorCheck {
+    /// Whether the error is within [`TOLERANCE`]. Not so for NaN.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        self.error <= TOLERANCE
+    }
+}
+
+impl GradientCheck {
+    /// Checks every weight tensor of a model and its input, dropout active with masks held still.
+    ///
+    /// # Errors
+    /// If the batch is empty or the model has no layers.
+    pub fn run(&self, model: &Sequential) -> Result<Vec<TensorCheck>> {
+        if self.batch == 0 {
+            return Err(Error::Option { option: "batch", found: "0".into(), expected: "at least 1".into() });
+        }
+        model.plan(self.loss, Optimizer::default(), Masks::Random { seed: self.seed }, self.batch)?;
+        let mut point = Point::new(self, model);
+        let (_, gradient, input_gradient) = point.evaluate(true);
+        let mut checks = vec![];
+        for tensor in model.layout().tensors() {
+            let range = tensor.range.clone();
+            let check = point.check(Part::Weights, range.start, &gradient[range]);
+            checks.push(TensorCheck { name: tensor.name.clone(), shape: tensor.shape.clone(), ..check });
+        }
+        let input = model.input_shape();
+        let shape = vec![self.batch, input.steps, input.channels];
+        checks.push(TensorCheck {
+            name: "input".into(),
+            shape,
+            ..point.check(Part::Input, 0, &input_gradient)
+        });
+        Ok(checks)
+    }
+}
+
+/// Where the gradient is taken.
+struct Point {
+    interpreter: Interpreter<f64>,
+    program: Program,
+    masks: Masks,
+    batch: usize,
+    weights: Vec<f64>,
+    x: Vec<f64>,
+    target: Vec<f64>,
+}
+
+#[derive(Clone, Copy)]
+enum Part {
+    Weights,
+    Input,
+}
+
+impl Point {
+    fn new(check: &GradientCheck, model: &Sequential) -> Self {
+        let program = model.training_program_with_input_gradient(check.loss);
+        let normals = |which, n| {
+            let mut draws = Stream::new(check.seed, Purpose::Check, which, 0).draws();
+            (0..n).map(|_| draws.normal()).collect::<Vec<f64>>()
+        };
+        let mut weights =
+            State::<f64>::new(model.layout().initial(check.seed), &Optimizer::default()).weights;
+        // Biases start at zero, where a mistake in them could hide.
+        for (weight, shift) in weights.iter_mut().zip(normals(0, model.layout().len())) {
+            *weight += 0.1 * shift;
+        }
+        Self {
+            interpreter: Interpreter::new(program.clone(), model.layout().clone()),
+            program,
+            masks: Masks::Random { seed: check.seed },
+            batch: check.batch,
+            weights,
+            x: normals(1, check.batch * model.input_shape().len()),
+            target: normals(2, check.batch * model.output_shape().len()),
+        }
+    }
+
+    /// The batch's loss and, if asked for, the gradients of the weights and of the input.
+    fn evaluate(&mut self, want_input_gradient: bool) -> (f64, Vec<f64>, Vec<f64>) {
+        let mut gradient = vec![0.0; self.weights.len()];
+        let mut input_gradient = vec![];
+        let mut loss = 0.0;
+        let (x_len, y_len) = (self.x.len() / self.batch, self.target.len() / self.batch);
+        for position in 0..self.batch {
+            let sample = Sample {
+                x: &self.x[position * x_len..][..x_len],
+                target: &self.target[position * y_len..][..y_len],
+                batch: self.batch,
+            };
+            self.interpreter.draw_masks(&self.masks, MaskAt { mask: 0, step: 0, position });
+            loss += self.interpreter.run(sample, &self.weights, &mut gradient);
+            if want_input_gradient {
+                match self.program.input_gradient {
+                    Some(dx) => input_gradient.extend_from_slice(self.interpreter.value(dx)),
+                    None => input_gradient.extend(std::iter::repeat_n(0.0, x_len)),
+                }
+            }
+        }
+        (loss / self.batch as f64, gradient, input_gradient)
+    }
+
+    fn check(&mut self, part: Part, start: usize, gradient: &[f64]) -> TensorCheck {
+        let differences: Vec<f64> =
+            (0..gradient.len()).map(|i| self.central_difference(part, start + i)).collect();
+        let largest = differences.iter().fold(0.0f64, |largest, d| largest.max(d.abs()));
+        let scale = if largest > 0.0 { largest } else { 1.0 };
+        let mut worst = TensorCheck {
+            name: String::new(),
+            shape: vec![],
+            error: 0.0,
+            index: 0,
+            gradient: gradient.first().copied().unwrap_or(0.0),
+            difference: differences.first().copied().unwrap_or(0.0),
+        };
+        for (index, (gradient, difference)) in gradient.iter().zip(&differences).enumerate() {
+            let error = (gradient - difference).abs() / scale;
+            // Written so that NaN is worse than any number.
+            if !(error <= worst.error) {
+                worst = TensorCheck { error, index, gradient: *gradient, difference: *difference, ..worst };
+                if error.is_nan() {
+                    break;
+                }
+            }
+        }
+        worst
+    }
+
+    fn central_difference(&mut self, part: Part, index: usize) -> f64 {
+        let mut best = f64::NAN;
+        for step in [1e-2, 1e-3, 1e-4, 1e-5] {
+            let (whole, half) = (self.slope(part, index, step), self.slope(part, index, step / 2.0));
+            best = half;
+            // Rounding alone separates the two by about 1e-16 / step; a kink by a part of the slope.
+            if (whole - half).abs() <= 1e-9 * half.abs() + 1e-14 / step {
+                break;
+            }
+        }
+        best
+    }
+
+    fn slope(&mut self, part: Part, index: usize, step: f64) -> f64 {
+        let old = *self.element(part, index);
+        let (up, down) = (old + step, old - step);
+        *self.element(part, index) = up;
+        let above = self.evaluate(false).0;
+        *self.element(part, index) = down;
+        let below = self.evaluate(false).0;
+        *self.element(part, index) = old;
+        (above - below) / (up - down)
+    }
+
+    fn element(&mut self, part: Part, index: usize) -> &mut f64 {
+        match part {
+            Part::Weights => &mut self.weights[index],
+            Part::Input => &mut self.x[index],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::Padding;
+    use crate::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, ReLU};
+    use crate::shape::Shape;
+
+    fn small_autoencoder() -> Sequential {
+        let mut model = Sequential::new(Shape::new(12, 2));
+        model.add(Conv1D::new(4, 5).strides(2).padding(Padding::Same).activation(Activation::Relu)).unwrap();
+        model.add(Dropout::new(0.25)).unwrap();
+        model.add(Conv1D::new(3, 2).padding(Padding::Causal).dilation_rate(2).use_bias(false)).unwrap();
+        model.add(ReLU).unwrap();
+        model.add(Conv1DTranspose::new(2, 3).strides(2).padding(Padding::Same)).unwrap();
+        model
+    }
+
+    #[test]
+    fn backpropagation_agrees_with_central_differences() {
+        for seed in 0..5 {
+            for check in
+                (GradientCheck { seed, ..GradientCheck::default() }).run(&small_autoencoder()).unwrap()
+            {
+                assert!(check.passes(), "seed {seed}: {check:?}");
+            }
+        }
+    }
+
+    /// The check itself must be able to fail: a layer whose backward pass forgets the activation.
+    #[test]
+    fn a_wrong_backward_pass_is_found() {
+        #[derive(Debug)]
+        struct Wrong(Conv1D);
+        impl crate::layers::Layer for Wrong {
+            fn class_name(&self) -> &'static str {
+                "Wrong"
+            }
+            fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+                self.0.output_shape(inputs)
+            }
+            fn weights(&self, inputs: &[Shape]) -> Vec<crate::layers::WeightSpec> {
+                self.0.weights(inputs)
+            }
+            fn forward(
+                &self,
+                tape: &mut crate::program::Tape,
+                call: &crate::layers::Call,
+            ) -> crate::program::Value {
+                self.0.clone().activation(Activation::Relu).forward(tape, call)
+            }
+            fn backward(
+                &self,
+                tape: &mut crate::program::Tape,
+                call: &crate::layers::Call,
+                y: crate::program::Value,
+                dy: crate::program::Value,
+            ) {
+                self.0.backward(tape, call, y, dy);
+            }
+            fn config(&self) -> serde_json::Map<String, serde_json::Value> {
+                self.0.config()
+            }
+        }
+        let mut model = Sequential::new(Shape::new(8, 1));
+        model.add(Wrong(Conv1D::new(2, 3))).unwrap();
+        let checks = GradientCheck::default().run(&model).unwrap();
+        assert!(checks.iter().all(|check| !check.passes()), "{checks:?}");
+    }
+}

@@ -1,0 +1,217 @@
+//! 1-D convolution.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::{Activation, Call, Layer, WeightSpec, require_positive, single_input};
+use crate::error::{Error, Result};
+use crate::geometry::{Geometry, Padding};
+use crate::initializers::Initializer;
+use crate::program::{Pointwise, Tape, Value};
+use crate::shape::Shape;
+
+/// 1-D convolution over time ([`keras.layers.Conv1D`](https://keras.io/api/layers/convolution_layers/convolution1d/)).
+///
+/// ```text
+/// y[t, o] = activation(bias[o] + sum over tap, c of
+///           x[t strides + tap dilation_rate - pad_left, c] kernel[tap, c, o])
+/// ```
+///
+/// # Shapes
+/// * input `(batch, steps, channels)`
+/// * output `(batch, out_steps, filters)`, out_steps by [`Padding::resolve`]
+/// * kernel `(kernel_size, channels, filters)`, bias `(filters)`
+///
+/// ```
+/// use glassbox_engine::geometry::Padding;
+/// use glassbox_engine::layers::{Activation, Conv1D, Layer};
+/// use glassbox_engine::shape::Shape;
+///
+/// let layer = Conv1D::new(32, 7).strides(2).padding(Padding::Same).activation(Activation::Relu);
+/// assert_eq!(layer.output_shape(&[Shape::new(288, 1)])?, Shape::new(144, 32));
+/// # Ok::<(), glassbox_engine::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conv1D {
+    /// Channels of the output.
+    pub filters: usize,
+    /// Taps of the kernel.
+    pub kernel_size: usize,
+    /// Input steps between two output steps.
+    pub strides: usize,
+    /// How the ends are treated.
+    pub padding: Padding,
+    /// Input steps between two taps; Keras has it with `strides` 1 only.
+    pub dilation_rate: usize,
+    /// Applied to the output.
+    pub activation: Activation,
+    /// Whether a bias is added.
+    pub use_bias: bool,
+}
+
+impl Conv1D {
+    /// A convolution with Keras's defaults: strides 1, `valid`, no dilation, linear, with bias.
+    #[must_use]
+    pub fn new(filters: usize, kernel_size: usize) -> Self {
+        Self {
+            filters,
+            kernel_size,
+            strides: 1,
+            padding: Padding::Valid,
+            dilation_rate: 1,
+            activation: Activation::Linear,
+            use_bias: true,
+        }
+    }
+
+    /// With these strides.
+    #[must_use]
+    pub fn strides(self, strides: usize) -> Self {
+        Self { strides, ..self }
+    }
+
+    /// With this padding.
+    #[must_use]
+    pub fn padding(self, padding: Padding) -> Self {
+        Self { padding, ..self }
+    }
+
+    /// With this dilation.
+    #[must_use]
+    pub fn dilation_rate(self, dilation_rate: usize) -> Self {
+        Self { dilation_rate, ..self }
+    }
+
+    /// With this activation.
+    #[must_use]
+    pub fn activation(self, activation: Activation) -> Self {
+        Self { activation, ..self }
+    }
+
+    /// With or without a bias.
+    #[must_use]
+    pub fn use_bias(self, use_bias: bool) -> Self {
+        Self { use_bias, ..self }
+    }
+
+    /// The map A of this layer for an input of this shape.
+    ///
+    /// # Errors
+    /// If an argument is out of its range, or the kernel is longer than the input.
+    pub fn geometry(&self, input: Shape) -> Result<Geometry> {
+        require_positive(
+            self,
+            &[
+                ("filters", self.filters),
+                ("kernel_size", self.kernel_size),
+                ("strides", self.strides),
+                ("dilation_rate", self.dilation_rate),
+            ],
+        )?;
+        if self.strides > 1 && self.dilation_rate > 1 {
+            return Err(Error::Argument {
+                layer: self.class_name().into(),
+                argument: "dilation_rate".into(),
+                found: format!("{} with strides {}", self.dilation_rate, self.strides),
+                expected: "1 where strides are above 1, as in Keras".into(),
+            });
+        }
+        let span =
+            (self.kernel_size - 1).checked_mul(self.dilation_rate).and_then(|reach| reach.checked_add(1));
+        let resolved = span.and_then(|span| self.padding.resolve(input.steps, span, self.strides));
+        let Some((out_steps, pad_left)) = resolved else {
+            return Err(Error::Input {
+                layer: self.class_name().into(),
+                input,
+                problem: format!(
+                    "a kernel of {} taps with dilation {} spans more than its {} steps; \
+                     shorten it or use padding \"same\"",
+                    self.kernel_size, self.dilation_rate, input.steps
+                ),
+            });
+        };
+        Ok(Geometry {
+            in_steps: input.steps,
+            in_channels: input.channels,
+            out_steps,
+            out_channels: self.filters,
+            taps: self.kernel_size,
+            stride: self.strides,
+            dilation: self.dilation_rate,
+            pad_left,
+        })
+    }
+
+    fn built(&self, input: Shape) -> Geometry {
+        self.geometry(input).expect("the model was built with this shape")
+    }
+}
+
+impl Layer for Conv1D {
+    fn class_name(&self) -> &'static str {
+        "Conv1D"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        Ok(self.geometry(single_input(self, inputs)?)?.output())
+    }
+
+    fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
+        let geometry = self.built(inputs[0]);
+        let kernel = WeightSpec {
+            name: "kernel",
+            shape: geometry.kernel().to_vec(),
+            initializer: Initializer::GlorotUniform,
+        };
+        let bias = self.use_bias.then(|| WeightSpec {
+            name: "bias",
+            shape: vec![self.filters],
+            initializer: Initializer::Zeros,
+        });
+        std::iter::once(kernel).chain(bias).collect()
+    }
+
+    fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
+        let geometry = self.built(tape.shape(call.x()));
+        let bias = call.weights.get(1).map(|bias| Pointwise::AddBias(*bias));
+        let epilogue = bias.into_iter().chain(self.activation.forward()).collect();
+        tape.apply(geometry, call.weights[0], call.x(), epilogue)
+    }
+
+    /// ```text
+    /// dz      = dy activation'(z)
+    /// dkernel = correlate(x, dz)
+    /// dbias   = sum of dz over steps
+    /// dx      = A^T dz
+    /// ```
+    /// Kept from the forward pass: `x` and `y`. ReLU's gradient is read off `y`, so `z` is not kept.
+    fn backward(&self, tape: &mut Tape, call: &Call, y: Value, dy: Value) {
+        let x = call.x();
+        let geometry = self.built(tape.shape(x));
+        let dz = tape.map(dy, self.activation.backward(y).into_iter().collect());
+        tape.correlate(geometry, x, dz, call.weights[0]);
+        if let Some(bias) = call.weights.get(1) {
+            tape.sum_steps(dz, *bias);
+        }
+        if tape.needs_gradient(x) {
+            let dx = tape.apply_transposed(geometry, call.weights[0], dz, vec![]);
+            tape.add_gradient(x, dx);
+        }
+    }
+
+    fn config(&self) -> Map<String, Json> {
+        let Json::Object(config) = json!({
+            "filters": self.filters,
+            "kernel_size": [self.kernel_size],
+            "strides": [self.strides],
+            "padding": self.padding.name(),
+            "data_format": "channels_last",
+            "dilation_rate": [self.dilation_rate],
+            "groups": 1,
+            "activation": self.activation.name(),
+            "use_bias": self.use_bias,
+        }) else {
+            unreachable!("an object literal")
+        };
+        config
+    }
+}

@@ -1,0 +1,208 @@
+//! Transposed 1-D convolution.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::{Activation, Call, Layer, WeightSpec, require_positive, single_input};
+use crate::error::{Error, Result};
+use crate::geometry::{Geometry, Padding};
+use crate::initializers::Initializer;
+use crate::program::{Pointwise, Tape, Value};
+use crate::shape::Shape;
+
+/// Transposed 1-D convolution
+/// ([`keras.layers.Conv1DTranspose`](https://keras.io/api/layers/convolution_layers/convolution1d_transpose/)):
+/// the transpose of the linear map of a [`Conv1D`](super::Conv1D) from `out_steps` to `steps`.
+///
+/// ```text
+/// y[i, o] = activation(bias[o] + sum over t, tap with t strides + tap - pad_left = i, and c, of
+///           x[t, c] kernel[tap, o, c])
+/// ```
+///
+/// # Shapes
+/// * input `(batch, steps, channels)`
+/// * output `(batch, out_steps, filters)`: `steps strides` for `same`, and
+///   `steps strides + max(kernel_size - strides, 0)` for `valid`
+/// * kernel `(kernel_size, filters, channels)`: the kernel of the convolution that it transposes;
+///   bias `(filters)`
+///
+/// ```
+/// use glassbox_engine::geometry::Padding;
+/// use glassbox_engine::layers::{Conv1DTranspose, Layer};
+/// use glassbox_engine::shape::Shape;
+///
+/// let layer = Conv1DTranspose::new(16, 7).strides(2).padding(Padding::Same);
+/// assert_eq!(layer.output_shape(&[Shape::new(72, 16)])?, Shape::new(144, 16));
+/// # Ok::<(), glassbox_engine::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conv1DTranspose {
+    /// Channels of the output.
+    pub filters: usize,
+    /// Taps of the kernel.
+    pub kernel_size: usize,
+    /// Output steps between two input steps.
+    pub strides: usize,
+    /// How the ends are treated: `valid` or `same`.
+    pub padding: Padding,
+    /// Applied to the output.
+    pub activation: Activation,
+    /// Whether a bias is added.
+    pub use_bias: bool,
+}
+
+impl Conv1DTranspose {
+    /// A transposed convolution with Keras's defaults: strides 1, `valid`, linear, with bias.
+    #[must_use]
+    pub fn new(filters: usize, kernel_size: usize) -> Self {
+        Self {
+            filters,
+            kernel_size,
+            strides: 1,
+            padding: Padding::Valid,
+            activation: Activation::Linear,
+            use_bias: true,
+        }
+    }
+
+    /// With these strides.
+    #[must_use]
+    pub fn strides(self, strides: usize) -> Self {
+        Self { strides, ..self }
+    }
+
+    /// With this padding.
+    #[must_use]
+    pub fn padding(self, padding: Padding) -> Self {
+        Self { padding, ..self }
+    }
+
+    /// With this activation.
+    #[must_use]
+    pub fn activation(self, activation: Activation) -> Self {
+        Self { activation, ..self }
+    }
+
+    /// With or without a bias.
+    #[must_use]
+    pub fn use_bias(self, use_bias: bool) -> Self {
+        Self { use_bias, ..self }
+    }
+
+    /// The map A that this layer transposes, for an input of this shape: its output side is the layer's
+    /// input.
+    ///
+    /// # Errors
+    /// If an argument is out of its range.
+    pub fn geometry(&self, input: Shape) -> Result<Geometry> {
+        require_positive(
+            self,
+            &[("filters", self.filters), ("kernel_size", self.kernel_size), ("strides", self.strides)],
+        )?;
+        // The zeros that A pads with are what this layer cuts off. "same" cuts the overhang of the kernel
+        // over the stride, the smaller half of it at the left.
+        let overhang = self.kernel_size.saturating_sub(self.strides);
+        let (cut, pad_left) = match self.padding {
+            Padding::Valid => (0, 0),
+            Padding::Same => (overhang, overhang / 2),
+            Padding::Causal => {
+                return Err(Error::Argument {
+                    layer: self.class_name().into(),
+                    argument: "padding".into(),
+                    found: "causal".into(),
+                    expected: "valid or same".into(),
+                });
+            }
+        };
+        let full = input.steps.checked_mul(self.strides).and_then(|steps| steps.checked_add(overhang));
+        let Some(full) = full else {
+            return Err(Error::Input {
+                layer: self.class_name().into(),
+                input,
+                problem: format!("its output, {} times as long, has no length", self.strides),
+            });
+        };
+        Ok(Geometry {
+            in_steps: full - cut,
+            in_channels: self.filters,
+            out_steps: input.steps,
+            out_channels: input.channels,
+            taps: self.kernel_size,
+            stride: self.strides,
+            dilation: 1,
+            pad_left,
+        })
+    }
+
+    fn built(&self, input: Shape) -> Geometry {
+        self.geometry(input).expect("the model was built with this shape")
+    }
+}
+
+impl Layer for Conv1DTranspose {
+    fn class_name(&self) -> &'static str {
+        "Conv1DTranspose"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        Ok(self.geometry(single_input(self, inputs)?)?.input())
+    }
+
+    fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
+        let geometry = self.built(inputs[0]);
+        let kernel = WeightSpec {
+            name: "kernel",
+            shape: geometry.kernel().to_vec(),
+            initializer: Initializer::GlorotUniform,
+        };
+        let bias = self.use_bias.then(|| WeightSpec {
+            name: "bias",
+            shape: vec![self.filters],
+            initializer: Initializer::Zeros,
+        });
+        std::iter::once(kernel).chain(bias).collect()
+    }
+
+    fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
+        let geometry = self.built(tape.shape(call.x()));
+        let bias = call.weights.get(1).map(|bias| Pointwise::AddBias(*bias));
+        let epilogue = bias.into_iter().chain(self.activation.forward()).collect();
+        tape.apply_transposed(geometry, call.weights[0], call.x(), epilogue)
+    }
+
+    /// ```text
+    /// dz      = dy activation'(z)
+    /// dkernel = correlate(dz, x)
+    /// dbias   = sum of dz over steps
+    /// dx      = A dz
+    /// ```
+    /// Kept from the forward pass: `x` and `y`. ReLU's gradient is read off `y`, so `z` is not kept.
+    fn backward(&self, tape: &mut Tape, call: &Call, y: Value, dy: Value) {
+        let x = call.x();
+        let geometry = self.built(tape.shape(x));
+        let dz = tape.map(dy, self.activation.backward(y).into_iter().collect());
+        tape.correlate(geometry, dz, x, call.weights[0]);
+        if let Some(bias) = call.weights.get(1) {
+            tape.sum_steps(dz, *bias);
+        }
+        if tape.needs_gradient(x) {
+            let dx = tape.apply(geometry, call.weights[0], dz, vec![]);
+            tape.add_gradient(x, dx);
+        }
+    }
+
+    fn config(&self) -> Map<String, Json> {
+        let Json::Object(config) = json!({
+            "filters": self.filters,
+            "kernel_size": [self.kernel_size],
+            "strides": [self.strides],
+            "padding": self.padding.name(),
+            "data_format": "channels_last",
+            "dilation_rate": [1],
+            "activation": self.activation.name(),
+            "use_bias": self.use_bias,
+        }) else {
+            unreachable!("an object literal")
+        };
+        config
+    }
+}

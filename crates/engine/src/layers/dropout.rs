@@ -1,0 +1,81 @@
+//! Dropout.
+
+use serde_json::{Map, Value as Json};
+
+use super::{Call, Layer, WeightSpec, single_input};
+use crate::error::{Error, Result};
+use crate::program::{Pointwise, Tape, Value};
+use crate::shape::Shape;
+
+/// Inverted dropout ([`keras.layers.Dropout`](https://keras.io/api/layers/regularization_layers/dropout/);
+/// Srivastava et al., *Dropout: a simple way to prevent neural networks from overfitting*, 2014).
+///
+/// In training each element is zero with probability `rate` and `x / (1 - rate)` otherwise, so that its
+/// expectation is `x`; in inference it is `x`.
+///
+/// # Shapes
+/// * input and output `(batch, steps, channels)`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dropout {
+    /// The fraction of elements to drop, in [0, 1).
+    pub rate: f64,
+}
+
+impl Dropout {
+    /// Dropout of this rate.
+    #[must_use]
+    pub fn new(rate: f64) -> Self {
+        Self { rate }
+    }
+}
+
+impl Layer for Dropout {
+    fn class_name(&self) -> &'static str {
+        "Dropout"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        if !(0.0..1.0).contains(&self.rate) {
+            return Err(Error::Argument {
+                layer: self.class_name().into(),
+                argument: "rate".into(),
+                found: self.rate.to_string(),
+                expected: "a number in [0, 1)".into(),
+            });
+        }
+        single_input(self, inputs)
+    }
+
+    fn weights(&self, _: &[Shape]) -> Vec<WeightSpec> {
+        vec![]
+    }
+
+    fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
+        let x = call.x();
+        if !tape.training() || self.rate == 0.0 {
+            return x;
+        }
+        let mask = tape.draw(self.rate, tape.shape(x).len());
+        tape.map(x, vec![Pointwise::Dropout(mask)])
+    }
+
+    /// `dx = dy / (1 - rate)` where the forward pass kept the element, else 0.
+    /// Kept from the forward pass: the mask, a bit an element.
+    fn backward(&self, tape: &mut Tape, call: &Call, y: Value, dy: Value) {
+        let x = call.x();
+        if x == y || !tape.needs_gradient(x) {
+            return;
+        }
+        let mask = tape.mask_of(y).expect("the forward pass drew a mask");
+        let dx = tape.map(dy, vec![Pointwise::Dropout(mask)]);
+        tape.add_gradient(x, dx);
+    }
+
+    fn config(&self) -> Map<String, Json> {
+        Map::from_iter([
+            ("rate".into(), self.rate.into()),
+            ("seed".into(), Json::Null),
+            ("noise_shape".into(), Json::Null),
+        ])
+    }
+}

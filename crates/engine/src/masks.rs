@@ -1,0 +1,131 @@
+//! Dropout masks, as bits.
+
+use std::sync::Arc;
+
+use crate::random::{Purpose, Stream};
+
+/// Where dropout masks come from.
+#[derive(Debug, Clone)]
+pub enum Masks {
+    /// Drawn: a pure function of the seed, the dropout layer, the training step, the sample's position in
+    /// the batch and the element.
+    Random {
+        /// The run's seed.
+        seed: u64,
+    },
+    /// Given, for comparing with another system: `given[step][mask]` holds a flag (keep?) for each element
+    /// of each sample of the batch.
+    Given(Arc<Vec<Vec<Vec<bool>>>>),
+}
+
+/// Which mask of a run: a training step and a sample of its batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaskAt {
+    /// The number of the mask in the program: the how-manieth dropout layer.
+    pub mask: usize,
+    /// Training steps taken before this one.
+    pub step: u64,
+    /// The sample's position in the batch.
+    pub position: usize,
+}
+
+/// Elements that one word of a mask holds.
+pub const WORD: usize = u32::BITS as usize;
+
+/// Elements that one block of random bits decides: 16 bits each.
+pub const ELEMENTS_PER_BLOCK: usize = 8;
+
+/// An element is kept if its 16 random bits are not below this.
+///
+/// Sixteen bits an element make dropout half as costly as 32 would. They round the rate to a multiple of
+/// 2^-16: a rate of 0.2 drops 13107 of 65536, that is 0.199997 of the elements.
+#[must_use]
+pub fn drop_below(rate: f64) -> u32 {
+    (rate * 65536.0).round() as u32
+}
+
+impl Masks {
+    /// Writes a mask of `len` elements into `words`: bit b of word w says whether element 32 w + b is
+    /// kept.
+    ///
+    /// # Panics
+    /// If `words` is too short, or given masks lack this one.
+    pub fn fill(&self, at: MaskAt, rate: f64, len: usize, words: &mut [u32]) {
+        let words = &mut words[..len.div_ceil(WORD)];
+        match self {
+            Self::Random { seed } => draw(self.stream(*seed, at), at.position, rate, words),
+            Self::Given(given) => {
+                let keep = &given[at.step as usize][at.mask][at.position * len..][..len];
+                for (word, keep) in words.iter_mut().zip(keep.chunks(WORD)) {
+                    *word = keep.iter().enumerate().fold(0, |bits, (b, keep)| bits | u32::from(*keep) << b);
+                }
+            }
+        }
+    }
+
+    /// The stream of random bits of a mask.
+    fn stream(&self, seed: u64, at: MaskAt) -> Stream {
+        Stream::new(seed, Purpose::Dropout, at.mask as u32, at.step as u32)
+    }
+}
+
+/// Block i of the sample decides elements 8 i to 8 i + 7: two from each of its words, the low half first.
+fn draw(stream: Stream, position: usize, rate: f64, words: &mut [u32]) {
+    let threshold = drop_below(rate);
+    let mut index = (position as u64) << 32;
+    for word in words {
+        *word = 0;
+        for byte in 0..WORD / ELEMENTS_PER_BLOCK {
+            let block = stream.block(index);
+            index += 1;
+            for (pair, bits) in block.into_iter().enumerate() {
+                let keep = u32::from(bits & 0xFFFF >= threshold) | u32::from(bits >> 16 >= threshold) << 1;
+                *word |= keep << (byte * ELEMENTS_PER_BLOCK + 2 * pair);
+            }
+        }
+    }
+}
+
+/// Whether a mask keeps `element`.
+#[must_use]
+pub fn keeps(words: &[u32], element: usize) -> bool {
+    words[element / WORD] >> (element % WORD) & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mask(seed: u64, at: MaskAt, rate: f64, len: usize) -> Vec<bool> {
+        let mut words = vec![u32::MAX; len.div_ceil(WORD)];
+        Masks::Random { seed }.fill(at, rate, len, &mut words);
+        (0..len).map(|e| keeps(&words, e)).collect()
+    }
+
+    #[test]
+    fn the_rate_is_the_fraction_dropped() {
+        let at = MaskAt { mask: 1, step: 5, position: 3 };
+        for rate in [0.0, 0.2, 0.5, 0.9] {
+            let n = 100_000;
+            let dropped = mask(1, at, rate, n).iter().filter(|keep| !**keep).count() as f64;
+            let expected = rate * n as f64;
+            // Binomial: five standard deviations of at most 158.
+            assert!(
+                (dropped - expected).abs() <= 5.0 * (expected * (1.0 - rate)).sqrt(),
+                "{rate}: {dropped}"
+            );
+        }
+    }
+
+    #[test]
+    fn masks_differ_between_steps_samples_layers_and_seeds() {
+        let at = MaskAt { mask: 0, step: 0, position: 0 };
+        let base = mask(1, at, 0.5, 256);
+        assert_ne!(base, mask(2, at, 0.5, 256));
+        assert_ne!(base, mask(1, MaskAt { mask: 1, ..at }, 0.5, 256));
+        assert_ne!(base, mask(1, MaskAt { step: 1, ..at }, 0.5, 256));
+        assert_ne!(base, mask(1, MaskAt { position: 1, ..at }, 0.5, 256));
+        // A longer mask starts with the shorter one.
+        assert_eq!(base[..100], mask(1, at, 0.5, 100));
+    }
+}

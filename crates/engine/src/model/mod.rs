@@ -1,0 +1,10 @@
+//! Models: layers in a row, their weights, and how they are read from and written to Keras's JSON.
+
+mod json;
+mod sequential;
+mod summary;
+mod weights;
+
+pub use sequential::{NamedLayer, Sequential};
+pub use summary::Summary;
+pub use weights::{WeightInfo, WeightLayout};

@@ -1,0 +1,310 @@
+//! A model that is a row of layers.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::weights::WeightLayout;
+use super::{Summary, json};
+use crate::backend::Plan;
+use crate::error::{Error, Result};
+use crate::layers::{Call, Layer};
+use crate::losses::Loss;
+use crate::masks::Masks;
+use crate::optimizers::Optimizer;
+use crate::program::{Pass, Program, Tape, Value, Weight};
+use crate::shape::Shape;
+
+/// A row of layers, each reading the output of the one before
+/// ([`keras.Sequential`](https://keras.io/api/models/sequential/)).
+///
+/// ```
+/// use glassbox_engine::geometry::Padding;
+/// use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout};
+/// use glassbox_engine::model::Sequential;
+/// use glassbox_engine::shape::Shape;
+///
+/// let mut model = Sequential::new(Shape::new(288, 1));
+/// model.add(Conv1D::new(32, 7).strides(2).padding(Padding::Same).activation(Activation::Relu))?;
+/// model.add(Dropout::new(0.2))?;
+/// model.add(Conv1DTranspose::new(1, 7).strides(2).padding(Padding::Same))?;
+///
+/// assert_eq!(model.output_shape(), Shape::new(288, 1));
+/// assert_eq!(model.layout().len(), 7 * 32 + 32 + 7 * 32 + 1);
+/// println!("{}", model.summary());
+/// # Ok::<(), glassbox_engine::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Sequential {
+    name: String,
+    input: Shape,
+    layers: Vec<NamedLayer>,
+    layout: WeightLayout,
+}
+
+/// A layer in its place.
+#[derive(Debug, Clone)]
+pub struct NamedLayer {
+    /// Its name, unlike any other in the model.
+    pub name: String,
+    /// What it computes.
+    pub layer: Arc<dyn Layer>,
+    /// The shape of a sample that it reads.
+    pub input: Shape,
+    /// The shape of a sample that it makes.
+    pub output: Shape,
+    /// Its tensors in the layout.
+    pub weights: Range<usize>,
+}
+
+impl Sequential {
+    /// A model of no layers yet, for samples of `input`, named `sequential`.
+    #[must_use]
+    pub fn new(input: Shape) -> Self {
+        Self { name: "sequential".into(), input, layers: vec![], layout: WeightLayout::default() }
+    }
+
+    /// With another name.
+    #[must_use]
+    pub fn named(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
+    /// Adds a layer under the name that Keras would give it: `conv1d`, `conv1d_1`, `re_lu`, ...
+    ///
+    /// # Errors
+    /// If the layer's arguments make no sense, or it cannot read the output so far. The model is as before.
+    pub fn add(&mut self, layer: impl Layer + 'static) -> Result<&mut Self> {
+        let name = self.default_name(layer.class_name());
+        self.add_named(name, Arc::new(layer))
+    }
+
+    /// Adds a layer under a name of its own.
+    ///
+    /// # Errors
+    /// As [`Sequential::add`], and if the name is taken or empty.
+    pub fn add_named(&mut self, name: impl Into<String>, layer: Arc<dyn Layer>) -> Result<&mut Self> {
+        let name = name.into();
+        if name.is_empty() || self.layers.iter().any(|other| other.name == name) {
+            return Err(Error::Argument {
+                layer: format!("layer {} ({})", self.layers.len(), layer.class_name()),
+                argument: "name".into(),
+                found: format!("{name:?}"),
+                expected: "a name that no other layer of the model has".into(),
+            });
+        }
+        let input = self.output_shape();
+        let place = |error| match error {
+            Error::Argument { argument, found, expected, .. } => Error::Argument {
+                layer: format!("{name} ({})", layer.class_name()),
+                argument,
+                found,
+                expected,
+            },
+            Error::Input { input, problem, .. } => {
+                Error::Input { layer: format!("{name} ({})", layer.class_name()), input, problem }
+            }
+            other => other,
+        };
+        let output = layer.output_shape(&[input]).map_err(place)?;
+        let specs = layer.weights(&[input]);
+        let first = self.layout.tensors().len();
+        let weights = first..first + specs.len();
+        for spec in specs {
+            self.layout.push(format!("{name}.{}", spec.name), spec.shape, spec.initializer);
+        }
+        self.layers.push(NamedLayer { name, layer, input, output, weights });
+        Ok(self)
+    }
+
+    /// Reads an architecture as `model.to_json()` of Keras 3 writes it.
+    ///
+    /// # Errors
+    /// Names the layer and the argument that is missing, of the wrong kind, or not supported.
+    pub fn from_json(text: &str) -> Result<Self> {
+        json::read(text)
+    }
+
+    /// The architecture as `keras.models.model_from_json` reads it.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        json::write(self)
+    }
+
+    /// The table that `model.summary()` of Keras prints.
+    #[must_use]
+    pub fn summary(&self) -> Summary<'_> {
+        Summary::new(self)
+    }
+
+    /// The model's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The layers, in order.
+    #[must_use]
+    pub fn layers(&self) -> &[NamedLayer] {
+        &self.layers
+    }
+
+    /// The weight tensors.
+    #[must_use]
+    pub fn layout(&self) -> &WeightLayout {
+        &self.layout
+    }
+
+    /// The shape of a sample.
+    #[must_use]
+    pub fn input_shape(&self) -> Shape {
+        self.input
+    }
+
+    /// The shape of a prediction.
+    #[must_use]
+    pub fn output_shape(&self) -> Shape {
+        self.layers.last().map_or(self.input, |layer| layer.output)
+    }
+
+    /// What a training step computes for one sample, as the layers say it.
+    #[must_use]
+    pub fn training_program(&self, loss: Loss) -> Program {
+        self.record_training(Tape::new(self.input, true), loss)
+    }
+
+    /// The same, and the gradient with respect to the sample.
+    #[must_use]
+    pub fn training_program_with_input_gradient(&self, loss: Loss) -> Program {
+        self.record_training(Tape::new(self.input, true).with_input_gradient(), loss)
+    }
+
+    /// What inference computes for one sample, as the layers say it.
+    #[must_use]
+    pub fn inference_program(&self) -> Program {
+        let mut tape = Tape::new(self.input, false);
+        let (_, outputs) = self.forward(&mut tape);
+        let output = outputs.last().copied().unwrap_or(tape.input());
+        tape.finish(output)
+    }
+
+    /// Everything that a backend needs for training and inference.
+    ///
+    /// # Errors
+    /// If an optimiser's hyperparameter or the batch size is out of its range, or the model has no layers.
+    pub fn plan(&self, loss: Loss, optimizer: Optimizer, masks: Masks, batch_size: usize) -> Result<Plan> {
+        optimizer.validate()?;
+        if batch_size == 0 {
+            return Err(Error::Option {
+                option: "batch_size",
+                found: "0".into(),
+                expected: "at least 1".into(),
+            });
+        }
+        if self.layers.is_empty() {
+            return Err(Error::Mismatch {
+                what: format!("model {}", self.name),
+                expected: "at least one layer".into(),
+                found: "none".into(),
+            });
+        }
+        Ok(Plan {
+            training: self.training_program(loss).fused(),
+            inference: self.inference_program().fused(),
+            layout: self.layout.clone(),
+            layer_names: self.layers.iter().map(|layer| layer.name.clone()).collect(),
+            loss,
+            optimizer,
+            masks,
+            batch_size,
+        })
+    }
+
+    fn record_training(&self, mut tape: Tape, loss: Loss) -> Program {
+        let (calls, outputs) = self.forward(&mut tape);
+        let output = outputs.last().copied().unwrap_or(tape.input());
+        tape.enter(self.layers.len(), Pass::Loss);
+        tape.loss(loss, output);
+        for (index, named) in self.layers.iter().enumerate().rev() {
+            tape.enter(index, Pass::Backward);
+            let y = outputs[index];
+            if let Some(dy) = tape.gradient(y) {
+                named.layer.backward(&mut tape, &calls[index], y, dy);
+            }
+        }
+        tape.finish(output)
+    }
+
+    fn forward(&self, tape: &mut Tape) -> (Vec<Call>, Vec<Value>) {
+        let mut x = tape.input();
+        let mut calls = Vec::with_capacity(self.layers.len());
+        let mut outputs = Vec::with_capacity(self.layers.len());
+        for (index, named) in self.layers.iter().enumerate() {
+            tape.enter(index, Pass::Forward);
+            let call = Call { inputs: vec![x], weights: named.weights.clone().map(Weight).collect() };
+            x = named.layer.forward(tape, &call);
+            tape.set_layer_output(x);
+            calls.push(call);
+            outputs.push(x);
+        }
+        (calls, outputs)
+    }
+
+    /// Keras's own name for the next layer of a class: snake case, then a number from the second on.
+    pub(super) fn default_name(&self, class_name: &str) -> String {
+        let base = snake_case(class_name);
+        (0..)
+            .map(|n| if n == 0 { base.clone() } else { format!("{base}_{n}") })
+            .find(|name| self.layers.iter().all(|layer| layer.name != *name))
+            .expect("one of the names is free")
+    }
+}
+
+/// `Conv1DTranspose` to `conv1d_transpose`, `ReLU` to `re_lu`, as Keras's `to_snake_case` has it: an
+/// underscore before a capital that a lower-case letter follows, and between a lower-case letter and a
+/// capital. A digit is neither.
+fn snake_case(class_name: &str) -> String {
+    let chars: Vec<char> = class_name.chars().collect();
+    let mut snake = String::new();
+    for (i, c) in chars.iter().enumerate() {
+        let after = chars.get(i + 1);
+        let starts_word = c.is_uppercase() && after.is_some_and(|next| next.is_lowercase());
+        let ends_word = c.is_uppercase() && i > 0 && chars[i - 1].is_lowercase();
+        if i > 0 && (starts_word || ends_word) {
+            snake.push('_');
+        }
+        snake.extend(c.to_lowercase());
+    }
+    snake
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{Conv1D, Dropout};
+
+    #[test]
+    fn class_names_become_kerass_layer_names() {
+        for (class, name) in [
+            ("Conv1D", "conv1d"),
+            ("Conv1DTranspose", "conv1d_transpose"),
+            ("ReLU", "re_lu"),
+            ("Dropout", "dropout"),
+            ("LSTM", "lstm"),
+        ] {
+            assert_eq!(snake_case(class), name);
+        }
+    }
+
+    #[test]
+    fn a_refused_layer_leaves_the_model_as_it_was() {
+        let mut model = Sequential::new(Shape::new(4, 1));
+        model.add(Conv1D::new(2, 3)).unwrap();
+        let error = model.add(Conv1D::new(2, 3)).unwrap_err().to_string();
+        assert!(
+            error.starts_with("conv1d_1 (Conv1D): cannot take an input of shape (batch, 2, 2)"),
+            "{error}"
+        );
+        assert!(model.add(Dropout::new(1.0)).is_err());
+        assert_eq!((model.layers().len(), model.layout().len()), (1, 8));
+    }
+}

@@ -1,0 +1,57 @@
+//! Optimisers: how a gradient becomes a step.
+
+mod adam;
+
+pub use adam::Adam;
+
+use crate::error::Result;
+use crate::float::Float;
+
+/// An optimiser and its hyperparameters.
+///
+/// An optimiser keeps [`slots`](Optimizer::slots) numbers for each weight. They belong to the state of a
+/// training run, not to the optimiser, so that a device can keep them beside the weights.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Optimizer {
+    /// Kingma and Ba's Adam, as Keras computes it.
+    Adam(Adam),
+}
+
+impl Optimizer {
+    /// The names of the numbers kept for each weight.
+    #[must_use]
+    pub fn slots(&self) -> &'static [&'static str] {
+        match self {
+            Self::Adam(_) => &["m", "v"],
+        }
+    }
+
+    /// Takes step number `step`, from 1: changes `weights` and `slots`, given `gradient`. Each element by
+    /// itself, so a caller may cut all of them into the same pieces.
+    ///
+    /// # Panics
+    /// If the number of slots or a length is not as it should be.
+    pub fn update<F: Float>(&self, step: u64, weights: &mut [F], gradient: &[F], slots: &mut [Vec<F>]) {
+        match (self, slots) {
+            (Self::Adam(adam), [m, v]) => adam.update(step, weights, gradient, m, v),
+            (Self::Adam(_), other) => panic!("Adam keeps 2 slots, got {}", other.len()),
+        }
+    }
+
+    /// Looks at the hyperparameters.
+    ///
+    /// # Errors
+    /// Names the first that is out of its range.
+    pub fn validate(&self) -> Result<()> {
+        match self {
+            Self::Adam(adam) => adam.validate(),
+        }
+    }
+}
+
+impl Default for Optimizer {
+    fn default() -> Self {
+        Self::Adam(Adam::default())
+    }
+}

@@ -1,0 +1,236 @@
+//! Records what layers compute.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::custom::ErasedOperation;
+use super::{Instruction, Line, Mask, MaskSpec, Pass, Pointwise, Program, Value, Weight};
+use crate::geometry::Geometry;
+use crate::losses::Loss;
+use crate::shape::Shape;
+
+/// Where layers record their instructions.
+///
+/// A model calls [`Layer::forward`](crate::layers::Layer::forward) of each layer in order and, if it is
+/// to be trained, [`Tape::loss`] and then [`Layer::backward`](crate::layers::Layer::backward) of each in
+/// reverse order. A layer may be called twice (shared weights) and a value may be read twice (a branch):
+/// gradients add up in both cases.
+#[derive(Debug)]
+pub struct Tape {
+    training: bool,
+    wants_input_gradient: bool,
+    values: Vec<Shape>,
+    masks: Vec<MaskSpec>,
+    lines: Vec<Line>,
+    input: Value,
+    gradients: Vec<Option<Value>>,
+    layer: usize,
+    pass: Pass,
+    layer_outputs: Vec<Option<Value>>,
+}
+
+impl Tape {
+    /// An empty tape for samples of `input`. In `training`, dropout is active.
+    #[must_use]
+    pub fn new(input: Shape, training: bool) -> Self {
+        let mut tape = Self {
+            training,
+            wants_input_gradient: false,
+            values: vec![],
+            masks: vec![],
+            lines: vec![],
+            input: Value(0),
+            gradients: vec![],
+            layer: 0,
+            pass: Pass::Forward,
+            layer_outputs: vec![],
+        };
+        tape.input = tape.value(input);
+        tape
+    }
+
+    /// Also asks for the gradient with respect to the sample, which training does without.
+    #[must_use]
+    pub fn with_input_gradient(self) -> Self {
+        Self { wants_input_gradient: true, ..self }
+    }
+
+    /// The sample.
+    #[must_use]
+    pub fn input(&self) -> Value {
+        self.input
+    }
+
+    /// Whether this is a training step: dropout is the identity otherwise.
+    #[must_use]
+    pub fn training(&self) -> bool {
+        self.training
+    }
+
+    /// The shape of a value.
+    #[must_use]
+    pub fn shape(&self, value: Value) -> Shape {
+        self.values[value.0]
+    }
+
+    /// The instructions recorded from here on belong to `layer` and `pass`.
+    pub fn enter(&mut self, layer: usize, pass: Pass) {
+        self.layer = layer;
+        self.pass = pass;
+    }
+
+    /// Notes that `value` is the output of the layer entered.
+    pub fn set_layer_output(&mut self, value: Value) {
+        self.layer_outputs.resize(self.layer_outputs.len().max(self.layer + 1), None);
+        self.layer_outputs[self.layer] = Some(value);
+    }
+
+    /// Records `epilogue(A x)`; `x` is on A's input side.
+    pub fn apply(&mut self, geometry: Geometry, kernel: Weight, x: Value, epilogue: Vec<Pointwise>) -> Value {
+        self.check(x, geometry.input());
+        let y = self.value(geometry.output());
+        self.push(Instruction::Apply { geometry, kernel, x, y, epilogue });
+        y
+    }
+
+    /// Records `epilogue(A^T x)`; `x` is on A's output side.
+    pub fn apply_transposed(
+        &mut self,
+        geometry: Geometry,
+        kernel: Weight,
+        x: Value,
+        epilogue: Vec<Pointwise>,
+    ) -> Value {
+        self.check(x, geometry.output());
+        let y = self.value(geometry.input());
+        self.push(Instruction::ApplyTransposed { geometry, kernel, x, y, epilogue });
+        y
+    }
+
+    /// Records that the gradient of `kernel` grows by the correlation of `x`, on A's input side, with
+    /// `y`, on its output side.
+    pub fn correlate(&mut self, geometry: Geometry, x: Value, y: Value, kernel: Weight) {
+        self.check(x, geometry.input());
+        self.check(y, geometry.output());
+        self.push(Instruction::Correlate { geometry, x, y, kernel });
+    }
+
+    /// Records that the gradient of `bias` grows by the sum of `x` over its steps.
+    pub fn sum_steps(&mut self, x: Value, bias: Weight) {
+        self.push(Instruction::SumSteps { x, bias });
+    }
+
+    /// Records `epilogue(x)`; `x` itself if the epilogue is empty.
+    pub fn map(&mut self, x: Value, epilogue: Vec<Pointwise>) -> Value {
+        if epilogue.is_empty() {
+            return x;
+        }
+        let y = self.value(self.shape(x));
+        self.push(Instruction::Map { x, y, epilogue });
+        y
+    }
+
+    /// Records the drawing of a dropout mask for a value of `len` elements.
+    pub fn draw(&mut self, rate: f64, len: usize) -> Mask {
+        let mask = Mask(self.masks.len());
+        self.masks.push(MaskSpec { rate, len });
+        self.push(Instruction::Draw { mask });
+        mask
+    }
+
+    /// The dropout mask that the map storing `y` applied.
+    #[must_use]
+    pub fn mask_of(&self, y: Value) -> Option<Mask> {
+        let line = self.lines.iter().find(|line| line.instruction.stores() == Some(y))?;
+        line.instruction.epilogue().iter().find_map(|op| match op {
+            Pointwise::Dropout(mask) => Some(*mask),
+            _ => None,
+        })
+    }
+
+    /// Records a user's operation that turns `x` into a value of `shape`. It reads the weight tensors
+    /// `weights`, which are neighbours, as one slice.
+    pub fn custom(
+        &mut self,
+        op: Arc<dyn ErasedOperation>,
+        x: Value,
+        weights: Range<usize>,
+        shape: Shape,
+    ) -> Value {
+        let y = self.value(shape);
+        self.push(Instruction::Custom { op, x, y, weights });
+        y
+    }
+
+    /// Records the gradient of a user's operation, and adds the gradients of its weights and its input.
+    pub fn custom_gradient(
+        &mut self,
+        op: Arc<dyn ErasedOperation>,
+        x: Value,
+        y: Value,
+        dy: Value,
+        weights: Range<usize>,
+    ) {
+        let dx = self.value(self.shape(x));
+        self.push(Instruction::CustomGradient { op, x, y, dy, dx, weights });
+        self.add_gradient(x, dx);
+    }
+
+    /// Records the loss of the prediction `y`; the way back starts here.
+    pub fn loss(&mut self, loss: Loss, y: Value) {
+        let dy = self.value(self.shape(y));
+        self.push(Instruction::Loss { loss, y, dy });
+        self.add_gradient(y, dy);
+    }
+
+    /// Whether anybody asks for the gradient of `x`. In training nobody does for the sample.
+    #[must_use]
+    pub fn needs_gradient(&self, x: Value) -> bool {
+        x != self.input || self.wants_input_gradient
+    }
+
+    /// Adds `dx` to the gradient of `x`.
+    pub fn add_gradient(&mut self, x: Value, dx: Value) {
+        self.check(dx, self.shape(x));
+        let total = match self.gradients[x.0] {
+            None => dx,
+            Some(a) => {
+                let y = self.value(self.shape(x));
+                self.push(Instruction::Add { a, b: dx, y });
+                y
+            }
+        };
+        self.gradients[x.0] = Some(total);
+    }
+
+    /// The gradient of `y`, once all that read `y` have added theirs; `None` if the loss does not depend
+    /// on it.
+    #[must_use]
+    pub fn gradient(&self, y: Value) -> Option<Value> {
+        self.gradients[y.0]
+    }
+
+    /// The program, with `output` as its prediction.
+    #[must_use]
+    pub fn finish(self, output: Value) -> Program {
+        let Self { values, masks, lines, input, layer_outputs, gradients, .. } = self;
+        let input_gradient = gradients[input.0];
+        Program { values, masks, lines, input, output, input_gradient, layer_outputs }
+    }
+
+    fn value(&mut self, shape: Shape) -> Value {
+        self.values.push(shape);
+        self.gradients.push(None);
+        Value(self.values.len() - 1)
+    }
+
+    fn push(&mut self, instruction: Instruction) {
+        self.lines.push(Line { instruction, layer: self.layer, pass: self.pass });
+    }
+
+    /// A value that does not fit its instruction is a mistake in a layer, not in a model.
+    fn check(&self, value: Value, expected: Shape) {
+        let found = self.shape(value);
+        assert_eq!(found, expected, "v{} has shape {found}, its instruction reads {expected}", value.0);
+    }
+}

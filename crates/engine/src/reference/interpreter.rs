@@ -1,0 +1,170 @@
+//! Obeys a program line by line.
+
+use ndarray::{Array2, ArrayView3, ArrayViewMut3};
+
+use super::{Operand, apply, apply_transposed, correlate, pointwise, sum_steps};
+use crate::float::Float;
+use crate::geometry::Geometry;
+use crate::masks::{MaskAt, Masks, WORD};
+use crate::model::WeightLayout;
+use crate::program::custom::Saved;
+use crate::program::{Instruction, Pointwise, Program, Value, Weight};
+
+/// Runs a program for one sample at a time, and lets one look at every value afterwards.
+#[derive(Debug, Clone)]
+pub struct Interpreter<F> {
+    program: Program,
+    layout: WeightLayout,
+    values: Vec<Array2<F>>,
+    masks: Vec<Vec<u32>>,
+}
+
+/// A sample on its way through a program.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample<'a, F> {
+    /// The input, row by row.
+    pub x: &'a [F],
+    /// What the model should make of it; empty if the program has no loss.
+    pub target: &'a [F],
+    /// Samples in the batch, whose mean loss the gradient is of.
+    pub batch: usize,
+}
+
+impl<F: Float> Interpreter<F> {
+    /// Room for the values and masks of one sample. Masks keep nothing until they are drawn.
+    #[must_use]
+    pub fn new(program: Program, layout: WeightLayout) -> Self {
+        let values =
+            program.values.iter().map(|shape| Array2::zeros((shape.steps, shape.channels))).collect();
+        let masks = program.masks.iter().map(|mask| vec![0; mask.len.div_ceil(WORD)]).collect();
+        Self { program, layout, values, masks }
+    }
+
+    /// Draws all masks for the step and the position in the batch that `at` names.
+    pub fn draw_masks(&mut self, source: &Masks, at: MaskAt) {
+        for (mask, (spec, words)) in self.program.masks.iter().zip(&mut self.masks).enumerate() {
+            source.fill(MaskAt { mask, ..at }, spec.rate, spec.len, words);
+        }
+    }
+
+    /// Runs the program. Adds to `gradient`, and gives the sample's loss, 0 if there is none.
+    ///
+    /// # Panics
+    /// If a length does not fit the program.
+    pub fn run(&mut self, sample: Sample<'_, F>, weights: &[F], gradient: &mut [F]) -> f64 {
+        slice_mut(&mut self.values[self.program.input.index()]).copy_from_slice(sample.x);
+        let mut loss = 0.0;
+        for index in 0..self.program.lines.len() {
+            // The stored value is taken out while the others are read: it is never among them.
+            let stored = self.program.lines[index].instruction.stores();
+            let mut y = stored.map(|y| std::mem::take(&mut self.values[y.index()])).unwrap_or_default();
+            let instruction = &self.program.lines[index].instruction;
+            loss += self.instruction(instruction, &sample, weights, gradient, &mut y);
+            if let Some(stored) = stored {
+                self.epilogue(instruction.epilogue(), weights, &mut y);
+                self.values[stored.index()] = y;
+            }
+        }
+        loss
+    }
+
+    /// A value of the last sample, row by row.
+    #[must_use]
+    pub fn value(&self, value: Value) -> &[F] {
+        slice(&self.values[value.index()])
+    }
+
+    fn instruction(
+        &self,
+        instruction: &Instruction,
+        sample: &Sample<'_, F>,
+        weights: &[F],
+        gradient: &mut [F],
+        stored: &mut Array2<F>,
+    ) -> f64 {
+        let values = &self.values;
+        let tensor = |weight: Weight| self.layout.tensors()[weight.index()].range.clone();
+        match instruction {
+            Instruction::Apply { geometry, kernel, x, .. } => {
+                apply(
+                    geometry,
+                    values[x.index()].view(),
+                    as_kernel(geometry, &weights[tensor(*kernel)]),
+                    stored.view_mut(),
+                );
+            }
+            Instruction::ApplyTransposed { geometry, kernel, x, .. } => {
+                let kernel = as_kernel(geometry, &weights[tensor(*kernel)]);
+                apply_transposed(geometry, values[x.index()].view(), kernel, stored.view_mut());
+            }
+            Instruction::Correlate { geometry, x, y, kernel } => {
+                let dkernel = &mut gradient[tensor(*kernel)];
+                let dkernel =
+                    ArrayViewMut3::from_shape(geometry.kernel(), dkernel).expect("a kernel's gradient");
+                correlate(geometry, values[x.index()].view(), values[y.index()].view(), dkernel);
+            }
+            Instruction::SumSteps { x, bias } => {
+                let dbias = &mut gradient[tensor(*bias)];
+                sum_steps(values[x.index()].view(), dbias);
+            }
+            Instruction::Map { x, .. } => stored.assign(&values[x.index()]),
+            Instruction::Add { a, b, .. } => {
+                stored.assign(&values[a.index()]);
+                *stored += &values[b.index()];
+            }
+            // Masks are filled before the sample runs: they depend on nothing that is computed.
+            Instruction::Draw { .. } => {}
+            Instruction::Loss { loss, y, .. } => {
+                let y = slice(&values[y.index()]);
+                return loss.gradient(y, sample.target, sample.batch, slice_mut(stored));
+            }
+            Instruction::Custom { op, x, weights: range, .. } => {
+                let range = self.layout.range(range.clone());
+                F::forward(op, values[x.index()].view(), &weights[range], stored.view_mut());
+            }
+            Instruction::CustomGradient { op, x, y, dy, weights: range, .. } => {
+                let range = self.layout.range(range.clone());
+                let saved = Saved {
+                    x: values[x.index()].view(),
+                    y: values[y.index()].view(),
+                    dy: values[dy.index()].view(),
+                    weights: &weights[range.clone()],
+                };
+                F::backward(op, saved, stored.view_mut(), &mut gradient[range]);
+            }
+        }
+        0.0
+    }
+
+    fn epilogue(&self, epilogue: &[Pointwise], weights: &[F], y: &mut Array2<F>) {
+        let channels = y.ncols();
+        for op in epilogue {
+            let operand = match op {
+                Pointwise::AddBias(bias) => {
+                    Operand::AddBias(&weights[self.layout.tensors()[bias.index()].range.clone()])
+                }
+                Pointwise::Relu => Operand::Relu,
+                Pointwise::Dropout(mask) => Operand::Dropout {
+                    rate: self.program.masks[mask.index()].rate,
+                    mask: &self.masks[mask.index()],
+                },
+                Pointwise::ReluGate(gate) => Operand::ReluGate(self.values[gate.index()].view()),
+            };
+            for ((t, c), v) in y.indexed_iter_mut() {
+                *v = pointwise(&operand, *v, t, c, channels);
+            }
+        }
+    }
+}
+
+fn as_kernel<'a, F>(geometry: &Geometry, weights: &'a [F]) -> ArrayView3<'a, F> {
+    ArrayView3::from_shape(geometry.kernel(), weights).expect("a kernel has its geometry's shape")
+}
+
+fn slice<F>(array: &Array2<F>) -> &[F] {
+    array.as_slice().expect("buffers are contiguous")
+}
+
+fn slice_mut<F>(array: &mut Array2<F>) -> &mut [F] {
+    array.as_slice_mut().expect("buffers are contiguous")
+}

@@ -1,0 +1,36 @@
+//! The reference backend: plain loops that read like the formulas, in `f32` or `f64`.
+//!
+//! It is the yardstick: every other backend is held against it, so it shares no code with them and is
+//! never tuned. One sample after the other goes through the program, one instruction after the other.
+
+mod apply;
+mod apply_transposed;
+mod correlate;
+mod interpreter;
+mod pointwise;
+mod session;
+
+pub use apply::apply;
+pub use apply_transposed::apply_transposed;
+pub use correlate::correlate;
+pub use interpreter::{Interpreter, Sample};
+pub use pointwise::{Operand, pointwise, sum_steps};
+use session::ReferenceSession;
+
+use crate::backend::{Backend, Plan, Session};
+use crate::error::Result;
+use crate::float::Float;
+
+/// The reference backend.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reference;
+
+impl<F: Float> Backend<F> for Reference {
+    fn name(&self) -> String {
+        format!("reference, {}", F::NAME)
+    }
+
+    fn session(&self, plan: Plan) -> Result<Box<dyn Session<F>>> {
+        Ok(Box::new(ReferenceSession::new(plan)))
+    }
+}

@@ -1,0 +1,50 @@
+//! What happens element by element, and the gradient of a bias.
+
+use ndarray::ArrayView2;
+
+use crate::float::Float;
+use crate::masks::keeps;
+
+/// An element-by-element function with its operands at hand. See
+/// [`Pointwise`](crate::program::Pointwise).
+#[derive(Debug, Clone, Copy)]
+pub enum Operand<'a, F> {
+    /// `v + bias[c]`
+    AddBias(&'a [F]),
+    /// `max(v, 0)`
+    Relu,
+    /// `v / (1 - rate)` where kept, else 0
+    Dropout {
+        /// The fraction of elements that are dropped.
+        rate: f64,
+        /// A bit for each element.
+        mask: &'a [u32],
+    },
+    /// `v` where `y > 0`, else 0
+    ReluGate(ArrayView2<'a, F>),
+}
+
+/// One function applied to the element at step `t` and channel `c` of a signal with `channels` channels.
+pub fn pointwise<F: Float>(op: &Operand<'_, F>, v: F, t: usize, c: usize, channels: usize) -> F {
+    match op {
+        Operand::AddBias(bias) => v + bias[c],
+        // Not `max`, which would turn NaN into 0 and hide it.
+        Operand::Relu if v < F::zero() => F::zero(),
+        Operand::Relu => v,
+        Operand::Dropout { rate, mask } if keeps(mask, t * channels + c) => v * F::of(1.0 / (1.0 - rate)),
+        Operand::Dropout { .. } => F::zero(),
+        Operand::ReluGate(y) if y[[t, c]] > F::zero() => v,
+        Operand::ReluGate(_) => F::zero(),
+    }
+}
+
+/// `dbias[c] += sum over t of x[t, c]`.
+///
+/// # Shapes
+/// * `x`: `(steps, channels)`
+/// * `dbias`: `(channels)`, added to
+pub fn sum_steps<F: Float>(x: ArrayView2<'_, F>, dbias: &mut [F]) {
+    for (c, dbias) in dbias.iter_mut().enumerate() {
+        *dbias += x.column(c).sum();
+    }
+}

@@ -1,0 +1,124 @@
+//! A training run on the reference backend: one sample after the other.
+
+use super::interpreter::{Interpreter, Sample};
+use crate::backend::{self, BatchEnd, Dataset, Epoch, Plan, Session, State, check_prediction};
+use crate::error::Result;
+use crate::float::Float;
+use crate::masks::MaskAt;
+use crate::samples::Samples;
+
+pub(super) struct ReferenceSession<F> {
+    plan: Plan,
+    state: State<F>,
+    gradient: Vec<F>,
+    training: Interpreter<F>,
+    inference: Interpreter<F>,
+}
+
+impl<F: Float> ReferenceSession<F> {
+    pub(super) fn new(plan: Plan) -> Self {
+        let zeros = vec![F::zero(); plan.layout.len()];
+        Self {
+            state: State::new(zeros.clone(), &plan.optimizer),
+            gradient: zeros,
+            training: Interpreter::new(plan.training.clone(), plan.layout.clone()),
+            inference: Interpreter::new(plan.inference.clone(), plan.layout.clone()),
+            plan,
+        }
+    }
+}
+
+impl<F: Float> Session<F> for ReferenceSession<F> {
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn state(&self) -> Result<State<F>> {
+        Ok(self.state.clone())
+    }
+
+    fn set_state(&mut self, state: &State<F>) -> Result<()> {
+        state.check(&self.plan)?;
+        self.state.clone_from(state);
+        Ok(())
+    }
+
+    fn compute_gradient(&mut self, data: &Dataset<'_, F>, batch: &[u32]) -> Result<f64> {
+        data.check(&self.plan)?;
+        self.gradient.fill(F::zero());
+        let mut loss = 0.0;
+        for (position, index) in batch.iter().map(|index| *index as usize).enumerate() {
+            let at = MaskAt { mask: 0, step: self.state.step, position };
+            self.training.draw_masks(&self.plan.masks, at);
+            let sample = Sample { x: data.x.get(index), target: data.y.get(index), batch: batch.len() };
+            loss += self.training.run(sample, &self.state.weights, &mut self.gradient);
+        }
+        Ok(loss / batch.len() as f64)
+    }
+
+    fn gradient(&self) -> Result<Vec<F>> {
+        Ok(self.gradient.clone())
+    }
+
+    fn set_gradient(&mut self, gradient: &[F]) -> Result<()> {
+        self.plan.layout.require_len(gradient.len())?;
+        self.gradient.copy_from_slice(gradient);
+        Ok(())
+    }
+
+    fn update(&mut self) -> Result<()> {
+        let State { weights, slots, step } = &mut self.state;
+        *step += 1;
+        self.plan.optimizer.update(*step, weights, &self.gradient, slots);
+        Ok(())
+    }
+
+    fn train_epoch(
+        &mut self,
+        data: &Dataset<'_, F>,
+        epoch: &Epoch<'_>,
+        on_batch: &mut (dyn FnMut(BatchEnd) + Send),
+    ) -> Result<f64> {
+        backend::train_epoch(self, data, epoch, on_batch)
+    }
+
+    fn evaluate(&mut self, data: &Dataset<'_, F>) -> Result<f64> {
+        data.check(&self.plan)?;
+        let mut sum = 0.0;
+        for index in 0..data.len() {
+            self.infer(data.x.get(index));
+            sum += self.plan.loss.sample(self.prediction(), data.y.get(index));
+        }
+        Ok(sum / data.len() as f64)
+    }
+
+    fn predict(&mut self, x: &Samples<'_, F>, y: &mut [F]) -> Result<()> {
+        check_prediction(&self.plan, x, y)?;
+        for (index, y) in y.chunks_mut(y.len() / x.len().max(1)).enumerate() {
+            self.infer(x.get(index));
+            y.copy_from_slice(self.prediction());
+        }
+        Ok(())
+    }
+
+    fn observe(&mut self, sample: &[F], visit: &mut dyn FnMut(usize, &[F])) -> Result<()> {
+        self.infer(sample);
+        for (layer, value) in self.plan.inference.layer_outputs.iter().enumerate() {
+            if let Some(value) = value {
+                visit(layer, self.inference.value(*value));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<F: Float> ReferenceSession<F> {
+    fn infer(&mut self, x: &[F]) {
+        let sample = Sample { x, target: &[], batch: 1 };
+        self.inference.run(sample, &self.state.weights, &mut self.gradient);
+    }
+
+    fn prediction(&self) -> &[F] {
+        self.inference.value(self.plan.inference.output)
+    }
+}

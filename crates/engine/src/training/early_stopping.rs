@@ -1,0 +1,146 @@
+//! Stops when the loss has ceased to improve.
+
+use crate::error::{Error, Result};
+use crate::float::Float;
+
+/// Stops training when a loss has not improved for `patience` epochs
+/// ([`keras.callbacks.EarlyStopping`](https://keras.io/api/callbacks/early_stopping/)).
+#[derive(Debug, Clone, PartialEq)]
+pub struct EarlyStopping {
+    /// The loss that is watched.
+    pub monitor: Monitor,
+    /// A change of no more than this is no improvement; its sign does not matter.
+    pub min_delta: f64,
+    /// Epochs without improvement after which training stops.
+    pub patience: usize,
+    /// Which way is better.
+    pub mode: Mode,
+    /// If given, an improvement renews the patience only where it is also better than this.
+    pub baseline: Option<f64>,
+    /// Epochs at the start that are not looked at.
+    pub start_from_epoch: usize,
+    /// Whether the weights of the best epoch are taken back when training ends. The tutorial keeps those of
+    /// the last.
+    pub restore_best_weights: bool,
+}
+
+/// What is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Monitor {
+    /// The training loss.
+    Loss,
+    /// The validation loss.
+    #[default]
+    ValLoss,
+}
+
+/// Which way is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Mode {
+    /// As the name of what is watched suggests: down, for a loss.
+    #[default]
+    Auto,
+    /// Down.
+    Min,
+    /// Up.
+    Max,
+}
+
+impl Default for EarlyStopping {
+    /// Keras's defaults.
+    fn default() -> Self {
+        Self {
+            monitor: Monitor::ValLoss,
+            min_delta: 0.0,
+            patience: 0,
+            mode: Mode::Auto,
+            baseline: None,
+            start_from_epoch: 0,
+            restore_best_weights: false,
+        }
+    }
+}
+
+/// How far an [`EarlyStopping`] has come: part of a checkpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EarlyStoppingState<F> {
+    /// Epochs since the last improvement.
+    pub wait: usize,
+    /// The best value so far.
+    pub best: Option<f64>,
+    /// Its epoch, from 0.
+    pub best_epoch: usize,
+    /// The weights after that epoch, if they are to be restored.
+    pub best_weights: Option<Vec<F>>,
+    /// The epoch that stopped training, from 0.
+    pub stopped_epoch: Option<usize>,
+}
+
+impl<F> Default for EarlyStoppingState<F> {
+    fn default() -> Self {
+        Self { wait: 0, best: None, best_epoch: 0, best_weights: None, stopped_epoch: None }
+    }
+}
+
+impl EarlyStopping {
+    /// That the options make sense, given whether there is a validation loss.
+    ///
+    /// # Errors
+    /// Names the option.
+    pub fn validate(&self, has_validation: bool) -> Result<()> {
+        if self.monitor == Monitor::ValLoss && !has_validation {
+            return Err(Error::Option {
+                option: "monitor",
+                found: "val_loss without validation samples".into(),
+                expected: "loss, or a validation_split above 0".into(),
+            });
+        }
+        if !self.min_delta.is_finite() || self.baseline.is_some_and(f64::is_nan) {
+            return Err(Error::Option {
+                option: "min_delta",
+                found: format!("{} with baseline {:?}", self.min_delta, self.baseline),
+                expected: "numbers".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Looks at the value of an epoch, counted from 0. `weights` are those after it. Sets
+    /// `stopped_epoch` if training should stop.
+    pub fn on_epoch_end<F: Float>(
+        &self,
+        state: &mut EarlyStoppingState<F>,
+        epoch: usize,
+        value: f64,
+        weights: &[F],
+    ) {
+        if epoch < self.start_from_epoch {
+            return;
+        }
+        let keep = || self.restore_best_weights.then(|| weights.to_vec());
+        if state.best_weights.is_none() {
+            // Should no epoch ever improve (the first value is NaN, say), the first one counts as best.
+            state.best_weights = keep();
+            state.best_epoch = epoch;
+        }
+        state.wait += 1;
+        if state.best.is_none_or(|best| self.improves(value, best)) {
+            state.best = Some(value);
+            state.best_epoch = epoch;
+            state.best_weights = keep();
+            if self.baseline.is_none_or(|baseline| self.improves(value, baseline)) {
+                state.wait = 0;
+            }
+        } else if state.wait >= self.patience && epoch > 0 {
+            state.stopped_epoch = Some(epoch);
+        }
+    }
+
+    fn improves(&self, value: f64, than: f64) -> bool {
+        let delta = self.min_delta.abs();
+        match self.mode {
+            Mode::Auto | Mode::Min => value + delta < than,
+            Mode::Max => value - delta > than,
+        }
+    }
+}

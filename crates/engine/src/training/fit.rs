@@ -1,0 +1,222 @@
+//! Training epoch by epoch.
+
+use super::callback::{Callback, EpochEnd, Flow};
+use super::early_stopping::{EarlyStopping, EarlyStoppingState, Monitor};
+use super::history::History;
+use crate::backend::{Dataset, Epoch, Session, State, locate_non_finite};
+use crate::error::{Error, NonFinite, Result, When};
+use crate::float::Float;
+use crate::random::{Purpose, Stream};
+
+/// The arguments of [`fit`], as Keras names them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FitOptions {
+    /// Epochs at most, counted from the start of the run, also after a resume.
+    pub epochs: usize,
+    /// Samples in a batch; the last batch of an epoch has what is left.
+    pub batch_size: usize,
+    /// The fraction of the samples, taken from the end before any shuffling, on which the loss is
+    /// evaluated after each epoch; in [0, 1).
+    pub validation_split: f64,
+    /// Whether the training samples are put into a new order for each epoch.
+    pub shuffle: bool,
+    /// Decides the shuffles.
+    pub seed: u64,
+    /// When to stop before all epochs are done.
+    pub early_stopping: Option<EarlyStopping>,
+}
+
+impl Default for FitOptions {
+    /// Keras's defaults, with seed 0.
+    fn default() -> Self {
+        Self {
+            epochs: 1,
+            batch_size: 32,
+            validation_split: 0.0,
+            shuffle: true,
+            seed: 0,
+            early_stopping: None,
+        }
+    }
+}
+
+/// All of a run after an epoch: what it takes to go on as if nothing had happened. Random numbers are
+/// functions of the seed and of the counters in here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint<F> {
+    /// The weights, the optimiser's state and the steps taken.
+    pub state: State<F>,
+    /// Epochs done.
+    pub epochs: usize,
+    /// Their losses.
+    pub history: History,
+    /// How far early stopping has come.
+    pub early_stopping: EarlyStoppingState<F>,
+}
+
+impl<F: Float> Checkpoint<F> {
+    /// A run at its start.
+    #[must_use]
+    pub fn start(state: State<F>) -> Self {
+        Self { state, epochs: 0, history: History::default(), early_stopping: EarlyStoppingState::default() }
+    }
+}
+
+/// How a run ended. The session holds the final weights.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fitted {
+    /// The losses of each epoch.
+    pub history: History,
+    /// The epoch, from 0, at which early stopping ended the run.
+    pub stopped_epoch: Option<usize>,
+    /// The epoch, from 0, whose weights were restored.
+    pub restored_epoch: Option<usize>,
+}
+
+/// The number of samples that are trained on when a part of `n` is split off for validation: the part is
+/// cut from the end, and what is trained on is `floor(n (1 - validation_split))` as Keras has it.
+///
+/// # Errors
+/// If the split is not in [0, 1), or leaves one of the two parts empty.
+pub fn split_at(n: usize, validation_split: f64) -> Result<usize> {
+    if validation_split == 0.0 && n > 0 {
+        return Ok(n);
+    }
+    let train = (n as f64 * (1.0 - validation_split)).floor() as usize;
+    if !(0.0..1.0).contains(&validation_split) || train == 0 || train >= n {
+        return Err(Error::Option {
+            option: "validation_split",
+            found: format!("{validation_split} of {n} samples"),
+            expected: "a fraction in [0, 1) that leaves samples for training and for validation".into(),
+        });
+    }
+    Ok(train)
+}
+
+/// Trains the model of a session ([`keras.Model.fit`](https://keras.io/api/models/model_training_apis/)).
+/// Starts from `checkpoint`, which also sets the session's state.
+///
+/// # Errors
+/// * an option that makes no sense is named
+/// * NaN or infinity in the samples, in a weight or in a loss stops the run and is located: which sample,
+///   tensor or layer, which epoch, which batch
+/// * a callback's error is passed on
+pub fn fit<F: Float>(
+    session: &mut dyn Session<F>,
+    data: &Dataset<'_, F>,
+    options: &FitOptions,
+    mut checkpoint: Checkpoint<F>,
+    callbacks: &mut [&mut dyn Callback<F>],
+) -> Result<Fitted> {
+    let train_len = check(session, data, options)?;
+    let (train, validation) = (data.slice(0..train_len), data.slice(train_len..data.len()));
+    session.plan().layout.require_finite(&checkpoint.state.weights)?;
+    session.set_state(&checkpoint.state)?;
+
+    let mut order: Vec<u32> = Vec::with_capacity(train_len);
+    while checkpoint.epochs < options.epochs && checkpoint.early_stopping.stopped_epoch.is_none() {
+        let epoch = checkpoint.epochs;
+        for callback in callbacks.iter_mut() {
+            callback.on_epoch_begin(epoch, options.epochs);
+        }
+        order.clear();
+        order.extend(0..train_len as u32);
+        if options.shuffle {
+            Stream::new(options.seed, Purpose::Shuffle, 0, epoch as u32).draws().shuffle(&mut order);
+        }
+        let pass = Epoch { epoch, order: &order, batch_size: options.batch_size };
+        let loss = session.train_epoch(&train, &pass, &mut |batch| {
+            for callback in callbacks.iter_mut() {
+                callback.on_batch_end(batch);
+            }
+        })?;
+        let val_loss = validate(session, &validation, epoch)?;
+
+        checkpoint.state = session.state()?;
+        require_finite_weights(session, &checkpoint.state.weights, epoch)?;
+        checkpoint.epochs += 1;
+        checkpoint.history.loss.push(loss);
+        checkpoint.history.val_loss.extend(val_loss);
+        if let Some(early_stopping) = &options.early_stopping {
+            let value = match early_stopping.monitor {
+                Monitor::Loss => loss,
+                Monitor::ValLoss => val_loss.expect("checked before the first epoch"),
+            };
+            let weights = &checkpoint.state.weights;
+            early_stopping.on_epoch_end(&mut checkpoint.early_stopping, epoch, value, weights);
+        }
+        let end = EpochEnd { epoch, epochs: options.epochs, loss, val_loss, checkpoint: &checkpoint };
+        let mut flow = Flow::Continue;
+        for callback in callbacks.iter_mut() {
+            if callback.on_epoch_end(&end).map_err(Error::Callback)? == Flow::Stop {
+                flow = Flow::Stop;
+            }
+        }
+        if flow == Flow::Stop {
+            break;
+        }
+    }
+    finish(session, checkpoint)
+}
+
+fn check<F: Float>(session: &dyn Session<F>, data: &Dataset<'_, F>, options: &FitOptions) -> Result<usize> {
+    data.check(session.plan())?;
+    let train_len = split_at(data.len(), options.validation_split)?;
+    if let Some(early_stopping) = &options.early_stopping {
+        early_stopping.validate(train_len < data.len())?;
+    }
+    let most = session.plan().batch_size;
+    if options.batch_size == 0 || options.batch_size > most {
+        return Err(Error::Option {
+            option: "batch_size",
+            found: options.batch_size.to_string(),
+            expected: format!("1 to {most}, for which the session is laid out"),
+        });
+    }
+    if u32::try_from(data.len()).is_err() || u32::try_from(options.epochs).is_err() {
+        return Err(Error::Option {
+            option: "epochs",
+            found: format!("{} epochs of {} samples", options.epochs, data.len()),
+            expected: format!("no more than {} of each", u32::MAX),
+        });
+    }
+    data.x.require_finite("the input")?;
+    data.y.require_finite("the target")?;
+    Ok(train_len)
+}
+
+fn validate<F: Float>(
+    session: &mut dyn Session<F>,
+    data: &Dataset<'_, F>,
+    epoch: usize,
+) -> Result<Option<f64>> {
+    if data.is_empty() {
+        return Ok(None);
+    }
+    let loss = session.evaluate(data)?;
+    if !loss.is_finite() {
+        let all: Vec<u32> = (0..data.len() as u32).collect();
+        return Err(locate_non_finite(session, data, &all, loss, When { epoch: epoch + 1, batch: None }));
+    }
+    Ok(Some(loss))
+}
+
+/// The update of the last batch is seen by no loss of this epoch.
+fn require_finite_weights<F: Float>(session: &dyn Session<F>, weights: &[F], epoch: usize) -> Result<()> {
+    session.plan().layout.require_finite(weights).map_err(|error| match error {
+        Error::NonFinite(found) => {
+            NonFinite { when: Some(When { epoch: epoch + 1, batch: None }), ..found }.into()
+        }
+        other => other,
+    })
+}
+
+fn finish<F: Float>(session: &mut dyn Session<F>, checkpoint: Checkpoint<F>) -> Result<Fitted> {
+    let Checkpoint { mut state, history, early_stopping, .. } = checkpoint;
+    let restored_epoch = early_stopping.best_weights.is_some().then_some(early_stopping.best_epoch);
+    if let Some(best) = early_stopping.best_weights {
+        state.weights = best;
+        session.set_state(&state)?;
+    }
+    Ok(Fitted { history, stopped_epoch: early_stopping.stopped_epoch, restored_epoch })
+}
