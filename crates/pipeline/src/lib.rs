@@ -5,6 +5,7 @@
 //!
 //! | step | module |
 //! |---|---|
+//! | a series, its CSV, what is odd about its timestamps | [`series`] |
 //! | files that are whole or not there at all | [`atomic`] |
 //! | checksums | [`hash`] |
 //!
@@ -21,3 +22,4 @@
 
 pub mod atomic;
 pub mod hash;
+pub mod series;
