@@ -6,6 +6,7 @@
 //! | step | module |
 //! |---|---|
 //! | a series, its CSV, what is odd about its timestamps | [`series`] |
+//! | normalising by the training moments | [`scaler`] |
 //! | files that are whole or not there at all | [`atomic`] |
 //! | checksums | [`hash`] |
 //!
@@ -22,4 +23,5 @@
 
 pub mod atomic;
 pub mod hash;
+pub mod scaler;
 pub mod series;
