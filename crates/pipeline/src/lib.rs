@@ -7,6 +7,7 @@
 //! |---|---|
 //! | a series, its CSV, what is odd about its timestamps | [`series`] |
 //! | normalising by the training moments | [`scaler`] |
+//! | from errors of windows to anomalous windows and points | [`detection`] |
 //! | files that are whole or not there at all | [`atomic`] |
 //! | checksums | [`hash`] |
 //!
@@ -22,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 pub mod atomic;
+pub mod detection;
 pub mod hash;
 pub mod scaler;
 pub mod series;
