@@ -5,6 +5,7 @@
 //!
 //! | step | module |
 //! |---|---|
+//! | the built-in twin of both files | [`synthetic`] |
 //! | a series, its CSV, what is odd about its timestamps | [`series`] |
 //! | normalising by the training moments | [`scaler`] |
 //! | from errors of windows to anomalous windows and points | [`detection`] |
@@ -27,3 +28,4 @@ pub mod detection;
 pub mod hash;
 pub mod scaler;
 pub mod series;
+pub mod synthetic;
