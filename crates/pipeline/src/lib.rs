@@ -1,1 +1,31 @@
-//! The pipeline.
+//! From a file of numbers to anomalies: csv -> series -> windows -> fit -> threshold -> anomalies -> report.
+//!
+//! This crate knows files, time and people; the mathematics is in `glassbox_engine`. In the order of the
+//! tutorial:
+//!
+//! | step | module |
+//! |---|---|
+//! | the built-in twin of both files | [`synthetic`] |
+//! | a series, its CSV, what is odd about its timestamps | [`series`] |
+//! | normalising by the training moments | [`scaler`] |
+//! | from errors of windows to anomalous windows and points | [`detection`] |
+//! | files that are whole or not there at all | [`atomic`] |
+//! | checksums | [`hash`] |
+//!
+//! # Units
+//! A *step* is one row of a series, whatever time lies between rows (five minutes in the tutorial's
+//! files); a *raw value* is in the unit of the CSV's value column; a normalised value is in *standard
+//! deviations of the training series*. Each number says which it is.
+//!
+//! # Errors
+//! Each module has one error type. The text of an error is complete by itself: what was being done, what
+//! was found, what was expected, what to do. There is no chain of sources to print after it.
+
+#![forbid(unsafe_code)]
+
+pub mod atomic;
+pub mod detection;
+pub mod hash;
+pub mod scaler;
+pub mod series;
+pub mod synthetic;

@@ -1,0 +1,354 @@
+//! From the error of each window to anomalous windows and anomalous points.
+//!
+//! A window of `steps` rows starts at each row that has `steps - 1` rows after it, so window w covers the
+//! points `w ..= w + steps - 1`, point i lies in the windows `i - steps + 1 ..= i`, and a series of `len`
+//! points has `len - steps + 1` windows.
+//!
+//! 1. The [`Threshold`] is the largest error of a training window: the worst that the model did on data
+//!    which has no anomaly.
+//! 2. A window is anomalous if its error exceeds the threshold: [`anomalous_windows`].
+//! 3. A point is anomalous if the windows that hold it are: [`anomalous_points`], by one of two rules.
+//!
+//! # The two rules
+//! The tutorial says "all windows that contain the point", which is [`PointRule::Inclusive`]. The loop that
+//! it publishes slices `[i - steps + 1 : i]`, and a Python slice leaves out its end: window i itself, the one
+//! that *starts* at the point, is never asked. That is [`PointRule::Published`], the default, because the
+//! tutorial's numbers are made by it. It asks one window less, so it finds the inclusive rule's points and
+//! sometimes one more at the end of a stretch.
+//!
+//! Both ask points `steps - 1 ..= len - steps` only, those that lie in `steps` windows. The first and the last
+//! `steps - 1` points of a series are never judged, and a series of fewer than `2 * steps - 1` points has no
+//! point that is: see [`judged_points`].
+
+use std::fmt;
+use std::ops::Range;
+
+/// Why no anomalies can be found.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DetectionError {
+    /// No training window at all.
+    #[error("there is no training window to take a threshold from: train on at least one window of rows")]
+    NoTrainingErrors,
+    /// An error is NaN or infinite.
+    #[error(
+        "the error of window {window} (counted from 0) is {error}, which is not a finite number: the model has \
+         diverged, or its input was not finite"
+    )]
+    NotFinite {
+        /// The window, counted from 0.
+        window: usize,
+        /// Its error.
+        error: f64,
+    },
+    /// A threshold that no training gives, as from a damaged model file.
+    #[error("{0} cannot be a threshold of errors: it must be a finite number")]
+    BadThreshold(f64),
+    /// A window length that the rule has no answer for.
+    #[error(
+        "windows of {steps} step(s) cannot tell an anomalous point under the {rule} rule, which takes at least \
+         {least}"
+    )]
+    WindowTooShort {
+        /// The window length in steps.
+        steps: usize,
+        /// The rule that was asked for.
+        rule: PointRule,
+        /// The least length that it takes, in steps.
+        least: usize,
+    },
+}
+
+/// The error above which a window is anomalous.
+///
+/// An error is the mean over a window's steps of |input - reconstruction|, and so is the threshold: both are
+/// in standard deviations of the training series.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Threshold(f64);
+
+impl Threshold {
+    /// A known threshold, in standard deviations of the training series.
+    ///
+    /// # Errors
+    /// [`DetectionError::BadThreshold`] if it is not finite.
+    pub fn new(error: f64) -> Result<Self, DetectionError> {
+        if error.is_finite() { Ok(Self(error)) } else { Err(DetectionError::BadThreshold(error)) }
+    }
+
+    /// The tutorial's threshold: the largest of the training windows' errors (f32 or f64; in standard
+    /// deviations of the training series).
+    ///
+    /// # Errors
+    /// If there are none, or one is not finite.
+    pub fn from_training_errors<E: Copy + Into<f64>>(errors: &[E]) -> Result<Self, DetectionError> {
+        let mut largest = None;
+        for (window, &error) in errors.iter().enumerate() {
+            let error = finite(window, error)?;
+            largest = Some(largest.map_or(error, |largest: f64| largest.max(error)));
+        }
+        largest.map(Self).ok_or(DetectionError::NoTrainingErrors)
+    }
+
+    /// The threshold in standard deviations of the training series.
+    #[must_use]
+    pub fn value(self) -> f64 {
+        self.0
+    }
+}
+
+/// For each window whether its error exceeds `threshold`.
+///
+/// `errors` are f32 or f64, in standard deviations of the training series. They are compared as f64, which
+/// holds every f32 exactly: an error equal to the threshold is not anomalous.
+///
+/// # Errors
+/// If an error is not finite: of NaN, "exceeds" would always be false.
+pub fn anomalous_windows<E: Copy + Into<f64>>(
+    errors: &[E],
+    threshold: Threshold,
+) -> Result<Vec<bool>, DetectionError> {
+    let exceeds =
+        |(window, &error): (usize, &E)| finite(window, error).map(|error| error > threshold.value());
+    errors.iter().enumerate().map(exceeds).collect()
+}
+
+fn finite<E: Into<f64>>(window: usize, error: E) -> Result<f64, DetectionError> {
+    let error = error.into();
+    if error.is_finite() { Ok(error) } else { Err(DetectionError::NotFinite { window, error }) }
+}
+
+/// Which windows must be anomalous for a point to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PointRule {
+    /// Point i by windows `i - steps + 1 .. i`, without window i, as the tutorial's published loop has it.
+    #[default]
+    Published,
+    /// Point i by windows `i - steps + 1 ..= i`, all that hold it.
+    Inclusive,
+}
+
+impl fmt::Display for PointRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Published => "published",
+            Self::Inclusive => "inclusive",
+        })
+    }
+}
+
+/// The points that are judged: those that lie in `steps` windows, of `windows` in all. Empty if the series
+/// is too short to have any.
+#[must_use]
+pub fn judged_points(windows: usize, steps: usize) -> Range<usize> {
+    // The first `len - steps + 1` points are those that a window starts at, so the last one judged,
+    // `len - steps`, is also the last window.
+    let first = steps.saturating_sub(1);
+    first..windows.max(first)
+}
+
+/// The indices of the anomalous points of a series, in ascending order, given for each of its windows of
+/// `steps` rows whether it is anomalous. One pass, whatever `steps` is.
+///
+/// ```
+/// use glassbox_pipeline::detection::{PointRule, anomalous_points};
+///
+/// // Points 2 ..= 4 of a series of 7 lie in three windows of 3 steps each.
+/// let windows = [false, true, true, true, false];
+/// assert_eq!(anomalous_points(&windows, 3, PointRule::Published)?, [3, 4]);
+/// assert_eq!(anomalous_points(&windows, 3, PointRule::Inclusive)?, [3]);
+/// # Ok::<(), glassbox_pipeline::detection::DetectionError>(())
+/// ```
+///
+/// # Errors
+/// [`DetectionError::WindowTooShort`] if `steps` is 0, or is 1 under the published rule: that asks
+/// `steps - 1` windows, and of no window at all it holds that all are anomalous.
+pub fn anomalous_points(
+    windows: &[bool],
+    steps: usize,
+    rule: PointRule,
+) -> Result<Vec<usize>, DetectionError> {
+    let (least, asked) = match rule {
+        PointRule::Published => (2, steps.saturating_sub(1)),
+        PointRule::Inclusive => (1, steps),
+    };
+    if steps < least {
+        return Err(DetectionError::WindowTooShort { steps, rule, least });
+    }
+    // before[w]: how many of the windows 0..w are anomalous; so any run of windows is one difference.
+    let mut before = Vec::with_capacity(windows.len() + 1);
+    before.push(0_usize);
+    let mut count = 0;
+    for &anomalous in windows {
+        count += usize::from(anomalous);
+        before.push(count);
+    }
+    let all_anomalous = |&point: &usize| {
+        let first = point + 1 - steps;
+        before[first + asked] - before[first] == asked
+    };
+    Ok(judged_points(windows.len(), steps).filter(all_anomalous).collect())
+}
+
+/// The indices at which `flags` are set, in ascending order.
+#[must_use]
+pub fn indices(flags: &[bool]) -> Vec<usize> {
+    flags.iter().enumerate().filter_map(|(index, &set)| set.then_some(index)).collect()
+}
+
+/// The contiguous stretches of ascending `indices`, in ascending order, as half-open ranges.
+#[must_use]
+pub fn stretches(indices: &[usize]) -> Vec<Range<usize>> {
+    indices
+        .chunk_by(|&index, &next| index.checked_add(1) == Some(next))
+        .map(|run| run[0]..run[0] + run.len())
+        .collect()
+}
+
+/// Shows ascending `indices` as a person would: stretches by their first and last index (both included),
+/// the longest stretch first; `none` if there are none.
+///
+/// ```
+/// use glassbox_pipeline::detection::show_indices;
+///
+/// assert_eq!(show_indices(&[1654, 2702, 2703, 2704]), "2702..2704, 1654");
+/// assert_eq!(show_indices(&[]), "none");
+/// ```
+#[must_use]
+pub fn show_indices(indices: &[usize]) -> String {
+    let mut stretches = stretches(indices);
+    if stretches.is_empty() {
+        return "none".to_owned();
+    }
+    // A stable sort: equally long ones stay in ascending order.
+    stretches.sort_by_key(|stretch| std::cmp::Reverse(stretch.len()));
+    let shown: Vec<String> = stretches
+        .iter()
+        .map(|stretch| match stretch.len() {
+            1 => stretch.start.to_string(),
+            _ => format!("{}..{}", stretch.start, stretch.end - 1),
+        })
+        .collect();
+    shown.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The published loop, word for word: `range(steps - 1, len - steps + 1)` over points, Python's slice
+    /// over windows.
+    fn brute_force(windows: &[bool], steps: usize, rule: PointRule) -> Vec<usize> {
+        let len = windows.len() + steps - 1;
+        let mut points = Vec::new();
+        for i in steps - 1..(len + 1).saturating_sub(steps) {
+            let end = if rule == PointRule::Inclusive { i + 1 } else { i };
+            if windows[i + 1 - steps..end].iter().all(|&anomalous| anomalous) {
+                points.push(i);
+            }
+        }
+        points
+    }
+
+    #[test]
+    fn threshold_is_the_largest_training_error() {
+        let threshold = Threshold::from_training_errors(&[0.5_f32, 0.75, 0.25]).unwrap();
+        assert_eq!(threshold.value(), 0.75);
+        let windows = anomalous_windows(&[0.75_f32, 0.750_000_06, 0.0], threshold).unwrap();
+        assert_eq!(windows, [false, true, false]);
+        assert_eq!(indices(&windows), [1]);
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_refused() {
+        let none: [f32; 0] = [];
+        assert_eq!(Threshold::from_training_errors(&none), Err(DetectionError::NoTrainingErrors));
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            // First, in the middle, last: a maximum may keep or drop a NaN by its position.
+            for window in 0..3 {
+                let mut errors = [0.1; 3];
+                errors[window] = bad;
+                let is_it =
+                    |error| matches!(error, DetectionError::NotFinite { window: w, .. } if w == window);
+                assert!(is_it(Threshold::from_training_errors(&errors).unwrap_err()));
+                assert!(is_it(anomalous_windows(&errors, Threshold(0.2)).unwrap_err()));
+            }
+            assert!(Threshold::new(bad).is_err());
+        }
+    }
+
+    #[test]
+    fn the_published_runs_are_reproduced() {
+        // The keras.io page: windows 2702 ..= 3094 and 1654 of 3745 give points 2989 ..= 3095.
+        let mut windows = vec![false; 3745];
+        windows[2702..=3094].fill(true);
+        windows[1654] = true;
+        assert_eq!(indices(&windows).len(), 394);
+        let points = anomalous_points(&windows, 288, PointRule::Published).unwrap();
+        assert_eq!(points, (2989..=3095).collect::<Vec<_>>());
+        assert_eq!(points.len(), 107);
+        let points = anomalous_points(&windows, 288, PointRule::Inclusive).unwrap();
+        assert_eq!(points, (2989..=3094).collect::<Vec<_>>());
+        assert_eq!(show_indices(&indices(&windows)), "2702..3094, 1654");
+        // The notebook of 2024: 402 windows, 114 points.
+        windows[1654] = false;
+        windows[2701..=3100].fill(true);
+        windows[1946] = true;
+        windows[2522] = true;
+        assert_eq!(indices(&windows).len(), 402);
+        let points = anomalous_points(&windows, 288, PointRule::Published).unwrap();
+        assert_eq!(points, (2988..=3101).collect::<Vec<_>>());
+        assert_eq!(show_indices(&indices(&windows)), "2701..3100, 1946, 2522");
+    }
+
+    #[test]
+    fn the_range_of_judged_points_is_the_tutorials() {
+        // len 4032: i in 287 ..= 3744.
+        assert_eq!(judged_points(3745, 288), 287..3745);
+        let all = vec![true; 3745];
+        for rule in [PointRule::Published, PointRule::Inclusive] {
+            let points = anomalous_points(&all, 288, rule).unwrap();
+            assert_eq!((points[0], points[points.len() - 1], points.len()), (287, 3744, 3458));
+        }
+    }
+
+    #[test]
+    fn short_series_have_no_judged_point_and_degenerate_windows_are_refused() {
+        for windows in 0..10 {
+            assert!(judged_points(windows, 11).is_empty());
+            let points = anomalous_points(&vec![true; windows], 11, PointRule::Inclusive).unwrap();
+            assert_eq!(points, [0; 0]);
+        }
+        assert!(judged_points(0, 0).is_empty());
+        assert!(anomalous_points(&[true], 0, PointRule::Inclusive).is_err());
+        assert!(anomalous_points(&[true], 1, PointRule::Published).is_err());
+        assert_eq!(anomalous_points(&[true, false], 1, PointRule::Inclusive).unwrap(), [0]);
+        assert_eq!(anomalous_points(&[true], usize::MAX, PointRule::Published).unwrap(), [0; 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn points_are_those_of_the_published_loop(
+            // Mostly anomalous, else long windows would never agree.
+            windows in prop::collection::vec(prop::bool::weighted(0.85), 0..120),
+            steps in 1_usize..20,
+        ) {
+            let inclusive = anomalous_points(&windows, steps, PointRule::Inclusive).unwrap();
+            prop_assert_eq!(&inclusive, &brute_force(&windows, steps, PointRule::Inclusive));
+            if steps > 1 {
+                let published = anomalous_points(&windows, steps, PointRule::Published).unwrap();
+                prop_assert_eq!(&published, &brute_force(&windows, steps, PointRule::Published));
+                prop_assert!(inclusive.iter().all(|point| published.contains(point)));
+            }
+        }
+
+        #[test]
+        fn stretches_hold_exactly_their_indices(flags in prop::collection::vec(any::<bool>(), 0..80)) {
+            let indices = indices(&flags);
+            let stretches = stretches(&indices);
+            prop_assert_eq!(stretches.iter().cloned().flatten().collect::<Vec<_>>(), indices);
+            prop_assert!(stretches.windows(2).all(|pair| pair[0].end < pair[1].start));
+        }
+    }
+}

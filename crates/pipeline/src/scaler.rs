@@ -1,0 +1,301 @@
+//! Normalising by the moments of the training series.
+//!
+//! `z = (x - mean) / std`, with the mean and the *sample* standard deviation (divisor n - 1, as pandas has
+//! it, and not n) of the training series, which then also normalise every other series:
+//! a level that training never saw must stand out, and would not if each series had a scale of its own.
+//!
+//! Both moments are computed so that only their own last digits can be wrong:
+//! - sums are compensated (Neumaier, *Rundungsfehleranalyse einiger Verfahren zur Summation endlicher
+//!   Summen*, 1974): their error does not grow with the number of terms;
+//! - the variance is taken in a second pass, from the distances d to the mean, as
+//!   (sum d^2 - (sum d)^2 / n) / (n - 1). The second term would be zero in exact arithmetic, and takes out
+//!   what rounding the mean put in (Chan et al., *Algorithms for computing the sample variance*,
+//!   1983);
+//! - distances are scaled by a power of two near the largest one, which rounds nothing, so that squaring
+//!   neither overflows nor vanishes.
+
+/// Mean and standard deviation of a training series, in raw values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scaler {
+    mean: f64,
+    std: f64,
+}
+
+/// Why a series cannot be normalised.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScalerError {
+    /// Fewer than two values.
+    #[error(
+        "a training series of {values} value(s) has no sample standard deviation: it takes at least 2, and \
+         many more to mean something"
+    )]
+    TooFew {
+        /// Values that there were.
+        values: usize,
+    },
+    /// Every value is the same.
+    #[error(
+        "the training series is constant: all {values} values are {value}, so its standard deviation is 0 and \
+         nothing can be divided by it; train on a series that varies"
+    )]
+    Constant {
+        /// Values that there were.
+        values: usize,
+        /// The value that they all have (raw).
+        value: f64,
+    },
+    /// A value is NaN or infinite.
+    #[error("value {index} (counted from 0) is {value}, which is not a finite number: remove or replace it")]
+    NotFinite {
+        /// Where, counted from 0.
+        index: usize,
+        /// What.
+        value: f64,
+    },
+    /// The values are so large that their moments are not numbers.
+    #[error(
+        "the mean or the standard deviation of these values exceeds the range of 64-bit numbers (largest \
+         magnitude {largest:e}): give the values in a larger unit"
+    )]
+    MomentOverflow {
+        /// The largest magnitude (raw value).
+        largest: f64,
+    },
+    /// A normalised value, or its inverse, is out of range.
+    #[error(
+        "value {index} (counted from 0), {value:e}, leaves the range of {what} under mean {mean} and standard \
+         deviation {std}: it does not belong to the series that these were fitted on"
+    )]
+    ValueOverflow {
+        /// Where, counted from 0.
+        index: usize,
+        /// The value that was to be transformed.
+        value: f64,
+        /// The kind of number that cannot hold the outcome.
+        what: &'static str,
+        /// The scaler's mean (raw value).
+        mean: f64,
+        /// The scaler's standard deviation (raw value).
+        std: f64,
+    },
+    /// Moments that no fit gives, as from a damaged model file.
+    #[error(
+        "mean {mean} and standard deviation {std} cannot normalise anything: both must be finite, the second \
+         above 0"
+    )]
+    BadMoments {
+        /// The mean given (raw value).
+        mean: f64,
+        /// The standard deviation given (raw value).
+        std: f64,
+    },
+}
+
+impl Scaler {
+    /// A scaler of known moments (raw values), as a model file carries them.
+    ///
+    /// # Errors
+    /// [`ScalerError::BadMoments`] unless both are finite and `std` is above 0.
+    pub fn new(mean: f64, std: f64) -> Result<Self, ScalerError> {
+        if mean.is_finite() && std.is_finite() && std > 0.0 {
+            Ok(Self { mean, std })
+        } else {
+            Err(ScalerError::BadMoments { mean, std })
+        }
+    }
+
+    /// The moments of the training `values` (raw).
+    ///
+    /// ```
+    /// let scaler = glassbox_pipeline::scaler::Scaler::fit(&[1.0, 2.0, 3.0, 4.0])?;
+    /// assert_eq!(scaler.mean(), 2.5);
+    /// assert_eq!(scaler.std(), (5.0_f64 / 3.0).sqrt());
+    /// # Ok::<(), glassbox_pipeline::scaler::ScalerError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If there are fewer than two values, one is not finite, all are equal, or a moment overflows.
+    pub fn fit(values: &[f64]) -> Result<Self, ScalerError> {
+        if let Some((index, &value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+            return Err(ScalerError::NotFinite { index, value });
+        }
+        if values.len() < 2 {
+            return Err(ScalerError::TooFew { values: values.len() });
+        }
+        // Asked of the values and not of the standard deviation: rounding the mean of many equal values
+        // can give each a tiny distance to it.
+        if values.iter().all(|&value| value == values[0]) {
+            return Err(ScalerError::Constant { values: values.len(), value: values[0] });
+        }
+        let largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
+        let overflow = ScalerError::MomentOverflow { largest };
+
+        let n = values.len() as f64;
+        let mean = compensated_sum(values.iter().copied()) / n;
+        let spread = values.iter().fold(0.0_f64, |spread, value| spread.max((value - mean).abs()));
+        if !spread.is_finite() {
+            return Err(overflow);
+        }
+        let scale = power_of_two(spread);
+        let distances = || values.iter().map(|value| (value - mean) / scale);
+        let sum = compensated_sum(distances());
+        let squares = compensated_sum(distances().map(|distance| distance * distance));
+        let std = scale * ((squares - sum * sum / n) / (n - 1.0)).sqrt();
+        Self::new(mean, std).map_err(|_| overflow)
+    }
+
+    /// The mean of the training series (raw value).
+    #[must_use]
+    pub fn mean(&self) -> f64 {
+        self.mean
+    }
+
+    /// The sample standard deviation of the training series (raw value), above 0.
+    #[must_use]
+    pub fn std(&self) -> f64 {
+        self.std
+    }
+
+    /// Raw `values` in standard deviations of the training series, computed in f64 and rounded once.
+    ///
+    /// # Errors
+    /// If a value is not finite, or lies so far out that an f32 cannot hold it; the error says which.
+    pub fn normalise(&self, values: &[f64]) -> Result<Vec<f32>, ScalerError> {
+        let normalised = |(index, &value): (usize, &f64)| {
+            let z = ((value - self.mean) / self.std) as f32;
+            self.checked(index, value, z.is_finite(), "32-bit numbers").map(|()| z)
+        };
+        values.iter().enumerate().map(normalised).collect()
+    }
+
+    /// Raw values of `values`, which are in standard deviations of the training series.
+    ///
+    /// # Errors
+    /// If a value is not finite, or its raw value is out of the range of f64; the error says which.
+    pub fn denormalise(&self, values: &[f32]) -> Result<Vec<f64>, ScalerError> {
+        let raw = |(index, &value): (usize, &f32)| {
+            let value = f64::from(value);
+            let x = self.mean + self.std * value;
+            self.checked(index, value, x.is_finite(), "64-bit numbers").map(|()| x)
+        };
+        values.iter().enumerate().map(raw).collect()
+    }
+
+    fn checked(&self, index: usize, value: f64, good: bool, what: &'static str) -> Result<(), ScalerError> {
+        if !value.is_finite() {
+            Err(ScalerError::NotFinite { index, value })
+        } else if !good {
+            Err(ScalerError::ValueOverflow { index, value, what, mean: self.mean, std: self.std })
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// The power of two at or below `positive`, and the least normal one below the normal numbers.
+fn power_of_two(positive: f64) -> f64 {
+    const EXPONENT: u64 = f64::INFINITY.to_bits();
+    f64::from_bits(positive.to_bits() & EXPONENT).max(f64::MIN_POSITIVE)
+}
+
+/// The sum of `values` with the rounding error of each addition collected and added at the end.
+fn compensated_sum(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, lost) = values.fold((0.0_f64, 0.0), |(sum, lost), value| {
+        let next = sum + value;
+        // What the addition dropped is exact when taken from the smaller of the two.
+        let dropped = if sum.abs() >= value.abs() { (sum - next) + value } else { (value - next) + sum };
+        (next, lost + dropped)
+    });
+    sum + lost
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn moments_survive_a_large_offset() {
+        // Whole numbers around 1e15, where neighbouring floats lie 1/8 apart: the mean may be off by one of
+        // those, which must not reach the standard deviation, that of 0..=9.
+        let values: Vec<f64> = (0..10).map(|i| 1e15 + f64::from(i)).collect();
+        let scaler = Scaler::fit(&values).unwrap();
+        assert!((scaler.mean() - (1e15 + 4.5)).abs() <= 0.125, "{}", scaler.mean());
+        assert!((scaler.std() - (82.5_f64 / 9.0).sqrt()).abs() < 1e-14, "{}", scaler.std());
+    }
+
+    #[test]
+    fn moments_survive_extreme_units() {
+        for unit in [2e-308, 1e-300, 1e-160, 1e160, 1e300] {
+            let scaler = Scaler::fit(&[unit, 2.0 * unit, 3.0 * unit]).unwrap();
+            assert!((scaler.mean() / unit - 2.0).abs() < 1e-15, "{unit:e}");
+            assert!((scaler.std() / unit - 1.0).abs() < 1e-15, "{unit:e}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_moments_is_refused_by_name() {
+        assert_eq!(Scaler::fit(&[]), Err(ScalerError::TooFew { values: 0 }));
+        assert_eq!(Scaler::fit(&[1.0]), Err(ScalerError::TooFew { values: 1 }));
+        // A tenth is not a binary fraction: the mean of these need not be one of them.
+        assert_eq!(Scaler::fit(&[0.1; 1001]), Err(ScalerError::Constant { values: 1001, value: 0.1 }));
+        assert!(matches!(Scaler::fit(&[1.0, f64::NAN]), Err(ScalerError::NotFinite { index: 1, .. })));
+        assert!(matches!(Scaler::fit(&[f64::MAX, f64::MAX, 0.0]), Err(ScalerError::MomentOverflow { .. })));
+        assert!(matches!(
+            Scaler::fit(&[f64::MAX, f64::MIN]),
+            Err(ScalerError::MomentOverflow { .. }) | Ok(_)
+        ));
+        for (mean, std) in [(0.0, 0.0), (f64::NAN, 1.0), (0.0, f64::INFINITY), (0.0, -1.0), (0.0, f64::NAN)] {
+            assert!(matches!(Scaler::new(mean, std), Err(ScalerError::BadMoments { .. })), "{mean} {std}");
+        }
+    }
+
+    #[test]
+    fn what_leaves_the_range_is_refused_and_not_infinite() {
+        let scaler = Scaler::new(0.0, 1e-3).unwrap();
+        assert!(matches!(
+            scaler.normalise(&[0.0, 1e36]),
+            Err(ScalerError::ValueOverflow { index: 1, value: 1e36, .. })
+        ));
+        assert!(matches!(scaler.normalise(&[f64::NAN]), Err(ScalerError::NotFinite { index: 0, .. })));
+        let wide = Scaler::new(0.0, 1e300).unwrap();
+        assert!(matches!(wide.denormalise(&[1e38]), Err(ScalerError::ValueOverflow { index: 0, .. })));
+        assert!(matches!(wide.denormalise(&[f32::NAN]), Err(ScalerError::NotFinite { index: 0, .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn normalised_training_values_have_mean_0_and_std_1(
+            values in prop::collection::vec(-1e6..1e6_f64, 2..200),
+        ) {
+            prop_assume!(values.iter().any(|&value| value != values[0]));
+            let scaler = Scaler::fit(&values).unwrap();
+            let again: Vec<f64> =
+                values.iter().map(|value| (value - scaler.mean()) / scaler.std()).collect();
+            let n = values.len() as f64;
+            let mean = again.iter().sum::<f64>() / n;
+            let std = (again.iter().map(|z| (z - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
+            // A distance is known to an ulp of the value it comes from.
+            let ulp = 1e6 * f64::EPSILON / scaler.std();
+            prop_assert!(mean.abs() <= 1e-13 + 4.0 * ulp, "mean {mean}");
+            prop_assert!((std - 1.0).abs() <= 1e-13 + 4.0 * ulp, "std {std}");
+        }
+
+        #[test]
+        fn denormalise_undoes_normalise(
+            values in prop::collection::vec(-1e6..1e6_f64, 1..50),
+            mean in -1e3..1e3_f64,
+            std in 1e-2..1e3_f64,
+        ) {
+            let scaler = Scaler::new(mean, std).unwrap();
+            let back = scaler.denormalise(&scaler.normalise(&values).unwrap()).unwrap();
+            for (value, back) in values.iter().zip(back) {
+                // One rounding to f32 of the distance; the f64 operations are far below it.
+                let bound = f64::from(f32::EPSILON) * (value - mean).abs() + 1e-9;
+                prop_assert!((value - back).abs() <= bound, "{value} {back}");
+            }
+        }
+    }
+}

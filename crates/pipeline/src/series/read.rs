@@ -1,0 +1,179 @@
+//! From CSV to a series.
+//!
+//! Read are: comma-separated columns in any number and order with a header line, LF or CRLF line ends, with
+//! or without a last newline, with or without a byte order mark, quoted or not, with blanks around a field
+//! or not, and blank lines between rows. Everything else is refused with the line and what to do.
+
+use std::path::Path;
+
+use super::{Clock, Series, SeriesError, Warning, time, warning};
+
+/// The names of the two columns to read; the others are ignored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Columns {
+    /// The column of the timestamps; `timestamp` by default.
+    pub timestamp: String,
+    /// The column of the raw values; `value` by default.
+    pub value: String,
+}
+
+impl Default for Columns {
+    fn default() -> Self {
+        Self { timestamp: "timestamp".into(), value: "value".into() }
+    }
+}
+
+/// A series as it was read, with what is odd about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The series, every row of the file in the order of the file.
+    pub series: Series,
+    /// What is odd about its timestamps; empty for an evenly sampled series.
+    pub warnings: Vec<Warning>,
+}
+
+/// Reads the CSV file at `path`.
+///
+/// The file is held in memory as a whole: a row takes about 30 bytes there and 24 in the series.
+///
+/// # Errors
+/// If the file cannot be read, or for any reason of [`parse_csv`].
+pub fn read_csv(path: &Path, columns: &Columns) -> Result<Loaded, SeriesError> {
+    let file = path.display().to_string();
+    let bytes = std::fs::read(path)
+        .map_err(|cause| SeriesError::Unreadable { file: file.clone(), cause: cause.to_string() })?;
+    parse_csv(&bytes, &file, columns)
+}
+
+/// Reads a CSV that is in memory; `file` is its path or name for messages, and names the series (without
+/// folder and extension).
+///
+/// # Errors
+/// If there is no text, no header with both columns, or no row; if a row has another width than the header;
+/// if a number or a time cannot be read, or a number is not finite.
+pub fn parse_csv(bytes: &[u8], file: &str, columns: &Columns) -> Result<Loaded, SeriesError> {
+    let text = text(bytes, file)?;
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        // The width is checked here, where the message can say what to do.
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .from_reader(text.as_bytes());
+    let mut lines = Lines::new(text);
+    let mut record = csv::StringRecord::new();
+    let mut next = |record: &mut csv::StringRecord| -> Result<Option<u64>, SeriesError> {
+        let more = reader
+            .read_record(record)
+            .map_err(|cause| SeriesError::Unreadable { file: file.to_owned(), cause: cause.to_string() })?;
+        Ok(more.then(|| lines.of(record.position().map_or(0, csv::Position::byte))))
+    };
+
+    let empty = || SeriesError::Empty { file: file.to_owned() };
+    let header_line = next(&mut record)?.ok_or_else(empty)?;
+    let header: Vec<String> = record.iter().map(str::to_owned).collect();
+    let time_at = find(&header, &columns.timestamp, file, header_line)?;
+    let value_at = find(&header, &columns.value, file, header_line)?;
+
+    let mut clock = None;
+    let (mut timestamps, mut values, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+    while let Some(line) = next(&mut record)? {
+        let file = || file.to_owned();
+        if record.len() != header.len() {
+            let (found, expected) = (record.len(), header.len());
+            return Err(SeriesError::Ragged { file: file(), line, found, expected });
+        }
+        let found = &record[time_at];
+        let (at, of) = time::parse(found).map_err(|why| {
+            let (column, found) = (columns.timestamp.clone(), shortened(found));
+            SeriesError::BadTime { file: file(), line, column, found, why }
+        })?;
+        if *clock.get_or_insert(of) != of {
+            let found = found.to_owned();
+            return Err(SeriesError::MixedClocks { file: file(), line, found, zoned: of == Clock::Utc });
+        }
+        timestamps.push(at);
+        values.push(number(&record[value_at], &columns.value, file, line)?);
+        rows.push(line);
+    }
+    let clock = clock.ok_or_else(|| SeriesError::NoRows { file: file.to_owned() })?;
+    let series = Series::new(stem(file), clock, timestamps, values)?;
+    let warnings = warning::warnings(file, &series.sampling(), &rows);
+    Ok(Loaded { series, warnings })
+}
+
+/// The file as text, without its byte order mark.
+fn text<'a>(bytes: &'a [u8], file: &str) -> Result<&'a str, SeriesError> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let good = &bytes[..error.valid_up_to()];
+        let line = 1 + good.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        let utf_16 = bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF");
+        SeriesError::NotUtf8 { file: file.to_owned(), line, byte: bytes[good.len()], utf_16 }
+    })?;
+    Ok(text.strip_prefix('\u{FEFF}').unwrap_or(text))
+}
+
+fn find(header: &[String], column: &str, file: &str, line: u64) -> Result<usize, SeriesError> {
+    let (file, column) = (file.to_owned(), column.to_owned());
+    let mut places = (0..header.len()).filter(|&place| header[place] == column);
+    match (places.next(), places.count()) {
+        (Some(place), 0) => Ok(place),
+        (Some(_), more) => Err(SeriesError::AmbiguousColumn { file, line, column, times: more + 1 }),
+        (None, _) => {
+            let present = header.iter().map(|name| shortened(name)).collect();
+            Err(SeriesError::MissingColumn { file, line, column, present })
+        }
+    }
+}
+
+fn number(text: &str, column: &str, file: impl Fn() -> String, line: u64) -> Result<f64, SeriesError> {
+    let (column, found) = (column.to_owned(), shortened(text));
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() => Ok(value),
+        // The words for infinity and NaN, and decimals too large for an f64.
+        Ok(_) => Err(SeriesError::NotFinite { file: file(), line, column, found }),
+        Err(_) => Err(SeriesError::BadNumber { file: file(), line, column, found }),
+    }
+}
+
+/// A field as a message shows it: a quote that is never closed makes the rest of a file one field.
+fn shortened(text: &str) -> String {
+    const MOST: usize = 60;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// The name of a file without folder and extension.
+fn stem(file: &str) -> String {
+    Path::new(file).file_stem().map_or_else(|| file.to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
+/// Line numbers of byte positions that only grow. The reader's own count is that of the *end* of the record
+/// before, so it is too small after blank lines and, by one, after every CRLF.
+struct Lines<'a> {
+    rest: &'a [u8],
+    at: u64,
+    line: u64,
+}
+
+impl<'a> Lines<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { rest: text.as_bytes(), at: 0, line: 1 }
+    }
+
+    /// The line of the first byte at or after `position` that ends no line.
+    fn of(&mut self, position: u64) -> u64 {
+        while let Some((&byte, rest)) = self.rest.split_first() {
+            if self.at >= position && byte != b'\n' && byte != b'\r' {
+                break;
+            }
+            // A lone CR ends a line too, as the reader has it.
+            let ends = byte == b'\n' || (byte == b'\r' && rest.first() != Some(&b'\n'));
+            self.line += u64::from(ends);
+            self.at += 1;
+            self.rest = rest;
+        }
+        self.line
+    }
+}

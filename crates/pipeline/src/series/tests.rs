@@ -1,0 +1,219 @@
+//! Tests of reading and writing CSV.
+
+use jiff::civil::date;
+use jiff::{SignedDuration, civil::DateTime};
+use proptest::prelude::*;
+
+use super::*;
+
+fn parse(text: &str) -> Result<Loaded, SeriesError> {
+    parse_csv(text.as_bytes(), "folder/some.csv", &Columns::default())
+}
+
+fn values(text: &str) -> Vec<f64> {
+    parse(text).unwrap().series.values().to_vec()
+}
+
+/// The message of a refusal, which names the file.
+fn refusal(text: impl AsRef<[u8]>) -> String {
+    let error = parse_csv(text.as_ref(), "folder/some.csv", &Columns::default()).unwrap_err();
+    let message = error.to_string();
+    assert!(message.contains("folder/some.csv"), "{message}");
+    message
+}
+
+const TWO_ROWS: &str = "timestamp,value\n2014-04-01 00:00:00,1.5\n2014-04-01 00:05:00,-2e1\n";
+
+#[test]
+fn a_plain_file() {
+    let Loaded { series, warnings } = parse(TWO_ROWS).unwrap();
+    assert_eq!(series.name(), "some");
+    assert_eq!(series.clock(), Clock::Local);
+    assert_eq!(series.timestamps()[1], date(2014, 4, 1).at(0, 5, 0, 0));
+    assert_eq!(series.values(), [1.5, -20.0]);
+    assert_eq!(series.len(), 2);
+    assert!(warnings.is_empty());
+}
+
+#[test]
+fn what_is_tolerated() {
+    let expected = [1.5, -20.0];
+    assert_eq!(values(&TWO_ROWS.replace('\n', "\r\n")), expected);
+    assert_eq!(values(&TWO_ROWS.replace('\n', "\r")), expected);
+    assert_eq!(values(TWO_ROWS.trim_end()), expected);
+    assert_eq!(values(&format!("\u{FEFF}{TWO_ROWS}")), expected);
+    assert_eq!(values(&format!("\u{FEFF}{}", TWO_ROWS.replace("timestamp", "\"timestamp\""))), expected);
+    assert_eq!(values(&TWO_ROWS.replace('\n', "\n\n")), expected);
+    assert_eq!(values(&TWO_ROWS.replace(',', " , ")), expected);
+    assert_eq!(values(&TWO_ROWS.replace("1.5", "\"1.5\"")), expected);
+}
+
+#[test]
+fn columns_are_chosen_by_name_among_any() {
+    let text = "note,mm,when\n\"a, b\",3,2014-04-01T00:00:00Z\n,4,2014-04-01T02:00:00+01:00\n";
+    let columns = Columns { timestamp: "when".into(), value: "mm".into() };
+    let series = parse_csv(text.as_bytes(), "rain", &columns).unwrap().series;
+    assert_eq!((series.name(), series.clock()), ("rain", Clock::Utc));
+    assert_eq!(series.values(), [3.0, 4.0]);
+    assert_eq!(series.sampling().step, Some(SignedDuration::from_hours(1)));
+    assert_eq!(series.timestamp_text(1), "2014-04-01T01:00:00Z");
+}
+
+#[test]
+fn refusals_say_where_and_what_to_do() {
+    let header = "timestamp,value\n";
+    let good = "2014-04-01 00:00:00,1\n";
+    for (text, parts) in [
+        (String::new(), vec!["is empty"]),
+        ("\u{FEFF}".into(), vec!["is empty"]),
+        ("\n\r\n".into(), vec!["is empty"]),
+        (header.into(), vec!["no rows"]),
+        ("timestamp,val\n".into(), vec!["line 1", "`value`", "`timestamp`, `val`"]),
+        ("\n\ntimestamp;value\n".into(), vec!["line 3", "`timestamp;value`", "separated by commas"]),
+        ("timestamp,value,value\n".into(), vec!["line 1", "2 columns `value`"]),
+        (format!("{header}{good}2014-04-01 00:05:00\n"), vec!["line 3", "1 field(s)", "has 2"]),
+        (format!("{header}{good}\n2014-04-01 00:05:00,1,5\n"), vec!["line 4", "3 field(s)", "has 2"]),
+        (format!("{header}{good}2014-04-01 00:05:00,1;5\n"), vec!["line 3", "`1;5`", "not a number"]),
+        (format!("{header}{good}2014-04-01 00:05:00,\n"), vec!["line 3", "``", "not a number"]),
+        (format!("{header}2014-04-01 00:05:00,NaN\n"), vec!["line 2", "`NaN`", "finite"]),
+        (format!("{header}2014-04-01 00:05:00,-inf\n"), vec!["line 2", "`-inf`", "finite"]),
+        (format!("{header}2014-04-01 00:05:00,1e999\n"), vec!["line 2", "`1e999`", "finite"]),
+        (format!("{header}2014-04-31 00:05:00,1\n"), vec!["line 2", "`2014-04-31", "no calendar"]),
+        (format!("{header}01.04.2014,1\n"), vec!["line 2", "`01.04.2014`", "expected YYYY-MM-DD"]),
+        (format!("{header}{good}2014-04-01T00:05:00Z,1\n"), vec!["line 3", "has a zone", "lack one"]),
+        (format!("{header}\"{}", "x".repeat(1000)), vec!["line 2", "1 field(s)"]),
+        (format!("{header}\"{},1", "x".repeat(1000)), vec!["line 2"]),
+    ] {
+        for (text, ends) in [(text.clone(), "LF"), (text.replace('\n', "\r\n"), "CRLF")] {
+            let message = refusal(&text);
+            assert!(message.len() < 400, "{message}");
+            for part in &parts {
+                assert!(message.contains(part), "with {ends}: `{part}` is not in: {message}");
+            }
+        }
+    }
+    let message = refusal([header.as_bytes(), good.as_bytes(), b"2014\xFF"].concat());
+    assert!(message.contains("line 3") && message.contains("0xff"), "{message}");
+    let message = refusal(b"\xFF\xFEt\0i\0");
+    assert!(message.contains("line 1") && message.contains("UTF-16"), "{message}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let message = read_csv("no/such.csv".as_ref(), &Columns::default()).unwrap_err().to_string();
+    assert!(message.contains("no/such.csv"), "{message}");
+}
+
+#[test]
+fn a_series_shorter_than_a_window_is_refused() {
+    let series = parse(TWO_ROWS).unwrap().series;
+    assert!(series.require_window(2).is_ok());
+    let message = series.require_window(3).unwrap_err().to_string();
+    assert!(message.contains("2 row(s)") && message.contains("3 steps"), "{message}");
+    assert!(series.require_window(0).is_err());
+}
+
+#[test]
+fn parts_that_make_no_series_are_refused() {
+    let times = vec![date(2014, 4, 1).at(0, 0, 0, 0)];
+    let new = |times: &[DateTime], values: &[f64]| {
+        Series::new("s", Clock::Local, times.to_vec(), values.to_vec()).map(|_| ())
+    };
+    assert!(matches!(new(&times, &[]), Err(SeriesError::LengthsDiffer { .. })));
+    assert!(matches!(new(&[], &[]), Err(SeriesError::NoRows { .. })));
+    assert!(matches!(new(&times, &[f64::NAN]), Err(SeriesError::NotFinite { line: 2, .. })));
+    assert!(matches!(new(&[DateTime::MIN], &[1.0]), Err(SeriesError::BadTime { line: 2, .. })));
+}
+
+#[test]
+fn irregular_files_load_with_a_warning_of_each_kind() {
+    // A blank line and CRLF, so that a line is not just a row and two more.
+    let text = "timestamp,value\r\n\r\n\
+                2014-04-01 00:00:00,1\r\n2014-04-01 00:05:00,2\r\n2014-04-01 00:10:00,3\r\n\
+                2014-04-01 00:05:00,4\r\n2014-04-01 00:10:00,5\r\n2014-04-01 01:10:00,6\r\n\
+                2014-04-01 01:16:00,7\r\n";
+    let Loaded { series, warnings } = parse(text).unwrap();
+    assert_eq!(series.values(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+    let shown: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        shown,
+        [
+            "folder/some.csv: 2 row(s) repeat the timestamp of an earlier row, the first on line 6; all rows \
+             are kept",
+            "folder/some.csv: 1 row(s) go back in time, the first on line 6, by 5m at most; rows keep the order \
+             of the file",
+            "folder/some.csv: 1 gap(s) lack 11 row(s) at a step of 5m, the first before line 8, the longest (1h) \
+             before line 8; nothing is filled in, and windows run across",
+            "folder/some.csv: sampled unevenly: 1 step(s) are no whole multiple of the commonest, 5m (50 % of \
+             all), the first before line 9; each step counts as one row",
+        ]
+    );
+}
+
+#[test]
+fn a_file_with_its_newest_row_first_is_told_so() {
+    let text = "timestamp,value\n2014-04-03 00:00:00,1\n2014-04-02 00:00:00,2\n2014-04-01 00:00:00,3\n";
+    let warnings = parse(text).unwrap().warnings;
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].to_string().contains("newest row first: reverse it"), "{}", warnings[0]);
+}
+
+fn any_series() -> impl Strategy<Value = Series> {
+    // Seconds of the years 0 to 9999 from 1970, and nanoseconds.
+    let time = (-62_167_219_199_i64..253_402_300_799, prop_oneof![Just(0), 0..1_000_000_000]).prop_map(
+        |(second, nanosecond)| {
+            date(1970, 1, 1).at(0, 0, 0, 0).checked_add(SignedDuration::new(second, nanosecond)).unwrap()
+        },
+    );
+    let value = any::<f64>().prop_filter("finite", |value| value.is_finite());
+    let rows = prop::collection::vec((time, value), 1..20);
+    (rows, any::<bool>()).prop_map(|(rows, utc)| {
+        let (times, values) = rows.into_iter().unzip();
+        let clock = if utc { Clock::Utc } else { Clock::Local };
+        Series::new("some", clock, times, values).unwrap()
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_series_survives_its_csv_to_the_bit(
+        series in any_series(),
+        (time, value) in ("[^\r\n]{1,8}", "[^\r\n]{1,8}"),
+    ) {
+        // Names are trimmed when read, as all fields are.
+        let columns = Columns { timestamp: time.trim().to_owned(), value: value.trim().to_owned() };
+        prop_assume!(columns.timestamp != columns.value);
+        prop_assume!(!columns.timestamp.starts_with('\u{FEFF}'));
+        let mut csv = Vec::new();
+        write_csv(&series, &columns, &mut csv).unwrap();
+        let back = parse_csv(&csv, "some.csv", &columns).unwrap().series;
+        prop_assert_eq!(&back, &series);
+        // Equality does not tell the two zeros apart.
+        let bits = |series: &Series| series.values().iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        prop_assert_eq!(bits(&back), bits(&series));
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = parse_csv(&bytes, "x", &Columns::default());
+    }
+
+    #[test]
+    fn damaged_files_are_read_or_refused(
+        series in any_series(),
+        cut in any::<prop::sample::Index>(),
+        wounds in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    ) {
+        let mut csv = Vec::new();
+        write_csv(&series, &Columns::default(), &mut csv).unwrap();
+        csv.truncate(cut.index(csv.len()) + 1);
+        for (place, byte) in wounds {
+            let place = place.index(csv.len());
+            csv[place] = byte;
+        }
+        if let Ok(loaded) = parse_csv(&csv, "x", &Columns::default()) {
+            let _ = loaded.series.head(3);
+            let _ = loaded.warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Irregular timestamps, told to a person: one warning for each kind, not for each row.
+
+use std::fmt;
+
+use super::sampling::{Gaps, Irregular, Repeats, Sampling, Unordered};
+
+/// Something odd about the timestamps of a file, which was loaded all the same; its `Display` says what was
+/// found, where, and how it is handled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// The file's path as given.
+    pub file: String,
+    /// The line of the first row concerned, counted from 1.
+    pub line: u64,
+    /// What is odd.
+    pub kind: WarningKind,
+}
+
+/// The kinds of irregularity. Rows in them count from 0; lines of a file are in `Warning::line` and in the
+/// message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WarningKind {
+    /// Timestamps that an earlier row has too.
+    Duplicates(Repeats),
+    /// Timestamps before that of the row above.
+    Unordered {
+        /// What was found.
+        found: Unordered,
+        /// All steps of the series.
+        steps: usize,
+    },
+    /// Rows missing.
+    Gaps {
+        /// What was found.
+        found: Gaps,
+        /// The line after the longest gap.
+        longest_line: u64,
+        /// The commonest step.
+        step: jiff::SignedDuration,
+    },
+    /// Steps off the grid of the commonest.
+    Irregular {
+        /// What was found.
+        found: Irregular,
+        /// The commonest step.
+        step: jiff::SignedDuration,
+        /// The percentage of steps that are equal to it, rounded down.
+        regular_percent: u8,
+    },
+}
+
+/// The warnings that `sampling` calls for; `lines[row]` is the line of a row in `file`.
+pub(super) fn warnings(file: &str, sampling: &Sampling, lines: &[u64]) -> Vec<Warning> {
+    let warning = |row: usize, kind| Warning { file: file.to_owned(), line: lines[row], kind };
+    let mut warnings = Vec::new();
+    if let Some(found) = sampling.repeats {
+        warnings.push(warning(found.first, WarningKind::Duplicates(found)));
+    }
+    if let Some(found) = sampling.unordered {
+        let steps = sampling.steps;
+        warnings.push(warning(found.first, WarningKind::Unordered { found, steps }));
+    }
+    if let (Some(found), Some(step)) = (sampling.gaps, sampling.step) {
+        let longest_line = lines[found.longest_before];
+        warnings.push(warning(found.first_before, WarningKind::Gaps { found, longest_line, step }));
+    }
+    if let (Some(found), Some(step)) = (sampling.irregular, sampling.step) {
+        let regular_percent = (100 * sampling.regular / sampling.steps.max(1)) as u8;
+        let kind = WarningKind::Irregular { found, step, regular_percent };
+        warnings.push(warning(found.first_before, kind));
+    }
+    warnings
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, kind } = self;
+        write!(f, "{file}: ")?;
+        match kind {
+            WarningKind::Duplicates(found) => write!(
+                f,
+                "{} row(s) repeat the timestamp of an earlier row, the first on line {line}; all rows are kept",
+                found.rows
+            ),
+            WarningKind::Unordered { found, steps } => {
+                write!(
+                    f,
+                    "{} row(s) go back in time, the first on line {line}, by {:#} at most; ",
+                    found.rows, found.farthest
+                )?;
+                if 2 * found.rows > *steps {
+                    write!(f, "the file seems to have its newest row first: reverse it, as ")?;
+                }
+                write!(f, "rows keep the order of the file")
+            }
+            WarningKind::Gaps { found, longest_line, step } => write!(
+                f,
+                "{} gap(s) lack {} row(s) at a step of {step:#}, the first before line {line}, the longest \
+                 ({:#}) before line {longest_line}; nothing is filled in, and windows run across",
+                found.gaps, found.missing_rows, found.longest
+            ),
+            WarningKind::Irregular { found, step, regular_percent } => write!(
+                f,
+                "sampled unevenly: {} step(s) are no whole multiple of the commonest, {step:#} \
+                 ({regular_percent} % of all), the first before line {line}; each step counts as one row",
+                found.steps
+            ),
+        }
+    }
+}
