@@ -5,6 +5,7 @@
 //!
 //! | step | module |
 //! |---|---|
+//! | where the tutorial's two files come from | [`nab`] (a folder, a cached download, or the twin) |
 //! | the built-in twin of both files | [`synthetic`] |
 //! | a series, its CSV, what is odd about its timestamps | [`series`] |
 //! | normalising by the training moments | [`scaler`] |
@@ -26,6 +27,7 @@
 pub mod atomic;
 pub mod detection;
 pub mod hash;
+pub mod nab;
 pub mod scaler;
 pub mod series;
 pub mod synthetic;

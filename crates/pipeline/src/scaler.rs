@@ -243,10 +243,7 @@ mod tests {
         assert_eq!(Scaler::fit(&[0.1; 1001]), Err(ScalerError::Constant { values: 1001, value: 0.1 }));
         assert!(matches!(Scaler::fit(&[1.0, f64::NAN]), Err(ScalerError::NotFinite { index: 1, .. })));
         assert!(matches!(Scaler::fit(&[f64::MAX, f64::MAX, 0.0]), Err(ScalerError::MomentOverflow { .. })));
-        assert!(matches!(
-            Scaler::fit(&[f64::MAX, f64::MIN]),
-            Err(ScalerError::MomentOverflow { .. }) | Ok(_)
-        ));
+        assert!(matches!(Scaler::fit(&[f64::MAX, f64::MIN]), Err(ScalerError::MomentOverflow { .. })));
         for (mean, std) in [(0.0, 0.0), (f64::NAN, 1.0), (0.0, f64::INFINITY), (0.0, -1.0), (0.0, f64::NAN)] {
             assert!(matches!(Scaler::new(mean, std), Err(ScalerError::BadMoments { .. })), "{mean} {std}");
         }

@@ -1,0 +1,315 @@
+//! The tutorial's two files, and the three places that they can come from.
+//!
+//! In this order, the first that applies:
+//! 1. a **folder** that the user names (`--data DIR`, else `$GLASSBOX_NAB`): the `data` folder of a checkout
+//!    of numenta/NAB. Once named it is the source: a file that is not in it is an error, never a reason to
+//!    look elsewhere. A file that differs from the published one is taken (it may be an edit of the user's
+//!    own) and reported.
+//! 2. the **cache**, if files were downloaded ([`fetch`]): each is held against its SHA-256 when read, and one
+//!    that is damaged or missing is an error that says to fetch again.
+//! 3. the built-in **twin** ([`crate::synthetic`]), which needs nothing.
+//!
+//! The cache is the folder `glassbox/nab` of the user's cache folder (`$XDG_CACHE_HOME`, else `~/.cache`; on
+//! Windows the local application data), or `$GLASSBOX_CACHE/nab` if that is set. It is laid out as NAB is, so
+//! it can be named as a folder too. A variable that is set to nothing counts as unset.
+
+use std::env;
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy as _;
+
+use crate::hash::Sha256;
+use crate::series::{self, Columns, Series, SeriesError};
+use crate::synthetic::{self, Part};
+
+mod fetch;
+
+pub use fetch::{FetchError, FetchFailure, FetchOptions, Fetched, fetch, fetch_files};
+
+/// The variable that names NAB's `data` folder.
+pub const DATA_VARIABLE: &str = "GLASSBOX_NAB";
+/// The variable that names the cache folder.
+pub const CACHE_VARIABLE: &str = "GLASSBOX_CACHE";
+/// Where NAB publishes its `data` folder.
+pub const BASE_URL: &str = "https://raw.githubusercontent.com/numenta/NAB/master/data/";
+
+/// A published file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublishedFile {
+    /// Its path below NAB's `data` folder, with `/` between folders.
+    pub path: &'static str,
+    /// The SHA-256 of its content.
+    pub sha256: Sha256,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+/// The file that the tutorial trains on.
+pub const TRAIN: PublishedFile = PublishedFile {
+    path: "artificialNoAnomaly/art_daily_small_noise.csv",
+    sha256: Sha256::from_hex("c4b304229f69f108eaa024fb2406fcd4510c5c5d95cd0053e2da6989682e4e6d"),
+    bytes: 140187,
+};
+
+/// The file that the tutorial finds an anomaly in.
+pub const TEST: PublishedFile = PublishedFile {
+    path: "artificialWithAnomaly/art_daily_jumpsup.csv",
+    sha256: Sha256::from_hex("f79f92b93ee4f9c10e2dc552505e8880b0c618639ed5e0f9816e044b75c26456"),
+    bytes: 140548,
+};
+
+/// The places to look for the tutorial's files.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Places {
+    /// A folder laid out as NAB's `data`, named by the user.
+    pub data: Option<PathBuf>,
+    /// The cache folder; `None` if the system tells of no place for one.
+    pub cache: Option<PathBuf>,
+}
+
+impl Places {
+    /// The folder named on the command line, or else by the environment, and the cache folder.
+    #[must_use]
+    pub fn from_env(data: Option<PathBuf>) -> Self {
+        Self::from_variables(data, |variable| env::var_os(variable))
+    }
+
+    fn from_variables(data: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let users = || etcetera::choose_base_strategy().ok().map(|user| user.cache_dir().join("glassbox"));
+        Self {
+            data: data.or_else(|| set(DATA_VARIABLE)),
+            cache: set(CACHE_VARIABLE).or_else(users).map(|folder| folder.join("nab")),
+        }
+    }
+}
+
+/// Where the tutorial's two series come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A folder laid out as NAB's `data`, named by the user.
+    Directory(PathBuf),
+    /// The cache folder, with downloaded files.
+    Cache(PathBuf),
+    /// The built-in twin.
+    Twin {
+        /// The seed of its noise.
+        seed: u64,
+    },
+}
+
+impl Source {
+    /// The first of `places` that applies, else the twin with `seed`. It is a choice and no promise: whether
+    /// the files are there and whole is for [`load`] to say.
+    #[must_use]
+    pub fn choose(places: &Places, seed: u64) -> Self {
+        if let Some(data) = &places.data {
+            return Self::Directory(data.clone());
+        }
+        // One file of two is a cache that lacks one. What cannot be told is taken as there, so that the
+        // reason is reported and not passed over.
+        let there = |cache: &&PathBuf| {
+            [TRAIN, TEST].iter().any(|file| cache.join(file.path).try_exists().unwrap_or(true))
+        };
+        match places.cache.as_ref().filter(there) {
+            Some(cache) => Self::Cache(cache.clone()),
+            None => Self::Twin { seed },
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(folder) => write!(f, "the files in {}", folder.display()),
+            Self::Cache(folder) => write!(f, "the downloaded files in {}", folder.display()),
+            Self::Twin { seed } => write!(f, "the built-in twin (synthetic, seed {seed})"),
+        }
+    }
+}
+
+/// Why the tutorial's files cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NabError {
+    /// A folder named by the user lacks a file.
+    #[error(
+        "{} has no {file}: --data and ${DATA_VARIABLE} name the `data` folder of a checkout of numenta/NAB; {}",
+        folder.display(),
+        match below { Some(below) => format!("it is in {}: name that", below.display()),
+                      None => "name another, or none to use downloaded files or the built-in twin".into() }
+    )]
+    MissingFile {
+        /// The folder that was named.
+        folder: PathBuf,
+        /// What it lacks.
+        file: &'static str,
+        /// The folder below it that has the file.
+        below: Option<PathBuf>,
+    },
+    /// The cache has one file and lacks the other.
+    #[error("the downloaded file {} is missing: run `glassbox data fetch` to fetch it again", path.display())]
+    MissingFromCache {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file in the cache is not what was downloaded.
+    #[error(
+        "the downloaded file {} is damaged: its SHA-256 is {found}, expected {expected}; run `glassbox data \
+         fetch` to fetch it again",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The hash of what is there.
+        found: Sha256,
+        /// The hash of the published file.
+        expected: Sha256,
+    },
+    /// A file is there and cannot be read.
+    #[error("cannot read {}: {cause}; check that the file may be read", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// A file is no CSV of a series.
+    #[error(transparent)]
+    Series(#[from] SeriesError),
+}
+
+/// Something to know about the data, which is used all the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DataWarning {
+    /// Irregular timestamps.
+    Series(series::Warning),
+    /// The file is not the published one.
+    NotPublished {
+        /// The file.
+        path: PathBuf,
+        /// Its hash.
+        found: Sha256,
+        /// The hash of the published file.
+        expected: Sha256,
+    },
+}
+
+impl fmt::Display for DataWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Series(warning) => warning.fmt(f),
+            Self::NotPublished { path, found, expected } => write!(
+                f,
+                "{} differs from the published file (SHA-256 {found}, published {expected}); it is used as it is, \
+                 and the tutorial's exact numbers need not come out",
+                path.display()
+            ),
+        }
+    }
+}
+
+/// One of the two series as it was loaded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadedPart {
+    /// The series.
+    pub series: Series,
+    /// The SHA-256 of its file; of the twin, that of its CSV as [`series::write_csv`] writes it.
+    pub sha256: Sha256,
+    /// What is odd about it.
+    pub warnings: Vec<DataWarning>,
+}
+
+/// The tutorial's two series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TutorialData {
+    /// The series to train on.
+    pub train: LoadedPart,
+    /// The series to find the anomaly in.
+    pub test: LoadedPart,
+    /// Where both come from.
+    pub source: Source,
+}
+
+/// Loads both series from `source`.
+///
+/// # Errors
+/// If a file is missing, cannot be read, is no CSV of a series, or, in the cache, is not the published one.
+pub fn load(source: &Source) -> Result<TutorialData, NabError> {
+    Ok(TutorialData {
+        train: load_part(source, Part::Train)?,
+        test: load_part(source, Part::Test)?,
+        source: source.clone(),
+    })
+}
+
+fn load_part(source: &Source, part: Part) -> Result<LoadedPart, NabError> {
+    let file = match part {
+        Part::Train => TRAIN,
+        Part::Test => TEST,
+    };
+    let (folder, cached) = match source {
+        Source::Directory(folder) => (folder, false),
+        Source::Cache(folder) => (folder, true),
+        Source::Twin { seed } => return Ok(twin(part, *seed)),
+    };
+    let path = folder.join(file.path);
+    let bytes = std::fs::read(&path).map_err(|cause| match cause.kind() {
+        io::ErrorKind::NotFound if cached => NabError::MissingFromCache { path: path.clone() },
+        io::ErrorKind::NotFound => missing(folder, file),
+        _ => NabError::Unreadable { path: path.clone(), cause },
+    })?;
+    let (found, expected) = (Sha256::of(&bytes), file.sha256);
+    if cached && found != expected {
+        return Err(NabError::Damaged { path, found, expected });
+    }
+    let loaded = series::parse_csv(&bytes, &path.display().to_string(), &Columns::default())?;
+    let mut warnings: Vec<_> = loaded.warnings.into_iter().map(DataWarning::Series).collect();
+    if found != expected {
+        warnings.push(DataWarning::NotPublished { path, found, expected });
+    }
+    Ok(LoadedPart { series: loaded.series, sha256: found, warnings })
+}
+
+fn missing(folder: &Path, file: PublishedFile) -> NabError {
+    // The likeliest slip is to name the checkout and not its `data`.
+    let below = folder.join("data");
+    let below = below.join(file.path).is_file().then_some(below);
+    NabError::MissingFile { folder: folder.to_owned(), file: file.path, below }
+}
+
+fn twin(part: Part, seed: u64) -> LoadedPart {
+    let series = synthetic::series(part, seed);
+    let mut csv = Vec::new();
+    series::write_csv(&series, &Columns::default(), &mut csv).expect("memory takes every byte");
+    LoadedPart { series, sha256: Sha256::of(&csv), warnings: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_goes_before_the_environment() {
+        let variables = |name: &str| {
+            Some(OsString::from(match name {
+                DATA_VARIABLE => "from/environment",
+                CACHE_VARIABLE => "cache",
+                _ => return None,
+            }))
+        };
+        let places = Places::from_variables(Some("from/command".into()), variables);
+        assert_eq!(places.data, Some("from/command".into()));
+        assert_eq!(places.cache, Some(Path::new("cache").join("nab")));
+        assert_eq!(Places::from_variables(None, variables).data, Some("from/environment".into()));
+        // What is set to nothing is not set.
+        let places = Places::from_variables(None, |_| Some(OsString::new()));
+        assert_eq!(places.data, None);
+        assert!(places.cache.is_none_or(|cache| cache.ends_with("glassbox/nab")));
+    }
+}
