@@ -26,6 +26,21 @@ impl Initializer {
         }
     }
 
+    /// The initialiser as it stands in Keras's JSON.
+    #[must_use]
+    pub fn config(self) -> serde_json::Value {
+        let config = match self {
+            Self::GlorotUniform => serde_json::json!({"seed": null}),
+            Self::Zeros => serde_json::json!({}),
+        };
+        serde_json::json!({
+            "module": "keras.initializers",
+            "class_name": self.name(),
+            "config": config,
+            "registered_name": null,
+        })
+    }
+
     /// Fills `tensor` of `shape` from `stream`. The same stream gives the same numbers in `f32` and
     /// `f64`, up to rounding.
     pub fn fill<F: Float>(self, tensor: &mut [F], shape: &[usize], stream: Stream) {

@@ -209,6 +209,13 @@ impl Layer for Conv1D {
             "groups": 1,
             "activation": self.activation.name(),
             "use_bias": self.use_bias,
+            "kernel_initializer": Initializer::GlorotUniform.config(),
+            "bias_initializer": Initializer::Zeros.config(),
+            "kernel_regularizer": null,
+            "bias_regularizer": null,
+            "activity_regularizer": null,
+            "kernel_constraint": null,
+            "bias_constraint": null,
         }) else {
             unreachable!("an object literal")
         };

@@ -196,10 +196,18 @@ impl Layer for Conv1DTranspose {
             "kernel_size": [self.kernel_size],
             "strides": [self.strides],
             "padding": self.padding.name(),
+            "output_padding": null,
             "data_format": "channels_last",
             "dilation_rate": [1],
             "activation": self.activation.name(),
             "use_bias": self.use_bias,
+            "kernel_initializer": Initializer::GlorotUniform.config(),
+            "bias_initializer": Initializer::Zeros.config(),
+            "kernel_regularizer": null,
+            "bias_regularizer": null,
+            "activity_regularizer": null,
+            "kernel_constraint": null,
+            "bias_constraint": null,
         }) else {
             unreachable!("an object literal")
         };

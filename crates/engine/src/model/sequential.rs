@@ -121,7 +121,16 @@ impl Sequential {
     /// # Errors
     /// Names the layer and the argument that is missing, of the wrong kind, or not supported.
     pub fn from_json(text: &str) -> Result<Self> {
-        json::read(text)
+        json::read(text, None)
+    }
+
+    /// Reads an architecture for samples of `steps` steps: where its input leaves the number of steps open
+    /// (`null`) this one is taken, otherwise it must be this one.
+    ///
+    /// # Errors
+    /// As [`Sequential::from_json`].
+    pub fn from_json_with_steps(text: &str, steps: usize) -> Result<Self> {
+        json::read(text, Some(steps))
     }
 
     /// The architecture as `keras.models.model_from_json` reads it.

@@ -41,11 +41,12 @@ impl Adam {
         Self { learning_rate, ..Self::default() }
     }
 
-    /// The factor alpha of step number `step`, from 1.
+    /// The factor alpha of step number `step`, from 1, computed in `F` as Keras does: in `f32`, beta_2 is
+    /// 0.99900001, which makes the first steps larger by 6e-6 than they would be in `f64`.
     #[must_use]
-    pub fn alpha(&self, step: u64) -> f64 {
-        let power = |beta: f64| beta.powf(step as f64);
-        self.learning_rate * (1.0 - power(self.beta_2)).sqrt() / (1.0 - power(self.beta_1))
+    pub fn alpha<F: Float>(&self, step: u64) -> F {
+        let rest = |beta: f64| F::one() - F::of(beta).powf(F::of(step as f64));
+        F::of(self.learning_rate) * rest(self.beta_2).sqrt() / rest(self.beta_1)
     }
 
     /// Takes step number `step`, from 1. All slices have one element for each weight; `theta`, `m` and `v`
@@ -56,7 +57,7 @@ impl Adam {
     pub fn update<F: Float>(&self, step: u64, theta: &mut [F], gradient: &[F], m: &mut [F], v: &mut [F]) {
         let n = theta.len();
         assert_eq!((n, n, n), (gradient.len(), m.len(), v.len()), "one gradient and two moments a weight");
-        let alpha = F::of(self.alpha(step));
+        let alpha: F = self.alpha(step);
         let (rest_1, rest_2) = (F::of(1.0 - self.beta_1), F::of(1.0 - self.beta_2));
         let epsilon = F::of(self.epsilon);
         for (((theta, g), m), v) in theta.iter_mut().zip(gradient).zip(m).zip(v) {

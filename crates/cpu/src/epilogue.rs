@@ -1,0 +1,48 @@
+//! What is applied to a value where it is made, while it is still in the first-level cache.
+//!
+//! Reference: [`glassbox_engine::reference::pointwise`].
+
+use glassbox_engine::masks::WORD;
+
+/// `y[t, c] += bias[c]`
+pub(crate) fn add_bias(y: &mut [f32], bias: &[f32]) {
+    for row in y.chunks_exact_mut(bias.len()) {
+        for (v, bias) in row.iter_mut().zip(bias) {
+            *v += bias;
+        }
+    }
+}
+
+/// `y = max(y, 0)`; NaN stays NaN, so that it is found where it arose.
+pub(crate) fn relu(y: &mut [f32]) {
+    for v in y {
+        *v = if *v < 0.0 { 0.0 } else { *v };
+    }
+}
+
+/// `y = y / (1 - rate)` where the mask keeps the element, else 0.
+pub(crate) fn dropout(y: &mut [f32], mask: &[u32], rate: f64) {
+    let scale = (1.0 / (1.0 - rate)) as f32;
+    for (y, word) in y.chunks_mut(WORD).zip(mask) {
+        for (bit, v) in y.iter_mut().enumerate() {
+            // Not a product with 0 or 1, which would turn an infinity into NaN.
+            *v = if word >> bit & 1 == 1 { *v * scale } else { 0.0 };
+        }
+    }
+}
+
+/// `dy = dy` where `y > 0`, else 0.
+pub(crate) fn relu_gate(dy: &mut [f32], y: &[f32]) {
+    for (v, y) in dy.iter_mut().zip(y) {
+        *v = if *y > 0.0 { *v } else { 0.0 };
+    }
+}
+
+/// `dbias[c] += sum over t of x[t, c]`
+pub(crate) fn sum_steps(x: &[f32], dbias: &mut [f32]) {
+    for row in x.chunks_exact(dbias.len()) {
+        for (dbias, v) in dbias.iter_mut().zip(row) {
+            *dbias += v;
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! A training run on the CPU: samples over threads, sums in a fixed order.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use glassbox_engine::Result;
+use glassbox_engine::backend::{self, BatchEnd, Dataset, Epoch, Plan, Session, State, check_prediction};
+use glassbox_engine::masks::MaskAt;
+use glassbox_engine::samples::Samples;
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use crate::executor::{Executable, Sample, Workspace};
+
+/// Samples in a chunk. It decides the order of sums, so it is a constant: a run gives the same bits with
+/// any number of threads. A batch of 128 makes 16 chunks, enough to keep many cores busy, and few enough
+/// that adding up their gradients costs nothing.
+const CHUNK: usize = 8;
+
+pub(crate) struct CpuSession {
+    plan: Plan,
+    pool: Arc<ThreadPool>,
+    state: State<f32>,
+    gradient: Vec<f32>,
+    training: Executable,
+    inference: Executable,
+    workspaces: Vec<Mutex<Workspaces>>,
+    chunks: Vec<Chunk>,
+    /// Whether the kernels are packed as the weights are now.
+    packed: bool,
+}
+
+/// What one thread works in.
+struct Workspaces {
+    training: Workspace,
+    inference: Workspace,
+}
+
+/// The sums over one chunk of samples.
+#[derive(Clone)]
+struct Chunk {
+    gradient: Vec<f32>,
+    loss: f64,
+}
+
+impl CpuSession {
+    pub(crate) fn new(plan: Plan, pool: Arc<ThreadPool>) -> Self {
+        let zeros = vec![0.0; plan.layout.len()];
+        let training = Executable::new(&plan.training, &plan);
+        let inference = Executable::new(&plan.inference, &plan);
+        let workspaces = (0..pool.current_num_threads())
+            .map(|_| {
+                Mutex::new(Workspaces { training: training.workspace(), inference: inference.workspace() })
+            })
+            .collect();
+        let chunk = Chunk { gradient: zeros.clone(), loss: 0.0 };
+        Self {
+            chunks: vec![chunk; plan.batch_size.div_ceil(CHUNK)],
+            state: State::new(zeros.clone(), &plan.optimizer),
+            gradient: zeros,
+            training,
+            inference,
+            workspaces,
+            pool,
+            plan,
+            packed: false,
+        }
+    }
+
+    fn pack(&mut self) {
+        if !self.packed {
+            self.training.pack(&self.state.weights);
+            self.inference.pack(&self.state.weights);
+            self.packed = true;
+        }
+    }
+
+    /// Runs inference over samples, in chunks over threads: `each` gets a sample's index within its chunk,
+    /// its prediction, and its chunk's own `T`.
+    fn infer<T: Send>(
+        &mut self,
+        x: &Samples<'_, f32>,
+        chunks: &mut [T],
+        each: impl Fn(usize, usize, &[f32], &mut T) + Sync,
+    ) {
+        self.pack();
+        let Self { inference, workspaces, plan, state, pool, .. } = &*self;
+        pool.install(|| {
+            chunks.par_iter_mut().enumerate().with_max_len(1).for_each(|(chunk, own)| {
+                with_workspace(workspaces, |workspace| {
+                    let first = chunk * CHUNK;
+                    for index in first..x.len().min(first + CHUNK) {
+                        let sample = Sample::inference(x.get(index));
+                        let workspace = &mut workspace.inference;
+                        inference.run(workspace, &sample, &plan.masks, &state.weights, &mut []);
+                        each(index, index - first, inference.prediction(workspace), own);
+                    }
+                });
+            });
+        });
+    }
+}
+
+/// Lends a thread of the pool its workspace.
+fn with_workspace<R>(workspaces: &[Mutex<Workspaces>], work: impl FnOnce(&mut Workspaces) -> R) -> R {
+    let thread = rayon::current_thread_index().expect("within the pool");
+    // A workspace holds nothing that a panic could leave half done: every value is stored before it is read.
+    work(&mut workspaces[thread].lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+impl Session<f32> for CpuSession {
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn state(&self) -> Result<State<f32>> {
+        Ok(self.state.clone())
+    }
+
+    fn set_state(&mut self, state: &State<f32>) -> Result<()> {
+        state.check(&self.plan)?;
+        self.state.clone_from(state);
+        self.packed = false;
+        Ok(())
+    }
+
+    fn compute_gradient(&mut self, data: &Dataset<'_, f32>, batch: &[u32]) -> Result<f64> {
+        data.check(&self.plan)?;
+        assert!(batch.len() <= self.plan.batch_size, "a batch of {}", batch.len());
+        self.pack();
+        let Self { training, workspaces, plan, state, pool, chunks, gradient, .. } = self;
+        let chunks = &mut chunks[..batch.len().div_ceil(CHUNK)];
+        pool.install(|| {
+            // Chunks are long enough to be taken one at a time, and what is left over at the end is short.
+            chunks.par_iter_mut().zip(batch.par_chunks(CHUNK)).enumerate().with_max_len(1).for_each(
+                |(chunk, (sums, samples))| {
+                    sums.gradient.fill(0.0);
+                    sums.loss = 0.0;
+                    with_workspace(workspaces, |workspace| {
+                        for (within, index) in samples.iter().map(|index| *index as usize).enumerate() {
+                            let position = chunk * CHUNK + within;
+                            let sample = Sample {
+                                x: data.x.get(index),
+                                target: data.y.get(index),
+                                batch: batch.len(),
+                                at: MaskAt { mask: 0, step: state.step, position },
+                            };
+                            let workspace = &mut workspace.training;
+                            let (masks, weights) = (&plan.masks, &state.weights);
+                            sums.loss += training.run(workspace, &sample, masks, weights, &mut sums.gradient);
+                        }
+                    });
+                },
+            );
+        });
+        gradient.fill(0.0);
+        let mut loss = 0.0;
+        for chunk in &*chunks {
+            loss += chunk.loss;
+            for (sum, part) in gradient.iter_mut().zip(&chunk.gradient) {
+                *sum += part;
+            }
+        }
+        Ok(loss / batch.len() as f64)
+    }
+
+    fn gradient(&self) -> Result<Vec<f32>> {
+        Ok(self.gradient.clone())
+    }
+
+    fn set_gradient(&mut self, gradient: &[f32]) -> Result<()> {
+        self.plan.layout.require_len(gradient.len())?;
+        self.gradient.copy_from_slice(gradient);
+        Ok(())
+    }
+
+    fn update(&mut self) -> Result<()> {
+        let State { weights, slots, step } = &mut self.state;
+        *step += 1;
+        self.plan.optimizer.update(*step, weights, &self.gradient, slots);
+        self.packed = false;
+        Ok(())
+    }
+
+    fn train_epoch(
+        &mut self,
+        data: &Dataset<'_, f32>,
+        epoch: &Epoch<'_>,
+        on_batch: &mut (dyn FnMut(BatchEnd) + Send),
+    ) -> Result<f64> {
+        // The whole epoch runs within the pool: handing every step to it from outside would wake its
+        // threads each time.
+        let pool = Arc::clone(&self.pool);
+        pool.install(|| backend::train_epoch(self, data, epoch, on_batch))
+    }
+
+    fn evaluate(&mut self, data: &Dataset<'_, f32>) -> Result<f64> {
+        data.check(&self.plan)?;
+        let loss = self.plan.loss;
+        let mut sums = vec![0.0f64; data.len().div_ceil(CHUNK)];
+        self.infer(&data.x, &mut sums, |index, _, prediction, sum| {
+            *sum += loss.sample(prediction, data.y.get(index));
+        });
+        Ok(sums.iter().sum::<f64>() / data.len() as f64)
+    }
+
+    fn predict(&mut self, x: &Samples<'_, f32>, y: &mut [f32]) -> Result<()> {
+        check_prediction(&self.plan, x, y)?;
+        if x.is_empty() {
+            return Ok(());
+        }
+        let len = y.len() / x.len();
+        let mut chunks: Vec<&mut [f32]> = y.chunks_mut(len * CHUNK).collect();
+        self.infer(x, &mut chunks, |_, within, prediction, chunk| {
+            chunk[within * len..][..len].copy_from_slice(prediction);
+        });
+        Ok(())
+    }
+
+    fn observe(&mut self, sample: &[f32], visit: &mut dyn FnMut(usize, &[f32])) -> Result<()> {
+        self.pack();
+        let Self { inference, workspaces, plan, state, .. } = &*self;
+        let mut workspace = workspaces[0].lock().unwrap_or_else(PoisonError::into_inner);
+        inference.observe(&mut workspace.inference, sample, &plan.masks, &state.weights, visit)
+    }
+}
