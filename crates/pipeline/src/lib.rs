@@ -10,6 +10,7 @@
 //! | a series, its CSV, what is odd about its timestamps | [`series`] |
 //! | normalising by the training moments | [`scaler`] |
 //! | from errors of windows to anomalous windows and points | [`detection`] |
+//! | arrays in and out | [`arrays`] |
 //! | files that are whole or not there at all | [`atomic`] |
 //! | checksums | [`hash`] |
 //!
@@ -24,6 +25,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod arrays;
 pub mod atomic;
 pub mod detection;
 pub mod hash;
