@@ -10,13 +10,12 @@
 //! any step that crosses no kink of a ReLU. So the step may be large (rounding shrinks as it grows), and
 //! where a step and half of it disagree, a kink lies between and the step is made smaller.
 
-use crate::backend::State;
 use crate::error::{Error, Result};
 use crate::losses::Loss;
 use crate::masks::{MaskAt, Masks};
 use crate::model::Sequential;
 use crate::optimizers::Optimizer;
-use crate::program::Program;
+use crate::program::{Pass, Program, Value};
 use crate::random::{Purpose, Stream};
 use crate::reference::{Interpreter, Sample};
 
@@ -29,11 +28,16 @@ pub struct GradientCheck {
     pub batch: usize,
     /// The loss.
     pub loss: Loss,
+    /// Elements of each tensor to check at the most, evenly spaced; `None` for all. Each costs four forward
+    /// passes of the batch, or a few times that beside a kink.
+    pub elements: Option<usize>,
+    /// Threads to share the elements. The result does not depend on it.
+    pub threads: usize,
 }
 
 impl Default for GradientCheck {
     fn default() -> Self {
-        Self { seed: 0, batch: 3, loss: Loss::MeanSquaredError }
+        Self { seed: 0, batch: 3, loss: Loss::MeanSquaredError, elements: None, threads: 1 }
     }
 }
 
@@ -44,6 +48,8 @@ pub struct TensorCheck {
     pub name: String,
     /// Its shape; for the input with the batch in front.
     pub shape: Vec<usize>,
+    /// The number of elements checked.
+    pub checked: usize,
     /// The largest |backpropagation - central difference|, relative to the largest element of the
     /// gradient. Absolute where the whole gradient is zero.
     pub error: f64,
@@ -71,35 +77,61 @@ impl GradientCheck {
     /// Checks every weight tensor of a model and its input, dropout active with masks held still.
     ///
     /// # Errors
-    /// If the batch is empty or the model has no layers.
+    /// If an option makes no sense or the model has no layers.
     pub fn run(&self, model: &Sequential) -> Result<Vec<TensorCheck>> {
-        if self.batch == 0 {
-            return Err(Error::Option { option: "batch", found: "0".into(), expected: "at least 1".into() });
+        for (option, value) in
+            [("batch", Some(self.batch)), ("elements", self.elements), ("threads", Some(self.threads))]
+        {
+            if value == Some(0) {
+                return Err(Error::Option { option, found: "0".into(), expected: "at least 1".into() });
+            }
         }
         model.plan(self.loss, Optimizer::default(), Masks::Random { seed: self.seed }, self.batch)?;
         let mut point = Point::new(self, model);
-        let (_, gradient, input_gradient) = point.evaluate(true);
+        let (gradient, input_gradient) = point.gradients();
         let mut checks = vec![];
         for tensor in model.layout().tensors() {
             let range = tensor.range.clone();
-            let check = point.check(Part::Weights, range.start, &gradient[range]);
+            let check = self.tensor(&point, Part::Weights, range.start, &gradient[range]);
             checks.push(TensorCheck { name: tensor.name.clone(), shape: tensor.shape.clone(), ..check });
         }
         let input = model.input_shape();
         let shape = vec![self.batch, input.steps, input.channels];
-        checks.push(TensorCheck {
-            name: "input".into(),
-            shape,
-            ..point.check(Part::Input, 0, &input_gradient)
-        });
+        let check = self.tensor(&point, Part::Input, 0, &input_gradient);
+        checks.push(TensorCheck { name: "input".into(), shape, ..check });
         Ok(checks)
+    }
+
+    /// Compares the gradient of one tensor, whose elements start at `start`.
+    fn tensor(&self, point: &Point, part: Part, start: usize, gradient: &[f64]) -> TensorCheck {
+        let every = self.elements.map_or(1, |most| gradient.len().div_ceil(most)).max(1);
+        let indices: Vec<usize> = (0..gradient.len()).step_by(every).collect();
+        let mut differences = vec![0.0; indices.len()];
+        let share = indices.len().div_ceil(self.threads).max(1);
+        std::thread::scope(|scope| {
+            for (indices, differences) in indices.chunks(share).zip(differences.chunks_mut(share)) {
+                scope.spawn(move || {
+                    let mut point = point.clone();
+                    for (index, difference) in indices.iter().zip(differences) {
+                        *difference = point.central_difference(part, start + index);
+                    }
+                });
+            }
+        });
+        let gradient: Vec<f64> = indices.iter().map(|index| gradient[*index]).collect();
+        let check = compare(&gradient, &differences);
+        TensorCheck { index: indices.get(check.index).copied().unwrap_or(0), ..check }
     }
 }
 
 /// Where the gradient is taken.
+#[derive(Clone)]
 struct Point {
-    interpreter: Interpreter<f64>,
-    program: Program,
+    /// A training step.
+    training: Interpreter<f64>,
+    /// Its first part, up to the loss: all that a difference needs.
+    forward: Interpreter<f64>,
+    input_gradient: Option<Value>,
     masks: Masks,
     batch: usize,
     weights: Vec<f64>,
@@ -115,20 +147,24 @@ enum Part {
 
 impl Point {
     fn new(check: &GradientCheck, model: &Sequential) -> Self {
-        let program = model.training_program_with_input_gradient(check.loss);
+        let training = model.training_program_with_input_gradient(check.loss);
+        let forward = Program {
+            lines: training.lines.iter().filter(|line| line.pass != Pass::Backward).cloned().collect(),
+            ..training.clone()
+        };
         let normals = |which, n| {
             let mut draws = Stream::new(check.seed, Purpose::Check, which, 0).draws();
             (0..n).map(|_| draws.normal()).collect::<Vec<f64>>()
         };
-        let mut weights =
-            State::<f64>::new(model.layout().initial(check.seed), &Optimizer::default()).weights;
+        let mut weights: Vec<f64> = model.layout().initial(check.seed);
         // Biases start at zero, where a mistake in them could hide.
         for (weight, shift) in weights.iter_mut().zip(normals(0, model.layout().len())) {
             *weight += 0.1 * shift;
         }
         Self {
-            interpreter: Interpreter::new(program.clone(), model.layout().clone()),
-            program,
+            input_gradient: training.input_gradient,
+            training: Interpreter::new(training, model.layout().clone()),
+            forward: Interpreter::new(forward, model.layout().clone()),
             masks: Masks::Random { seed: check.seed },
             batch: check.batch,
             weights,
@@ -137,54 +173,31 @@ impl Point {
         }
     }
 
-    /// The batch's loss and, if asked for, the gradients of the weights and of the input.
-    fn evaluate(&mut self, want_input_gradient: bool) -> (f64, Vec<f64>, Vec<f64>) {
+    /// The batch's gradients as backpropagation gives them: of the weights and of the input.
+    fn gradients(&mut self) -> (Vec<f64>, Vec<f64>) {
         let mut gradient = vec![0.0; self.weights.len()];
         let mut input_gradient = vec![];
-        let mut loss = 0.0;
-        let (x_len, y_len) = (self.x.len() / self.batch, self.target.len() / self.batch);
         for position in 0..self.batch {
-            let sample = Sample {
-                x: &self.x[position * x_len..][..x_len],
-                target: &self.target[position * y_len..][..y_len],
-                batch: self.batch,
-            };
-            self.interpreter.draw_masks(&self.masks, MaskAt { mask: 0, step: 0, position });
-            loss += self.interpreter.run(sample, &self.weights, &mut gradient);
-            if want_input_gradient {
-                match self.program.input_gradient {
-                    Some(dx) => input_gradient.extend_from_slice(self.interpreter.value(dx)),
-                    None => input_gradient.extend(std::iter::repeat_n(0.0, x_len)),
-                }
+            let sample = sample(&self.x, &self.target, position, self.batch);
+            self.training.draw_masks(&self.masks, MaskAt { mask: 0, step: 0, position });
+            self.training.run(sample, &self.weights, &mut gradient);
+            match self.input_gradient {
+                Some(dx) => input_gradient.extend_from_slice(self.training.value(dx)),
+                None => input_gradient.extend(std::iter::repeat_n(0.0, sample.x.len())),
             }
         }
-        (loss / self.batch as f64, gradient, input_gradient)
+        (gradient, input_gradient)
     }
 
-    fn check(&mut self, part: Part, start: usize, gradient: &[f64]) -> TensorCheck {
-        let differences: Vec<f64> =
-            (0..gradient.len()).map(|i| self.central_difference(part, start + i)).collect();
-        let largest = differences.iter().fold(0.0f64, |largest, d| largest.max(d.abs()));
-        let scale = if largest > 0.0 { largest } else { 1.0 };
-        let mut worst = TensorCheck {
-            name: String::new(),
-            shape: vec![],
-            error: 0.0,
-            index: 0,
-            gradient: gradient.first().copied().unwrap_or(0.0),
-            difference: differences.first().copied().unwrap_or(0.0),
-        };
-        for (index, (gradient, difference)) in gradient.iter().zip(&differences).enumerate() {
-            let error = (gradient - difference).abs() / scale;
-            // Written so that NaN is worse than any number.
-            if !(error <= worst.error) {
-                worst = TensorCheck { error, index, gradient: *gradient, difference: *difference, ..worst };
-                if error.is_nan() {
-                    break;
-                }
-            }
+    /// The batch's mean loss.
+    fn loss(&mut self) -> f64 {
+        let mut loss = 0.0;
+        for position in 0..self.batch {
+            self.forward.draw_masks(&self.masks, MaskAt { mask: 0, step: 0, position });
+            let sample = sample(&self.x, &self.target, position, self.batch);
+            loss += self.forward.run(sample, &self.weights, &mut []);
         }
-        worst
+        loss / self.batch as f64
     }
 
     fn central_difference(&mut self, part: Part, index: usize) -> f64 {
@@ -204,9 +217,9 @@ impl Point {
         let old = *self.element(part, index);
         let (up, down) = (old + step, old - step);
         *self.element(part, index) = up;
-        let above = self.evaluate(false).0;
+        let above = self.loss();
         *self.element(part, index) = down;
-        let below = self.evaluate(false).0;
+        let below = self.loss();
         *self.element(part, index) = old;
         (above - below) / (up - down)
     }
@@ -217,6 +230,38 @@ impl Point {
             Part::Input => &mut self.x[index],
         }
     }
+}
+
+/// One sample of a batch that lies in one piece.
+fn sample<'a>(x: &'a [f64], target: &'a [f64], position: usize, batch: usize) -> Sample<'a, f64> {
+    let (x_len, y_len) = (x.len() / batch, target.len() / batch);
+    Sample { x: &x[position * x_len..][..x_len], target: &target[position * y_len..][..y_len], batch }
+}
+
+/// The largest difference between a gradient and its central differences.
+fn compare(gradient: &[f64], differences: &[f64]) -> TensorCheck {
+    let largest = differences.iter().fold(0.0f64, |largest, d| largest.max(d.abs()));
+    let scale = if largest > 0.0 { largest } else { 1.0 };
+    let mut worst = TensorCheck {
+        name: String::new(),
+        shape: vec![],
+        checked: gradient.len(),
+        error: 0.0,
+        index: 0,
+        gradient: gradient.first().copied().unwrap_or(0.0),
+        difference: differences.first().copied().unwrap_or(0.0),
+    };
+    for (index, (gradient, difference)) in gradient.iter().zip(differences).enumerate() {
+        let error = (gradient - difference).abs() / scale;
+        // NaN is worse than any number.
+        if error > worst.error || error.is_nan() {
+            worst = TensorCheck { error, index, gradient: *gradient, difference: *difference, ..worst };
+        }
+        if error.is_nan() {
+            break;
+        }
+    }
+    worst
 }
 
 #[cfg(test)]
@@ -239,8 +284,9 @@ mod tests {
     #[test]
     fn backpropagation_agrees_with_central_differences() {
         for seed in 0..5 {
-            for check in
-                (GradientCheck { seed, ..GradientCheck::default() }).run(&small_autoencoder()).unwrap()
+            for check in (GradientCheck { seed, threads: 2, ..GradientCheck::default() })
+                .run(&small_autoencoder())
+                .unwrap()
             {
                 assert!(check.passes(), "seed {seed}: {check:?}");
             }

@@ -10,6 +10,13 @@
 //! | a series, its CSV, what is odd about its timestamps | [`series`] |
 //! | normalising by the training moments | [`scaler`] |
 //! | from errors of windows to anomalous windows and points | [`detection`] |
+//! | the model | [`architecture`] |
+//! | training on samples | [`training`] |
+//! | what a model makes of samples, and how far off that is | [`reconstruction`] |
+//! | models as files | [`model_file`] |
+//! | arrays in and out | [`arrays`] |
+//! | files of named tensors | [`tensor_file`] |
+//! | checkpoints, and the runs they belong to | [`checkpoint`], [`fingerprint`] |
 //! | files that are whole or not there at all | [`atomic`] |
 //! | checksums | [`hash`] |
 //!
@@ -24,10 +31,18 @@
 
 #![forbid(unsafe_code)]
 
+pub mod architecture;
+pub mod arrays;
 pub mod atomic;
+pub mod checkpoint;
 pub mod detection;
+pub mod fingerprint;
 pub mod hash;
+pub mod model_file;
 pub mod nab;
+pub mod reconstruction;
 pub mod scaler;
 pub mod series;
 pub mod synthetic;
+pub mod tensor_file;
+pub mod training;

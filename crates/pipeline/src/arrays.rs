@@ -1,0 +1,175 @@
+//! Arrays in and out: `NumPy`'s `.npy`.
+//!
+//! What is read becomes samples `(n, steps, channels)` in f32, row by row:
+//! - float32 and float64 of either byte order; float64 is rounded;
+//! - three axes, or two, `(n, steps)`, which are samples of one channel;
+//! - C or Fortran order.
+//!
+//! NaN and infinities are refused, as is everything else. What is written has three axes, float32,
+//! little-endian, C order.
+
+use std::path::Path;
+
+use ndarray::{Array3, ArrayD, ArrayView3, Ix3, IxDyn, ShapeBuilder};
+use ndarray_npy::npy::header::Header;
+use ndarray_npy::{ReadableElement, WriteNpyExt};
+
+use crate::atomic;
+
+/// Why an array cannot be had. `file` is its path as given.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the fields are what the messages call them")]
+pub enum ArrayError {
+    /// The file cannot be opened or read.
+    #[error("cannot read {file}: {cause}; check the path, and that the file may be read")]
+    Unreadable { file: String, cause: String },
+    /// The bytes are no `.npy` file.
+    #[error("{file} is not a whole .npy file: {problem}; write it anew with numpy.save")]
+    Damaged { file: String, problem: String },
+    /// Elements of another type.
+    #[error(
+        "{file} holds elements of type {found}, expected float32 or float64; convert it with astype(\"float32\")"
+    )]
+    WrongType { file: String, found: String },
+    /// Another number of axes.
+    #[error(
+        "{file} has shape {shape:?}, expected three axes (n, steps, channels), or two (n, steps) for one \
+         channel; reshape it"
+    )]
+    WrongRank { file: String, shape: Vec<usize> },
+    /// No element at all.
+    #[error("{file} has shape {shape:?}, which holds no values; give at least one sample")]
+    Empty { file: String, shape: Vec<usize> },
+    /// NaN, infinite, or beyond the range of f32.
+    #[error(
+        "{file}: the value at {index:?} is {value}, which is not a finite 32-bit number; remove or replace it"
+    )]
+    NotFinite { file: String, index: Vec<usize>, value: f64 },
+    /// The file could not be written.
+    #[error(transparent)]
+    Write(#[from] atomic::WriteError),
+}
+
+/// Reads samples `(n, steps, channels)`, contiguous in C order, none of them empty.
+///
+/// # Errors
+/// If the file cannot be read, is damaged, or is not as the module says; the file, and the index of a value
+/// that is not finite, are named.
+pub fn read_npy(path: &Path) -> Result<Array3<f32>, ArrayError> {
+    let file = path.display().to_string();
+    let bytes = std::fs::read(path)
+        .map_err(|cause| ArrayError::Unreadable { file: file.clone(), cause: cause.to_string() })?;
+    parse_npy(&bytes, &file)
+}
+
+/// Writes an array `(n, steps, channels)`, whole or not at all.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_npy(path: &Path, array: ArrayView3<'_, f32>) -> Result<(), ArrayError> {
+    // Without this, a view in Fortran order would be written as one.
+    let array = array.as_standard_layout();
+    atomic::write_with(path, |out| array.write_npy(out).map_err(std::io::Error::other))?;
+    Ok(())
+}
+
+/// Reads the bytes of an `.npy` file; `file` is for messages.
+///
+/// # Errors
+/// As [`read_npy`].
+pub fn parse_npy(bytes: &[u8], file: &str) -> Result<Array3<f32>, ArrayError> {
+    let damaged = |problem: String| ArrayError::Damaged { file: file.into(), problem };
+    let start = data_start(bytes).map_err(damaged)?;
+    let (mut head, data) = bytes.split_at(start);
+    let header = Header::from_reader(&mut head).map_err(|problem| damaged(problem.to_string()))?;
+
+    let kind = header.type_descriptor.to_string();
+    let width = match kind.trim_matches('\'') {
+        "<f4" | ">f4" => 4,
+        "<f8" | ">f8" => 8,
+        _ => return Err(ArrayError::WrongType { file: file.into(), found: kind }),
+    };
+    let shape = header.shape.clone();
+    // Asked before room is made for as many values as the header claims.
+    let expected = shape.iter().try_fold(width, |bytes: usize, axis| bytes.checked_mul(*axis));
+    if expected != Some(data.len()) {
+        return Err(damaged(format!(
+            "an array of shape {shape:?} and type {kind} does not have {} bytes",
+            data.len()
+        )));
+    }
+    if !matches!(shape.len(), 2 | 3) {
+        return Err(ArrayError::WrongRank { file: file.into(), shape });
+    }
+    if data.is_empty() {
+        return Err(ArrayError::Empty { file: file.into(), shape });
+    }
+    let count = data.len() / width;
+    let order = IxDyn(&shape).set_f(header.layout.is_fortran());
+    let array = if width == 4 {
+        f32::read_to_end_exact_vec(data, &header.type_descriptor, count)
+            .map(|values| samples(values, order.into(), file))
+    } else {
+        f64::read_to_end_exact_vec(data, &header.type_descriptor, count)
+            .map(|values| samples(values, order.into(), file))
+    };
+    array.map_err(|problem| damaged(problem.to_string()))?
+}
+
+/// Where the values begin. The header's length and the depth of its brackets are looked at before its
+/// parser is let at it, which would make room for any length and recurse to any depth.
+fn data_start(bytes: &[u8]) -> Result<usize, String> {
+    /// What `NumPy` too takes as the longest sane header.
+    const LONGEST: usize = 10_000;
+    /// A dictionary, in it a list of fields, in it a field, in it its shape.
+    const DEEPEST: i32 = 4;
+
+    let cut = || "it ends within its header".to_owned();
+    if !bytes.starts_with(b"\x93NUMPY") {
+        return Err("it does not begin as one".into());
+    }
+    let version = *bytes.get(6).ok_or_else(cut)?;
+    let (fixed, length) = match (version, bytes.get(8..)) {
+        (1, Some([a, b, ..])) => (10, usize::from(u16::from_le_bytes([*a, *b]))),
+        (2 | 3, Some([a, b, c, d, ..])) => (12, u32::from_le_bytes([*a, *b, *c, *d]) as usize),
+        (1..=3, _) => return Err(cut()),
+        _ => return Err(format!("it is of version {version}, and 1 to 3 are known")),
+    };
+    if length > LONGEST {
+        return Err(format!("its header of {length} bytes is longer than {LONGEST}"));
+    }
+    let header = bytes.get(fixed..fixed + length).ok_or_else(cut)?;
+    let mut depth = 0;
+    for byte in header {
+        depth += match byte {
+            b'(' | b'[' | b'{' => 1,
+            b')' | b']' | b'}' => -1,
+            _ => 0,
+        };
+        if depth > DEEPEST {
+            return Err("its header has too many brackets".into());
+        }
+    }
+    Ok(fixed + length)
+}
+
+/// The values in C order with three axes, all finite.
+fn samples<T: Copy + Into<f64>>(
+    values: Vec<T>,
+    order: ndarray::StrideShape<IxDyn>,
+    file: &str,
+) -> Result<Array3<f32>, ArrayError> {
+    let array = ArrayD::from_shape_vec(order, values).expect("as many values as the shape has");
+    for (index, value) in array.indexed_iter() {
+        let value: f64 = (*value).into();
+        if !(value as f32).is_finite() {
+            let index = ndarray::Dimension::slice(&index).to_vec();
+            return Err(ArrayError::NotFinite { file: file.into(), index, value });
+        }
+    }
+    let array = array.mapv(|value| value.into() as f32);
+    let array = if array.ndim() == 2 { array.insert_axis(ndarray::Axis(2)) } else { array };
+    let array = array.into_dimensionality::<Ix3>().expect("two axes and one, or three");
+    Ok(array.as_standard_layout().into_owned())
+}

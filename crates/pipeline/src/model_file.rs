@@ -1,0 +1,231 @@
+//! Models as files: the architecture, the weights, and what makes a model a detector, in one safetensors file.
+//!
+//! | tensors | |
+//! |---|---|
+//! | `{layer}.kernel`, `{layer}.bias` | the weights, f32, in the shapes that Keras has |
+//!
+//! | metadata | |
+//! |---|---|
+//! | `keras_json` | the architecture, as `model.to_json()` of Keras 3 writes it |
+//! | `glassbox.version` | the version of these entries, `1` |
+//! | `glassbox.mean`, `glassbox.std` | the moments of the training series, in raw values |
+//! | `glassbox.time_steps` | the length of a window, in steps |
+//! | `glassbox.threshold` | the error above which a window is anomalous, in standard deviations of the training series |
+//!
+//! The last four stand in the file of a detector and are absent together in that of a plain model. They are
+//! decimals with as many digits as give the same bits again. Entries that are not named here are ignored.
+//!
+//! Weights may also come from a file without `keras_json` (or with another one), beside an architecture in a
+//! JSON file of its own: [`SavedModel::load_parts`].
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use glassbox_engine::model::Sequential;
+
+use crate::atomic;
+use crate::detection::Threshold;
+use crate::scaler::Scaler;
+use crate::tensor_file::{TensorFile, TensorFileError};
+
+const ARCHITECTURE: &str = "keras_json";
+const VERSION_KEY: &str = "glassbox.version";
+const VERSION: &str = "1";
+const MEAN: &str = "glassbox.mean";
+const STD: &str = "glassbox.std";
+const TIME_STEPS: &str = "glassbox.time_steps";
+const THRESHOLD: &str = "glassbox.threshold";
+
+/// Why a model cannot be had from a file, or not be written to one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the fields are what the messages call them")]
+pub enum ModelFileError {
+    /// The file of tensors is not as it should be.
+    #[error(transparent)]
+    Tensors(#[from] TensorFileError),
+    /// The architecture file cannot be read.
+    #[error("cannot read {file}: {cause}; check the path, and that it is the text of `model.to_json()`")]
+    Unreadable { file: String, cause: String },
+    /// The architecture is none, or has something that is not supported.
+    #[error("{file}: the architecture cannot be used: {problem}")]
+    Architecture { file: String, problem: String },
+    /// The weights of a model that is to be saved do not fit it, or are not finite.
+    #[error("the model cannot be saved to {file}: {problem}")]
+    BadModel { file: String, problem: String },
+}
+
+/// What makes a model a detector.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Calibration {
+    /// The moments of the training series.
+    pub scaler: Scaler,
+    /// The error above which a window is anomalous.
+    pub threshold: Threshold,
+}
+
+/// The content of a model file.
+#[derive(Debug, Clone)]
+pub struct SavedModel {
+    /// The architecture.
+    pub model: Sequential,
+    /// Its weights, flat, in the model's layout; all finite.
+    pub weights: Vec<f32>,
+    /// What the file of a detector has besides.
+    pub calibration: Option<Calibration>,
+}
+
+impl SavedModel {
+    /// Writes the file at `path`, whole or not at all. The same model gives the same bytes.
+    ///
+    /// # Errors
+    /// If the weights do not fit the model or are not finite, or the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), ModelFileError> {
+        let file = path.display().to_string();
+        self.model
+            .layout()
+            .require_finite(&self.weights)
+            .map_err(|problem| ModelFileError::BadModel { file, problem: problem.to_string() })?;
+        atomic::write(path, &self.to_bytes()).map_err(TensorFileError::from)?;
+        Ok(())
+    }
+
+    /// The bytes of the file.
+    ///
+    /// # Panics
+    /// If there are not as many weights as the model has.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut file = TensorFile::default();
+        file.insert_flat("", self.model.layout(), &self.weights);
+        file.metadata.insert(ARCHITECTURE.into(), self.model.to_json());
+        file.metadata.insert(VERSION_KEY.into(), VERSION.into());
+        if let Some(Calibration { scaler, threshold }) = &self.calibration {
+            // The `Debug` of a float is its shortest exact text.
+            for (key, value) in [(MEAN, scaler.mean()), (STD, scaler.std()), (THRESHOLD, threshold.value())] {
+                file.metadata.insert(key.into(), format!("{value:?}"));
+            }
+            file.metadata.insert(TIME_STEPS.into(), self.model.input_shape().steps.to_string());
+        }
+        file.to_bytes()
+    }
+
+    /// Reads a file that [`SavedModel::save`] wrote, or any other with the entries named above.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is damaged, has no architecture, or its tensors are not just the model's;
+    /// the file, the tensor or the entry is named.
+    pub fn load(path: &Path) -> Result<Self, ModelFileError> {
+        let file = path.display().to_string();
+        Self::assemble(TensorFile::read(path)?, &file, None)
+    }
+
+    /// Reads the architecture from a JSON file and the weights from a safetensors file. What else the latter
+    /// has for a detector is read too; an architecture in it gives way to the former. `steps` as in
+    /// [`read_architecture`].
+    ///
+    /// # Errors
+    /// As [`SavedModel::load`].
+    pub fn load_parts(
+        architecture: &Path,
+        steps: Option<usize>,
+        weights: &Path,
+    ) -> Result<Self, ModelFileError> {
+        let model = read_architecture(architecture, steps)?;
+        let file = weights.display().to_string();
+        Self::assemble(TensorFile::read(weights)?, &file, Some(model))
+    }
+
+    /// Reads the bytes of a file; `file` is for messages.
+    ///
+    /// # Errors
+    /// As [`SavedModel::load`].
+    pub fn from_bytes(bytes: &[u8], file: &str) -> Result<Self, ModelFileError> {
+        Self::assemble(TensorFile::from_bytes(bytes, file)?, file, None)
+    }
+
+    fn assemble(
+        mut content: TensorFile,
+        file: &str,
+        model: Option<Sequential>,
+    ) -> Result<Self, ModelFileError> {
+        let model = match model {
+            Some(model) => model,
+            None => architecture_of(&content.metadata, file)?,
+        };
+        content.require_finite(file)?;
+        let weights = content.take_flat("", model.layout(), file)?;
+        content.require_empty(file)?;
+        let calibration = calibration(&content.metadata, file, model.input_shape().steps)?;
+        Ok(Self { model, weights, calibration })
+    }
+}
+
+/// Reads an architecture: a file with the text of `model.to_json()` of Keras 3. If `steps` is given, the model
+/// is for samples of so many steps, which its input must have or leave open.
+///
+/// # Errors
+/// If the file cannot be read or is not such a text, or the model has something that is not supported, or
+/// takes samples of another length.
+pub fn read_architecture(path: &Path, steps: Option<usize>) -> Result<Sequential, ModelFileError> {
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|cause| ModelFileError::Unreadable { file: file.clone(), cause: cause.to_string() })?;
+    parse_architecture(&text, steps, &file)
+}
+
+fn parse_architecture(text: &str, steps: Option<usize>, file: &str) -> Result<Sequential, ModelFileError> {
+    let model = match steps {
+        Some(steps) => Sequential::from_json_with_steps(text, steps),
+        None => Sequential::from_json(text),
+    };
+    model.map_err(|problem| ModelFileError::Architecture { file: file.into(), problem: problem.to_string() })
+}
+
+fn architecture_of(metadata: &BTreeMap<String, String>, file: &str) -> Result<Sequential, ModelFileError> {
+    let Some(text) = metadata.get(ARCHITECTURE) else {
+        let (key, expected) = (ARCHITECTURE.into(), "the architecture as Keras's JSON".into());
+        let advice = "give the architecture as a JSON file beside the weights".into();
+        return Err(TensorFileError::MissingKey { file: file.into(), key, expected, advice }.into());
+    };
+    parse_architecture(text, None, &format!("{file}, `{ARCHITECTURE}` in its metadata"))
+}
+
+/// What the metadata has for a detector: all entries or none.
+fn calibration(
+    metadata: &BTreeMap<String, String>,
+    file: &str,
+    steps: usize,
+) -> Result<Option<Calibration>, TensorFileError> {
+    const ADVICE: &str = "train the detector anew, or take out all of its entries to have a plain model";
+    let bad = |key: &str, expected: &str| TensorFileError::BadKey {
+        file: file.into(),
+        key: key.into(),
+        found: metadata.get(key).cloned().unwrap_or_default(),
+        expected: expected.into(),
+        advice: ADVICE.into(),
+    };
+    if metadata.get(VERSION_KEY).is_some_and(|version| version != VERSION) {
+        return Err(bad(VERSION_KEY, &format!("{VERSION}, which this version of glassbox reads")));
+    }
+    let keys = [MEAN, STD, TIME_STEPS, THRESHOLD];
+    if keys.iter().all(|key| !metadata.contains_key(*key)) {
+        return Ok(None);
+    }
+    if let Some(key) = keys.iter().find(|key| !metadata.contains_key(**key)) {
+        return Err(TensorFileError::MissingKey {
+            file: file.into(),
+            key: (*key).into(),
+            expected: format!("it beside the others of {}", keys.join(", ")),
+            advice: ADVICE.into(),
+        });
+    }
+    let number = |key: &str| metadata[key].parse::<f64>().map_err(|_| bad(key, "a decimal number"));
+    let scaler = Scaler::new(number(MEAN)?, number(STD)?)
+        .map_err(|_| bad(STD, "a finite number above 0, and a finite mean"))?;
+    let threshold = Threshold::new(number(THRESHOLD)?).map_err(|_| bad(THRESHOLD, "a finite number"))?;
+    match metadata[TIME_STEPS].parse::<usize>() {
+        Ok(found) if steps == found => Ok(Some(Calibration { scaler, threshold })),
+        _ => Err(bad(TIME_STEPS, &format!("{steps}, the steps of the model's input"))),
+    }
+}

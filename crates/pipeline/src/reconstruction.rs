@@ -1,0 +1,87 @@
+//! What a model makes of samples, and how far that is from them.
+
+use glassbox_engine::backend::{Backend, Session, State};
+use glassbox_engine::losses::Loss;
+use glassbox_engine::masks::Masks;
+use glassbox_engine::model::Sequential;
+use glassbox_engine::optimizers::Optimizer;
+use glassbox_engine::samples::Samples;
+use glassbox_engine::{Error, Result};
+use ndarray::Array3;
+
+/// Samples in a batch of `model.predict` of Keras.
+pub const PREDICT_BATCH: usize = 32;
+
+/// The batches in which so many samples are predicted: 118 for the tutorial's 3745.
+#[must_use]
+pub fn predict_batches(samples: usize) -> usize {
+    samples.div_ceil(PREDICT_BATCH)
+}
+
+/// A session for inference with `weights` (flat, in the model's layout).
+///
+/// # Errors
+/// If the weights do not fit the model or are not finite, the model has no layers, or the device fails.
+pub fn inference_session(
+    backend: &dyn Backend<f32>,
+    model: &Sequential,
+    weights: &[f32],
+) -> Result<Box<dyn Session<f32>>> {
+    // Loss, optimiser and masks are for training and never used.
+    let optimizer = Optimizer::default();
+    let state = State::new(weights.to_vec(), &optimizer);
+    model.layout().require_finite(weights)?;
+    let plan = model.plan(Loss::default(), optimizer, Masks::Random { seed: 0 }, PREDICT_BATCH)?;
+    let mut session = backend.session(plan)?;
+    session.set_state(&state)?;
+    Ok(session)
+}
+
+/// Predictions `(n, steps, channels)` for samples of the same number (`model.predict` of Keras).
+///
+/// # Errors
+/// If the samples do not fit the model or are not finite, or the device fails.
+pub fn predict(session: &mut dyn Session<f32>, x: &Samples<'_, f32>) -> Result<Array3<f32>> {
+    x.require_finite("the input")?;
+    let program = &session.plan().inference;
+    let shape = program.values[program.output.index()];
+    let mut y = Array3::zeros((x.len(), shape.steps, shape.channels));
+    session.predict(x, y.as_slice_mut().expect("a new array is contiguous"))?;
+    Ok(y)
+}
+
+/// The error of each window: the mean over its values of |x - reconstruction|, in the unit of `x` (standard
+/// deviations of the training series). Predicted in batches of [`PREDICT_BATCH`] into one buffer; `on_batch`
+/// is told how many batches are done and how many there are.
+///
+/// # Errors
+/// If the windows do not fit the model, or its output has another shape than they, or the device fails.
+pub fn window_errors(
+    session: &mut dyn Session<f32>,
+    windows: &Samples<'_, f32>,
+    on_batch: &mut dyn FnMut(usize, usize),
+) -> Result<Vec<f64>> {
+    let program = &session.plan().inference;
+    let output = program.values[program.output.index()];
+    if output != windows.shape() {
+        return Err(Error::Mismatch {
+            what: "the model's output".into(),
+            expected: format!("the shape of a window, {}", windows.shape()),
+            found: output.to_string(),
+        });
+    }
+    let size = output.len();
+    let mut buffer = vec![0.0; PREDICT_BATCH.min(windows.len()) * size];
+    let mut errors = Vec::with_capacity(windows.len());
+    let batches = predict_batches(windows.len());
+    for batch in 0..batches {
+        let start = batch * PREDICT_BATCH;
+        let x = windows.slice(start..windows.len().min(start + PREDICT_BATCH));
+        let y = &mut buffer[..x.len() * size];
+        session.predict(&x, y)?;
+        let error = |(index, y): (usize, &[f32])| Loss::MeanAbsoluteError.sample(y, x.get(index));
+        errors.extend(y.chunks_exact(size).enumerate().map(error));
+        on_batch(batch + 1, batches);
+    }
+    Ok(errors)
+}

@@ -1,0 +1,253 @@
+//! Training on samples: Keras's `compile` and `fit`, with checkpoints.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use glassbox_engine::backend::{Backend, Dataset, Plan, Session, State};
+use glassbox_engine::losses::Loss;
+use glassbox_engine::masks::Masks;
+use glassbox_engine::model::Sequential;
+use glassbox_engine::optimizers::{Adam, Optimizer};
+use glassbox_engine::samples::Samples;
+use glassbox_engine::shape::Shape;
+use glassbox_engine::training::{
+    Callback, Checkpoint, EarlyStopping, FitOptions, Fitted, Mode, Monitor, fit, split_at,
+};
+
+use crate::checkpoint::{self, CheckpointError, CheckpointWriter};
+use crate::fingerprint::Fingerprint;
+
+/// How a model is trained; the defaults are the tutorial's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainOptions {
+    /// Epochs at most, counted from the start of the run, also after a resume. Default: 50.
+    pub epochs: usize,
+    /// Samples in a batch. Default: 128.
+    pub batch_size: usize,
+    /// The fraction of the samples, cut from the end before any shuffling, that is not trained on but
+    /// evaluated after each epoch; in [0, 1). Default: 0.1.
+    pub validation_split: f64,
+    /// Whether the training samples are put into a new order for each epoch. Default: true.
+    pub shuffle: bool,
+    /// Decides the initial weights, the shuffles and the dropout masks. Default: 0.
+    pub seed: u64,
+    /// The size of Adam's steps. Default: 0.001.
+    pub learning_rate: f64,
+    /// What is minimised. Default: the mean squared error.
+    pub loss: Loss,
+    /// When to stop before all epochs are done. Default: once `val_loss` has not improved for 5 epochs, the
+    /// weights of the last epoch being kept.
+    pub early_stopping: Option<EarlyStopping>,
+    /// Where the run is kept after each epoch. Default: nowhere.
+    pub checkpoints: Option<Checkpoints>,
+}
+
+/// Where a run is kept after each epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoints {
+    /// The folder of [`checkpoint::FILE_NAME`].
+    pub dir: PathBuf,
+    /// Whether to go on from the checkpoint that is there. If there is none, or this is false, the run starts
+    /// from the beginning, and its first epoch replaces a checkpoint that is there.
+    pub resume: bool,
+}
+
+impl Default for TrainOptions {
+    fn default() -> Self {
+        Self {
+            epochs: 50,
+            batch_size: 128,
+            validation_split: 0.1,
+            shuffle: true,
+            seed: 0,
+            learning_rate: 0.001,
+            loss: Loss::MeanSquaredError,
+            early_stopping: Some(EarlyStopping {
+                monitor: Monitor::ValLoss,
+                patience: 5,
+                mode: Mode::Min,
+                ..EarlyStopping::default()
+            }),
+            checkpoints: None,
+        }
+    }
+}
+
+impl TrainOptions {
+    /// The arguments of `fit`.
+    #[must_use]
+    pub fn fit_options(&self) -> FitOptions {
+        FitOptions {
+            epochs: self.epochs,
+            batch_size: self.batch_size,
+            validation_split: self.validation_split,
+            shuffle: self.shuffle,
+            seed: self.seed,
+            early_stopping: self.early_stopping.clone(),
+        }
+    }
+
+    /// The optimiser.
+    #[must_use]
+    pub fn optimizer(&self) -> Optimizer {
+        Optimizer::Adam(Adam::new(self.learning_rate))
+    }
+
+    /// The plan of training `model` on so many samples.
+    fn plan(&self, model: &Sequential, samples: usize) -> Result<Plan, TrainError> {
+        let masks = Masks::Random { seed: self.seed };
+        // A session need not have room for more samples than there are.
+        let most = self.batch_size.min(samples.max(1));
+        Ok(model.plan(self.loss, self.optimizer(), masks, most)?)
+    }
+}
+
+/// Why a model was not trained. A checkpoint of an earlier epoch, if asked for, is still there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The engine refused an option, met a number that is not finite, or a callback failed.
+    #[error(transparent)]
+    Engine(#[from] glassbox_engine::Error),
+    /// The run cannot be resumed.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A model that does not give back what it reads.
+    #[error(
+        "model {model} makes samples of shape {output} from samples of shape {input}, (steps, channels): it is \
+         no autoencoder, whose output has the shape of its input; change its last layers, or the length of \
+         its windows"
+    )]
+    NotAnAutoencoder {
+        /// The model's name.
+        model: String,
+        /// The shape of its input.
+        input: Shape,
+        /// The shape of its output.
+        output: Shape,
+    },
+}
+
+/// A model after training.
+pub struct Trained {
+    /// The session that trained it, with the final weights.
+    pub session: Box<dyn Session<f32>>,
+    /// The final weights, flat, in the model's layout.
+    pub weights: Vec<f32>,
+    /// The losses, and how training ended.
+    pub fitted: Fitted,
+    /// Epochs that a checkpoint had done before; 0 if there was none.
+    pub resumed_from: usize,
+    /// How long the epochs of this call took.
+    pub duration: Duration,
+}
+
+impl std::fmt::Debug for Trained {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { fitted, resumed_from, duration, .. } = self;
+        f.debug_struct("Trained")
+            .field("fitted", fitted)
+            .field("resumed_from", resumed_from)
+            .field("duration", duration)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How many of `samples` are trained on, how many are for validation, and the training steps of an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Split {
+    /// Samples that are trained on.
+    pub training: usize,
+    /// Samples that are for validation.
+    pub validation: usize,
+    /// Batches in an epoch, the last one perhaps not full.
+    pub steps_per_epoch: usize,
+}
+
+impl Split {
+    /// The split of so many samples.
+    ///
+    /// # Errors
+    /// If the validation split leaves one of the parts empty.
+    pub fn of(samples: usize, options: &TrainOptions) -> Result<Self, TrainError> {
+        let training = split_at(samples, options.validation_split)?;
+        let steps_per_epoch = training.div_ceil(options.batch_size.max(1));
+        Ok(Self { training, validation: samples - training, steps_per_epoch })
+    }
+}
+
+/// That a model gives back samples of the shape that it reads.
+///
+/// # Errors
+/// [`TrainError::NotAnAutoencoder`] if not.
+pub fn require_autoencoder(model: &Sequential) -> Result<(), TrainError> {
+    let (input, output) = (model.input_shape(), model.output_shape());
+    if input == output {
+        return Ok(());
+    }
+    Err(TrainError::NotAnAutoencoder { model: model.name().into(), input, output })
+}
+
+/// Trains `model` to give back each sample of `x`; see [`train`].
+///
+/// # Errors
+/// As [`train`], and if the model's output has not the shape of its input.
+pub fn train_autoencoder(
+    backend: &dyn Backend<f32>,
+    model: &Sequential,
+    start: Option<&[f32]>,
+    x: Samples<'_, f32>,
+    options: &TrainOptions,
+    callbacks: &mut [&mut dyn Callback<f32>],
+) -> Result<Trained, TrainError> {
+    require_autoencoder(model)?;
+    train(backend, model, start, &Dataset::autoencoder(x), options, callbacks)
+}
+
+/// Trains `model` on `data`, from the weights `start` (flat, in the model's layout) or else from those that
+/// the seed gives. A checkpoint is written before the callbacks hear of an epoch's end.
+///
+/// # Errors
+/// If an option makes no sense, the data does not fit the model, a number is not finite, the checkpoint to
+/// resume from is not of this run, or a callback fails.
+pub fn train(
+    backend: &dyn Backend<f32>,
+    model: &Sequential,
+    start: Option<&[f32]>,
+    data: &Dataset<'_, f32>,
+    options: &TrainOptions,
+    callbacks: &mut [&mut dyn Callback<f32>],
+) -> Result<Trained, TrainError> {
+    let plan = options.plan(model, data.len())?;
+    data.check(&plan)?;
+    let start = start.map_or_else(|| plan.layout.initial(options.seed), <[f32]>::to_vec);
+    let fit_options = options.fit_options();
+
+    let mut writer = None;
+    let mut resumed = None;
+    if let Some(Checkpoints { dir, resume }) = &options.checkpoints {
+        let fingerprint = Fingerprint::of(model, &plan, &fit_options, data, &start);
+        if *resume {
+            resumed = checkpoint::resume(dir, &plan, &fingerprint, options.epochs)?;
+        }
+        writer = Some(CheckpointWriter::new(dir, &plan, fingerprint));
+    }
+    let resumed_from = resumed.as_ref().map_or(0, |checkpoint| checkpoint.epochs);
+    let checkpoint = resumed.unwrap_or_else(|| Checkpoint::start(State::new(start, &plan.optimizer)));
+
+    let mut all: Vec<&mut dyn Callback<f32>> = vec![];
+    if let Some(writer) = &mut writer {
+        all.push(writer);
+    }
+    for callback in callbacks {
+        all.push(&mut **callback);
+    }
+    // No larger than the session's batches, and in effect the same.
+    let fit_options = FitOptions { batch_size: plan.batch_size, ..fit_options };
+    let mut session = backend.session(plan)?;
+    let began = Instant::now();
+    let fitted = fit(&mut *session, data, &fit_options, checkpoint, &mut all)?;
+    let duration = began.elapsed();
+    let weights = session.state()?.weights;
+    Ok(Trained { session, weights, fitted, resumed_from, duration })
+}

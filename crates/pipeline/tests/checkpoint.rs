@@ -1,0 +1,255 @@
+//! Checkpoints: a run that is interrupted and resumed equals the one that was not, to the bit.
+
+mod tiny;
+
+use std::path::Path;
+
+use glassbox_engine::backend::{Dataset, Plan};
+use glassbox_engine::reference::Reference;
+use glassbox_engine::samples::Samples;
+use glassbox_engine::training::{
+    Callback, Checkpoint, EarlyStopping, EarlyStoppingState, EpochEnd, Flow, History,
+};
+use glassbox_pipeline::checkpoint::{CheckpointError, FILE_NAME, from_bytes, to_bytes};
+use glassbox_pipeline::fingerprint::Fingerprint;
+use glassbox_pipeline::tensor_file::TensorFile;
+use glassbox_pipeline::training::{Checkpoints, TrainError, TrainOptions, Trained, train};
+use proptest::prelude::*;
+
+fn options(dir: Option<&Path>, resume: bool) -> TrainOptions {
+    TrainOptions {
+        epochs: 14,
+        batch_size: 7,
+        validation_split: 0.25,
+        seed: 5,
+        learning_rate: 0.05,
+        early_stopping: Some(EarlyStopping {
+            patience: 3,
+            restore_best_weights: true,
+            ..EarlyStopping::default()
+        }),
+        checkpoints: dir.map(|dir| Checkpoints { dir: dir.to_owned(), resume }),
+        ..TrainOptions::default()
+    }
+}
+
+fn values() -> Vec<f32> {
+    tiny::series(60, 0.0).values().iter().map(|v| (*v - 10.0) as f32).collect()
+}
+
+fn run(options: &TrainOptions, callbacks: &mut [&mut dyn Callback<f32>]) -> Result<Trained, TrainError> {
+    let values = values();
+    let data = Dataset::autoencoder(Samples::windows(&values, 8, 1).unwrap());
+    train(&Reference, &tiny::model(), None, &data, options, callbacks)
+}
+
+/// Ends training after an epoch, as a kill would but in good order.
+struct StopAfter(usize);
+
+impl Callback<f32> for StopAfter {
+    fn on_epoch_end(
+        &mut self,
+        end: &EpochEnd<'_, f32>,
+    ) -> Result<Flow, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(if end.epoch + 1 == self.0 { Flow::Stop } else { Flow::Continue })
+    }
+}
+
+fn bits(weights: &[f32]) -> Vec<u32> {
+    weights.iter().map(|w| w.to_bits()).collect()
+}
+
+#[test]
+fn a_resumed_run_equals_the_uninterrupted_one_to_the_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole_dir = folder.path().join("whole");
+    let whole = run(&options(Some(&whole_dir), false), &mut []).unwrap();
+    let epochs = whole.fitted.history.loss.len();
+    assert!(epochs >= 6 && whole.fitted.restored_epoch.is_some(), "{:?}", whole.fitted);
+    let plain = run(&options(None, false), &mut []).unwrap();
+    assert_eq!(bits(&plain.weights), bits(&whole.weights), "checkpoints change nothing");
+
+    for stop in 1..=epochs {
+        let dir = folder.path().join(stop.to_string());
+        run(&options(Some(&dir), false), &mut [&mut StopAfter(stop)]).unwrap();
+        // With resume, where there is something to resume.
+        let resumed = run(&options(Some(&dir), true), &mut []).unwrap();
+        assert_eq!(resumed.resumed_from, stop);
+        assert_eq!(bits(&resumed.weights), bits(&whole.weights), "stopped after epoch {stop}");
+        assert_eq!(resumed.fitted, whole.fitted);
+        let read = |dir: &Path| std::fs::read(dir.join(FILE_NAME)).unwrap();
+        assert_eq!(read(&dir), read(&whole_dir), "the last checkpoint, byte for byte");
+    }
+    let dir = folder.path().join("none");
+    let fresh = run(&options(Some(&dir), true), &mut []).unwrap();
+    assert_eq!((fresh.resumed_from, bits(&fresh.weights)), (0, bits(&whole.weights)));
+}
+
+#[test]
+fn more_epochs_are_allowed_and_fewer_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let short = TrainOptions { epochs: 3, early_stopping: None, ..options(Some(folder.path()), true) };
+    run(&short, &mut []).unwrap();
+    let long = run(&TrainOptions { epochs: 5, ..short.clone() }, &mut []).unwrap();
+    let whole = run(&TrainOptions { epochs: 5, checkpoints: None, ..short.clone() }, &mut []).unwrap();
+    assert_eq!(bits(&long.weights), bits(&whole.weights));
+    let error = run(&TrainOptions { epochs: 4, ..short }, &mut []).unwrap_err().to_string();
+    assert!(error.contains("has done 5 epochs already, and 4 are asked for"), "{error}");
+}
+
+#[test]
+fn another_run_is_refused_with_the_first_difference() {
+    let folder = tempfile::tempdir().unwrap();
+    let same = TrainOptions { epochs: 1, ..options(Some(folder.path()), true) };
+    run(&same, &mut []).unwrap();
+    let before = std::fs::read(folder.path().join(FILE_NAME)).unwrap();
+    let other = |change: fn(&mut TrainOptions)| {
+        let mut options = same.clone();
+        change(&mut options);
+        run(&options, &mut []).unwrap_err().to_string()
+    };
+    for (error, what) in [
+        (other(|o| o.seed = 6), "seed is 5 in it and 6 in this run"),
+        (other(|o| o.batch_size = 8), "batch_size is 7 in it and 8 in this run"),
+        (other(|o| o.validation_split = 0.1 + 0.2), "is 0.25 in it and 0.30000000000000004 in this run"),
+        (other(|o| o.shuffle = false), "shuffle is true in it and false"),
+        (other(|o| o.learning_rate = 0.01), "learning_rate is 0.05 in it and 0.01"),
+        (other(|o| o.loss = glassbox_engine::losses::Loss::MeanAbsoluteError), "loss is mean_squared_error"),
+        (other(|o| o.early_stopping = None), "early stopping is on in it and off"),
+        (other(|o| o.early_stopping.as_mut().unwrap().patience = 4), "patience is 3 in it and 4"),
+        (other(|o| o.early_stopping.as_mut().unwrap().min_delta = 1e-9), "min_delta is 0.0 in it and 1e-9"),
+    ] {
+        assert!(
+            error.contains(what) && error.contains("is the checkpoint of another run"),
+            "{what}\n{error}"
+        );
+    }
+
+    let mut values = values();
+    values[59] += 1e-6;
+    let data = Dataset::autoencoder(Samples::windows(&values, 8, 1).unwrap());
+    let error = train(&Reference, &tiny::model(), None, &data, &same, &mut []).unwrap_err().to_string();
+    assert!(error.contains("data is 53 samples of shape (8, 1)"), "{error}");
+    let values = self::values();
+    let data = Dataset::autoencoder(Samples::windows(&values, 8, 1).unwrap());
+    let start = vec![0.5; 15];
+    let error =
+        train(&Reference, &tiny::model(), Some(&start), &data, &same, &mut []).unwrap_err().to_string();
+    assert!(error.contains("initial weights is sha256"), "{error}");
+    let mut model = tiny::model();
+    model.add(glassbox_engine::layers::ReLU).unwrap();
+    let error = train(&Reference, &model, None, &data, &same, &mut []).unwrap_err().to_string();
+    assert!(error.contains("layer 3 is absent in it and re_lu (ReLU)"), "{error}");
+    assert_eq!(std::fs::read(folder.path().join(FILE_NAME)).unwrap(), before, "no refusal harms the file");
+}
+
+/// What a checkpoint belongs to.
+fn plan() -> (Plan, Fingerprint) {
+    let (model, options, values) = (tiny::model(), options(None, false), values());
+    let masks = glassbox_engine::masks::Masks::Random { seed: 5 };
+    let plan = model.plan(options.loss, options.optimizer(), masks, 7).unwrap();
+    let data = Dataset::autoencoder(Samples::windows(&values, 8, 1).unwrap());
+    let start = plan.layout.initial(5);
+    let fingerprint = Fingerprint::of(&model, &plan, &options.fit_options(), &data, &start);
+    (plan, fingerprint)
+}
+
+fn example() -> Checkpoint<f32> {
+    let (plan, _) = plan();
+    let state = glassbox_engine::backend::State::new(plan.layout.initial(5), &plan.optimizer);
+    let history = History { loss: vec![1e-300, 0.1], val_loss: vec![0.1 + 0.2, f64::MIN_POSITIVE / 3.0] };
+    Checkpoint { epochs: 2, history, ..Checkpoint::start(state) }
+}
+
+#[test]
+fn what_is_damaged_is_refused_and_says_what_to_do() {
+    let (plan, fingerprint) = plan();
+    let bytes = to_bytes(&example(), &plan, &fingerprint);
+    let read = |bytes: &[u8]| from_bytes(bytes, "checkpoint.safetensors", &plan, &fingerprint);
+    assert_eq!(read(&bytes).unwrap(), example());
+    for end in (0..bytes.len()).step_by(13) {
+        let error = read(&bytes[..end]).unwrap_err().to_string();
+        assert!(error.contains("remove the checkpoint"), "{error}");
+    }
+    let changed = |change: fn(&mut TensorFile)| {
+        let mut file = TensorFile::from_bytes(&bytes, "c").unwrap();
+        change(&mut file);
+        read(&file.to_bytes()).unwrap_err()
+    };
+    let damaged = changed(|file| file.tensors.get_mut("m/conv1d.bias").unwrap().values[0] = 1.0);
+    assert!(matches!(damaged, CheckpointError::Checksum { .. }), "{damaged}");
+    let damaged = changed(|file| drop(file.metadata.insert("glassbox.step".into(), "7".into())));
+    assert!(matches!(damaged, CheckpointError::Checksum { .. }), "{damaged}");
+    let newer = changed(|file| drop(file.metadata.insert("glassbox.checkpoint".into(), "2".into())));
+    assert!(
+        newer.to_string().contains("`glassbox.checkpoint` in its metadata is `2`, expected 1"),
+        "{newer}"
+    );
+    let model = changed(|file| file.metadata.clear());
+    assert!(model.to_string().contains("lacks `glassbox.checkpoint`"), "{model}");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join(FILE_NAME)).unwrap();
+    let error = run(&options(Some(folder.path()), true), &mut []).unwrap_err().to_string();
+    assert!(error.contains("cannot read") && error.contains(FILE_NAME), "{error}");
+}
+
+fn any_f64() -> impl Strategy<Value = f64> {
+    any::<u64>().prop_map(f64::from_bits).prop_filter("not NaN", |x| !x.is_nan())
+}
+
+prop_compose! {
+    fn any_checkpoint()(
+        flats in prop::collection::vec(prop::collection::vec(any::<u32>().prop_map(f32::from_bits), 15), 4),
+        loss in prop::collection::vec(any_f64(), 0..5),
+        validation in any::<bool>(),
+        kept in any::<bool>(),
+        best in prop::option::of(any_f64()),
+        stopped_epoch in prop::option::of(any::<usize>()),
+        (wait, best_epoch, step) in any::<(usize, usize, u64)>(),
+    ) -> Checkpoint<f32> {
+        let [weights, m, v, other] = <[_; 4]>::try_from(flats).unwrap();
+        Checkpoint {
+            state: glassbox_engine::backend::State { weights, slots: vec![m, v], step },
+            epochs: loss.len(),
+            history: History { val_loss: if validation { loss.clone() } else { vec![] }, loss },
+            early_stopping: EarlyStoppingState {
+                wait, best, best_epoch, best_weights: kept.then_some(other), stopped_epoch,
+            },
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_round_trip_is_exact(checkpoint in any_checkpoint()) {
+        let (plan, fingerprint) = plan();
+        let bytes = to_bytes(&checkpoint, &plan, &fingerprint);
+        let read = from_bytes(&bytes, "c", &plan, &fingerprint).unwrap();
+        // Its bytes say more than `==`, which takes -0 for 0 and no NaN for itself.
+        prop_assert_eq!(to_bytes(&read, &plan, &fingerprint), bytes);
+        prop_assert_eq!(bits(&read.state.weights), bits(&checkpoint.state.weights));
+        prop_assert_eq!(bits(&read.state.slots[1]), bits(&checkpoint.state.slots[1]));
+        prop_assert_eq!(read.history, checkpoint.history);
+        let (a, b) = (read.early_stopping, checkpoint.early_stopping);
+        prop_assert_eq!((a.wait, a.best, a.best_epoch, a.stopped_epoch), (b.wait, b.best, b.best_epoch, b.stopped_epoch));
+        prop_assert_eq!(a.best_weights.map(|w| bits(&w)), b.best_weights.map(|w| bits(&w)));
+    }
+
+    #[test]
+    fn every_flipped_bit_is_found(flip in any::<prop::sample::Index>()) {
+        let (plan, fingerprint) = plan();
+        let mut bytes = to_bytes(&example(), &plan, &fingerprint);
+        let bit = flip.index(8 * bytes.len());
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        // Found, or in what is not read.
+        if let Ok(read) = from_bytes(&bytes, "c", &plan, &fingerprint) {
+            prop_assert_eq!(read, example());
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_no_checkpoint(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let (plan, fingerprint) = plan();
+        prop_assert!(from_bytes(&bytes, "c", &plan, &fingerprint).is_err());
+    }
+}
