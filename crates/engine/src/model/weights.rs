@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::error::{Error, NonFinite, Result};
 use crate::float::Float;
 use crate::initializers::Initializer;
+use crate::program::Weight;
 use crate::random::{Purpose, Stream};
 
 /// All weight tensors of a model, one after the other in one flat vector, and their gradients and moments
@@ -30,11 +31,13 @@ pub struct WeightInfo {
 }
 
 impl WeightLayout {
-    /// Appends a tensor.
-    pub(super) fn push(&mut self, name: String, shape: Vec<usize>, initializer: Initializer) {
+    /// Appends a tensor, and gives the name by which a program speaks of it. [`Sequential`](super::Sequential)
+    /// does this for its layers; whoever records a graph by hand does it for theirs.
+    pub fn push(&mut self, name: impl Into<String>, shape: Vec<usize>, initializer: Initializer) -> Weight {
         let range = self.len..self.len + shape.iter().product::<usize>();
         self.len = range.end;
-        self.tensors.push(WeightInfo { name, shape, range, initializer });
+        self.tensors.push(WeightInfo { name: name.into(), shape, range, initializer });
+        Weight(self.tensors.len() - 1)
     }
 
     /// The tensors, in the order of the layers.

@@ -130,6 +130,14 @@ impl Tape {
         y
     }
 
+    /// Records `a + b`: where branches meet. Its gradient goes to both as it is.
+    pub fn add(&mut self, a: Value, b: Value) -> Value {
+        self.check(b, self.shape(a));
+        let y = self.value(self.shape(a));
+        self.push(Instruction::Add { a, b, y });
+        y
+    }
+
     /// Records the drawing of a dropout mask for a value of `len` elements.
     pub fn draw(&mut self, rate: f64, len: usize) -> Mask {
         let mask = Mask(self.masks.len());
@@ -194,11 +202,7 @@ impl Tape {
         self.check(dx, self.shape(x));
         let total = match self.gradients[x.0] {
             None => dx,
-            Some(a) => {
-                let y = self.value(self.shape(x));
-                self.push(Instruction::Add { a, b: dx, y });
-                y
-            }
+            Some(sum) => self.add(sum, dx),
         };
         self.gradients[x.0] = Some(total);
     }
