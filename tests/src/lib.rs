@@ -1,1 +1,32 @@
-//! Shared by the tests.
+//! What holds across the crates of glassbox, and the kit that the tests share.
+//!
+//! | test | what it proves |
+//! |---|---|
+//! | `golden/` | the engine computes what Keras computes: see `fixtures/README.md` |
+//! | `golden/layers.rs` | output, input gradient, kernel and bias gradients of 72 layers |
+//! | `golden/geometry.rs` | every output length of a grid of arguments, every refusal, the validation cut |
+//! | `golden/optimisation.rs` | both losses and their gradients; ten steps of Adam alone |
+//! | `golden/training.rs` | ten training steps of the tutorial's network, all randomness given |
+//! | `golden/fit.rs` | a whole `fit`: `loss` and `val_loss` curves, final weights, predictions |
+//! | `golden/early_stopping.rs` | when training stops and what it restores, alone and in `fit` |
+//! | `golden/models.rs` | JSON read and written, refusals by name, summaries to the character, names |
+//! | `gradients.rs` | backpropagation is the derivative: random models, a user's layer, a graph |
+//! | `conformance.rs` | every backend computes what the `f64` reference does, within its rounding |
+//! | `properties/algebra.rs` | the three contractions: adjoint, bilinear, identity, shift, brute force |
+//! | `properties/training.rs` | determinism, resume to the bit, errors that say where |
+//! | `properties/pieces.rs` | facts on losses, dropout and Adam |
+//!
+//! A backend is put under all of these at one place, [`backends::backends`].
+//!
+//! Random tests draw from a fixed seed: the same cases run each time and everywhere. `PROPTEST_RNG_SEED`
+//! gives other cases, `PROPTEST_CASES` more or fewer of them: 256 leaves the numbers as they are. What fails
+//! is shrunk and printed.
+//!
+//! The kit: [`compare`] holds numbers against each other, [`fixtures`] reads what Keras said, [`cases`] makes
+//! models and data, [`rounding`] says how far rounding may lead, [`backends`] lists who is tested.
+
+pub mod backends;
+pub mod cases;
+pub mod compare;
+pub mod fixtures;
+pub mod rounding;

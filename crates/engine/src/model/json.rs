@@ -52,9 +52,11 @@ pub(super) fn read(text: &str, steps: Option<usize>) -> Result<Sequential> {
         config.require_dtype(&dtype)?;
         entries.remove(0);
     }
+    // Layers first: a model of images should hear of Conv2D, not of the shape that goes with it.
+    let layers = entries.into_iter().map(|(class, config)| read_layer(&class, config));
+    let layers = layers.collect::<Result<Vec<_>>>()?;
     let mut model = Sequential::new(input_shape(shape.as_ref(), steps)?).named(name);
-    for (class, config) in entries {
-        let (name, layer) = read_layer(&class, config)?;
+    for (name, layer) in layers {
         model.add_named(name, layer)?;
     }
     Ok(model)

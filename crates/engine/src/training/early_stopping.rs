@@ -117,17 +117,12 @@ impl EarlyStopping {
         if epoch < self.start_from_epoch {
             return;
         }
-        let keep = || self.restore_best_weights.then(|| weights.to_vec());
-        if state.best_weights.is_none() {
-            // Should no epoch ever improve (the first value is NaN, say), the first one counts as best.
-            state.best_weights = keep();
-            state.best_epoch = epoch;
-        }
         state.wait += 1;
+        // The first value counts as best, even NaN, on which nothing then improves.
         if state.best.is_none_or(|best| self.improves(value, best)) {
             state.best = Some(value);
             state.best_epoch = epoch;
-            state.best_weights = keep();
+            state.best_weights = self.restore_best_weights.then(|| weights.to_vec());
             if self.baseline.is_none_or(|baseline| self.improves(value, baseline)) {
                 state.wait = 0;
             }

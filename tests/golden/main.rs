@@ -1,0 +1,13 @@
+//! What Keras computes is what the engine computes. `fixtures/README.md` says where the numbers come from.
+//!
+//! Every test here that computes is one body for all backends: the reference in `f64`, held to about the last
+//! digits of the numbers that Keras computed in `f64`, and each backend of
+//! [`backends`](glassbox_tests::backends::backends) in `f32`, held to the rounding of `f32`.
+
+mod early_stopping;
+mod fit;
+mod geometry;
+mod layers;
+mod models;
+mod optimisation;
+mod training;

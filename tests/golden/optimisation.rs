@@ -1,0 +1,85 @@
+//! The losses and Adam, each alone.
+
+use glassbox_engine::Float;
+use glassbox_engine::losses::Loss;
+use glassbox_tests::compare::{Tolerance, assert_close};
+use glassbox_tests::fixtures::{Tensors, adam, array, exactly, integer, json, number, numbers, string};
+
+fn losses<F: Float>(tolerance: Tolerance) {
+    let table = json("losses.json");
+    for case in array(&table["cases"]) {
+        let loss = match string(&case["loss"]) {
+            "mse" => Loss::MeanSquaredError,
+            "mae" => Loss::MeanAbsoluteError,
+            other => panic!("{other}"),
+        };
+        let what = format!("{} of shape {}", loss.name(), case["shape"]);
+        let batch = integer(&case["shape"][0]);
+        let (y, target) = (exactly::<F>(&numbers(&case["y_pred"])), exactly::<F>(&numbers(&case["y_true"])));
+        let elements = y.len() / batch;
+        let mut dy = vec![F::nan(); y.len()];
+        let (mut sum, mut sum_of_gradient) = (0.0, 0.0);
+        for ((y, target), dy) in y.chunks(elements).zip(target.chunks(elements)).zip(dy.chunks_mut(elements))
+        {
+            sum += loss.sample(y, target);
+            sum_of_gradient += loss.gradient(y, target, batch, dy);
+        }
+        let value = [number(&case["value"])];
+        assert_close(&what, &[sum / batch as f64], &value, tolerance);
+        assert_close(&what, &[sum_of_gradient / batch as f64], &value, tolerance);
+        assert_close(&format!("gradient of {what}"), &dy, &numbers(&case["gradient"]), tolerance);
+    }
+}
+
+#[test]
+fn losses_and_their_gradients_are_keras() {
+    // A mean of at most some dozen terms: a rounding each.
+    losses::<f64>(Tolerance::new(0.0, 1e-14));
+    // The factor 2 / (n batch) and its product with a difference that is exact: all inputs are multiples of
+    // 1/64.
+    losses::<f32>(Tolerance::new(0.0, f64::from(f32::EPSILON)));
+}
+
+fn ten_steps_of_adam<F: Float>(dtype: &str, tolerance: Tolerance) {
+    let tensors = Tensors::read("adam.safetensors");
+    let cases = tensors.metadata_json("cases");
+    let mut seen = 0;
+    for case in array(&cases).iter().filter(|case| case["dtype"] == dtype) {
+        seen += 1;
+        let name = string(&case["name"]);
+        let get = |what: &str| tensors.get(&format!("{name}/{what}"));
+        let adam = adam(case);
+        let mut theta = get("start").exactly::<F>();
+        let n = theta.len();
+        let (mut m, mut v) = (vec![F::zero(); n], vec![F::zero(); n]);
+        let (gradients, parameters) = (get("gradient").exactly::<F>(), &get("parameter").values);
+        let steps = gradients.chunks(n).zip(parameters.chunks(n)).enumerate();
+        assert_eq!(steps.len(), integer(&case["steps"]), "{name}");
+        for (step, (gradient, expected)) in steps {
+            adam.update(step as u64 + 1, &mut theta, gradient, &mut m, &mut v);
+            assert_close(&format!("{name} after step {}", step + 1), &theta, expected, tolerance);
+        }
+        // Running means of ten gradients: they may cancel in m, and what is left is a part of the largest
+        // that went in, so it is compared in each group of gradients by itself.
+        let groups = tensors.metadata_json("groups");
+        for (group, range) in groups.as_object().expect("groups") {
+            let range = integer(&range[0])..integer(&range[1]);
+            for (what, found) in [("m", &m), ("v", &v)] {
+                let expected = &get(what).values[range.clone()];
+                let bound = Tolerance::of_largest(tolerance.relative, expected);
+                assert_close(&format!("{name}: {what} of {group}"), &found[range.clone()], expected, bound);
+            }
+        }
+    }
+    assert_eq!(seen, 2, "cases of {dtype}");
+}
+
+#[test]
+fn adam_is_keras_over_ten_steps() {
+    // Ten steps of a learning rate of at most 0.03, each some five roundings of 1e-16 off; parameters are
+    // near 1.
+    ten_steps_of_adam::<f64>("f64", Tolerance::new(1e-15, 1e-13));
+    // The same in f32. Where a weight passes near 0, what counts is the size of the steps that took it there:
+    // ten of 0.03, a few roundings of 6e-8 each.
+    ten_steps_of_adam::<f32>("f32", Tolerance::new(1e-7, 1e-6));
+}

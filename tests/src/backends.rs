@@ -1,0 +1,104 @@
+//! Who is tested, and how a model gets onto a backend.
+
+use glassbox_cpu::Cpu;
+use glassbox_engine::Float;
+use glassbox_engine::backend::{Backend, Dataset, Session, State};
+use glassbox_engine::losses::Loss;
+use glassbox_engine::masks::Masks;
+use glassbox_engine::model::Sequential;
+use glassbox_engine::optimizers::Optimizer;
+use glassbox_engine::reference::Reference;
+use glassbox_engine::samples::Samples;
+
+/// A backend that computes in `f32`.
+pub type Backend32 = Box<dyn Backend<f32>>;
+
+/// **Every backend that computes in `f32`.** This is the one place where a new one is put under all tests.
+///
+/// # Panics
+/// If one cannot be had.
+#[must_use]
+pub fn backends() -> Vec<Backend32> {
+    let mut backends: Vec<Backend32> = vec![Box::new(Reference)];
+    // One thread, and more than this machine may have.
+    backends.extend([1, 3].map(cpu));
+    backends
+}
+
+/// One backend with several numbers of threads, for each that has threads: they must agree to the bit.
+#[must_use]
+pub fn backends_by_threads() -> Vec<Vec<Backend32>> {
+    vec![[1, 2, 3, 8].map(cpu).into()]
+}
+
+fn cpu(threads: usize) -> Backend32 {
+    Box::new(Cpu::new(Some(threads)).expect("threads"))
+}
+
+/// A model and how it is to be trained.
+#[derive(Debug, Clone)]
+pub struct Setup<'a> {
+    /// The model.
+    pub model: &'a Sequential,
+    /// Its loss.
+    pub loss: Loss,
+    /// What takes the steps.
+    pub optimizer: Optimizer,
+    /// Its dropout masks.
+    pub masks: Masks,
+    /// The most samples in a batch.
+    pub batch_size: usize,
+}
+
+impl<'a> Setup<'a> {
+    /// Mean squared error, Adam, masks of seed 0, batches of up to 32.
+    #[must_use]
+    pub fn new(model: &'a Sequential) -> Self {
+        Self {
+            model,
+            loss: Loss::default(),
+            optimizer: Optimizer::default(),
+            masks: Masks::Random { seed: 0 },
+            batch_size: 32,
+        }
+    }
+
+    /// A session that starts from these weights.
+    ///
+    /// # Panics
+    /// If the engine or the backend refuses.
+    #[must_use]
+    pub fn session<F: Float>(&self, backend: &dyn Backend<F>, weights: Vec<F>) -> Box<dyn Session<F>> {
+        let plan = self
+            .model
+            .plan(self.loss, self.optimizer.clone(), self.masks.clone(), self.batch_size)
+            .expect("a plan");
+        let mut session = backend.session(plan).unwrap_or_else(|error| panic!("{}: {error}", backend.name()));
+        session.set_state(&State::new(weights, &self.optimizer)).expect("a state");
+        session
+    }
+}
+
+/// Samples `x` and their targets, row by row.
+///
+/// # Panics
+/// If they do not fit the model.
+#[must_use]
+pub fn dataset<'a, F: Float>(model: &Sequential, x: &'a [F], target: &'a [F]) -> Dataset<'a, F> {
+    Dataset {
+        x: Samples::dense(x, model.input_shape()).expect("samples of the input's shape"),
+        y: Samples::dense(target, model.output_shape()).expect("targets of the output's shape"),
+    }
+}
+
+/// The prediction for samples `x`, written over NaN: what is not overwritten shows.
+///
+/// # Panics
+/// If the backend refuses.
+#[must_use]
+pub fn predict<F: Float>(session: &mut dyn Session<F>, x: &Samples<'_, F>) -> Vec<F> {
+    let program = &session.plan().inference;
+    let mut y = vec![F::nan(); x.len() * program.values[program.output.index()].len()];
+    session.predict(x, &mut y).expect("a prediction");
+    y
+}
