@@ -13,11 +13,11 @@ use glassbox_pipeline::synthetic::{self, Part};
 use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::tutorial::{Observer, Quiet, Step, TutorialOptions, TutorialRun, run};
 
-/// Days 9 to 11 of the twin; the second has the jump in the test series.
+/// A day and a half of the twin; the second half of it has the jump in the test series.
 fn data() -> TutorialData {
     let part = |part| {
         let twin = synthetic::series(part, 1);
-        let rows = 9 * 288..12 * 288;
+        let rows = 9 * 288 + 144..11 * 288;
         let (times, values) = (&twin.timestamps()[rows.clone()], &twin.values()[rows]);
         let series = Series::new(twin.name(), twin.clock(), times.to_vec(), values.to_vec()).unwrap();
         LoadedPart { series, sha256: Sha256::of(b"a test"), warnings: vec![] }
@@ -26,7 +26,7 @@ fn data() -> TutorialData {
 }
 
 fn options() -> TutorialOptions {
-    let train = TrainOptions { epochs: 3, seed: 1, ..TrainOptions::default() };
+    let train = TrainOptions { epochs: 2, seed: 1, ..TrainOptions::default() };
     TutorialOptions { time_steps: 24, train, ..TutorialOptions::default() }
 }
 
@@ -77,18 +77,18 @@ fn every_step_is_told_in_order() {
         recorder.steps,
         [
             "loaded 7",
-            "normalised 864",
-            "windowed [841, 24, 1] 6",
+            "normalised 432",
+            "windowed [409, 24, 1] 3",
             "built 9505",
-            "trained 3",
-            "threshold 841 27",
+            "trained 2",
+            "threshold 409 13",
             "reconstructed 24 24",
-            "test [841, 24, 1]",
-            "detected 841",
+            "test [409, 24, 1]",
+            "detected 409",
         ]
     );
-    assert_eq!(recorder.epochs, 3);
-    let once: Vec<_> = (1..=27).map(|done| (done, 27)).collect();
+    assert_eq!(recorder.epochs, 2);
+    let once: Vec<_> = (1..=13).map(|done| (done, 13)).collect();
     assert_eq!(recorder.batches, [once.clone(), once].concat());
 }
 
@@ -123,16 +123,16 @@ fn the_results_say_what_the_run_found_and_are_the_same_each_time() {
     assert!(points.first.as_ref().unwrap().timestamp.starts_with("2014-04-11 "), "{points:?}");
 
     let windows = read(&a, "windows.csv");
-    assert_eq!(windows.lines().count(), 842);
+    assert_eq!(windows.lines().count(), 410);
     assert!(windows.starts_with(
-        "window,first_timestamp,last_timestamp,mae,anomalous\n0,2014-04-10 00:00:00,2014-04-10 01:55:00,"
+        "window,first_timestamp,last_timestamp,mae,anomalous\n0,2014-04-10 12:00:00,2014-04-10 13:55:00,"
     ));
     assert_eq!(windows.matches(",true\n").count(), done.detection.windows.len());
     let mae: f64 = windows.lines().nth(1).unwrap().split(',').nth(3).unwrap().parse().unwrap();
     assert_eq!(mae.to_bits(), done.detection.errors[0].to_bits());
     let anomalies = read(&a, "anomalies.csv");
     assert_eq!(anomalies.lines().count(), 1 + points.count);
-    assert_eq!(read(&a, "history.csv").lines().count(), 4);
+    assert_eq!(read(&a, "history.csv").lines().count(), 3);
 
     // The file is the detector that the run used.
     let detector = Detector::load(&a.join("model.safetensors")).unwrap();
@@ -160,7 +160,7 @@ fn what_cannot_work_is_refused_before_training() {
     let error = refusal(TutorialOptions { time_steps: 90, ..options() });
     assert!(error.contains("windows of 90 step(s)"), "{error}");
     let error = refusal(TutorialOptions { time_steps: 1000, ..options() });
-    assert!(error.contains("has 864 row(s), fewer than one window of 1000 steps"), "{error}");
+    assert!(error.contains("has 432 row(s), fewer than one window of 1000 steps"), "{error}");
     let mut short = data();
     let rows = 20;
     let test = &short.test.series;
