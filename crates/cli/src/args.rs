@@ -294,7 +294,7 @@ pub(crate) struct GradcheckArgs {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 
-    /// Check no more than N elements of each tensor, evenly spaced [all]
+    /// Check no more than N elements of each tensor, evenly spaced [every one]
     #[arg(long, value_name = "N")]
     pub(crate) elements: Option<usize>,
 
