@@ -16,6 +16,9 @@
 //! | `properties/training.rs` | determinism, resume to the bit, errors that say where |
 //! | `properties/pieces.rs` | facts on losses, dropout and Adam |
 //!
+//! | `distribution.rs` | the tutorial over twenty seeds lies where sixty runs of Keras lie (on its own: see there) |
+//! | `cli/` | the real binary: results, resume after SIGKILL, downloads, arrays, errors and exit codes |
+//!
 //! A backend is put under all of these at one place, [`backends::backends`].
 //!
 //! Random tests draw from a fixed seed: the same cases run each time and everywhere. `PROPTEST_RNG_SEED`
@@ -29,4 +32,7 @@ pub mod backends;
 pub mod cases;
 pub mod compare;
 pub mod fixtures;
+mod real_data;
 pub mod rounding;
+
+pub use real_data::real_data;

@@ -1,2 +1,33 @@
-//! The command.
-fn main() {}
+//! The command `glassbox`: arguments in, exit codes and JSON out. What it does is in the crates below.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod failure;
+mod options;
+mod progress;
+
+use std::process::ExitCode;
+
+use args::{Cli, Command};
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        None => commands::tutorial::run(&cli.tutorial),
+        Some(Command::Tutorial(args)) => commands::tutorial::run(&args),
+        Some(Command::Train(args)) => commands::train::run(&args),
+        Some(Command::FitArrays(args)) => commands::fit_arrays::run(&args),
+        Some(Command::Detect(args)) => commands::detect::run(&args),
+        Some(Command::Predict(args)) => commands::predict::run(&args),
+        Some(Command::Summary(args)) => commands::summary::run(&args),
+        Some(Command::Gradcheck(args)) => commands::gradcheck::run(&args),
+        Some(Command::Data { command }) => commands::data::run(&command),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -259,7 +259,7 @@ impl Keys<'_> {
             file: self.file.into(),
             key: key.into(),
             expected: expected.into(),
-            advice: ADVICE.into(),
+            advice: ADVICE,
         })
     }
 
@@ -284,7 +284,7 @@ impl Keys<'_> {
             key: key.into(),
             found: self.metadata.get(key).cloned().unwrap_or_default(),
             expected: expected.into(),
-            advice: ADVICE.into(),
+            advice: ADVICE,
         }
     }
 }

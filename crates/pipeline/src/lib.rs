@@ -9,14 +9,22 @@
 //! | the built-in twin of both files | [`synthetic`] |
 //! | a series, its CSV, what is odd about its timestamps | [`series`] |
 //! | normalising by the training moments | [`scaler`] |
-//! | from errors of windows to anomalous windows and points | [`detection`] |
 //! | the model | [`architecture`] |
-//! | training on samples | [`training`] |
-//! | what a model makes of samples, and how far off that is | [`reconstruction`] |
-//! | models as files | [`model_file`] |
+//! | training it | [`training`] |
+//! | what it makes of windows, and how far off that is | [`reconstruction`] |
+//! | from errors of windows to anomalous windows and points | [`detection`] |
+//! | all of it for one series, or for another series later | [`detector`] |
+//! | all of it for the tutorial, step by step | [`tutorial`] |
+//! | what a run leaves behind | [`results`], [`statistics`] |
+//!
+//! And the files:
+//!
+//! | file | module |
+//! |---|---|
+//! | models and detectors | [`model_file`] |
+//! | interrupted runs, and how they are told apart | [`checkpoint`], [`fingerprint`] |
+//! | both of these are named tensors | [`tensor_file`] |
 //! | arrays in and out | [`arrays`] |
-//! | files of named tensors | [`tensor_file`] |
-//! | checkpoints, and the runs they belong to | [`checkpoint`], [`fingerprint`] |
 //! | files that are whole or not there at all | [`atomic`] |
 //! | checksums | [`hash`] |
 //!
@@ -36,13 +44,17 @@ pub mod arrays;
 pub mod atomic;
 pub mod checkpoint;
 pub mod detection;
+pub mod detector;
 pub mod fingerprint;
 pub mod hash;
 pub mod model_file;
 pub mod nab;
 pub mod reconstruction;
+pub mod results;
 pub mod scaler;
 pub mod series;
+pub mod statistics;
 pub mod synthetic;
 pub mod tensor_file;
 pub mod training;
+pub mod tutorial;

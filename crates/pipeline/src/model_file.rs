@@ -185,7 +185,7 @@ fn parse_architecture(text: &str, steps: Option<usize>, file: &str) -> Result<Se
 fn architecture_of(metadata: &BTreeMap<String, String>, file: &str) -> Result<Sequential, ModelFileError> {
     let Some(text) = metadata.get(ARCHITECTURE) else {
         let (key, expected) = (ARCHITECTURE.into(), "the architecture as Keras's JSON".into());
-        let advice = "give the architecture as a JSON file beside the weights".into();
+        let advice = "give the architecture as a JSON file beside the weights";
         return Err(TensorFileError::MissingKey { file: file.into(), key, expected, advice }.into());
     };
     parse_architecture(text, None, &format!("{file}, `{ARCHITECTURE}` in its metadata"))
@@ -203,7 +203,7 @@ fn calibration(
         key: key.into(),
         found: metadata.get(key).cloned().unwrap_or_default(),
         expected: expected.into(),
-        advice: ADVICE.into(),
+        advice: ADVICE,
     };
     if metadata.get(VERSION_KEY).is_some_and(|version| version != VERSION) {
         return Err(bad(VERSION_KEY, &format!("{VERSION}, which this version of glassbox reads")));
@@ -217,7 +217,7 @@ fn calibration(
             file: file.into(),
             key: (*key).into(),
             expected: format!("it beside the others of {}", keys.join(", ")),
-            advice: ADVICE.into(),
+            advice: ADVICE,
         });
     }
     let number = |key: &str| metadata[key].parse::<f64>().map_err(|_| bad(key, "a decimal number"));

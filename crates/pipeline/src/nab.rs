@@ -5,7 +5,7 @@
 //!    of numenta/NAB. Once named it is the source: a file that is not in it is an error, never a reason to
 //!    look elsewhere. A file that differs from the published one is taken (it may be an edit of the user's
 //!    own) and reported.
-//! 2. the **cache**, if files were downloaded ([`fetch`]): each is held against its SHA-256 when read, and one
+//! 2. the **cache**, if files were downloaded ([`fetch()`]): each is held against its SHA-256 when read, and one
 //!    that is damaged or missing is an error that says to fetch again.
 //! 3. the built-in **twin** ([`crate::synthetic`]), which needs nothing.
 //!

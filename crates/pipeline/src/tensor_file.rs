@@ -68,10 +68,10 @@ pub enum TensorFileError {
     NotFinite { file: String, tensor: String, index: usize, value: f64 },
     /// A text that should be in the metadata is not.
     #[error("{file}: its metadata lacks `{key}`, expected {expected}; {advice}")]
-    MissingKey { file: String, key: String, expected: String, advice: String },
+    MissingKey { file: String, key: String, expected: String, advice: &'static str },
     /// A text of the metadata is not what it should be.
     #[error("{file}: `{key}` in its metadata is `{found}`, expected {expected}; {advice}")]
-    BadKey { file: String, key: String, found: String, expected: String, advice: String },
+    BadKey { file: String, key: String, found: String, expected: String, advice: &'static str },
     /// The file could not be written.
     #[error(transparent)]
     Write(#[from] atomic::WriteError),

@@ -1,5 +1,6 @@
 //! Training on samples: Keras's `compile` and `fit`, with checkpoints.
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
 use glassbox_engine::training::{
-    Callback, Checkpoint, EarlyStopping, FitOptions, Fitted, Mode, Monitor, fit, split_at,
+    Callback, Checkpoint, EarlyStopping, EpochEnd, FitOptions, Fitted, Flow, Mode, Monitor, fit, split_at,
 };
 
 use crate::checkpoint::{self, CheckpointError, CheckpointWriter};
@@ -138,7 +139,9 @@ pub struct Trained {
     pub fitted: Fitted,
     /// Epochs that a checkpoint had done before; 0 if there was none.
     pub resumed_from: usize,
-    /// How long the epochs of this call took.
+    /// How long each epoch of this call took, with its validation.
+    pub epoch_durations: Vec<Duration>,
+    /// How long they took together, with checkpoints and callbacks.
     pub duration: Duration,
 }
 
@@ -235,7 +238,8 @@ pub fn train(
     let resumed_from = resumed.as_ref().map_or(0, |checkpoint| checkpoint.epochs);
     let checkpoint = resumed.unwrap_or_else(|| Checkpoint::start(State::new(start, &plan.optimizer)));
 
-    let mut all: Vec<&mut dyn Callback<f32>> = vec![];
+    let mut timer = EpochTimer::default();
+    let mut all: Vec<&mut dyn Callback<f32>> = vec![&mut timer];
     if let Some(writer) = &mut writer {
         all.push(writer);
     }
@@ -249,5 +253,22 @@ pub fn train(
     let fitted = fit(&mut *session, data, &fit_options, checkpoint, &mut all)?;
     let duration = began.elapsed();
     let weights = session.state()?.weights;
-    Ok(Trained { session, weights, fitted, resumed_from, duration })
+    Ok(Trained { session, weights, fitted, resumed_from, epoch_durations: timer.durations, duration })
+}
+
+#[derive(Debug, Default)]
+struct EpochTimer {
+    began: Option<Instant>,
+    durations: Vec<Duration>,
+}
+
+impl Callback<f32> for EpochTimer {
+    fn on_epoch_begin(&mut self, _: usize, _: usize) {
+        self.began = Some(Instant::now());
+    }
+
+    fn on_epoch_end(&mut self, _: &EpochEnd<'_, f32>) -> Result<Flow, Box<dyn Error + Send + Sync>> {
+        self.durations.extend(self.began.take().map(|began| began.elapsed()));
+        Ok(Flow::Continue)
+    }
 }

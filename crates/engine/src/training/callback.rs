@@ -20,7 +20,7 @@ pub trait Callback<F: Float>: Send {
     /// After an epoch and its validation.
     ///
     /// # Errors
-    /// Ends the training; [`fit`](super::fit) passes the error on.
+    /// Ends the training; [`fit`](fn@super::fit) passes the error on.
     fn on_epoch_end(
         &mut self,
         end: &EpochEnd<'_, F>,

@@ -1,0 +1,76 @@
+//! `glassbox data`
+
+use std::path::Path;
+use std::time::Duration;
+
+use glassbox_pipeline::atomic;
+use glassbox_pipeline::nab::{self, FetchOptions, Places, Source};
+use glassbox_pipeline::series::{Columns, write_csv};
+use glassbox_pipeline::synthetic::{self, Part};
+use serde_json::json;
+
+use super::{note, print, print_json};
+use crate::args::DataCommand;
+use crate::failure::{Failure, Kind, OrFail as _};
+
+pub(crate) fn run(command: &DataCommand) -> Result<(), Failure> {
+    match command {
+        DataCommand::Fetch { force, base_url, timeout } => fetch(*force, base_url, *timeout),
+        DataCommand::Show { data, seed, json } => {
+            show(&Source::choose(&Places::from_env(data.clone()), *seed), *json)
+        }
+        DataCommand::Twin { out, seed } => twin(out, *seed),
+    }
+}
+
+fn fetch(force: bool, base_url: &str, timeout: f64) -> Result<(), Failure> {
+    let Some(cache) = Places::from_env(None).cache else {
+        return Err(Failure::new(
+            Kind::Output,
+            format!("this system names no folder for caches; set {} to one", nab::CACHE_VARIABLE),
+        ));
+    };
+    let options = FetchOptions {
+        base_url: base_url.to_string(),
+        force,
+        overall_timeout: Duration::from_secs_f64(timeout),
+        ..FetchOptions::default()
+    };
+    for file in nab::fetch(&cache, &options).or_fail(Kind::Download)? {
+        let how = if file.downloaded { "downloaded and verified" } else { "already there, verified" };
+        print(&format!("{}: {how}\n", file.path.display()))?;
+    }
+    Ok(())
+}
+
+fn show(source: &Source, as_json: bool) -> Result<(), Failure> {
+    let data = nab::load(source).or_fail(Kind::Input)?;
+    for warning in data.train.warnings.iter().chain(&data.test.warnings) {
+        note(false, format_args!("warning: {warning}"));
+    }
+    let parts = [("train", &data.train), ("test", &data.test)];
+    if as_json {
+        let part = |(name, part): (&str, &nab::LoadedPart)| {
+            let entry = json!({"rows": part.series.len(), "sha256": part.sha256.to_string()});
+            (name.to_string(), entry)
+        };
+        let parts: serde_json::Map<_, _> = parts.into_iter().map(part).collect();
+        return print_json(&json!({"source": data.source.to_string(), "series": parts}));
+    }
+    print(&format!("{}\n", data.source))?;
+    for (name, part) in parts {
+        print(&format!("{name:5}  {} rows  sha256 {}\n", part.series.len(), part.sha256))?;
+    }
+    Ok(())
+}
+
+fn twin(out: &Path, seed: u64) -> Result<(), Failure> {
+    for (part, file) in [(Part::Train, nab::TRAIN), (Part::Test, nab::TEST)] {
+        let series = synthetic::series(part, seed);
+        let path = out.join(file.path);
+        atomic::write_with(&path, |out| write_csv(&series, &Columns::default(), out))
+            .or_fail(Kind::Output)?;
+        print(&format!("{}\n", path.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! `glassbox detect`
+
+use std::io::{self, Write};
+
+use glassbox_pipeline::atomic;
+use glassbox_pipeline::detection::Threshold;
+use glassbox_pipeline::detector::{Detection, Detector};
+use glassbox_pipeline::results::{Anomalies, write_anomalies_csv, write_windows_csv};
+use glassbox_pipeline::series::{Series, read_csv};
+use serde_json::json;
+
+use super::{note, print};
+use crate::args::{DetectArgs, Format};
+use crate::failure::{Failure, Kind, OrFail as _};
+
+pub(crate) fn run(args: &DetectArgs) -> Result<(), Failure> {
+    let mut detector = Detector::load(&args.model)?;
+    if let Some(threshold) = args.threshold {
+        detector.threshold = Threshold::new(threshold).or_fail(Kind::Input)?;
+    }
+    let loaded = read_csv(&args.input, &args.columns.columns()).or_fail(Kind::Input)?;
+    for warning in &loaded.warnings {
+        note(args.quiet, format_args!("warning: {warning}"));
+    }
+    let series = &loaded.series;
+    let detection = detector.detect(&args.compute.backend()?, series, args.rule.into())?;
+
+    match &args.output {
+        Some(path) => {
+            atomic::write_with(path, |out| write(args.format, series, &detection, out))
+                .or_fail(Kind::Output)?;
+        }
+        None => {
+            let mut text = vec![];
+            write(args.format, series, &detection, &mut text).or_fail(Kind::Output)?;
+            print(&String::from_utf8(text).or_fail(Kind::Output)?)?;
+        }
+    }
+    note(
+        args.quiet,
+        format_args!(
+            "{} of {} windows are anomalous (mean absolute error above {}), and {} of {} points",
+            detection.windows.len(),
+            detection.errors.len(),
+            detection.threshold.value(),
+            detection.points.len(),
+            series.len()
+        ),
+    );
+    Ok(())
+}
+
+fn write(format: Format, series: &Series, detection: &Detection, out: &mut dyn Write) -> io::Result<()> {
+    match format {
+        Format::Csv => write_anomalies_csv(series, detection, out),
+        Format::Windows => write_windows_csv(series, detection, out),
+        Format::Json => {
+            let document = json!({
+                "series": series.name(),
+                "rows": series.len(),
+                "time_steps": detection.time_steps,
+                "point_rule": detection.rule.to_string(),
+                "threshold": detection.threshold.value(),
+                "errors": detection.errors,
+                "anomalies": Anomalies::of(series, detection),
+            });
+            serde_json::to_writer_pretty(&mut *out, &document)?;
+            writeln!(out)
+        }
+    }
+}

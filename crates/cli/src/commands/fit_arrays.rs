@@ -1,0 +1,52 @@
+//! `glassbox fit-arrays`
+
+use glassbox_engine::backend::Dataset;
+use glassbox_engine::model::Sequential;
+use glassbox_engine::samples::Samples;
+use glassbox_pipeline::arrays::read_npy;
+use glassbox_pipeline::model_file::{SavedModel, read_architecture};
+use glassbox_pipeline::training::{TrainOptions, train};
+
+use super::{note, print_json};
+use crate::args::FitArraysArgs;
+use crate::failure::{Failure, Kind, OrFail as _};
+use crate::progress::Progress;
+
+pub(crate) fn run(args: &FitArraysArgs) -> Result<(), Failure> {
+    let x = read_npy(&args.input).or_fail(Kind::Input)?;
+    let (model, start) = load(args, x.dim().1)?;
+    let options = TrainOptions {
+        early_stopping: None,
+        checkpoints: args.checkpoint.checkpoints(),
+        ..args.fit.options()
+    };
+    let quiet = args.output.quiet || args.output.json;
+    let mut progress = Progress::new(quiet);
+    let data = Dataset::autoencoder(Samples::from_array(x.view())?);
+    let backend = args.compute.backend()?;
+    let trained = train(&backend, &model, start.as_deref(), &data, &options, &mut [&mut progress])?;
+
+    let saved = SavedModel { model, weights: trained.weights, calibration: None };
+    saved.save(&args.out).or_fail(Kind::Output)?;
+    if let Some(path) = &args.history {
+        glassbox_pipeline::results::write_history_json(path, &trained.fitted.history)
+            .or_fail(Kind::Output)?;
+    }
+    if args.output.json {
+        return print_json(&trained.fitted.history);
+    }
+    note(quiet, format_args!("wrote {}", args.out.display()));
+    Ok(())
+}
+
+/// The model, and the weights to start from if they are given.
+fn load(args: &FitArraysArgs, steps: usize) -> Result<(Sequential, Option<Vec<f32>>), Failure> {
+    match &args.weights {
+        None => Ok((read_architecture(&args.architecture, Some(steps)).or_fail(Kind::Input)?, None)),
+        Some(weights) => {
+            let saved =
+                SavedModel::load_parts(&args.architecture, Some(steps), weights).or_fail(Kind::Input)?;
+            Ok((saved.model, Some(saved.weights)))
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! `glassbox gradcheck`
+
+use std::fmt::Write as _;
+
+use glassbox_engine::gradient_check::{GradientCheck, TOLERANCE, TensorCheck};
+use serde_json::json;
+
+use super::{print, print_json};
+use crate::args::GradcheckArgs;
+use crate::failure::{Failure, Kind};
+
+/// Steps of the tutorial's model unless --time-steps says otherwise: its kernels do not depend on the length,
+/// and at 288 steps a check of all of them would take many minutes.
+const TUTORIAL_STEPS: usize = 16;
+
+pub(crate) fn run(args: &GradcheckArgs) -> Result<(), Failure> {
+    let model = args.model.model(TUTORIAL_STEPS)?;
+    let threads = args.threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into));
+    let check = GradientCheck {
+        seed: args.seed,
+        batch: args.batch_size,
+        elements: args.elements,
+        threads: threads.unwrap_or(1),
+        ..GradientCheck::default()
+    };
+    let checks = check.run(&model)?;
+    let failed: Vec<&str> =
+        checks.iter().filter(|check| !check.passes()).map(|check| check.name.as_str()).collect();
+    if args.json {
+        print_json(&json!({
+            "model": model.name(),
+            "seed": args.seed,
+            "batch_size": args.batch_size,
+            "tolerance": TOLERANCE,
+            "passed": failed.is_empty(),
+            "tensors": checks.iter().map(as_json).collect::<Vec<_>>(),
+        }))?;
+    } else {
+        print(&table(&checks))?;
+    }
+    match failed.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::new(
+            Kind::Check,
+            format!("the gradient of {} is off by more than {TOLERANCE:e}", failed.join(", ")),
+        )),
+    }
+}
+
+fn as_json(check: &TensorCheck) -> serde_json::Value {
+    json!({
+        "name": check.name,
+        "shape": check.shape,
+        "checked": check.checked,
+        "largest_relative_error": check.error,
+        "index": check.index,
+        "gradient": check.gradient,
+        "central_difference": check.difference,
+        "passed": check.passes(),
+    })
+}
+
+fn table(checks: &[TensorCheck]) -> String {
+    let mut text = String::new();
+    let width = checks.iter().map(|check| check.name.len()).max().unwrap_or(0).max("tensor".len());
+    let _ = writeln!(
+        text,
+        "{:width$}  {:>14}  {:>13}  {:>9}  {:>14}  {:>18}",
+        "tensor", "shape", "checked", "error", "gradient there", "central difference"
+    );
+    for check in checks {
+        let shape = format!("{:?}", check.shape);
+        let checked = format!("{} of {}", check.checked, check.shape.iter().product::<usize>());
+        let verdict = if check.passes() { "" } else { "  FAILED" };
+        let _ = writeln!(
+            text,
+            "{:width$}  {shape:>14}  {checked:>13}  {:>9.1e}  {:>14.6e}  {:>18.6e}{verdict}",
+            check.name, check.error, check.gradient, check.difference
+        );
+    }
+    let passed = checks.iter().filter(|check| check.passes()).count();
+    let _ = writeln!(text, "{passed} of {} tensors within {TOLERANCE:e}", checks.len());
+    text
+}

@@ -1,0 +1,71 @@
+//! A file for each command.
+
+pub(crate) mod data;
+pub(crate) mod detect;
+pub(crate) mod fit_arrays;
+pub(crate) mod gradcheck;
+pub(crate) mod predict;
+pub(crate) mod summary;
+pub(crate) mod train;
+pub(crate) mod tutorial;
+
+use std::io::Write as _;
+use std::path::Path;
+
+use glassbox_cpu::Cpu;
+use glassbox_engine::model::Sequential;
+use glassbox_pipeline::architecture::tutorial_model;
+use glassbox_pipeline::model_file::{SavedModel, read_architecture};
+use serde::Serialize;
+
+use crate::args::{ArchitectureArgs, ComputeArgs};
+use crate::failure::{Failure, Kind, OrFail as _};
+
+/// The length of the tutorial's windows: a day of five-minute steps.
+pub(crate) const TIME_STEPS: usize = glassbox_pipeline::tutorial::TIME_STEPS;
+
+impl ComputeArgs {
+    /// The backend: the one place where it is chosen.
+    fn backend(&self) -> Result<Cpu, Failure> {
+        Ok(Cpu::new(self.threads)?)
+    }
+}
+
+impl ArchitectureArgs {
+    /// The model to look at; the tutorial's has `tutorial_steps` steps unless --time-steps says otherwise.
+    fn model(&self, tutorial_steps: usize) -> Result<Sequential, Failure> {
+        match &self.architecture {
+            None => tutorial_model(self.time_steps.unwrap_or(tutorial_steps)).or_fail(Kind::Input),
+            Some(path) if is_safetensors(path) => Ok(SavedModel::load(path).or_fail(Kind::Input)?.model),
+            Some(path) => read_architecture(path, self.time_steps).or_fail(Kind::Input),
+        }
+    }
+}
+
+/// Whether a model file is one of ours rather than Keras's JSON.
+fn is_safetensors(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("safetensors"))
+}
+
+/// Writes to standard output. A reader that has gone away (`glassbox ... | head`) is no failure of ours, but
+/// there is nothing more to say then.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        done => done.or_fail(Kind::Output),
+    }
+}
+
+fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).or_fail(Kind::Output)?;
+    print(&(text + "\n"))
+}
+
+/// Says something that is not the result: a warning, where things are. On standard error.
+fn note(quiet: bool, text: impl std::fmt::Display) {
+    if !quiet {
+        // If standard error is gone there is nobody left to tell.
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+}

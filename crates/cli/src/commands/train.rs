@@ -1,0 +1,95 @@
+//! `glassbox train`
+
+use std::path::{Path, PathBuf};
+
+use glassbox_engine::model::Sequential;
+use glassbox_pipeline::architecture::tutorial_model;
+use glassbox_pipeline::detector::train_detector;
+use glassbox_pipeline::model_file::{SavedModel, read_architecture};
+use glassbox_pipeline::results::write_history_json;
+use glassbox_pipeline::series::read_csv;
+use glassbox_pipeline::training::TrainOptions;
+use serde_json::json;
+
+use super::{TIME_STEPS, is_safetensors, note, print_json};
+use crate::args::TrainArgs;
+use crate::failure::{Failure, Kind, OrFail as _};
+use crate::progress::Progress;
+
+pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
+    let quiet = args.output.quiet || args.output.json;
+    let loaded = read_csv(&args.input, &args.columns.columns()).or_fail(Kind::Input)?;
+    for warning in &loaded.warnings {
+        note(args.output.quiet, format_args!("warning: {warning}"));
+    }
+    let (model, start) = model(args)?;
+    let options = TrainOptions {
+        early_stopping: args.early_stopping.early_stopping(args.fit.validation_split),
+        checkpoints: args.checkpoint.checkpoints(),
+        ..args.fit.options()
+    };
+    let backend = args.compute.backend()?;
+    let mut progress = Progress::new(quiet);
+    let trained =
+        train_detector(&backend, &model, start.as_deref(), &loaded.series, &options, &mut [&mut progress])?;
+
+    let history = &trained.trained.fitted.history;
+    let history_file = args.history.clone().unwrap_or_else(|| beside(&args.out, "history.json"));
+    write_history_json(&history_file, history).or_fail(Kind::Output)?;
+    trained.detector.save(&args.out).or_fail(Kind::Output)?;
+    let threshold = trained.detector.threshold.value();
+    if args.output.json {
+        return print_json(&json!({
+            "model": args.out,
+            "history": history,
+            "epochs": history.loss.len(),
+            "stopped_epoch": trained.trained.fitted.stopped_epoch,
+            "restored_epoch": trained.trained.fitted.restored_epoch,
+            "resumed_from": trained.trained.resumed_from,
+            "mean": trained.detector.scaler.mean(),
+            "std": trained.detector.scaler.std(),
+            "time_steps": trained.detector.time_steps(),
+            "threshold": threshold,
+            "seconds": trained.trained.duration.as_secs_f64(),
+        }));
+    }
+    if trained.trained.resumed_from > 0 {
+        note(quiet, format_args!("went on after epoch {}", trained.trained.resumed_from));
+    }
+    note(
+        quiet,
+        format_args!(
+            "trained {} epochs; threshold {threshold}; wrote {} and {}",
+            history.loss.len(),
+            args.out.display(),
+            history_file.display()
+        ),
+    );
+    Ok(())
+}
+
+/// The model to train, and the weights to start from if its file has them.
+fn model(args: &TrainArgs) -> Result<(Sequential, Option<Vec<f32>>), Failure> {
+    match &args.model {
+        None => Ok((tutorial_model(args.time_steps.unwrap_or(TIME_STEPS)).or_fail(Kind::Input)?, None)),
+        Some(path) if is_safetensors(path) => {
+            let saved = SavedModel::load(path).or_fail(Kind::Input)?;
+            let steps = saved.model.input_shape().steps;
+            match args.time_steps {
+                Some(asked) if asked != steps => Err(Failure::new(
+                    Kind::Input,
+                    format!(
+                        "{}: the model reads windows of {steps} steps, --time-steps is {asked}",
+                        path.display()
+                    ),
+                )),
+                _ => Ok((saved.model, Some(saved.weights))),
+            }
+        }
+        Some(path) => Ok((read_architecture(path, args.time_steps).or_fail(Kind::Input)?, None)),
+    }
+}
+
+fn beside(path: &Path, name: &str) -> PathBuf {
+    path.parent().unwrap_or(Path::new("")).join(name)
+}

@@ -1,0 +1,198 @@
+//! `glassbox tutorial`: every step of the tutorial, printed as it is done.
+
+use std::fmt::Write as _;
+
+use glassbox_engine::backend::BatchEnd;
+use glassbox_engine::training::{Callback, EpochEnd, Flow};
+use glassbox_pipeline::detection::{PointRule, show_indices, stretches};
+use glassbox_pipeline::detector::Detection;
+use glassbox_pipeline::nab::{self, Places, Source, TutorialData};
+use glassbox_pipeline::results::{self, RunResult};
+use glassbox_pipeline::training::{TrainOptions, Trained};
+use glassbox_pipeline::tutorial::{self, Observer, Step, TutorialOptions};
+
+use super::{note, print, print_json};
+use crate::args::TutorialArgs;
+use crate::failure::{Failure, Kind, OrFail as _};
+use crate::progress::Progress;
+
+pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
+    let source = Source::choose(&Places::from_env(args.data.clone()), args.seed);
+    let data = nab::load(&source).or_fail(Kind::Input)?;
+    for warning in data.train.warnings.iter().chain(&data.test.warnings) {
+        note(args.output.quiet, format_args!("warning: {warning}"));
+    }
+    let options = TutorialOptions {
+        train: TrainOptions {
+            seed: args.seed,
+            epochs: args.epochs,
+            batch_size: args.batch_size,
+            learning_rate: args.learning_rate,
+            early_stopping: TrainOptions::default().early_stopping.map(|early_stopping| {
+                glassbox_engine::training::EarlyStopping { patience: args.patience, ..early_stopping }
+            }),
+            ..TrainOptions::default()
+        },
+        rule: args.rule.into(),
+        ..TutorialOptions::default()
+    };
+    let silent = args.output.quiet || args.output.json;
+    let mut narrator = Narrator { silent, progress: Progress::new(silent), failed: None };
+    let backend = args.compute.backend()?;
+    let run = tutorial::run(data, &backend, &options, &mut narrator)?;
+    if let Some(failure) = narrator.failed {
+        return Err(failure);
+    }
+    results::write(&args.out, &run).or_fail(Kind::Output)?;
+    if args.output.json {
+        return print_json(&RunResult::of(&run));
+    }
+    if args.output.quiet {
+        return Ok(());
+    }
+    print(&conclusion(&run, &args.out.display().to_string()))
+}
+
+/// Prints each step as the tutorial shows it.
+struct Narrator {
+    silent: bool,
+    progress: Progress,
+    /// Standard output could not be written to.
+    failed: Option<Failure>,
+}
+
+impl Callback<f32> for Narrator {
+    fn on_epoch_begin(&mut self, epoch: usize, epochs: usize) {
+        self.progress.on_epoch_begin(epoch, epochs);
+    }
+
+    fn on_batch_end(&mut self, batch: BatchEnd) {
+        self.progress.on_batch_end(batch);
+    }
+
+    fn on_epoch_end(
+        &mut self,
+        end: &EpochEnd<'_, f32>,
+    ) -> Result<Flow, Box<dyn std::error::Error + Send + Sync>> {
+        self.progress.on_epoch_end(end)
+    }
+}
+
+impl Observer for Narrator {
+    fn on_step(&mut self, step: Step<'_>) {
+        if self.silent || self.failed.is_some() {
+            return;
+        }
+        if let Err(failure) = print(&told(&step)) {
+            self.failed = Some(failure);
+        }
+    }
+}
+
+fn told(step: &Step<'_>) -> String {
+    match step {
+        Step::Loaded { data, train_head, test_head } => loaded(data, train_head, test_head),
+        Step::Normalised { scaler, samples } => {
+            format!(
+                "Number of training samples: {samples}\n\
+                 Normalised by mean {} and standard deviation {}\n\n",
+                scaler.mean(),
+                scaler.std()
+            )
+        }
+        Step::Windowed { shape, split } => format!(
+            "Training input shape: {}\n\
+             {} windows to train on, in {} batches an epoch; the last {} to validate on\n\n",
+            shown(shape),
+            split.training,
+            split.steps_per_epoch,
+            split.validation
+        ),
+        Step::Built { model } => format!("{}\n\n", model.summary()),
+        Step::Trained { trained } => trained_for(trained),
+        Step::Threshold { errors, batches, threshold } => format!(
+            "Mean absolute error of {} training windows, predicted in {batches} batches\n\
+             Reconstruction error threshold: {}\n\n",
+            errors.len(),
+            threshold.value()
+        ),
+        Step::Reconstructed { window, reconstruction } => {
+            let error: f32 = window.iter().zip(*reconstruction).map(|(x, y)| (x - y).abs()).sum();
+            format!("Error of the first window's reconstruction: {:.6}\n\n", error / window.len() as f32)
+        }
+        Step::TestWindowed { shape } => format!("Test input shape: {}\n", shown(shape)),
+        Step::Detected { detection } => detected(detection),
+    }
+}
+
+fn loaded(data: &TutorialData, train_head: &str, test_head: &str) -> String {
+    let mut text = format!("Data: {}\n", data.source);
+    if matches!(data.source, Source::Twin { .. }) {
+        text.push_str(
+            "  This is a synthetic copy of the tutorial's two files. For the real ones: `glassbox data fetch`,\n  \
+             or --data DIR with the data folder of a checkout of https://github.com/numenta/NAB\n",
+        );
+    }
+    let _ = write!(
+        text,
+        "\nTraining series ({}):\n{train_head}\nTest series ({}):\n{test_head}\n",
+        data.train.series.name(),
+        data.test.series.name()
+    );
+    text
+}
+
+fn trained_for(trained: &Trained) -> String {
+    let history = &trained.fitted.history;
+    let last = |values: &[f64]| values.last().copied().unwrap_or(f64::NAN);
+    let why = match trained.fitted.stopped_epoch {
+        Some(_) => "stopped early: val_loss had ceased to improve",
+        None => "all of them",
+    };
+    format!(
+        "Trained {} epochs in {:.1} s ({why})\nloss: {:.6} - val_loss: {:.6}\n\n",
+        history.loss.len(),
+        trained.duration.as_secs_f64(),
+        last(&history.loss),
+        last(&history.val_loss)
+    )
+}
+
+fn detected(detection: &Detection) -> String {
+    let rule = match detection.rule {
+        PointRule::Published => "published",
+        PointRule::Inclusive => "inclusive",
+    };
+    format!(
+        "Number of anomalous windows: {}\n\
+         Indices of anomalous windows: {}\n\
+         Number of anomalous points: {} ({rule} rule)\n\
+         Indices of anomalous points: {}\n",
+        detection.windows.len(),
+        show_indices(&detection.windows),
+        detection.points.len(),
+        show_indices(&detection.points)
+    )
+}
+
+/// What was found, and where it is written.
+fn conclusion(run: &tutorial::TutorialRun, out: &str) -> String {
+    let series = &run.data.test.series;
+    let found: Vec<String> = stretches(&run.detection.points)
+        .iter()
+        .map(|points| {
+            format!("{} to {}", series.timestamp_text(points.start), series.timestamp_text(points.end - 1))
+        })
+        .collect();
+    let found = match found.as_slice() {
+        [] => "No point of the test series is anomalous.".into(),
+        stretches => format!("Anomalous: {}.", stretches.join("; ")),
+    };
+    format!(
+        "\n{found}\nThe results are in {out}: result.json has all of them, model.safetensors the detector.\n"
+    )
+}
+
+fn shown(shape: &[usize; 3]) -> String {
+    format!("({}, {}, {})", shape[0], shape[1], shape[2])
+}

@@ -1,0 +1,115 @@
+//! Errors as a shell sees them: one line, and a code.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use glassbox_engine::Error;
+use glassbox_pipeline::detection::DetectionError;
+use glassbox_pipeline::detector::DetectorError;
+use glassbox_pipeline::training::TrainError;
+use glassbox_pipeline::tutorial::TutorialError;
+
+/// Why the command ended without success. The codes are part of the interface: they stand in every
+/// command's help and in the README.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: Kind,
+    message: String,
+}
+
+/// What kind of failure it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// A check that was asked for has failed.
+    Check = 1,
+    /// An input file, a model or an option cannot be used.
+    Input = 3,
+    /// A number is not finite.
+    NotFinite = 4,
+    /// A result could not be written.
+    Output = 5,
+    /// A download failed.
+    Download = 6,
+}
+
+impl Failure {
+    pub(crate) fn new(kind: Kind, error: impl Display) -> Self {
+        Self { kind, message: error.to_string() }
+    }
+
+    /// Prints the message and gives the code.
+    pub(crate) fn report(&self) -> ExitCode {
+        // If standard error is gone there is nobody left to tell.
+        let _ = writeln_error(&self.message);
+        ExitCode::from(self.kind as u8)
+    }
+}
+
+fn writeln_error(message: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    writeln!(std::io::stderr(), "glassbox: {message}")
+}
+
+/// Turns an error into a failure of a kind.
+pub(crate) trait OrFail<T> {
+    fn or_fail(self, kind: Kind) -> Result<T, Failure>;
+}
+
+impl<T, E: Display> OrFail<T> for Result<T, E> {
+    fn or_fail(self, kind: Kind) -> Result<T, Failure> {
+        self.map_err(|error| Failure::new(kind, error))
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::new(kind_of(&error), error)
+    }
+}
+
+impl From<TrainError> for Failure {
+    fn from(error: TrainError) -> Self {
+        Self::new(kind_of_training(&error), error)
+    }
+}
+
+impl From<DetectorError> for Failure {
+    fn from(error: DetectorError) -> Self {
+        Self::new(kind_of_detector(&error), error)
+    }
+}
+
+impl From<TutorialError> for Failure {
+    fn from(error: TutorialError) -> Self {
+        let kind = match &error {
+            TutorialError::Step(error) => kind_of_detector(error),
+            _ => Kind::Input,
+        };
+        Self::new(kind, error)
+    }
+}
+
+fn kind_of_detector(error: &DetectorError) -> Kind {
+    match error {
+        DetectorError::Train(error) => kind_of_training(error),
+        DetectorError::Detection(DetectionError::NotFinite { .. }) => Kind::NotFinite,
+        _ => Kind::Input,
+    }
+}
+
+fn kind_of_training(error: &TrainError) -> Kind {
+    match error {
+        TrainError::Engine(error) => kind_of(error),
+        _ => Kind::Input,
+    }
+}
+
+fn kind_of(error: &Error) -> Kind {
+    match error {
+        Error::NonFinite(_) => Kind::NotFinite,
+        // The only callback that can fail is the one that writes checkpoints.
+        Error::Callback(_) => Kind::Output,
+        _ => Kind::Input,
+    }
+}

@@ -1,0 +1,59 @@
+//! From arguments to the options of the pipeline.
+
+use glassbox_engine::training::{EarlyStopping, Mode, Monitor};
+use glassbox_pipeline::detection::PointRule;
+use glassbox_pipeline::series::Columns;
+use glassbox_pipeline::training::{Checkpoints, TrainOptions};
+
+use crate::args::{CheckpointArgs, ColumnArgs, EarlyStoppingArgs, FitArgs, Rule};
+
+impl FitArgs {
+    /// The options of training, with the tutorial's early stopping and no checkpoints.
+    pub(crate) fn options(&self) -> TrainOptions {
+        TrainOptions {
+            epochs: self.epochs,
+            batch_size: self.batch_size,
+            validation_split: self.validation_split,
+            shuffle: !self.no_shuffle,
+            seed: self.seed,
+            learning_rate: self.learning_rate,
+            ..TrainOptions::default()
+        }
+    }
+}
+
+impl EarlyStoppingArgs {
+    /// Watches `val_loss`, or `loss` where there are no validation windows.
+    pub(crate) fn early_stopping(&self, validation_split: f64) -> Option<EarlyStopping> {
+        let monitor = if validation_split > 0.0 { Monitor::ValLoss } else { Monitor::Loss };
+        (!self.no_early_stopping).then(|| EarlyStopping {
+            monitor,
+            patience: self.patience,
+            min_delta: self.min_delta,
+            mode: Mode::Min,
+            restore_best_weights: self.restore_best_weights,
+            ..EarlyStopping::default()
+        })
+    }
+}
+
+impl CheckpointArgs {
+    pub(crate) fn checkpoints(&self) -> Option<Checkpoints> {
+        self.checkpoint_dir.clone().map(|dir| Checkpoints { dir, resume: self.resume })
+    }
+}
+
+impl ColumnArgs {
+    pub(crate) fn columns(&self) -> Columns {
+        Columns { timestamp: self.timestamp_column.clone(), value: self.value_column.clone() }
+    }
+}
+
+impl From<Rule> for PointRule {
+    fn from(rule: Rule) -> Self {
+        match rule {
+            Rule::Published => Self::Published,
+            Rule::Inclusive => Self::Inclusive,
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Detectors: an autoencoder that knows one kind of series, and the error beyond which a window is not of it.
+
+use std::path::Path;
+
+use glassbox_engine::backend::{Backend, Session};
+use glassbox_engine::model::Sequential;
+use glassbox_engine::samples::Samples;
+use glassbox_engine::training::Callback;
+
+use crate::detection::{DetectionError, PointRule, Threshold, anomalous_points, anomalous_windows, indices};
+use crate::model_file::{Calibration, ModelFileError, SavedModel};
+use crate::reconstruction::{inference_session, window_errors};
+use crate::scaler::{Scaler, ScalerError};
+use crate::series::{Series, SeriesError};
+use crate::training::{TrainError, TrainOptions, Trained, require_autoencoder, train_autoencoder};
+
+/// Why a detector cannot be had, or cannot judge a series.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DetectorError {
+    /// The series has fewer rows than a window.
+    #[error(transparent)]
+    Series(#[from] SeriesError),
+    /// The series cannot be normalised.
+    #[error("series `{series}`: {problem}")]
+    Scaler {
+        /// The series' name.
+        series: String,
+        /// Why not.
+        problem: ScalerError,
+    },
+    /// The model reads another number of channels than a series has.
+    #[error(
+        "model {model} reads {channels} channels, and a series has one value a row: give a model whose input is \
+         (steps, 1)"
+    )]
+    Channels {
+        /// The model's name.
+        model: String,
+        /// The channels of its input.
+        channels: usize,
+    },
+    /// The model is none that can be trained, or training failed.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The errors of windows say nothing.
+    #[error(transparent)]
+    Detection(#[from] DetectionError),
+    /// The model file is not as it should be.
+    #[error(transparent)]
+    File(#[from] ModelFileError),
+    /// A model file without what makes a detector.
+    #[error(
+        "{file} holds a model and no detector: its metadata has no `glassbox.mean`, `glassbox.std`, \
+         `glassbox.time_steps` and `glassbox.threshold`; train one on a series"
+    )]
+    NotADetector {
+        /// The file's path as given.
+        file: String,
+    },
+}
+
+impl From<glassbox_engine::Error> for DetectorError {
+    fn from(error: glassbox_engine::Error) -> Self {
+        Self::Train(error.into())
+    }
+}
+
+/// A trained autoencoder, and what it takes to judge a series with it.
+#[derive(Debug, Clone)]
+pub struct Detector {
+    /// The autoencoder; reads and makes windows `(time_steps, 1)`.
+    pub model: Sequential,
+    /// Its weights, flat, in the model's layout.
+    pub weights: Vec<f32>,
+    /// The moments of the training series.
+    pub scaler: Scaler,
+    /// The largest error of a training window.
+    pub threshold: Threshold,
+}
+
+/// What a detector finds in a series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Detection {
+    /// The length of a window, in steps.
+    pub time_steps: usize,
+    /// Which windows must be anomalous for a point to be.
+    pub rule: PointRule,
+    /// The error above which a window is anomalous.
+    pub threshold: Threshold,
+    /// The error of each window: the mean over its steps of |input - reconstruction|, in standard deviations
+    /// of the training series.
+    pub errors: Vec<f64>,
+    /// The anomalous windows, by their first row, ascending.
+    pub windows: Vec<usize>,
+    /// The anomalous rows, ascending.
+    pub points: Vec<usize>,
+}
+
+impl Detection {
+    /// Judges windows by their errors, and points by their windows.
+    ///
+    /// # Errors
+    /// If an error is not finite, or windows are too short for the rule.
+    pub fn new(
+        errors: Vec<f64>,
+        threshold: Threshold,
+        time_steps: usize,
+        rule: PointRule,
+    ) -> Result<Self, DetectionError> {
+        let anomalous = anomalous_windows(&errors, threshold)?;
+        let points = anomalous_points(&anomalous, time_steps, rule)?;
+        Ok(Self { time_steps, rule, threshold, errors, windows: indices(&anomalous), points })
+    }
+}
+
+impl Detector {
+    /// The length of a window, in steps.
+    #[must_use]
+    pub fn time_steps(&self) -> usize {
+        self.model.input_shape().steps
+    }
+
+    /// Finds anomalies in `series`, which is normalised by the moments of the training series.
+    ///
+    /// # Errors
+    /// If the series is shorter than a window, or has values that cannot be normalised; if the model is no
+    /// autoencoder of one channel; if an error is not finite.
+    pub fn detect(
+        &self,
+        backend: &dyn Backend<f32>,
+        series: &Series,
+        rule: PointRule,
+    ) -> Result<Detection, DetectorError> {
+        require_series_model(&self.model)?;
+        let mut session = inference_session(backend, &self.model, &self.weights)?;
+        self.detect_with(&mut *session, series, rule, &mut |_, _| ())
+    }
+
+    /// The same with a session that has the detector's weights; `on_batch` as in [`window_errors`].
+    ///
+    /// # Errors
+    /// As [`Detector::detect`].
+    pub fn detect_with(
+        &self,
+        session: &mut dyn Session<f32>,
+        series: &Series,
+        rule: PointRule,
+        on_batch: &mut dyn FnMut(usize, usize),
+    ) -> Result<Detection, DetectorError> {
+        let values = normalise(&self.scaler, series)?;
+        let windows = windows(&values, series, self.time_steps())?;
+        let errors = window_errors(session, &windows, on_batch)?;
+        Ok(Detection::new(errors, self.threshold, self.time_steps(), rule)?)
+    }
+
+    /// Writes the detector's file, whole or not at all.
+    ///
+    /// # Errors
+    /// If the weights are not finite, or the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), ModelFileError> {
+        let calibration = Some(Calibration { scaler: self.scaler, threshold: self.threshold });
+        let (model, weights) = (self.model.clone(), self.weights.clone());
+        SavedModel { model, weights, calibration }.save(path)
+    }
+
+    /// Reads a detector's file.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is damaged, or holds a plain model.
+    pub fn load(path: &Path) -> Result<Self, DetectorError> {
+        let SavedModel { model, weights, calibration } = SavedModel::load(path)?;
+        let file = path.display().to_string();
+        let Calibration { scaler, threshold } = calibration.ok_or(DetectorError::NotADetector { file })?;
+        require_series_model(&model)?;
+        Ok(Self { model, weights, scaler, threshold })
+    }
+}
+
+/// A detector after its training.
+#[derive(Debug)]
+pub struct TrainedDetector {
+    /// The detector.
+    pub detector: Detector,
+    /// How training went, and the session that has the weights.
+    pub trained: Trained,
+    /// The error of each training window, those of the validation part too; the largest is the threshold.
+    pub training_errors: Vec<f64>,
+}
+
+/// Trains `model` on all windows of `series`, one step apart, normalised by the series' own moments; the
+/// windows are a view and never written out. `start` and `callbacks` as in
+/// [`train`](crate::training::train).
+///
+/// # Errors
+/// If the model is no autoencoder of one channel, the series is too short or constant, or training fails.
+pub fn train_detector(
+    backend: &dyn Backend<f32>,
+    model: &Sequential,
+    start: Option<&[f32]>,
+    series: &Series,
+    options: &TrainOptions,
+    callbacks: &mut [&mut dyn Callback<f32>],
+) -> Result<TrainedDetector, DetectorError> {
+    require_series_model(model)?;
+    series.require_window(model.input_shape().steps)?;
+    let scaler = fit_scaler(series)?;
+    let values = normalise(&scaler, series)?;
+    let windows = windows(&values, series, model.input_shape().steps)?;
+    let mut trained = train_autoencoder(backend, model, start, windows, options, callbacks)?;
+    let training_errors = window_errors(&mut *trained.session, &windows, &mut |_, _| ())?;
+    let threshold = Threshold::from_training_errors(&training_errors)?;
+    let (model, weights) = (model.clone(), trained.weights.clone());
+    let detector = Detector { model, weights, scaler, threshold };
+    Ok(TrainedDetector { detector, trained, training_errors })
+}
+
+/// That a model gives back windows of one channel.
+///
+/// # Errors
+/// If it reads several channels, or gives back another shape.
+pub fn require_series_model(model: &Sequential) -> Result<(), DetectorError> {
+    require_autoencoder(model)?;
+    match model.input_shape().channels {
+        1 => Ok(()),
+        channels => Err(DetectorError::Channels { model: model.name().into(), channels }),
+    }
+}
+
+/// The moments of a training series.
+///
+/// # Errors
+/// If it has none; the series is named.
+pub fn fit_scaler(series: &Series) -> Result<Scaler, DetectorError> {
+    Scaler::fit(series.values()).map_err(|problem| named(series, problem))
+}
+
+/// The values of a series in standard deviations of the training series.
+///
+/// # Errors
+/// If one is too far out; the series is named.
+pub fn normalise(scaler: &Scaler, series: &Series) -> Result<Vec<f32>, DetectorError> {
+    scaler.normalise(series.values()).map_err(|problem| named(series, problem))
+}
+
+/// All windows of `steps` rows of the normalised `values` of `series`, as a view.
+///
+/// # Errors
+/// If the series is shorter than one.
+pub fn windows<'a>(
+    values: &'a [f32],
+    series: &Series,
+    steps: usize,
+) -> Result<Samples<'a, f32>, DetectorError> {
+    series.require_window(steps)?;
+    Ok(Samples::windows(values, steps, 1)?)
+}
+
+fn named(series: &Series, problem: ScalerError) -> DetectorError {
+    DetectorError::Scaler { series: series.name().into(), problem }
+}

@@ -1,0 +1,76 @@
+//! What a run of the tutorial leaves behind: the folder `glassbox-out/`.
+//!
+//! | file | |
+//! |---|---|
+//! | `result.json` | all numbers of the run: [`RunResult`], described in `docs/result-schema.md` |
+//! | `model.safetensors` | the detector, see [`model_file`](crate::model_file) |
+//! | `windows.csv` | each window of the test series: its error, and whether it is anomalous |
+//! | `anomalies.csv` | the anomalous points |
+//! | `history.csv` | the losses of each epoch |
+//!
+//! Each is written whole or not at all, `result.json` last: where it is, the others are those of its run.
+//! With the same data, options and kind of backend all are the same to the byte, but for `timings` in
+//! `result.json`.
+
+mod from_run;
+mod schema;
+mod tables;
+
+use std::path::Path;
+
+use glassbox_engine::training::History;
+use serde::Serialize;
+
+pub use schema::{
+    Anomalies, Config, Data, EarlyStoppingConfig, Errors, ModelInfo, Point, Points, RunResult, SCHEMA,
+    SeriesInfo, Stretch, TimingsInfo, Training, Versions, WindowRange, Windows,
+};
+pub use tables::{write_anomalies_csv, write_history_csv, write_windows_csv};
+
+use crate::atomic::{self, WriteError};
+use crate::model_file::ModelFileError;
+use crate::tutorial::TutorialRun;
+
+/// Why the results of a run were not written, or not all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResultsError {
+    /// A file could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The model could not be written.
+    #[error(transparent)]
+    Model(#[from] ModelFileError),
+}
+
+/// Writes all files of a run into the folder `dir`, which is created if absent.
+///
+/// # Errors
+/// If a file cannot be written; those before it are there.
+pub fn write(dir: &Path, run: &TutorialRun) -> Result<(), ResultsError> {
+    let test = &run.data.test.series;
+    run.detector.save(&dir.join("model.safetensors"))?;
+    let table = |name: &str| dir.join(name);
+    atomic::write_with(&table("windows.csv"), |out| write_windows_csv(test, &run.detection, out))?;
+    atomic::write_with(&table("anomalies.csv"), |out| write_anomalies_csv(test, &run.detection, out))?;
+    atomic::write_with(&table("history.csv"), |out| write_history_csv(&run.fitted.history, out))?;
+    write_json(&dir.join("result.json"), &RunResult::of(run))?;
+    Ok(())
+}
+
+/// Writes the losses as `{"loss": [...], "val_loss": [...]}`; both are there, `val_loss` empty if there was no
+/// validation.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_history_json(path: &Path, history: &History) -> Result<(), WriteError> {
+    write_json(path, history)
+}
+
+/// Indented, with a line feed at its end; floats as the shortest decimals that give the same bits again.
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), WriteError> {
+    atomic::write_with(path, |out| {
+        serde_json::to_writer_pretty(&mut *out, value)?;
+        out.write_all(b"\n")
+    })
+}

@@ -1,0 +1,64 @@
+//! Results as CSV: a header, LF line ends, floats as the shortest decimals that give the same bits again.
+
+use std::io::{self, Write};
+
+use glassbox_engine::training::History;
+
+use crate::detector::Detection;
+use crate::series::Series;
+
+/// The `Debug` of a float is its shortest exact text, with an exponent where that is shorter.
+fn decimal(value: f64) -> String {
+    format!("{value:?}")
+}
+
+/// Writes each window of `series`: `window` (counted from 0), `first_timestamp`, `last_timestamp`, `mae` (its
+/// error, in standard deviations of the training series), `anomalous` (`true` or `false`).
+///
+/// # Errors
+/// If `out` refuses to be written to.
+pub fn write_windows_csv(series: &Series, detection: &Detection, out: &mut dyn Write) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record(["window", "first_timestamp", "last_timestamp", "mae", "anomalous"])?;
+    let mut anomalous = detection.windows.iter().peekable();
+    for (window, error) in detection.errors.iter().enumerate() {
+        let last = window + detection.time_steps - 1;
+        csv.write_record([
+            window.to_string(),
+            series.timestamp_text(window),
+            series.timestamp_text(last),
+            decimal(*error),
+            anomalous.next_if_eq(&&window).is_some().to_string(),
+        ])?;
+    }
+    csv.flush()
+}
+
+/// Writes the anomalous points of `series`: `index` (the row, counted from 0), `timestamp`, `value` (raw).
+///
+/// # Errors
+/// If `out` refuses to be written to.
+pub fn write_anomalies_csv(series: &Series, detection: &Detection, out: &mut dyn Write) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record(["index", "timestamp", "value"])?;
+    for &point in &detection.points {
+        let value = decimal(series.values()[point]);
+        csv.write_record([point.to_string(), series.timestamp_text(point), value])?;
+    }
+    csv.flush()
+}
+
+/// Writes the losses: `epoch` (counted from 1, as Keras prints it), `loss`, `val_loss` (empty if there was no
+/// validation).
+///
+/// # Errors
+/// If `out` refuses to be written to.
+pub fn write_history_csv(history: &History, out: &mut dyn Write) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record(["epoch", "loss", "val_loss"])?;
+    for (epoch, loss) in history.loss.iter().enumerate() {
+        let val_loss = history.val_loss.get(epoch).map_or_else(String::new, |loss| decimal(*loss));
+        csv.write_record([(epoch + 1).to_string(), decimal(*loss), val_loss])?;
+    }
+    csv.flush()
+}

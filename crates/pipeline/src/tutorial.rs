@@ -1,0 +1,297 @@
+//! The tutorial from its first line to its last: every step in order, with its numbers.
+//!
+//! [`run`] takes the data and a backend and gives a [`TutorialRun`]; on the way it tells an [`Observer`] of
+//! each [`Step`] as it is done, so that a command can print while the run goes on.
+
+use std::time::{Duration, Instant};
+
+use glassbox_engine::backend::Backend;
+use glassbox_engine::model::Sequential;
+use glassbox_engine::training::{Callback, Fitted};
+
+use crate::architecture::{WindowLengthError, tutorial_model};
+use crate::detection::{PointRule, Threshold};
+use crate::detector::{Detection, Detector, DetectorError, fit_scaler, normalise, windows};
+use crate::nab::TutorialData;
+use crate::reconstruction::{predict, predict_batches, window_errors};
+use crate::scaler::Scaler;
+use crate::training::{Split, TrainOptions, Trained, train_autoencoder};
+
+/// The tutorial's window: a day of five-minute steps.
+pub const TIME_STEPS: usize = 288;
+/// The rows that `head()` shows.
+pub const HEAD: usize = 5;
+
+/// What of the tutorial may be chosen; the defaults are the tutorial's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TutorialOptions {
+    /// The length of a window, in steps; a multiple of 4. Default: 288.
+    pub time_steps: usize,
+    /// How the model is trained.
+    pub train: TrainOptions,
+    /// Which windows must be anomalous for a point to be. Default: as published.
+    pub rule: PointRule,
+}
+
+impl Default for TutorialOptions {
+    fn default() -> Self {
+        Self { time_steps: TIME_STEPS, train: TrainOptions::default(), rule: PointRule::default() }
+    }
+}
+
+/// Why the tutorial did not come to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TutorialError {
+    /// The window's length does not suit the model.
+    #[error(transparent)]
+    WindowLength(#[from] WindowLengthError),
+    /// A step failed.
+    #[error(transparent)]
+    Step(#[from] DetectorError),
+}
+
+impl From<glassbox_engine::Error> for TutorialError {
+    fn from(error: glassbox_engine::Error) -> Self {
+        Self::Step(error.into())
+    }
+}
+
+/// A step of the tutorial, when it is done. In order, once each.
+#[derive(Debug, Clone, Copy)]
+pub enum Step<'a> {
+    /// Both series are there.
+    Loaded {
+        /// The series, and where they come from.
+        data: &'a TutorialData,
+        /// `head()` of the training series.
+        train_head: &'a str,
+        /// `head()` of the test series.
+        test_head: &'a str,
+    },
+    /// The training series is normalised.
+    Normalised {
+        /// By these moments.
+        scaler: Scaler,
+        /// Its rows, "Number of training samples".
+        samples: usize,
+    },
+    /// The training windows are there.
+    Windowed {
+        /// (windows, steps, channels).
+        shape: [usize; 3],
+        /// How many are trained on.
+        split: Split,
+    },
+    /// The model is built.
+    Built {
+        /// The model; its `summary()` prints.
+        model: &'a Sequential,
+    },
+    /// `fit` is done.
+    Trained {
+        /// How it went.
+        trained: &'a Trained,
+    },
+    /// The training windows are predicted.
+    Threshold {
+        /// Their errors, in standard deviations of the training series.
+        errors: &'a [f64],
+        /// The batches that it took.
+        batches: usize,
+        /// The largest error.
+        threshold: Threshold,
+    },
+    /// The first training window is reconstructed.
+    Reconstructed {
+        /// The window, in standard deviations of the training series.
+        window: &'a [f32],
+        /// What the model makes of it.
+        reconstruction: &'a [f32],
+    },
+    /// The test series is normalised and its windows are there.
+    TestWindowed {
+        /// (windows, steps, channels).
+        shape: [usize; 3],
+    },
+    /// Anomalies are found.
+    Detected {
+        /// Errors, windows and points of the test series.
+        detection: &'a Detection,
+    },
+}
+
+/// Is told how the tutorial goes: as a [`Callback`] of each epoch and batch of training, and of each step.
+pub trait Observer: Callback<f32> {
+    /// A step is done.
+    fn on_step(&mut self, step: Step<'_>) {
+        let _ = step;
+    }
+
+    /// `done` of `batches` are predicted, for the training windows first and then for the test windows.
+    fn on_predict_batch(&mut self, done: usize, batches: usize) {
+        let _ = (done, batches);
+    }
+}
+
+/// An observer that looks away.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Quiet;
+
+impl Callback<f32> for Quiet {}
+impl Observer for Quiet {}
+
+/// How long the parts of a run took.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Timings {
+    /// Each epoch, with its validation.
+    pub epochs: Vec<Duration>,
+    /// All of `fit`.
+    pub fit: Duration,
+    /// Predicting the training windows.
+    pub predict_train: Duration,
+    /// Normalising and predicting the test series.
+    pub predict_test: Duration,
+    /// The whole run, loading the data aside.
+    pub total: Duration,
+}
+
+/// Everything that a run gave.
+#[derive(Debug, Clone)]
+pub struct TutorialRun {
+    /// The two series.
+    pub data: TutorialData,
+    /// What was chosen.
+    pub options: TutorialOptions,
+    /// The backend's name.
+    pub backend: String,
+    /// `head()` of the training series.
+    pub train_head: String,
+    /// `head()` of the test series.
+    pub test_head: String,
+    /// (windows, steps, channels) of the training series.
+    pub train_shape: [usize; 3],
+    /// (windows, steps, channels) of the test series.
+    pub test_shape: [usize; 3],
+    /// How many training windows are trained on, and in how many steps an epoch.
+    pub split: Split,
+    /// The table of `model.summary()`.
+    pub summary: String,
+    /// The losses, and how training ended.
+    pub fitted: Fitted,
+    /// Epochs that a checkpoint had done before; 0 if there was none.
+    pub resumed_from: usize,
+    /// The batches in which the training windows were predicted.
+    pub predict_batches: usize,
+    /// The error of each training window, in standard deviations of the training series.
+    pub training_errors: Vec<f64>,
+    /// The first training window, in standard deviations of the training series.
+    pub first_window: Vec<f32>,
+    /// What the model makes of it.
+    pub first_reconstruction: Vec<f32>,
+    /// Model, weights, moments and threshold.
+    pub detector: Detector,
+    /// What was found in the test series.
+    pub detection: Detection,
+    /// How long it took.
+    pub timings: Timings,
+}
+
+/// Runs the tutorial on `data`.
+///
+/// # Errors
+/// If the window's length does not suit the model or the data, an option makes no sense, a number is not
+/// finite, or the observer ends the training with an error.
+pub fn run(
+    data: TutorialData,
+    backend: &dyn Backend<f32>,
+    options: &TutorialOptions,
+    observer: &mut dyn Observer,
+) -> Result<TutorialRun, TutorialError> {
+    let began = Instant::now();
+    let (train, test) = (&data.train.series, &data.test.series);
+    let time_steps = options.time_steps;
+
+    // 1. Both series.
+    let (train_head, test_head) = (train.head(HEAD), test.head(HEAD));
+    observer.on_step(Step::Loaded { data: &data, train_head: &train_head, test_head: &test_head });
+
+    // 2. Mean 0 and standard deviation 1.
+    let scaler = fit_scaler(train)?;
+    let values = normalise(&scaler, train)?;
+    observer.on_step(Step::Normalised { scaler, samples: values.len() });
+
+    // 3. Windows, as a view. The model is built first: it says whether it can take their length.
+    let model = tutorial_model(time_steps)?;
+    let train_windows = windows(&values, train, time_steps)?;
+    // Not first found out once all is trained.
+    test.require_window(time_steps).map_err(DetectorError::from)?;
+    let train_shape = [train_windows.len(), time_steps, 1];
+    let split = Split::of(train_windows.len(), &options.train).map_err(DetectorError::from)?;
+    observer.on_step(Step::Windowed { shape: train_shape, split });
+
+    // 4. The model.
+    let summary = model.summary().to_string();
+    observer.on_step(Step::Built { model: &model });
+
+    // 5. Fit.
+    let callbacks: &mut [&mut dyn Callback<f32>] = &mut [&mut *observer];
+    let mut trained = train_autoencoder(backend, &model, None, train_windows, &options.train, callbacks)
+        .map_err(DetectorError::from)?;
+    observer.on_step(Step::Trained { trained: &trained });
+
+    // 6. The errors of the training windows; the largest is the threshold.
+    let predicting = Instant::now();
+    let session = &mut *trained.session;
+    let training_errors =
+        window_errors(session, &train_windows, &mut |done, of| observer.on_predict_batch(done, of))?;
+    let predict_train = predicting.elapsed();
+    let batches = predict_batches(train_windows.len());
+    let threshold = Threshold::from_training_errors(&training_errors).map_err(DetectorError::from)?;
+    observer.on_step(Step::Threshold { errors: &training_errors, batches, threshold });
+
+    // 7. The first window and its reconstruction.
+    let first_window = train_windows.get(0).to_vec();
+    let first_reconstruction = predict(session, &train_windows.slice(0..1))?.into_raw_vec_and_offset().0;
+    observer.on_step(Step::Reconstructed { window: &first_window, reconstruction: &first_reconstruction });
+
+    // 8. The test series, normalised by the moments of the training series.
+    let test_shape = [test.len() - time_steps + 1, time_steps, 1];
+    observer.on_step(Step::TestWindowed { shape: test_shape });
+    let predicting = Instant::now();
+    let detector = Detector { model, weights: trained.weights, scaler, threshold };
+    let detection = detector
+        .detect_with(session, test, options.rule, &mut |done, of| observer.on_predict_batch(done, of))?;
+    let predict_test = predicting.elapsed();
+
+    // 9. Anomalous windows and points.
+    observer.on_step(Step::Detected { detection: &detection });
+
+    let timings = Timings {
+        epochs: trained.epoch_durations,
+        fit: trained.duration,
+        predict_train,
+        predict_test,
+        total: began.elapsed(),
+    };
+    Ok(TutorialRun {
+        options: options.clone(),
+        backend: backend.name(),
+        train_head,
+        test_head,
+        train_shape,
+        test_shape,
+        split,
+        summary,
+        fitted: trained.fitted,
+        resumed_from: trained.resumed_from,
+        predict_batches: batches,
+        training_errors,
+        first_window,
+        first_reconstruction,
+        detector,
+        detection,
+        timings,
+        data,
+    })
+}

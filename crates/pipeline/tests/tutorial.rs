@@ -1,0 +1,177 @@
+//! The tutorial's steps and results, on a few days of the twin with short windows.
+
+use std::path::Path;
+
+use glassbox_engine::reference::Reference;
+use glassbox_engine::training::Callback;
+use glassbox_pipeline::detector::Detector;
+use glassbox_pipeline::hash::Sha256;
+use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
+use glassbox_pipeline::results::{self, RunResult};
+use glassbox_pipeline::series::Series;
+use glassbox_pipeline::synthetic::{self, Part};
+use glassbox_pipeline::training::TrainOptions;
+use glassbox_pipeline::tutorial::{Observer, Quiet, Step, TutorialOptions, TutorialRun, run};
+
+/// A day and a half of the twin; the second half of it has the jump in the test series.
+fn data() -> TutorialData {
+    let part = |part| {
+        let twin = synthetic::series(part, 1);
+        let rows = 9 * 288 + 144..11 * 288;
+        let (times, values) = (&twin.timestamps()[rows.clone()], &twin.values()[rows]);
+        let series = Series::new(twin.name(), twin.clock(), times.to_vec(), values.to_vec()).unwrap();
+        LoadedPart { series, sha256: Sha256::of(b"a test"), warnings: vec![] }
+    };
+    TutorialData { train: part(Part::Train), test: part(Part::Test), source: Source::Twin { seed: 1 } }
+}
+
+fn options() -> TutorialOptions {
+    let train = TrainOptions { epochs: 2, seed: 1, ..TrainOptions::default() };
+    TutorialOptions { time_steps: 24, train, ..TutorialOptions::default() }
+}
+
+fn tutorial() -> TutorialRun {
+    run(data(), &Reference, &options(), &mut Quiet).unwrap()
+}
+
+#[derive(Default)]
+struct Recorder {
+    steps: Vec<String>,
+    batches: Vec<(usize, usize)>,
+    epochs: usize,
+}
+
+impl Callback<f32> for Recorder {
+    fn on_epoch_begin(&mut self, _: usize, _: usize) {
+        self.epochs += 1;
+    }
+}
+
+impl Observer for Recorder {
+    fn on_step(&mut self, step: Step<'_>) {
+        self.steps.push(match step {
+            Step::Loaded { train_head, .. } => format!("loaded {}", train_head.lines().count()),
+            Step::Normalised { samples, .. } => format!("normalised {samples}"),
+            Step::Windowed { shape, split } => format!("windowed {shape:?} {}", split.steps_per_epoch),
+            Step::Built { model } => format!("built {}", model.layout().len()),
+            Step::Trained { trained } => format!("trained {}", trained.fitted.history.val_loss.len()),
+            Step::Threshold { errors, batches, .. } => format!("threshold {} {batches}", errors.len()),
+            Step::Reconstructed { window, reconstruction } => {
+                format!("reconstructed {} {}", window.len(), reconstruction.len())
+            }
+            Step::TestWindowed { shape } => format!("test {shape:?}"),
+            Step::Detected { detection } => format!("detected {}", detection.errors.len()),
+        });
+    }
+
+    fn on_predict_batch(&mut self, done: usize, batches: usize) {
+        self.batches.push((done, batches));
+    }
+}
+
+#[test]
+fn every_step_is_told_in_order() {
+    let mut recorder = Recorder::default();
+    run(data(), &Reference, &options(), &mut recorder).unwrap();
+    assert_eq!(
+        recorder.steps,
+        [
+            "loaded 7",
+            "normalised 432",
+            "windowed [409, 24, 1] 3",
+            "built 9505",
+            "trained 2",
+            "threshold 409 13",
+            "reconstructed 24 24",
+            "test [409, 24, 1]",
+            "detected 409",
+        ]
+    );
+    assert_eq!(recorder.epochs, 2);
+    let once: Vec<_> = (1..=13).map(|done| (done, 13)).collect();
+    assert_eq!(recorder.batches, [once.clone(), once].concat());
+}
+
+#[test]
+fn the_results_say_what_the_run_found_and_are_the_same_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let done = tutorial();
+    let (a, b) = (folder.path().join("a"), folder.path().join("b/c"));
+    results::write(&a, &done).unwrap();
+    results::write(&b, &tutorial()).unwrap();
+    let read = |folder: &Path, name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    for name in ["windows.csv", "anomalies.csv", "history.csv"] {
+        assert_eq!(read(&a, name), read(&b, name), "{name}");
+    }
+    let model = |folder: &Path| std::fs::read(folder.join("model.safetensors")).unwrap();
+    assert_eq!(model(&a), model(&b));
+    let json = |folder: &Path| serde_json::from_str::<RunResult>(&read(folder, "result.json")).unwrap();
+    let result = json(&a);
+    assert_eq!(result, RunResult::of(&done), "to the last bit");
+    let mut other = json(&b);
+    other.timings = result.timings.clone();
+    assert_eq!(result, other);
+
+    assert_eq!((result.schema, result.model.parameters), (1, 9505));
+    assert_eq!((result.data.source.as_str(), result.data.twin_seed), ("twin", Some(1)));
+    assert_eq!(result.training.history, done.fitted.history);
+    assert_eq!(result.threshold, result.errors.train.as_ref().unwrap().max);
+    assert_eq!(result.anomalies.windows.indices, done.detection.windows);
+    let points = &result.anomalies.points;
+    assert!(points.count > 0, "the jump is found");
+    assert_eq!(points.stretches.iter().map(|stretch| stretch.count).sum::<usize>(), points.count);
+    assert!(points.first.as_ref().unwrap().timestamp.starts_with("2014-04-11 "), "{points:?}");
+
+    let windows = read(&a, "windows.csv");
+    assert_eq!(windows.lines().count(), 410);
+    assert!(windows.starts_with(
+        "window,first_timestamp,last_timestamp,mae,anomalous\n0,2014-04-10 12:00:00,2014-04-10 13:55:00,"
+    ));
+    assert_eq!(windows.matches(",true\n").count(), done.detection.windows.len());
+    let mae: f64 = windows.lines().nth(1).unwrap().split(',').nth(3).unwrap().parse().unwrap();
+    assert_eq!(mae.to_bits(), done.detection.errors[0].to_bits());
+    let anomalies = read(&a, "anomalies.csv");
+    assert_eq!(anomalies.lines().count(), 1 + points.count);
+    assert_eq!(read(&a, "history.csv").lines().count(), 3);
+
+    // The file is the detector that the run used.
+    let detector = Detector::load(&a.join("model.safetensors")).unwrap();
+    let again = detector.detect(&Reference, &done.data.test.series, options().rule).unwrap();
+    assert_eq!(again, done.detection);
+}
+
+#[test]
+fn history_is_kerass_dictionary() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.json");
+    let history =
+        glassbox_engine::training::History { loss: vec![0.1, 1e-300], val_loss: vec![0.1 + 0.2, 2.0] };
+    results::write_history_json(&path, &history).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json.as_object().unwrap().keys().collect::<Vec<_>>(), ["loss", "val_loss"]);
+    assert_eq!(serde_json::from_str::<glassbox_engine::training::History>(&text).unwrap(), history);
+}
+
+#[test]
+fn what_cannot_work_is_refused_before_training() {
+    let refusal =
+        |options: TutorialOptions| run(data(), &Reference, &options, &mut Quiet).unwrap_err().to_string();
+    let error = refusal(TutorialOptions { time_steps: 90, ..options() });
+    assert!(error.contains("windows of 90 step(s)"), "{error}");
+    let error = refusal(TutorialOptions { time_steps: 1000, ..options() });
+    assert!(error.contains("has 432 row(s), fewer than one window of 1000 steps"), "{error}");
+    let mut short = data();
+    let rows = 20;
+    let test = &short.test.series;
+    short.test.series = Series::new(
+        "short",
+        test.clock(),
+        test.timestamps()[..rows].to_vec(),
+        test.values()[..rows].to_vec(),
+    )
+    .unwrap();
+    let mut recorder = Recorder::default();
+    let error = run(short, &Reference, &options(), &mut recorder).unwrap_err().to_string();
+    assert!(error.contains("series `short` has 20 row(s)") && recorder.epochs == 0, "{error}");
+}

@@ -1,0 +1,113 @@
+//! What is refused: the message says what and where, the code says what kind, and what was there stays.
+
+use std::fs;
+
+use crate::kit::{fail, first_rows, glassbox, home, succeed, twin};
+
+#[test]
+fn a_command_line_that_makes_no_sense_is_code_2_and_suggests_the_right_word() {
+    let home = home();
+    let error = fail(glassbox(home.path()).arg("summry"), 2);
+    assert!(error.contains("'summary'"), "{error}");
+    let error = fail(glassbox(home.path()).args(["tutorial", "--epoch", "3"]), 2);
+    assert!(error.contains("--epochs"), "{error}");
+    fail(glassbox(home.path()).args(["fit-arrays", "--resume"]), 2);
+    fail(glassbox(home.path()).args(["predict", "--input", "x.npy", "--output", "y.npy"]), 2);
+}
+
+#[test]
+fn input_that_cannot_be_used_is_code_3_and_named() {
+    let home = home();
+    let csv = |name: &str, text: &str| fs::write(home.path().join(name), text).expect("room");
+    csv("words.csv", "timestamp,value\n2014-04-01 00:00:00,1\n2014-04-01 00:05:00,many\n");
+    csv("columns.csv", "time,reading\n2014-04-01 00:00:00,1\n");
+    csv("empty.csv", "");
+    csv("short.csv", "timestamp,value\n2014-04-01 00:00:00,1\n2014-04-01 00:05:00,2\n");
+    let constant: String = (0..60).map(|i| format!("2014-04-01 00:{i:02}:00,45\n")).collect();
+    csv("constant.csv", &format!("timestamp,value\n{constant}"));
+
+    let train = |file: &str| fail(glassbox(home.path()).args(["train", file, "--time-steps", "16"]), 3);
+    for (file, words) in [
+        ("words.csv", &["words.csv", "line 3", "many"][..]),
+        ("columns.csv", &["columns.csv", "timestamp", "reading"]),
+        ("empty.csv", &["empty.csv"]),
+        ("short.csv", &["2", "16"]),
+        ("constant.csv", &["standard deviation"]),
+        ("absent.csv", &["absent.csv"]),
+    ] {
+        let error = train(file);
+        for word in words {
+            assert!(error.contains(word), "{file}: no {word:?} in {error}");
+        }
+    }
+    assert!(!home.path().join("model.safetensors").exists());
+    assert!(!home.path().join("history.json").exists());
+
+    let error = fail(glassbox(home.path()).args(["tutorial", "--data", "nowhere"]), 3);
+    assert!(error.contains("nowhere"), "{error}");
+    let error = fail(glassbox(home.path()).args(["train", "short.csv", "--time-steps", "30"]), 3);
+    assert!(error.contains("multiple of 4"), "{error}");
+    let error = fail(glassbox(home.path()).args(["tutorial", "--threads", "0"]), 3);
+    assert!(error.contains("threads"), "{error}");
+}
+
+#[test]
+fn training_that_diverges_is_code_4_says_where_and_leaves_what_was_there() {
+    let home = home();
+    let csv = first_rows(&twin(home.path()).0, 200);
+    fs::write(home.path().join("model.safetensors"), "what was there").expect("room");
+    let mut command = glassbox(home.path());
+    command.arg("train").arg(&csv).args(["--time-steps", "16", "--learning-rate", "1e30"]);
+    let error = fail(&mut command, 4);
+    assert!(error.contains("epoch 1, batch 2"), "{error}");
+    assert_eq!(fs::read(home.path().join("model.safetensors")).expect("the file"), b"what was there");
+}
+
+#[test]
+fn results_that_cannot_be_written_are_code_5() {
+    let home = home();
+    let csv = first_rows(&twin(home.path()).0, 100);
+    fs::write(home.path().join("file"), "").expect("room");
+    let mut command = glassbox(home.path());
+    command.arg("train").arg(&csv).args([
+        "--time-steps",
+        "16",
+        "--epochs",
+        "1",
+        "--out",
+        "file/model.safetensors",
+    ]);
+    let error = fail(&mut command, 5);
+    assert!(error.contains("file"), "{error}");
+}
+
+#[test]
+fn a_model_of_another_kind_is_no_detector() {
+    let home = home();
+    let (train, _) = twin(home.path());
+    fs::write(home.path().join("broken.safetensors"), [0; 100]).expect("room");
+    let mut detect = glassbox(home.path());
+    let error = fail(detect.arg("detect").arg(&train).args(["--model", "broken.safetensors"]), 3);
+    assert!(error.contains("broken.safetensors"), "{error}");
+}
+
+#[test]
+fn gradcheck_names_what_keras_has_and_we_do_not() {
+    let home = home();
+    let architecture = glassbox_tests::fixtures::path("architectures/unsupported/lstm.json");
+    let error = fail(glassbox(home.path()).arg("gradcheck").arg("--architecture").arg(architecture), 3);
+    assert!(error.contains("LSTM") && error.contains("not supported"), "{error}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let home = home();
+    let mut child = glassbox(home.path())
+        .args(["summary", "--program"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    drop(child.stdout.take());
+    assert!(child.wait().expect("a child").success());
+    succeed(glassbox(home.path()).arg("--version"));
+}

@@ -1,0 +1,8 @@
+//! The real binary, as a user runs it.
+
+mod arrays;
+mod errors;
+mod fetch;
+mod kit;
+mod results;
+mod resume;
