@@ -433,9 +433,12 @@ proptest! {
     /// The gradients of two halves of a batch, averaged and put back, take the step of the whole: how several
     /// processes would train one model. Dropout is off, since a mask belongs to a place in the batch.
     #[test]
-    fn averaged_gradients_take_the_step_of_the_whole(case in models(SMALL)) {
-        let is_dropout = |layer: &LayerCase| matches!(layer, LayerCase::Dropout(_));
-        prop_assume!(!case.layers.iter().any(is_dropout));
+    fn averaged_gradients_take_the_step_of_the_whole(mut case in models(SMALL)) {
+        for layer in &mut case.layers {
+            if matches!(layer, LayerCase::Dropout(_)) {
+                *layer = LayerCase::ReLU;
+            }
+        }
         let bench = Bench::new(&case, 8);
         let data = bench.data();
         for backend in backends() {
@@ -455,7 +458,8 @@ proptest! {
             same_bits(&backend.name(), "gradient", &session.gradient().expect("a gradient"), &mean)?;
             session.update().expect("an update");
             let state = session.state().expect("a state");
-            let (mut expected, mut m, mut v) = (bench.weights.clone(), vec![0.0; mean.len()], vec![0.0; mean.len()]);
+            let mut expected = bench.weights.clone();
+            let (mut m, mut v) = (vec![0.0; mean.len()], vec![0.0; mean.len()]);
             Adam::default().update(1, &mut expected, &mean, &mut m, &mut v);
             // Adam is the same formula; a backend may fuse a product and a sum, a rounding of a step of 1e-3.
             let bounds: Vec<f64> = expected.iter().map(|w| f64::from(w.abs()) * 1.2e-7 + 1e-9).collect();

@@ -15,7 +15,6 @@
 //! | `properties/algebra.rs` | the three contractions: adjoint, bilinear, identity, shift, brute force |
 //! | `properties/training.rs` | determinism, resume to the bit, errors that say where |
 //! | `properties/pieces.rs` | facts on losses, dropout and Adam |
-//!
 //! | `distribution.rs` | the tutorial over twenty seeds lies where sixty runs of Keras lie (on its own: see there) |
 //! | `cli/` | the real binary: results, resume after SIGKILL, downloads, arrays, errors and exit codes |
 //!

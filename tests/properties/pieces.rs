@@ -1,0 +1,291 @@
+//! Facts on losses, dropout, Adam, and models as text.
+
+use glassbox_engine::layers::{Dropout, Layer};
+use glassbox_engine::losses::Loss;
+use glassbox_engine::masks::{MaskAt, Masks};
+use glassbox_engine::model::{Sequential, WeightLayout};
+use glassbox_engine::optimizers::{Adam, Optimizer};
+use glassbox_engine::program::Program;
+use glassbox_engine::reference::{Interpreter, Sample};
+use glassbox_engine::shape::Shape;
+use glassbox_tests::cases::{BOUNDARIES, cases, integers, models, normals};
+use glassbox_tests::compare::{compare_bits, compare_within};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+const LOSSES: [Loss; 2] = [Loss::MeanSquaredError, Loss::MeanAbsoluteError];
+
+/// The gradient, and the loss that comes with it.
+fn gradient(loss: Loss, y: &[f64], target: &[f64], batch: usize) -> (f64, Vec<f64>) {
+    let mut dy = vec![f64::NAN; y.len()];
+    let value = loss.gradient(y, target, batch, &mut dy);
+    (value, dy)
+}
+
+proptest! {
+    #![proptest_config(cases(200))]
+
+    #[test]
+    fn a_loss_is_zero_at_its_target_and_nowhere_else(n in 1usize..=40, at in any::<usize>(), seed: u64) {
+        let mut y: Vec<f64> = normals(seed, n);
+        for loss in LOSSES {
+            prop_assert_eq!(loss.sample(&y, &y), 0.0);
+            prop_assert_eq!(gradient(loss, &y, &y, 3), (0.0, vec![0.0; n]));
+        }
+        let target = y.clone();
+        y[at % n] += 0.5;
+        prop_assert_eq!(Loss::MeanSquaredError.sample(&y, &target), 0.25 / n as f64);
+        prop_assert_eq!(Loss::MeanAbsoluteError.sample(&y, &target), 0.5 / n as f64);
+    }
+
+    /// Sides exchanged, the value stays and the gradient turns round; differences doubled, the squared error
+    /// is four times as large and the absolute one twice. Whole numbers: all exact.
+    #[test]
+    fn losses_are_even_and_homogeneous(n in 1usize..=40, batch in 1usize..=9, seed: u64) {
+        let (y, target) = (integers(seed, n), integers(!seed, n));
+        let twice = |v: &[f64]| v.iter().map(|v| 2.0 * v).collect::<Vec<f64>>();
+        for (loss, degree) in LOSSES.into_iter().zip([2, 1]) {
+            let (value, dy) = gradient(loss, &y, &target, batch);
+            prop_assert_eq!(value, loss.sample(&y, &target));
+            let (swapped, opposite) = gradient(loss, &target, &y, batch);
+            prop_assert_eq!(swapped, value);
+            prop_assert_eq!(opposite, dy.iter().map(|d| -d).collect::<Vec<f64>>());
+            prop_assert_eq!(loss.sample(&twice(&y), &twice(&target)), value * f64::from(1 << degree));
+            // Euler: sum of dy (y - target) = degree * loss, of which the batch has its share.
+            let sum: f64 = dy.iter().zip(&y).zip(&target).map(|((d, y), t)| d * (y - t)).sum();
+            let expected = f64::from(degree) * value / batch as f64;
+            // A sum of at most 40 terms of one sign.
+            prop_assert!((sum - expected).abs() <= 1e-14 * expected, "{sum} {expected}");
+        }
+    }
+
+    #[test]
+    fn a_loss_of_nan_is_nan(n in 1usize..=40, at in any::<usize>(), seed: u64) {
+        let (mut y, target): (Vec<f64>, Vec<f64>) = (normals(seed, n), normals(!seed, n));
+        y[at % n] = f64::NAN;
+        for loss in LOSSES {
+            prop_assert!(loss.sample(&y, &target).is_nan() && loss.sample(&target, &y).is_nan());
+            let (value, dy) = gradient(loss, &y, &target, 2);
+            prop_assert!(value.is_nan() && dy[at % n].is_nan());
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Dropout
+
+/// A model of nothing but dropout, for its training program.
+fn dropout(shape: Shape, rate: f64) -> Program {
+    let mut model = Sequential::new(shape);
+    model.add(Dropout::new(rate)).expect("a layer");
+    model.training_program_with_input_gradient(Loss::MeanSquaredError)
+}
+
+/// What goes forward through it and what comes back: y, dy, dx.
+fn pass(program: &Program, masks: &Masks, at: MaskAt, x: &[f64]) -> [Vec<f64>; 3] {
+    let mut interpreter = Interpreter::<f64>::new(program.clone(), WeightLayout::default());
+    interpreter.draw_masks(masks, at);
+    // A target that is far from every output, so that no dy is zero.
+    let target = vec![-1e3; x.len()];
+    interpreter.run(Sample { x, target: &target, batch: 1 }, &[], &mut []);
+    let dx = interpreter.value(program.input_gradient.expect("asked for")).to_vec();
+    let y = interpreter.value(program.output).to_vec();
+    let (_, dy) = gradient(Loss::MeanSquaredError, &y, &target, 1);
+    [y, dy, dx]
+}
+
+proptest! {
+    #![proptest_config(cases(100))]
+
+    /// The mask of the forward pass is that of the backward pass: what is kept is scaled by 1 / (1 - rate)
+    /// both ways, what is dropped is dropped both ways.
+    #[test]
+    fn dropout_uses_one_mask_both_ways(
+        steps in 1usize..=40, channels in 1usize..=9, rate in select(&[0.1, 0.2, 0.5, 0.9][..]), seed: u64,
+        step in 0u64..100, position in 0usize..100,
+    ) {
+        let program = dropout(Shape::new(steps, channels), rate);
+        let x: Vec<f64> = normals(seed, steps * channels);
+        let at = MaskAt { mask: 0, step, position };
+        let [y, dy, dx] = pass(&program, &Masks::Random { seed }, at, &x);
+        let scale = 1.0 / (1.0 - rate);
+        for i in 0..x.len() {
+            let kept = y[i] == x[i] * scale && dx[i] == dy[i] * scale;
+            let dropped = y[i] == 0.0 && dx[i] == 0.0;
+            prop_assert!(kept || dropped, "[{}] {} to {}, {} to {}", i, x[i], y[i], dy[i], dx[i]);
+        }
+        let again = pass(&program, &Masks::Random { seed }, at, &x);
+        prop_assert_eq!([y, dy, dx], again);
+    }
+}
+
+/// The expectation of the output is the input, for every element: no place of a mask is dropped more than
+/// another.
+#[test]
+fn the_mean_of_many_dropouts_is_the_input() {
+    let shape = Shape::new(10, 5);
+    let x = vec![1.0; shape.len()];
+    for rate in [0.2, 0.5] {
+        let program = dropout(shape, rate);
+        let draws = 4000;
+        let mut sums = vec![0.0; x.len()];
+        for step in 0..draws {
+            let at = MaskAt { mask: 0, step, position: 0 };
+            let [y, ..] = pass(&program, &Masks::Random { seed: 11 }, at, &x);
+            sums.iter_mut().zip(y).for_each(|(sum, y)| *sum += y);
+        }
+        // One output has variance rate / (1 - rate): five standard deviations of the mean of 4000.
+        let bound = 5.0 * (rate / (1.0 - rate) / draws as f64).sqrt();
+        for (element, sum) in sums.iter().enumerate() {
+            let mean = sum / draws as f64;
+            assert!((mean - 1.0).abs() <= bound, "rate {rate}, element {element}: {mean}");
+        }
+    }
+}
+
+#[test]
+fn dropout_is_the_identity_in_inference_and_at_rate_zero() {
+    let mut model = Sequential::new(Shape::new(4, 2));
+    model.add(Dropout::new(0.5)).expect("a layer");
+    assert!(model.inference_program().is_empty());
+    assert!(dropout(Shape::new(4, 2), 0.0).masks.is_empty());
+    for rate in [1.0, -0.1, f64::NAN, f64::INFINITY] {
+        let error = Dropout::new(rate).output_shape(&[Shape::new(4, 2)]).expect_err("no rate").to_string();
+        assert!(error.contains("rate"), "{error}");
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Adam
+
+/// Ten steps from zero moments.
+fn ten_steps(adam: &Adam, start: &[f64], gradients: &[f64]) -> Vec<f64> {
+    let mut theta = start.to_vec();
+    let (mut m, mut v) = (vec![0.0; theta.len()], vec![0.0; theta.len()]);
+    for (step, gradient) in gradients.chunks(theta.len()).enumerate() {
+        adam.update(step as u64 + 1, &mut theta, gradient, &mut m, &mut v);
+    }
+    theta
+}
+
+proptest! {
+    #![proptest_config(cases(200))]
+
+    /// A loss in another unit takes the same steps, epsilon being in that unit too. A power of two: to the
+    /// bit.
+    #[test]
+    fn adam_does_not_see_the_unit_of_the_loss(n in 1usize..=20, power in -20i32..=20, seed: u64) {
+        let (start, gradients): (Vec<f64>, Vec<f64>) = (normals(seed, n), normals(!seed, 10 * n));
+        let unit = 2f64.powi(power);
+        let adam = Adam::default();
+        let scaled: Vec<f64> = gradients.iter().map(|g| g * unit).collect();
+        let in_unit = Adam { epsilon: adam.epsilon * unit, ..adam };
+        let (a, b) = (ten_steps(&adam, &start, &gradients), ten_steps(&in_unit, &start, &scaled));
+        prop_assert!(compare_bits(&a, &b).is_ok(), "{a:?} {b:?}");
+    }
+
+    #[test]
+    fn adam_is_odd_and_works_element_by_element(n in 1usize..=20, cut in any::<usize>(), seed: u64) {
+        let (start, gradients): (Vec<f64>, Vec<f64>) = (normals(seed, n), normals(!seed, 10 * n));
+        let adam = Adam::new(0.01);
+        let whole = ten_steps(&adam, &start, &gradients);
+        let negative = |v: &[f64]| v.iter().map(|v| -v).collect::<Vec<f64>>();
+        let mirrored = ten_steps(&adam, &negative(&start), &negative(&gradients));
+        prop_assert!(compare_bits(&mirrored, &negative(&whole)).is_ok());
+        let cut = cut % n;
+        let part = |range: std::ops::Range<usize>| {
+            let gradients: Vec<f64> = gradients.chunks(n).flat_map(|g| g[range.clone()].to_vec()).collect();
+            if range.is_empty() { vec![] } else { ten_steps(&adam, &start[range], &gradients) }
+        };
+        let parts = [part(0..cut), part(cut..n)].concat();
+        prop_assert!(compare_bits(&parts, &whole).is_ok());
+    }
+
+    /// The first step is the learning rate in the direction against the gradient, but for epsilon; without a
+    /// gradient there is none.
+    #[test]
+    fn adams_first_step_is_the_learning_rate(n in 1usize..=20, seed: u64) {
+        let adam = Adam::new(0.125);
+        let gradient: Vec<f64> = normals(seed, n);
+        let (mut theta, mut m, mut v) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
+        adam.update(1, &mut theta, &gradient, &mut m, &mut v);
+        // alpha m / (sqrt(v) + eps) = lr g / (|g| + eps / sqrt(1 - beta_2)), by hand.
+        let hat = adam.epsilon / (1.0 - adam.beta_2).sqrt();
+        let expected: Vec<f64> = gradient.iter().map(|g| -0.125 * g / (g.abs() + hat)).collect();
+        // A dozen roundings of a step of 0.125.
+        prop_assert!(compare_within(&theta, &expected, &vec![1e-15; n]).is_ok(), "{theta:?} {expected:?}");
+        let before = theta.clone();
+        adam.update(1, &mut theta, &vec![0.0; n], &mut vec![0.0; n], &mut vec![0.0; n]);
+        prop_assert_eq!(theta, before);
+    }
+}
+
+/// An optimiser is the same by itself and through the enum that the plan holds.
+#[test]
+fn the_optimizer_is_its_adam() {
+    let adam = Adam::new(0.01);
+    let gradient: Vec<f64> = normals(2, 5);
+    let (mut a, mut b): (Vec<f64>, Vec<f64>) = (normals(1, 5), normals(1, 5));
+    let (mut m, mut v, mut slots) = (vec![0.0; 5], vec![0.0; 5], vec![vec![0.0; 5]; 2]);
+    for step in 1..=3 {
+        adam.update(step, &mut a, &gradient, &mut m, &mut v);
+        Optimizer::Adam(adam).update(step, &mut b, &gradient, &mut slots);
+    }
+    assert_eq!((a, vec![m, v]), (b, slots));
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Models as text
+
+proptest! {
+    #![proptest_config(cases(100))]
+
+    /// Written and read again, a model is the same: it computes the same, to every bit of a dropout's rate.
+    #[test]
+    fn a_model_survives_its_json(mut case in models(BOUNDARIES), rate in 0.0f64..1.0) {
+        case.layers.push(glassbox_tests::cases::LayerCase::Dropout(Dropout::new(rate)));
+        let model = case.build();
+        let again = Sequential::from_json(&model.to_json()).expect("what we write we read");
+        prop_assert_eq!(again.to_json(), model.to_json());
+        prop_assert_eq!(again.layout(), model.layout());
+        prop_assert_eq!(again.summary().to_string(), model.summary().to_string());
+        let program = |model: &Sequential| {
+            let program = model.training_program(Loss::MeanSquaredError);
+            (format!("{program:?}"), program.masks)
+        };
+        prop_assert_eq!(program(&again), program(&model));
+    }
+
+    /// Whatever the text is, the answer is a model or an error.
+    #[test]
+    fn text_that_is_no_model_is_an_error_and_no_panic(
+        text in "\\PC{0,40}", cut in 0usize..10_000, steps: usize,
+    ) {
+        prop_assert!(Sequential::from_json(&text).is_err());
+        let tutorial = glassbox_tests::fixtures::text("architectures/tutorial.json");
+        let part = &tutorial[..cut % (tutorial.trim_end().len())];
+        prop_assert!(Sequential::from_json(part).is_err());
+        // A document with one value replaced.
+        let mut document: serde_json::Value = serde_json::from_str(&tutorial).expect("JSON");
+        let mut places = vec![];
+        leaves("", &document, &mut places);
+        let place = &places[cut % places.len()];
+        *document.pointer_mut(place).expect("a leaf") = serde_json::Value::from(steps as u64);
+        if let Ok(model) = Sequential::from_json(&document.to_string()) {
+            let _ = model.summary().to_string();
+        }
+    }
+}
+
+/// The pointers to all values that hold no others.
+fn leaves(place: &str, value: &serde_json::Value, places: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(entries) => {
+            entries.iter().for_each(|(key, value)| leaves(&format!("{place}/{key}"), value, places));
+        }
+        serde_json::Value::Array(values) => {
+            values.iter().enumerate().for_each(|(i, value)| leaves(&format!("{place}/{i}"), value, places));
+        }
+        _ => places.push(place.to_string()),
+    }
+}
