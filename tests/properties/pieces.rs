@@ -1,6 +1,9 @@
 //! Facts on losses, dropout, Adam, and models as text.
 
-use glassbox_engine::layers::{Dropout, Layer};
+use std::sync::Arc;
+
+use glassbox_engine::geometry::Padding;
+use glassbox_engine::layers::{Conv1D, Conv1DTranspose, Dropout, Layer, ReLU};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::{MaskAt, Masks};
 use glassbox_engine::model::{Sequential, WeightLayout};
@@ -275,6 +278,28 @@ proptest! {
             let _ = model.summary().to_string();
         }
     }
+}
+
+/// Numbers that no memory has room for are refused, before the arithmetic of lengths wraps.
+#[test]
+fn models_larger_than_any_memory_are_refused() {
+    let (large, wide) = (usize::MAX / 2, u32::MAX as usize);
+    let refused = |input: Shape, layer: Arc<dyn Layer>| {
+        let mut model = Sequential::new(input);
+        let error = model.add_named("layer", layer.clone()).expect_err("no memory").to_string();
+        assert!(
+            error.contains("larger than any memory") || error.contains("spans more"),
+            "{layer:?}: {error}"
+        );
+    };
+    refused(Shape::new(large, 3), Arc::new(ReLU));
+    refused(Shape::new(wide, wide), Arc::new(Dropout::new(0.5)));
+    refused(Shape::new(9, 1), Arc::new(Conv1D::new(large, 1)));
+    refused(Shape::new(9, wide), Arc::new(Conv1D::new(wide, 3)));
+    refused(Shape::new(9, 1), Arc::new(Conv1D::new(1, large).padding(Padding::Same)));
+    refused(Shape::new(9, 1), Arc::new(Conv1D::new(1, 3).dilation_rate(large).padding(Padding::Causal)));
+    refused(Shape::new(9, 1), Arc::new(Conv1DTranspose::new(3, 3).strides(large / 9)));
+    refused(Shape::new(9, 1), Arc::new(Conv1DTranspose::new(1, large)));
 }
 
 /// The pointers to all values that hold no others.

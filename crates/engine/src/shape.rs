@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// The most `f64` that one slice can hold.
+pub(crate) const LARGEST: usize = isize::MAX as usize / size_of::<f64>();
+
 /// The shape of one sample of a signal, channels last as Keras has it. A batch of them is
 /// `(batch, steps, channels)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,7 +31,13 @@ impl Shape {
     /// Whether a sample has no values.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.steps == 0 || self.channels == 0
+    }
+
+    /// Whether a sample could be in some memory at all. What cannot is refused before the arithmetic of
+    /// lengths could wrap.
+    pub(crate) fn is_possible(&self) -> bool {
+        self.steps.checked_mul(self.channels).is_some_and(|len| len <= LARGEST)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::geometry::{Geometry, Padding};
 use crate::initializers::Initializer;
 use crate::program::{Pointwise, Tape, Value};
-use crate::shape::Shape;
+use crate::shape::{LARGEST, Shape};
 
 /// 1-D convolution over time ([`keras.layers.Conv1D`](https://keras.io/api/layers/convolution_layers/convolution1d/)).
 ///
@@ -117,6 +117,7 @@ impl Conv1D {
         }
         let span =
             (self.kernel_size - 1).checked_mul(self.dilation_rate).and_then(|reach| reach.checked_add(1));
+        let span = span.filter(|span| *span <= LARGEST);
         let resolved = span.and_then(|span| self.padding.resolve(input.steps, span, self.strides));
         let Some((out_steps, pad_left)) = resolved else {
             return Err(Error::Input {

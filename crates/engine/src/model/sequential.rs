@@ -12,7 +12,7 @@ use crate::losses::Loss;
 use crate::masks::Masks;
 use crate::optimizers::Optimizer;
 use crate::program::{Pass, Program, Tape, Value, Weight};
-use crate::shape::Shape;
+use crate::shape::{LARGEST, Shape};
 
 /// A row of layers, each reading the output of the one before
 /// ([`keras.Sequential`](https://keras.io/api/models/sequential/)).
@@ -105,8 +105,28 @@ impl Sequential {
             }
             other => other,
         };
+        let impossible = |what: String| Error::Input {
+            layer: format!("{name} ({})", layer.class_name()),
+            input,
+            problem: format!("{what} is larger than any memory"),
+        };
+        if !input.is_possible() {
+            return Err(impossible("it".into()));
+        }
         let output = layer.output_shape(&[input]).map_err(place)?;
+        if !output.is_possible() {
+            return Err(impossible(format!(
+                "its output of shape (batch, {}, {})",
+                output.steps, output.channels
+            )));
+        }
         let specs = layer.weights(&[input]);
+        for spec in &specs {
+            let values = spec.shape.iter().try_fold(1usize, |len, axis| len.checked_mul(*axis));
+            if values.is_none_or(|values| values > LARGEST - self.layout.len()) {
+                return Err(impossible(format!("its {} of shape {:?}", spec.name, spec.shape)));
+            }
+        }
         let first = self.layout.tensors().len();
         let weights = first..first + specs.len();
         for spec in specs {
