@@ -113,7 +113,7 @@ pub struct NonFinite {
 pub struct When {
     /// The epoch, from 1.
     pub epoch: usize,
-    /// The batch within the epoch, from 1; `None` for the validation after it.
+    /// The batch within the epoch, from 1; `None` after the last one: in its weights, or in validation.
     pub batch: Option<usize>,
 }
 
@@ -126,7 +126,7 @@ impl fmt::Display for NonFinite {
             write!(f, " in epoch {}", when.epoch)?;
             match when.batch {
                 Some(batch) => write!(f, ", batch {batch}")?,
-                None => write!(f, ", in validation")?,
+                None => write!(f, ", after its last batch")?,
             }
             write!(f, "; training stopped: try a smaller learning rate, or look at the data around it")?;
         }

@@ -238,7 +238,8 @@ impl Sequential {
         }
         Ok(Plan {
             training: self.training_program(loss).fused(),
-            inference: self.inference_program().fused(),
+            // Not fused, so that every layer's output is there to be observed.
+            inference: self.inference_program(),
             layout: self.layout.clone(),
             layer_names: self.layers.iter().map(|layer| layer.name.clone()).collect(),
             loss,
