@@ -11,32 +11,34 @@
 //!        +-----------+        +-----+          +-----+
 //! ```
 //!
-//! With dilation the taps of a row do not lie together: then it is one product a tap.
+//! With dilation the taps of a row do not lie together: then a row is a run for each tap.
 //!
 //! Reference: [`glassbox_engine::reference::apply`].
 
 use glassbox_engine::geometry::Geometry;
 
-use crate::gemm::{Product, View, gemm};
-use crate::layout::Slot;
+use crate::kernels::rows::Rows;
+use crate::product::{Product, Products, Source};
+use crate::simd::Simd;
 
-/// `y = A x`; the interior of `y` is overwritten.
-pub(crate) fn apply(
-    geometry: &Geometry,
-    (x, x_slot): (&[f32], Slot),
-    kernel: &[f32],
-    (y, y_slot): (&mut [f32], Slot),
-) {
+/// Plans `y = A x` for an `x` with `left` zero rows before it.
+pub(crate) fn plan(simd: Simd, geometry: &Geometry, left: usize) -> Products {
     let Geometry { in_channels, out_channels, out_steps, taps, stride, dilation, pad_left, .. } = *geometry;
-    let start = (x_slot.left - pad_left) * in_channels;
-    let y_view = View { offset: y_slot.interior().start, row: out_channels, column: 1 };
-    let (pieces, k) = if dilation == 1 { (1, taps * in_channels) } else { (taps, in_channels) };
-    for piece in 0..pieces {
-        let offset = start + piece * dilation * in_channels;
-        let x_view = View { offset, row: stride * in_channels, column: 1 };
-        let kernel_view = View { offset: piece * in_channels * out_channels, row: out_channels, column: 1 };
-        let beta = if piece == 0 { 0.0 } else { 1.0 };
-        let product = Product { m: out_steps, k, n: out_channels };
-        gemm(product, (x, x_view), (kernel, kernel_view), beta, (y, y_view));
-    }
+    let rows = Rows {
+        rows: out_steps,
+        x_row: stride * in_channels,
+        groups: taps,
+        len: in_channels,
+        group: dilation * in_channels,
+        y_first: 0,
+        y_row: out_channels,
+    };
+    let source = Source {
+        taps: (0..taps).collect(),
+        tap_len: in_channels * out_channels,
+        terms: (in_channels, out_channels),
+        column: 1,
+    };
+    let x_first = (left - pad_left) * in_channels;
+    Products::new(vec![Product::new(simd, rows, x_first, out_channels, source)])
 }

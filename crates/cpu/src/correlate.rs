@@ -1,4 +1,4 @@
-//! Contraction 3, `dkernel += correlate(x, y)`, as one matrix product.
+//! Contraction 3, `dkernel += correlate(x, y)`, as a sum of outer products.
 //!
 //! The view of the padded input that [`apply`](crate::apply) multiplies with the kernel, transposed, times
 //! the signal on the output side:
@@ -7,6 +7,10 @@
 //! dkernel[(tap, c), o] += sum over t of  x_view[t, (tap, c)] y[t, o]
 //! ```
 //!
+//! Vectors run along the rows of `dkernel`, or, where that fills them better, along its columns: 16 output
+//! channels are one vector of AVX-512, 112 taps x channels are seven. Then the sums are kept **transposed**,
+//! `(out, taps x in)`, and put right once for a whole batch ([`Correlate::untranspose`]).
+//!
 //! With dilation it is one product a tap.
 //!
 //! Reference: [`glassbox_engine::reference::correlate`].
@@ -14,24 +18,95 @@
 use glassbox_engine::geometry::Geometry;
 
 use crate::gemm::{Product, View, gemm};
-use crate::layout::Slot;
+use crate::kernels::outer::{self, Outer, outer};
+use crate::simd::{Isa, Simd};
 
-/// `dkernel += correlate(x, y)`.
-pub(crate) fn correlate(
-    geometry: &Geometry,
-    (x, x_slot): (&[f32], Slot),
-    (y, y_slot): (&[f32], Slot),
-    dkernel: &mut [f32],
-) {
-    let Geometry { in_channels, out_channels, out_steps, taps, stride, dilation, pad_left, .. } = *geometry;
-    let start = (x_slot.left - pad_left) * in_channels;
-    let y_view = View { offset: y_slot.interior().start, row: out_channels, column: 1 };
-    let (pieces, m) = if dilation == 1 { (1, taps * in_channels) } else { (taps, in_channels) };
-    for piece in 0..pieces {
-        let offset = start + piece * dilation * in_channels;
-        let x_view = View { offset, row: 1, column: stride * in_channels };
-        let kernel_view = View { offset: piece * in_channels * out_channels, row: out_channels, column: 1 };
-        let product = Product { m, k: out_steps, n: out_channels };
-        gemm(product, (x, x_view), (y, y_view), 1.0, (dkernel, kernel_view));
+/// `dkernel += correlate(x, y)`, planned.
+#[derive(Debug, Clone)]
+pub(crate) struct Correlate {
+    isa: Option<Isa>,
+    geometry: Geometry,
+    /// Where the first row of the view begins in x.
+    x_first: usize,
+    /// Whether the sums lie as `(out, taps x in)`.
+    transposed: bool,
+}
+
+/// Whether the sums are cheaper to make transposed.
+pub(crate) fn prefers_transposed(simd: Simd, geometry: &Geometry) -> bool {
+    let (_, rows) = pieces(geometry);
+    let columns = geometry.out_channels;
+    Isa::new(simd).is_some_and(|isa| outer::cost(isa, columns, rows) < outer::cost(isa, rows, columns))
+}
+
+/// The number of products, and the values of a row of x that each takes.
+fn pieces(geometry: &Geometry) -> (usize, usize) {
+    match geometry.dilation {
+        1 => (1, geometry.taps * geometry.in_channels),
+        _ => (geometry.taps, geometry.in_channels),
+    }
+}
+
+impl Correlate {
+    /// A plan for an `x` with `left` zero rows before it.
+    pub(crate) fn new(simd: Simd, geometry: &Geometry, left: usize, transposed: bool) -> Self {
+        let x_first = (left - geometry.pad_left) * geometry.in_channels;
+        Self { isa: Isa::new(simd), geometry: *geometry, x_first, transposed }
+    }
+
+    /// Adds to the sums. `x` has the margins that the plan was made for, `y` has none.
+    pub(crate) fn run(&self, x: &[f32], y: &[f32], sums: &mut [f32]) {
+        let Geometry { in_channels, out_channels, out_steps, taps, stride, dilation, .. } = self.geometry;
+        let (pieces, values) = pieces(&self.geometry);
+        for piece in 0..pieces {
+            let x = &x[self.x_first + piece * dilation * in_channels..];
+            let x_row = stride * in_channels;
+            match self.isa {
+                Some(isa) if self.transposed => {
+                    let shape = Outer {
+                        steps: out_steps,
+                        rows: out_channels,
+                        a_row: out_channels,
+                        columns: values,
+                        v_row: x_row,
+                        d_row: taps * in_channels,
+                    };
+                    outer(isa, &shape, y, x, &mut sums[piece * in_channels..]);
+                }
+                Some(isa) => {
+                    let shape = Outer {
+                        steps: out_steps,
+                        rows: values,
+                        a_row: x_row,
+                        columns: out_channels,
+                        v_row: out_channels,
+                        d_row: out_channels,
+                    };
+                    outer(isa, &shape, x, y, &mut sums[piece * in_channels * out_channels..]);
+                }
+                None => {
+                    let product = Product { m: values, k: out_steps, n: out_channels };
+                    let x_view = View { offset: 0, row: 1, column: x_row };
+                    let y_view = View { offset: 0, row: out_channels, column: 1 };
+                    let offset = piece * in_channels * out_channels;
+                    let sums_view = View { offset, row: out_channels, column: 1 };
+                    gemm(product, (x, x_view), (y, y_view), 1.0, (sums, sums_view));
+                }
+            }
+        }
+    }
+
+    /// Writes the sums to `dkernel` as a kernel lies, `(taps, in, out)`.
+    pub(crate) fn untranspose(&self, sums: &[f32], dkernel: &mut [f32]) {
+        if !self.transposed {
+            return dkernel.copy_from_slice(sums);
+        }
+        let Geometry { out_channels, .. } = self.geometry;
+        let row = sums.len() / out_channels;
+        for (i, dkernel) in dkernel.chunks_exact_mut(out_channels).enumerate() {
+            for (o, value) in dkernel.iter_mut().enumerate() {
+                *value = sums[o * row + i];
+            }
+        }
     }
 }

@@ -2,14 +2,19 @@
 
 use glassbox_engine::Result;
 use glassbox_engine::backend::Plan;
-use glassbox_engine::masks::{MaskAt, Masks, WORD};
+use glassbox_engine::masks::{MaskAt, Masks};
 use glassbox_engine::model::WeightLayout;
 use glassbox_engine::program::custom::{Dispatch, Saved};
 use glassbox_engine::program::{Instruction, Pointwise, Program, Value, Weight};
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-use crate::layout::{Slot, slots};
-use crate::{apply, apply_transposed, correlate, epilogue};
+use crate::correlate::{self, Correlate};
+use crate::kernels::epilogue::{Epilogue, mask_words};
+use crate::kernels::{loss, masks, sums};
+use crate::layout::{Aligned, Slot, slots};
+use crate::product::Products;
+use crate::simd::{Isa, Simd};
+use crate::{apply, apply_transposed, passes};
 
 /// A program with the places of its values, and its kernels as the contractions read them. Shared by all
 /// threads.
@@ -18,14 +23,26 @@ pub(crate) struct Executable {
     program: Program,
     layout: WeightLayout,
     slots: Vec<Slot>,
-    /// For each line, its kernel packed for [`apply_transposed`]; empty for other lines.
-    packed: Vec<Vec<f32>>,
+    /// A contraction for each line that is one.
+    contractions: Vec<Option<Planned>>,
+    /// For each line, how many functions of its epilogue its contraction applies.
+    fused: Vec<usize>,
+    /// For whatever is no contraction.
+    isa: Isa,
+}
+
+/// What a line does, planned.
+#[derive(Debug)]
+enum Planned {
+    /// Apply, or apply transposed.
+    Products(Products),
+    Correlate(Correlate),
 }
 
 /// The values and masks of one sample. Each thread has one of its own.
 #[derive(Debug)]
 pub(crate) struct Workspace {
-    values: Vec<Vec<f32>>,
+    values: Vec<Aligned>,
     masks: Vec<Vec<u32>>,
 }
 
@@ -42,32 +59,63 @@ pub(crate) struct Sample<'a> {
 }
 
 impl Executable {
-    pub(crate) fn new(program: &Program, plan: &Plan) -> Self {
-        let packed = program.lines.iter().map(|line| match &line.instruction {
-            Instruction::ApplyTransposed { geometry, .. } => vec![0.0; geometry.kernel_len()],
-            _ => vec![],
-        });
+    pub(crate) fn new(program: &Program, plan: &Plan, simd: Simd) -> Self {
+        let slots = slots(program);
+        let left = |x: &Value| slots[x.index()].left;
+        let contraction = |instruction: &Instruction| match instruction {
+            Instruction::Apply { geometry, x, .. } => {
+                Some(Planned::Products(apply::plan(simd, geometry, left(x))))
+            }
+            Instruction::ApplyTransposed { geometry, x, .. } => {
+                Some(Planned::Products(apply_transposed::plan(simd, geometry, left(x))))
+            }
+            Instruction::Correlate { geometry, x, kernel, .. } => {
+                let transposed = keep_transposed(program, simd, *kernel);
+                Some(Planned::Correlate(Correlate::new(simd, geometry, left(x), transposed)))
+            }
+            _ => None,
+        };
+        let instructions = || program.lines.iter().map(|line| &line.instruction);
         Self {
-            slots: slots(program),
-            packed: packed.collect(),
+            contractions: instructions().map(contraction).collect(),
+            fused: instructions().map(|instruction| fused(instruction.epilogue())).collect(),
+            isa: Isa::new(simd).unwrap_or(Isa::PORTABLE),
+            slots,
             program: program.clone(),
             layout: plan.layout.clone(),
         }
     }
 
     pub(crate) fn workspace(&self) -> Workspace {
+        let value = |slot: &Slot| Aligned::zeros(slot.len(), slot.interior().start);
         Workspace {
-            values: self.slots.iter().map(|slot| vec![0.0; slot.len()]).collect(),
-            masks: self.program.masks.iter().map(|mask| vec![0; mask.len.div_ceil(WORD)]).collect(),
+            values: self.slots.iter().map(value).collect(),
+            masks: self.program.masks.iter().map(|mask| vec![0; mask_words(mask.len)]).collect(),
         }
     }
 
     /// Packs the kernels anew: to be called whenever the weights have changed.
     pub(crate) fn pack(&mut self, weights: &[f32]) {
-        for (line, packed) in self.program.lines.iter().zip(&mut self.packed) {
-            if let Instruction::ApplyTransposed { geometry, kernel, .. } = &line.instruction {
-                let kernel = &weights[self.layout.tensors()[kernel.index()].range.clone()];
-                apply_transposed::pack(geometry, kernel, packed);
+        for (line, contraction) in self.program.lines.iter().zip(&mut self.contractions) {
+            if let (
+                Instruction::Apply { kernel, .. } | Instruction::ApplyTransposed { kernel, .. },
+                Some(Planned::Products(products)),
+            ) = (&line.instruction, contraction)
+            {
+                products.pack(&weights[self.layout.tensors()[kernel.index()].range.clone()]);
+            }
+        }
+    }
+
+    /// Turns a gradient that [`Executable::run`] has added to into the layout of the weights.
+    pub(crate) fn finish_gradient(&self, sums: &[f32], gradient: &mut [f32]) {
+        gradient.copy_from_slice(sums);
+        for (line, contraction) in self.program.lines.iter().zip(&self.contractions) {
+            if let (Instruction::Correlate { kernel, .. }, Some(Planned::Correlate(correlate))) =
+                (&line.instruction, contraction)
+            {
+                let range = self.layout.tensors()[kernel.index()].range.clone();
+                correlate.untranspose(&sums[range.clone()], &mut gradient[range]);
             }
         }
     }
@@ -87,7 +135,8 @@ impl Executable {
         &self.program.layer_outputs
     }
 
-    /// Runs the program. Adds to `gradient`, and gives the sample's loss, 0 in inference.
+    /// Runs the program. Adds to `gradient`, in a layout of its own ([`Executable::finish_gradient`]), and
+    /// gives the sample's loss, 0 in inference.
     pub(crate) fn run(
         &self,
         workspace: &mut Workspace,
@@ -99,102 +148,125 @@ impl Executable {
         let input = self.program.input.index();
         workspace.values[input][self.slots[input].interior()].copy_from_slice(sample.x);
         let mut loss = 0.0;
-        for (line, packed) in self.program.lines.iter().zip(&self.packed) {
-            let instruction = &line.instruction;
-            // The stored value is taken out while the others are read: it is never among them.
-            let stored = instruction.stores();
-            let mut y = match stored {
-                Some(y) => std::mem::take(&mut workspace.values[y.index()]),
-                None => vec![],
-            };
+        for index in 0..self.program.lines.len() {
+            let instruction = &self.program.lines[index].instruction;
             if let Instruction::Draw { mask } = instruction {
                 let spec = self.program.masks[mask.index()];
                 let at = MaskAt { mask: mask.index(), ..sample.at };
-                masks.fill(at, spec.rate, spec.len, &mut workspace.masks[mask.index()]);
+                masks::fill(self.isa, masks, at, spec.rate, spec.len, &mut workspace.masks[mask.index()]);
+                continue;
             }
-            loss += self.instruction(instruction, packed, workspace, sample, weights, gradient, &mut y);
-            if let Some(stored) = stored {
-                let interior = self.slots[stored.index()].interior();
-                self.epilogue(instruction.epilogue(), workspace, weights, &mut y[interior]);
-                workspace.values[stored.index()] = y;
+            // The stored value is taken out while the others are read: it is never among them.
+            let stored = instruction.stores();
+            let mut values = stored.map(|y| std::mem::take(&mut workspace.values[y.index()]));
+            let y = match (stored, &mut values) {
+                (Some(y), Some(values)) => &mut values[self.slots[y.index()].interior()],
+                _ => &mut [],
+            };
+            loss += self.instruction(index, workspace, sample, weights, gradient, y);
+            if let (Some(stored), Some(values)) = (stored, values) {
+                workspace.values[stored.index()] = values;
             }
         }
         loss
     }
 
-    #[allow(clippy::too_many_arguments)] // one caller, which holds just these
+    /// Runs one line. `stored` is the value that it stores, without its margins.
     fn instruction(
         &self,
-        instruction: &Instruction,
-        packed: &[f32],
+        index: usize,
         workspace: &Workspace,
         sample: &Sample<'_>,
         weights: &[f32],
         gradient: &mut [f32],
         stored: &mut [f32],
     ) -> f64 {
-        let operand = |value: &Value| (&workspace.values[value.index()][..], self.slots[value.index()]);
+        let padded = |value: &Value| &workspace.values[value.index()][..];
         let interior = |value: &Value| self.value(workspace, *value);
         let matrix = |value: &Value| {
             let slot = self.slots[value.index()];
             ArrayView2::from_shape((slot.steps, slot.channels), interior(value))
                 .expect("a slot has its shape")
         };
-        match instruction {
-            Instruction::Apply { geometry, kernel, x, y, .. } => {
-                let y_slot = self.slots[y.index()];
-                apply::apply(geometry, operand(x), self.tensor(*kernel, weights), (stored, y_slot));
+        let instruction = &self.program.lines[index].instruction;
+        match (instruction, &self.contractions[index]) {
+            (
+                Instruction::Apply { x, epilogue, .. } | Instruction::ApplyTransposed { x, epilogue, .. },
+                Some(Planned::Products(products)),
+            ) => {
+                let (fused, rest) = epilogue.split_at(self.fused[index]);
+                products.run(padded(x), stored, &self.fuse(fused, workspace, weights));
+                self.passes(rest, workspace, weights, stored);
             }
-            Instruction::ApplyTransposed { geometry, x, y, .. } => {
-                let y_slot = self.slots[y.index()];
-                apply_transposed::apply_transposed(geometry, operand(x), packed, (stored, y_slot));
+            (Instruction::Correlate { x, y, kernel, .. }, Some(Planned::Correlate(correlate))) => {
+                let sums = &mut gradient[self.layout.tensors()[kernel.index()].range.clone()];
+                correlate.run(padded(x), interior(y), sums);
             }
-            Instruction::Correlate { geometry, x, y, kernel } => {
-                let dkernel = &mut gradient[self.layout.tensors()[kernel.index()].range.clone()];
-                correlate::correlate(geometry, operand(x), operand(y), dkernel);
-            }
-            Instruction::SumSteps { x, bias } => {
+            (Instruction::SumSteps { x, bias }, _) => {
                 let dbias = &mut gradient[self.layout.tensors()[bias.index()].range.clone()];
-                epilogue::sum_steps(interior(x), dbias);
+                sums::sum_steps(self.isa, interior(x), dbias);
             }
-            Instruction::Map { x, y, .. } => {
-                stored[self.slots[y.index()].interior()].copy_from_slice(interior(x));
+            (Instruction::Map { x, epilogue, .. }, _) => {
+                stored.copy_from_slice(interior(x));
+                self.passes(epilogue, workspace, weights, stored);
             }
-            Instruction::Add { a, b, y } => {
-                let stored = &mut stored[self.slots[y.index()].interior()];
+            (Instruction::Add { a, b, .. }, _) => {
                 for ((y, a), b) in stored.iter_mut().zip(interior(a)).zip(interior(b)) {
                     *y = a + b;
                 }
             }
-            Instruction::Draw { .. } => {}
-            Instruction::Loss { loss, y, dy } => {
-                let stored = &mut stored[self.slots[dy.index()].interior()];
-                return loss.gradient(interior(y), sample.target, sample.batch, stored);
+            (Instruction::Loss { loss, y, .. }, _) => {
+                return loss::gradient(self.isa, *loss, interior(y), sample.target, sample.batch, stored);
             }
-            Instruction::Custom { op, x, y, weights: range } => {
+            (Instruction::Custom { op, x, y, weights: range }, _) => {
                 let weights = &weights[self.layout.range(range.clone())];
                 f32::forward(op, matrix(x), weights, self.matrix_mut(*y, stored));
             }
-            Instruction::CustomGradient { op, x, y, dy, dx, weights: range } => {
+            (Instruction::CustomGradient { op, x, y, dy, dx, weights: range }, _) => {
                 let range = self.layout.range(range.clone());
                 let saved =
                     Saved { x: matrix(x), y: matrix(y), dy: matrix(dy), weights: &weights[range.clone()] };
                 f32::backward(op, saved, self.matrix_mut(*dx, stored), &mut gradient[range]);
             }
+            (
+                Instruction::Draw { .. }
+                | Instruction::Apply { .. }
+                | Instruction::ApplyTransposed { .. }
+                | Instruction::Correlate { .. },
+                _,
+            ) => unreachable!("drawn before, or planned as the contraction that it is"),
         }
         0.0
     }
 
-    fn epilogue(&self, ops: &[Pointwise], workspace: &Workspace, weights: &[f32], y: &mut [f32]) {
+    /// The part of an epilogue that the contraction applies.
+    fn fuse<'a>(&self, ops: &[Pointwise], workspace: &'a Workspace, weights: &'a [f32]) -> Epilogue<'a> {
+        let mut epilogue = Epilogue::default();
         for op in ops {
             match op {
-                Pointwise::AddBias(bias) => epilogue::add_bias(y, self.tensor(*bias, weights)),
-                Pointwise::Relu => epilogue::relu(y),
+                Pointwise::AddBias(bias) => epilogue.bias = Some(self.tensor(*bias, weights)),
+                Pointwise::Relu => epilogue.relu = true,
                 Pointwise::Dropout(mask) => {
                     let rate = self.program.masks[mask.index()].rate;
-                    epilogue::dropout(y, &workspace.masks[mask.index()], rate);
+                    let scale = (1.0 / (1.0 - rate)) as f32;
+                    epilogue.dropout = Some((&workspace.masks[mask.index()], scale));
                 }
-                Pointwise::ReluGate(gate) => epilogue::relu_gate(y, self.value(workspace, *gate)),
+                Pointwise::ReluGate(gate) => epilogue.gate = Some(self.value(workspace, *gate)),
+            }
+        }
+        epilogue
+    }
+
+    fn passes(&self, ops: &[Pointwise], workspace: &Workspace, weights: &[f32], y: &mut [f32]) {
+        for op in ops {
+            match op {
+                Pointwise::AddBias(bias) => passes::add_bias(y, self.tensor(*bias, weights)),
+                Pointwise::Relu => passes::relu(y),
+                Pointwise::Dropout(mask) => {
+                    let rate = self.program.masks[mask.index()].rate;
+                    passes::dropout(y, &workspace.masks[mask.index()], rate);
+                }
+                Pointwise::ReluGate(gate) => passes::relu_gate(y, self.value(workspace, *gate)),
             }
         }
     }
@@ -232,4 +304,29 @@ impl<'a> Sample<'a> {
     pub(crate) fn inference(x: &'a [f32]) -> Self {
         Self { x, target: &[], batch: 1, at: MaskAt { mask: 0, step: 0, position: 0 } }
     }
+}
+
+/// How many functions from the start of an epilogue are in the order that [`Epilogue`] has.
+fn fused(ops: &[Pointwise]) -> usize {
+    let place = |op: &Pointwise| match op {
+        Pointwise::AddBias(_) => 1,
+        Pointwise::Relu => 2,
+        Pointwise::Dropout(_) => 3,
+        Pointwise::ReluGate(_) => 4,
+    };
+    let mut before = 0;
+    let in_order = |op: &&Pointwise| std::mem::replace(&mut before, place(op)) < place(op);
+    ops.iter().take_while(in_order).count()
+}
+
+/// Whether the gradient of a kernel is summed transposed: if all that add to it are correlations, and prefer
+/// it so.
+fn keep_transposed(program: &Program, simd: Simd, weight: Weight) -> bool {
+    program.lines.iter().all(|line| match &line.instruction {
+        Instruction::Correlate { geometry, kernel, .. } if *kernel == weight => {
+            correlate::prefers_transposed(simd, geometry)
+        }
+        Instruction::CustomGradient { weights, .. } => !weights.contains(&weight.index()),
+        _ => true,
+    })
 }

@@ -1,4 +1,7 @@
 //! `matrixmultiply` behind a safe interface.
+//!
+//! It serves [`Simd::MatrixMultiply`](crate::Simd::MatrixMultiply) only: a well-known implementation to measure
+//! ours against, and a second opinion where the two disagree with the reference.
 #![allow(unsafe_code)]
 
 /// A matrix within a slice: element (i, j) is at `offset + i * row + j * column`.

@@ -4,6 +4,8 @@
 //! slot with as many zero rows on either side as its readers ask for. They are written once, when the
 //! slot is made, and never again.
 
+use std::ops::{Deref, DerefMut};
+
 use glassbox_engine::geometry::Geometry;
 use glassbox_engine::program::{Instruction, Program, Value};
 
@@ -50,10 +52,9 @@ pub(crate) fn slots(program: &Program) -> Vec<Slot> {
             Instruction::Apply { geometry, x, .. } | Instruction::Correlate { geometry, x, .. } => {
                 ask(*x, geometry.pad_left, geometry.pad_right());
             }
-            Instruction::ApplyTransposed { geometry, x, .. } if geometry.dilation == 1 => {
-                for phase in phases(geometry) {
-                    ask(*x, phase.zeros_before(), phase.zeros_after(geometry));
-                }
+            Instruction::ApplyTransposed { geometry, x, .. } => {
+                let (left, right) = transposed_margins(geometry);
+                ask(*x, left, right);
             }
             _ => {}
         }
@@ -63,43 +64,81 @@ pub(crate) fn slots(program: &Program) -> Vec<Slot> {
 
 /// The rows of A's input side that meet the same taps.
 ///
-/// With `u = i + pad_left` and dilation 1, row i is the sum over the taps k with `k = u - t stride`. So all
-/// rows with the same `u mod stride` meet the same taps `first, first + stride, ...`, and among them the
-/// j-th tap meets `t = u / stride - j`: a plain convolution with a stride of one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// With `u = i + pad_left`, row i meets the taps k with `k dilation = u - t stride` for some t. So all rows
+/// with the same `u mod stride` meet the same taps, and among them A^T is a plain convolution with a stride
+/// of one: from one row to the next, stride rows further on, each tap meets the next t; and between two
+/// neighbouring taps lie always as many t.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Phase {
-    /// `u mod stride`, which is also its first tap.
-    pub(crate) first: usize,
-    /// Its number of taps; 0 if the kernel is too short to reach it.
-    pub(crate) taps: usize,
-    /// `u / stride` of its first row.
-    pub(crate) quotient: usize,
+    /// Its taps, that which meets the earliest t first; none if the kernel is too short to reach it.
+    pub(crate) taps: Vec<usize>,
+    /// The t that the first row meets at the first of these taps; before 0 or past the end lie zeros.
+    pub(crate) start: isize,
+    /// How many t lie between two neighbouring taps.
+    pub(crate) apart: usize,
     /// Its first row i.
     pub(crate) row: usize,
-    /// The number of its rows.
+    /// The number of its rows, `stride` apart.
     pub(crate) rows: usize,
 }
 
-impl Phase {
-    /// Zero rows before x that the first row reads.
-    pub(crate) fn zeros_before(&self) -> usize {
-        self.taps.saturating_sub(1 + self.quotient)
-    }
+/// The phases of a geometry that have any rows.
+pub(crate) fn phases(geometry: &Geometry) -> Vec<Phase> {
+    let Geometry { in_steps, taps, stride, dilation, pad_left, .. } = *geometry;
+    let phase = |row: usize| {
+        let u = row + pad_left;
+        let taps: Vec<usize> = (0..taps).rev().filter(|tap| tap * dilation % stride == u % stride).collect();
+        let t = |tap: usize| (u as isize - (tap * dilation) as isize) / stride as isize;
+        let start = taps.first().map_or(0, |tap| t(*tap));
+        let apart = if taps.len() < 2 { 1 } else { (t(taps[1]) - start) as usize };
+        Phase { taps, start, apart, row, rows: (in_steps - row).div_ceil(stride) }
+    };
+    (0..stride.min(in_steps)).map(phase).collect()
+}
 
-    /// Zero rows after x that the last row reads.
-    fn zeros_after(&self, geometry: &Geometry) -> usize {
-        if self.taps == 0 { 0 } else { (self.quotient + self.rows).saturating_sub(geometry.out_steps) }
+/// Zero rows before and after x that `y = A^T x` reads.
+pub(crate) fn transposed_margins(geometry: &Geometry) -> (usize, usize) {
+    let phases = phases(geometry).into_iter().filter(|phase| !phase.taps.is_empty());
+    phases.fold((0, 0), |(left, right), phase| {
+        let last = phase.start + ((phase.taps.len() - 1) * phase.apart + phase.rows - 1) as isize;
+        let after = last + 1 - geometry.out_steps as isize;
+        (left.max((-phase.start).max(0) as usize), right.max(after.max(0) as usize))
+    })
+}
+
+/// Values in one piece, zero at first, one of them at the start of a cache line: vectors that are loaded from
+/// there on in whole lines take one access each instead of two.
+#[derive(Debug, Default)]
+pub(crate) struct Aligned {
+    values: Vec<f32>,
+    first: usize,
+    len: usize,
+}
+
+/// Values in a cache line.
+const LINE: usize = 16;
+
+impl Aligned {
+    /// `len` zeros, of which number `at` begins a cache line.
+    pub(crate) fn zeros(len: usize, at: usize) -> Self {
+        let values = vec![0.0; len + 2 * LINE];
+        // Where value 0 has to lie within a line, so that `at` begins one.
+        let wanted = (LINE - at % LINE) % LINE;
+        let found = values.as_ptr() as usize / size_of::<f32>() % LINE;
+        Self { values, first: (wanted + LINE - found) % LINE, len }
     }
 }
 
-/// The phases of a geometry without dilation that have any rows.
-pub(crate) fn phases(geometry: &Geometry) -> impl Iterator<Item = Phase> + '_ {
-    let Geometry { in_steps, taps, stride, pad_left, .. } = *geometry;
-    (0..stride).filter_map(move |first| {
-        let quotient = pad_left.saturating_sub(first).div_ceil(stride);
-        let row = quotient * stride + first - pad_left;
-        let rows = in_steps.saturating_sub(row).div_ceil(stride);
-        let phase = Phase { first, taps: taps.saturating_sub(first).div_ceil(stride), quotient, row, rows };
-        (rows > 0).then_some(phase)
-    })
+impl Deref for Aligned {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.values[self.first..][..self.len]
+    }
+}
+
+impl DerefMut for Aligned {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.values[self.first..][..self.len]
+    }
 }

@@ -1,6 +1,6 @@
 //! The fast CPU backend of glassbox, in `f32`.
 //!
-//! Three ideas make it fast; each has its file.
+//! Four ideas make it fast; each has its place.
 //!
 //! * **No copy of windows.** A convolution over rows of channels is a matrix product over a *view* of its
 //!   padded input: a row of the view is `taps x channels` values long, and the next one starts
@@ -12,20 +12,31 @@
 //!   gradient, and the chunks are added in order ([`session`]). Threads take chunks as they come, so the
 //!   bits do not depend on their number.
 //!
-//! The products themselves are `matrixmultiply`'s ([`gemm`], the only module with `unsafe`). It packs its
-//! operands into a buffer that it allocates for each call; apart from that nothing is allocated in the
-//! training loop.
+//! * **Tiles that stay in registers.** The sums of a tile of the output are made in registers from start to
+//!   end, and bias, activation and dropout are applied before its only store ([`kernels`]). Each kernel is
+//!   written once and compiled for each instruction set ([`simd`]), which is chosen once, when a [`Cpu`] is
+//!   made.
+//!
+//! `unsafe` is in [`kernels`] and [`simd`] only, and in [`gemm`], which calls `matrixmultiply`: a [path](Simd)
+//! of its own, through the same plans, as a yardstick for benches and tests. On the other paths nothing is
+//! allocated in the training loop.
+//!
+//! [`Contraction`] runs one contraction by itself; [`peak`] measures the ceiling that it can be compared with.
 
 #![deny(unsafe_code)]
 
 mod apply;
 mod apply_transposed;
+mod contractions;
 mod correlate;
-mod epilogue;
 mod executor;
 mod gemm;
+mod kernels;
 mod layout;
+mod passes;
+mod product;
 mod session;
+mod simd;
 
 use std::sync::Arc;
 
@@ -34,20 +45,35 @@ use glassbox_engine::{Error, Result};
 use rayon::ThreadPool;
 use session::CpuSession;
 
+pub use contractions::{Contraction, Epilogue, Operation};
+pub use kernels::peak;
+pub use simd::{Simd, VARIABLE};
+
 /// The fast CPU backend: a pool of threads.
 ///
 /// Results are the same to the bit for any number of threads.
 #[derive(Debug, Clone)]
 pub struct Cpu {
     pool: Arc<ThreadPool>,
+    simd: Simd,
 }
 
 impl Cpu {
-    /// A backend of `threads` threads, or of one for each core if `None`.
+    /// A backend of `threads` threads, or of one for each core if `None`, on the path that
+    /// [`Simd::choose`] gives.
     ///
     /// # Errors
-    /// If `threads` is zero, or the system cannot start so many.
+    /// As for [`Cpu::with_simd`], and if `GLASSBOX_SIMD` names no path.
     pub fn new(threads: Option<usize>) -> Result<Self> {
+        Self::with_simd(threads, Simd::choose()?)
+    }
+
+    /// The same on a given path.
+    ///
+    /// # Errors
+    /// If `threads` is zero, the system cannot start so many, or the processor cannot take the path.
+    pub fn with_simd(threads: Option<usize>, simd: Simd) -> Result<Self> {
+        let simd = simd.require_available()?;
         if threads == Some(0) {
             return Err(Error::Option {
                 option: "threads",
@@ -61,7 +87,7 @@ impl Cpu {
             .thread_name(|index| format!("glassbox-{index}"))
             .build()
             .map_err(|error| Error::Device { backend: "cpu".into(), problem: error.to_string() })?;
-        Ok(Self { pool: Arc::new(pool) })
+        Ok(Self { pool: Arc::new(pool), simd })
     }
 
     /// The number of threads.
@@ -69,17 +95,23 @@ impl Cpu {
     pub fn threads(&self) -> usize {
         self.pool.current_num_threads()
     }
+
+    /// The path that products take.
+    #[must_use]
+    pub fn simd(&self) -> Simd {
+        self.simd
+    }
 }
 
 impl Backend<f32> for Cpu {
     fn name(&self) -> String {
         match self.threads() {
-            1 => "cpu, 1 thread".into(),
-            threads => format!("cpu, {threads} threads"),
+            1 => format!("cpu, {}, 1 thread", self.simd),
+            threads => format!("cpu, {}, {threads} threads", self.simd),
         }
     }
 
     fn session(&self, plan: Plan) -> Result<Box<dyn Session<f32>>> {
-        Ok(Box::new(CpuSession::new(plan, Arc::clone(&self.pool))))
+        Ok(Box::new(CpuSession::new(plan, Arc::clone(&self.pool), self.simd)))
     }
 }

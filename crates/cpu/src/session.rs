@@ -10,6 +10,9 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use crate::executor::{Executable, Sample, Workspace};
+use crate::kernels::sums;
+use crate::layout::Aligned;
+use crate::simd::{Isa, Simd};
 
 /// Samples in a chunk. It decides the order of sums, so it is a constant: a run gives the same bits with
 /// any number of threads. A batch of 128 makes 16 chunks, enough to keep many cores busy, and few enough
@@ -21,12 +24,22 @@ pub(crate) struct CpuSession {
     pool: Arc<ThreadPool>,
     state: State<f32>,
     gradient: Vec<f32>,
+    /// The sum over chunks, as the kernels lay it out.
+    sums: Vec<f32>,
+    isa: Isa,
     training: Executable,
     inference: Executable,
     workspaces: Vec<Mutex<Workspaces>>,
     chunks: Vec<Chunk>,
-    /// Whether the kernels are packed as the weights are now.
-    packed: bool,
+    /// Whether the kernels of each program are packed as the weights are now.
+    packed: Packed,
+}
+
+/// Which programs' kernels are up to date.
+#[derive(Default)]
+struct Packed {
+    training: bool,
+    inference: bool,
 }
 
 /// What one thread works in.
@@ -36,41 +49,46 @@ struct Workspaces {
 }
 
 /// The sums over one chunk of samples.
-#[derive(Clone)]
 struct Chunk {
-    gradient: Vec<f32>,
+    gradient: Aligned,
     loss: f64,
 }
 
 impl CpuSession {
-    pub(crate) fn new(plan: Plan, pool: Arc<ThreadPool>) -> Self {
+    pub(crate) fn new(plan: Plan, pool: Arc<ThreadPool>, simd: Simd) -> Self {
         let zeros = vec![0.0; plan.layout.len()];
-        let training = Executable::new(&plan.training, &plan);
-        let inference = Executable::new(&plan.inference, &plan);
+        let training = Executable::new(&plan.training, &plan, simd);
+        let inference = Executable::new(&plan.inference, &plan, simd);
         let workspaces = (0..pool.current_num_threads())
             .map(|_| {
                 Mutex::new(Workspaces { training: training.workspace(), inference: inference.workspace() })
             })
             .collect();
-        let chunk = Chunk { gradient: zeros.clone(), loss: 0.0 };
+        let chunk = || Chunk { gradient: Aligned::zeros(zeros.len(), 0), loss: 0.0 };
         Self {
-            chunks: vec![chunk; plan.batch_size.div_ceil(CHUNK)],
+            chunks: (0..plan.batch_size.div_ceil(CHUNK)).map(|_| chunk()).collect(),
             state: State::new(zeros.clone(), &plan.optimizer),
+            sums: zeros.clone(),
             gradient: zeros,
+            isa: Isa::new(simd).unwrap_or(Isa::PORTABLE),
             training,
             inference,
             workspaces,
             pool,
             plan,
-            packed: false,
+            packed: Packed::default(),
         }
     }
 
-    fn pack(&mut self) {
-        if !self.packed {
+    fn pack_training(&mut self) {
+        if !std::mem::replace(&mut self.packed.training, true) {
             self.training.pack(&self.state.weights);
+        }
+    }
+
+    fn pack_inference(&mut self) {
+        if !std::mem::replace(&mut self.packed.inference, true) {
             self.inference.pack(&self.state.weights);
-            self.packed = true;
         }
     }
 
@@ -82,7 +100,7 @@ impl CpuSession {
         chunks: &mut [T],
         each: impl Fn(usize, usize, &[f32], &mut T) + Sync,
     ) {
-        self.pack();
+        self.pack_inference();
         let Self { inference, workspaces, plan, state, pool, .. } = &*self;
         pool.install(|| {
             chunks.par_iter_mut().enumerate().with_max_len(1).for_each(|(chunk, own)| {
@@ -119,15 +137,16 @@ impl Session<f32> for CpuSession {
     fn set_state(&mut self, state: &State<f32>) -> Result<()> {
         state.check(&self.plan)?;
         self.state.clone_from(state);
-        self.packed = false;
+        self.packed = Packed::default();
         Ok(())
     }
 
     fn compute_gradient(&mut self, data: &Dataset<'_, f32>, batch: &[u32]) -> Result<f64> {
         data.check(&self.plan)?;
         assert!(batch.len() <= self.plan.batch_size, "a batch of {}", batch.len());
-        self.pack();
-        let Self { training, workspaces, plan, state, pool, chunks, gradient, .. } = self;
+        self.pack_training();
+        let Self { training, workspaces, plan, state, pool, chunks, gradient, isa, .. } = self;
+        let total = &mut self.sums;
         let chunks = &mut chunks[..batch.len().div_ceil(CHUNK)];
         pool.install(|| {
             // Chunks are long enough to be taken one at a time, and what is left over at the end is short.
@@ -152,14 +171,13 @@ impl Session<f32> for CpuSession {
                 },
             );
         });
-        gradient.fill(0.0);
+        total.fill(0.0);
         let mut loss = 0.0;
         for chunk in &*chunks {
             loss += chunk.loss;
-            for (sum, part) in gradient.iter_mut().zip(&chunk.gradient) {
-                *sum += part;
-            }
+            sums::add(*isa, total, &chunk.gradient);
         }
+        training.finish_gradient(total, gradient);
         Ok(loss / batch.len() as f64)
     }
 
@@ -177,7 +195,7 @@ impl Session<f32> for CpuSession {
         let State { weights, slots, step } = &mut self.state;
         *step += 1;
         self.plan.optimizer.update(*step, weights, &self.gradient, slots);
-        self.packed = false;
+        self.packed = Packed::default();
         Ok(())
     }
 
@@ -217,7 +235,7 @@ impl Session<f32> for CpuSession {
     }
 
     fn observe(&mut self, sample: &[f32], visit: &mut dyn FnMut(usize, &[f32])) -> Result<()> {
-        self.pack();
+        self.pack_inference();
         let Self { inference, workspaces, plan, state, .. } = &*self;
         let mut workspace = workspaces[0].lock().unwrap_or_else(PoisonError::into_inner);
         inference.observe(&mut workspace.inference, sample, &plan.masks, &state.weights, visit)

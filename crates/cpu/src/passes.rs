@@ -1,8 +1,29 @@
-//! What is applied to a value where it is made, while it is still in the first-level cache.
+//! What is applied to a value as a pass of its own: where no micro-kernel made it, or in an order that
+//! [`Epilogue`] does not have.
 //!
 //! Reference: [`glassbox_engine::reference::pointwise`].
 
-use glassbox_engine::masks::WORD;
+use glassbox_engine::masks::{WORD, keeps};
+
+use crate::kernels::epilogue::Epilogue;
+
+/// Applies an epilogue to a row of y, whose first element has number `first`.
+pub(crate) fn row(y: &mut [f32], first: usize, epilogue: &Epilogue<'_>) {
+    if let Some(bias) = epilogue.bias {
+        add_bias(y, &bias[..y.len()]);
+    }
+    if epilogue.relu {
+        relu(y);
+    }
+    if let Some((mask, scale)) = epilogue.dropout {
+        for (column, v) in y.iter_mut().enumerate() {
+            *v = if keeps(mask, first + column) { *v * scale } else { 0.0 };
+        }
+    }
+    if let Some(gate) = epilogue.gate {
+        relu_gate(y, &gate[first..][..y.len()]);
+    }
+}
 
 /// `y[t, c] += bias[c]`
 pub(crate) fn add_bias(y: &mut [f32], bias: &[f32]) {
@@ -35,14 +56,5 @@ pub(crate) fn dropout(y: &mut [f32], mask: &[u32], rate: f64) {
 pub(crate) fn relu_gate(dy: &mut [f32], y: &[f32]) {
     for (v, y) in dy.iter_mut().zip(y) {
         *v = if *y > 0.0 { *v } else { 0.0 };
-    }
-}
-
-/// `dbias[c] += sum over t of x[t, c]`
-pub(crate) fn sum_steps(x: &[f32], dbias: &mut [f32]) {
-    for row in x.chunks_exact(dbias.len()) {
-        for (dbias, v) in dbias.iter_mut().zip(row) {
-            *dbias += v;
-        }
     }
 }

@@ -1,0 +1,213 @@
+//! The three contractions, one at a time: for tests, benches and whoever wants to look at one.
+//!
+//! A training run plans all of its contractions at once and lays their operands out so that each is in place
+//! for the next. Here one stands alone, with buffers of its own.
+
+use glassbox_engine::geometry::Geometry;
+use glassbox_engine::{Error, Result};
+
+use crate::apply;
+use crate::apply_transposed;
+use crate::correlate::{Correlate, prefers_transposed};
+use crate::kernels::epilogue::{self, mask_words};
+use crate::layout::{Aligned, Slot, transposed_margins};
+use crate::product::Products;
+use crate::simd::Simd;
+
+/// Which of the three.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// `y = epilogue(A x)`
+    Apply,
+    /// `y = epilogue(A^T x)`
+    ApplyTransposed,
+    /// `dkernel += correlate(x, y)`
+    Correlate,
+}
+
+impl Operation {
+    /// All three.
+    pub const ALL: [Self; 3] = [Self::Apply, Self::ApplyTransposed, Self::Correlate];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Apply => "apply",
+            Self::ApplyTransposed => "apply_transposed",
+            Self::Correlate => "correlate",
+        }
+    }
+}
+
+/// What is applied to each element of a result before it is stored, in this order. The default is nothing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Epilogue {
+    /// Added: a value for each channel.
+    pub bias: Option<Vec<f32>>,
+    /// Whether negative values become 0.
+    pub relu: bool,
+    /// The rate, and a bit for each element: is it kept?
+    pub dropout: Option<(f64, Vec<u32>)>,
+    /// An element is kept where this is positive: a value for each element.
+    pub gate: Option<Vec<f32>>,
+}
+
+/// A contraction with its operands.
+///
+/// ```
+/// use glassbox_cpu::{Contraction, Operation, Simd};
+/// use glassbox_engine::geometry::Geometry;
+///
+/// // y[t] = x[t] + 10 x[t + 1] of one channel
+/// let geometry = Geometry {
+///     in_steps: 3, in_channels: 1, out_steps: 2, out_channels: 1, taps: 2, stride: 1, dilation: 1, pad_left: 0,
+/// };
+/// let mut apply = Contraction::new(Simd::choose()?, Operation::Apply, &geometry)?;
+/// apply.set_x(&[1.0, 2.0, 3.0]);
+/// apply.set_kernel(&[1.0, 10.0]);
+/// apply.run();
+/// assert_eq!(apply.result(), [21.0, 32.0]);
+/// # Ok::<(), glassbox_engine::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Contraction {
+    geometry: Geometry,
+    plan: Plan,
+    x: Aligned,
+    x_slot: Slot,
+    /// The other signal of a correlation.
+    y: Aligned,
+    result: Aligned,
+    epilogue: Epilogue,
+}
+
+#[derive(Debug)]
+enum Plan {
+    Products(Products),
+    Correlate(Correlate),
+}
+
+impl Contraction {
+    /// Plans a contraction. All operands are zero, the epilogue does nothing.
+    ///
+    /// # Errors
+    /// If the processor cannot take the path, or the geometry has no steps, channels or taps.
+    pub fn new(simd: Simd, operation: Operation, geometry: &Geometry) -> Result<Self> {
+        let simd = simd.require_available()?;
+        let Geometry { in_steps, out_steps, taps, stride, dilation, pad_left, .. } = *geometry;
+        if geometry.input().is_empty() || geometry.output().is_empty() || taps * stride * dilation == 0 {
+            return Err(Error::Mismatch {
+                what: operation.name().into(),
+                expected: "at least one step, channel, tap, stride and dilation".into(),
+                found: format!("{geometry:?}"),
+            });
+        }
+        let (margins, shape, result) = match operation {
+            Operation::Apply => ((pad_left, geometry.pad_right()), geometry.input(), geometry.output().len()),
+            Operation::ApplyTransposed => {
+                (transposed_margins(geometry), geometry.output(), geometry.input().len())
+            }
+            Operation::Correlate => {
+                ((pad_left, geometry.pad_right()), geometry.input(), geometry.kernel_len())
+            }
+        };
+        let (left, right) = margins;
+        debug_assert!(shape.steps == in_steps || shape.steps == out_steps);
+        let x_slot = Slot { steps: shape.steps, channels: shape.channels, left, right };
+        let (plan, y) = match operation {
+            Operation::Apply => (Plan::Products(apply::plan(simd, geometry, left)), 0),
+            Operation::ApplyTransposed => (Plan::Products(apply_transposed::plan(simd, geometry, left)), 0),
+            Operation::Correlate => {
+                let transposed = prefers_transposed(simd, geometry);
+                let correlate = Correlate::new(simd, geometry, left, transposed);
+                (Plan::Correlate(correlate), geometry.output().len())
+            }
+        };
+        Ok(Self {
+            geometry: *geometry,
+            plan,
+            x: Aligned::zeros(x_slot.len(), x_slot.interior().start),
+            x_slot,
+            y: Aligned::zeros(y, 0),
+            result: Aligned::zeros(result, 0),
+            epilogue: Epilogue::default(),
+        })
+    }
+
+    /// The geometry of A.
+    #[must_use]
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// Sets x, row by row.
+    ///
+    /// # Panics
+    /// If the length is wrong.
+    pub fn set_x(&mut self, x: &[f32]) {
+        self.x[self.x_slot.interior()].copy_from_slice(x);
+    }
+
+    /// Sets the other signal of a correlation, row by row.
+    ///
+    /// # Panics
+    /// If the length is wrong, or this is no correlation.
+    pub fn set_y(&mut self, y: &[f32]) {
+        self.y.copy_from_slice(y);
+    }
+
+    /// Sets the kernel, `(taps, in, out)`: packs it. A correlation has none.
+    ///
+    /// # Panics
+    /// If the length is wrong.
+    pub fn set_kernel(&mut self, kernel: &[f32]) {
+        assert_eq!(kernel.len(), self.geometry.kernel_len(), "the kernel of {:?}", self.geometry);
+        if let Plan::Products(products) = &mut self.plan {
+            products.pack(kernel);
+        }
+    }
+
+    /// Sets what is applied to each element. A correlation applies nothing.
+    ///
+    /// # Panics
+    /// If an operand is too short.
+    pub fn set_epilogue(&mut self, mut epilogue: Epilogue) {
+        if let Some((_, mask)) = &mut epilogue.dropout {
+            mask.resize(mask_words(self.result.len()), 0);
+        }
+        self.epilogue = epilogue;
+    }
+
+    /// Overwrites the result with a value, or, before a correlation, sets what it adds to.
+    pub fn fill(&mut self, value: f32) {
+        self.result.fill(value);
+    }
+
+    /// Computes: overwrites the result, or adds to it if this is a correlation.
+    pub fn run(&mut self) {
+        match &self.plan {
+            Plan::Products(products) => {
+                let Epilogue { bias, relu, dropout, gate } = &self.epilogue;
+                let epilogue = epilogue::Epilogue {
+                    bias: bias.as_deref(),
+                    relu: *relu,
+                    dropout: dropout.as_ref().map(|(rate, mask)| (&mask[..], (1.0 / (1.0 - rate)) as f32)),
+                    gate: gate.as_deref(),
+                };
+                products.run(&self.x, &mut self.result, &epilogue);
+            }
+            Plan::Correlate(correlate) => correlate.run(&self.x, &self.y, &mut self.result),
+        }
+    }
+
+    /// The result: a signal row by row, or a kernel `(taps, in, out)`.
+    #[must_use]
+    pub fn result(&self) -> Vec<f32> {
+        let mut result = self.result.to_vec();
+        if let Plan::Correlate(correlate) = &self.plan {
+            correlate.untranspose(&self.result, &mut result);
+        }
+        result
+    }
+}

@@ -1,0 +1,217 @@
+//! What is applied to a value in the register that made it, just before the store.
+//!
+//! ```text
+//! v  ->  v + bias[c]  ->  max(v, 0)  ->  v / (1 - rate) where kept, else 0  ->  v where gate > 0, else 0
+//! ```
+//!
+//! Each of the four may be absent. The order is fixed; it is that of every fused program of convolutions,
+//! activations and dropout. What has another order is applied by [`passes`](crate::passes) afterwards.
+//!
+//! Which of the four are there is asked once a tile, not once a value: the six combinations that convolutions,
+//! activations and dropout make have a loop each, compiled for them; all others share one that asks.
+//!
+//! Applying it twice to the same tile gives the same result, since it reads nothing that it writes: so a
+//! last tile may overlap the one before.
+//!
+//! Reference: [`glassbox_engine::reference::pointwise`].
+
+use glassbox_engine::masks::WORD;
+
+use crate::simd::Vector;
+
+/// The functions that are applied, with their operands. The default applies none.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Epilogue<'a> {
+    /// A value for each column.
+    pub(crate) bias: Option<&'a [f32]>,
+    /// Whether negative values become 0.
+    pub(crate) relu: bool,
+    /// A bit for each element of y, and the factor of those that are kept. **One more word than the bits
+    /// need**, so that any 32 bits can be read as two words.
+    pub(crate) dropout: Option<(&'a [u32], f32)>,
+    /// A value for each element of y.
+    pub(crate) gate: Option<&'a [f32]>,
+}
+
+const BIAS: u8 = 1;
+const RELU: u8 = 2;
+const DROPOUT: u8 = 4;
+const GATE: u8 = 8;
+const BIAS_RELU: u8 = BIAS | RELU;
+const BIAS_RELU_DROPOUT: u8 = BIAS | RELU | DROPOUT;
+const DROPOUT_GATE: u8 = DROPOUT | GATE;
+/// Whichever there are.
+const ANY: u8 = u8::MAX;
+
+/// Words that a mask of `len` bits needs here.
+pub(crate) fn mask_words(len: usize) -> usize {
+    len.div_ceil(WORD) + 1
+}
+
+impl Epilogue<'_> {
+    /// That all operands reach as far as columns below `columns` and elements below `elements` need.
+    ///
+    /// # Panics
+    /// If one does not.
+    pub(crate) fn check(&self, columns: usize, elements: usize) {
+        if let Some(bias) = self.bias {
+            assert!(bias.len() >= columns, "bias: {} of {columns} values", bias.len());
+        }
+        if let Some((mask, _)) = self.dropout {
+            assert!(mask.len() >= mask_words(elements), "mask: {} words, {elements} bits", mask.len());
+        }
+        if let Some(gate) = self.gate {
+            assert!(gate.len() >= elements, "gate: {} of {elements} values", gate.len());
+        }
+    }
+
+    /// The bits of a mask from `element` on, at least 32 of them.
+    ///
+    /// # Safety
+    /// * `mask` has more than `element / 32 + 1` words.
+    #[inline(always)]
+    unsafe fn bits(mask: &[u32], element: usize) -> u32 {
+        let word = element / WORD;
+        // SAFETY: the caller's.
+        let (low, high) = unsafe { (*mask.get_unchecked(word), *mask.get_unchecked(word + 1)) };
+        ((u64::from(low) | u64::from(high) << WORD) >> (element % WORD)) as u32
+    }
+
+    /// Which functions there are.
+    #[inline(always)]
+    fn functions(&self) -> u8 {
+        let there = |there: bool, function: u8| if there { function } else { 0 };
+        there(self.bias.is_some(), BIAS)
+            | there(self.relu, RELU)
+            | there(self.dropout.is_some(), DROPOUT)
+            | there(self.gate.is_some(), GATE)
+    }
+
+    /// Finishes a tile and stores it: element (m, v, lane) of `acc` belongs to column `column + v WIDTH +
+    /// lane`, and is element `first + m y_row + v WIDTH + lane` of y.
+    ///
+    /// # Safety
+    /// * the processor has the instruction set of `V`;
+    /// * `columns` is above `(N - 1) WIDTH` and at most `N WIDTH`;
+    /// * [`Epilogue::check`] has passed for all columns and elements of the tile;
+    /// * `y` may be written at all elements of the tile.
+    #[inline(always)]
+    pub(crate) unsafe fn finish<V: Vector, const M: usize, const N: usize>(
+        &self,
+        acc: [[V; N]; M],
+        column: usize,
+        columns: usize,
+        first: usize,
+        y_row: usize,
+        y: *mut f32,
+    ) {
+        macro_rules! finish {
+            ($functions:expr, $full:expr) => {
+                // SAFETY: all conditions are passed on.
+                unsafe {
+                    self.finish_with::<V, M, N, { $functions }, $full>(acc, column, columns, first, y_row, y)
+                }
+            };
+        }
+        if columns < N * V::WIDTH {
+            return finish!(ANY, false);
+        }
+        match self.functions() {
+            0 => finish!(0, true),
+            BIAS => finish!(BIAS, true),
+            BIAS_RELU => finish!(BIAS_RELU, true),
+            BIAS_RELU_DROPOUT => finish!(BIAS_RELU_DROPOUT, true),
+            GATE => finish!(GATE, true),
+            DROPOUT_GATE => finish!(DROPOUT_GATE, true),
+            _ => finish!(ANY, true),
+        }
+    }
+
+    /// [`Epilogue::finish`] for these `FUNCTIONS`, or for [`ANY`]; `FULL` says whether there are `N WIDTH`
+    /// columns.
+    ///
+    /// # Safety
+    /// * as there.
+    #[inline(always)]
+    unsafe fn finish_with<
+        V: Vector,
+        const M: usize,
+        const N: usize,
+        const FUNCTIONS: u8,
+        const FULL: bool,
+    >(
+        &self,
+        acc: [[V; N]; M],
+        column: usize,
+        columns: usize,
+        first: usize,
+        y_row: usize,
+        y: *mut f32,
+    ) {
+        let functions = if FUNCTIONS == ANY { self.functions() } else { FUNCTIONS };
+        // Columns of the last vector.
+        let last = columns - (N - 1) * V::WIDTH;
+        let pointer = |values: Option<&[f32]>| values.map_or(std::ptr::null(), <[f32]>::as_ptr);
+        let (bias, gate) = (pointer(self.bias), pointer(self.gate));
+        let (mask, scale) = self.dropout.unwrap_or_default();
+        // SAFETY: the instruction set is the caller's. `load` and the stores touch vector v of a row, WIDTH
+        // columns of the tile or, for a last vector that is not full, its first `last`: all of them elements
+        // of the tile, for which `y`, the bias, the mask and the gate were checked, if they are there.
+        unsafe {
+            let load = |from: *const f32, v: usize| {
+                if FULL || v + 1 < N { V::load(from) } else { V::load_first(from, last) }
+            };
+            let mut biases = [V::splat(0.0); N];
+            if functions & BIAS != 0 {
+                for (v, value) in biases.iter_mut().enumerate() {
+                    *value = load(bias.add(column + v * V::WIDTH), v);
+                }
+            }
+            let scale = V::splat(scale);
+            // This loop is not unrolled, so the tile goes through the stack here, and its code stays small.
+            for (m, row) in acc.into_iter().enumerate() {
+                for (v, mut value) in row.into_iter().enumerate() {
+                    let element = first + m * y_row + v * V::WIDTH;
+                    if functions & BIAS != 0 {
+                        value = value.add(biases[v]);
+                    }
+                    if functions & RELU != 0 {
+                        value = value.relu();
+                    }
+                    if functions & DROPOUT != 0 {
+                        value = value.mul(scale).keep(Self::bits(mask, element));
+                    }
+                    if functions & GATE != 0 {
+                        value = value.keep_positive(load(gate.add(element), v));
+                    }
+                    let to = y.add(element);
+                    if FULL || v + 1 < N { value.store(to) } else { value.store_first(to, last) }
+                }
+            }
+        }
+    }
+
+    /// The same for one value.
+    ///
+    /// # Safety
+    /// * [`Epilogue::check`] has passed for this column and this element.
+    #[inline(always)]
+    pub(crate) unsafe fn value(&self, mut value: f32, column: usize, element: usize) -> f32 {
+        // SAFETY: the caller's.
+        unsafe {
+            if let Some(bias) = self.bias {
+                value += bias.get_unchecked(column);
+            }
+            if self.relu {
+                value = if value < 0.0 { 0.0 } else { value };
+            }
+            if let Some((mask, scale)) = self.dropout {
+                value = if Self::bits(mask, element) & 1 == 1 { value * scale } else { 0.0 };
+            }
+            if let Some(gate) = self.gate {
+                value = if *gate.get_unchecked(element) > 0.0 { value } else { 0.0 };
+            }
+        }
+        value
+    }
+}

@@ -1,0 +1,27 @@
+//! The micro-kernels: the only loops that must be fast, and the only code here that needs `unsafe`.
+//!
+//! | file | computes | used for |
+//! |---|---|---|
+//! | [`rows`] | rows of an output: broadcast x, vectors of the kernel | apply, apply transposed |
+//! | [`dot`] | single sums, vectors along the sum | the same, where an output has very few channels |
+//! | [`outer`] | sums of outer products | correlate |
+//! | [`epilogue`] | bias, relu, dropout and the gate of relu, before the store | `rows` and `dot` |
+//! | [`sums`] | sums over rows and over chunks | gradients of biases, the reduction |
+//! | [`masks`] | Philox bits | dropout masks |
+//! | [`loss`] | a sample's loss and its gradient | training |
+//! | [`peak`] | nothing: multiply-adds in registers | the ceiling that the benches divide by |
+//!
+//! Each file has a safe function on top, which checks every bound once, and below it a
+//! [`Task`](crate::simd::Task), generic over the instruction set, which relies on those checks.
+#![allow(unsafe_code)]
+
+pub(crate) mod dot;
+pub(crate) mod epilogue;
+pub(crate) mod loss;
+pub(crate) mod masks;
+pub(crate) mod outer;
+pub mod peak;
+pub(crate) mod rows;
+pub(crate) mod sums;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! Instruction sets: which there are, and the door through which a kernel reaches one.
+//!
+//! Three layers, as in the crate `memchr`. [`Vector`] is what a kernel may use; one file for each
+//! instruction set supplies it; and [`Isa`] is the proof, made once when a [`Cpu`](crate::Cpu) is, that the
+//! processor has it. A kernel is a [`Task`], generic over the vector: [`Isa::run`] compiles it for each.
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+mod vector;
+
+use std::fmt;
+use std::str::FromStr;
+
+use glassbox_engine::{Error, Result};
+pub(crate) use vector::{Vector, Words};
+
+/// The environment variable that forces a path.
+pub const VARIABLE: &str = "GLASSBOX_SIMD";
+
+/// A path through the backend: the instruction set that its products are computed with.
+///
+/// Results are the same to the bit for any number of threads on one path. Between paths they differ by
+/// roundings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Simd {
+    /// Our micro-kernels with AVX-512 (F, BW, DQ and VL).
+    Avx512,
+    /// Our micro-kernels with AVX2 and FMA.
+    Avx2,
+    /// Our micro-kernels without intrinsics, on any architecture.
+    Portable,
+    /// The products of the crate `matrixmultiply`, on the same views, with epilogues as passes of their own.
+    /// The yardstick of the benches and a second opinion in the tests; it is never chosen by itself. It
+    /// allocates a buffer for each product.
+    MatrixMultiply,
+}
+
+impl Simd {
+    /// All paths, the one to be preferred first.
+    pub const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Portable, Self::MatrixMultiply];
+
+    /// The name that [`GLASSBOX_SIMD`](VARIABLE) takes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avx512 => "avx512",
+            Self::Avx2 => "avx2",
+            Self::Portable => "portable",
+            Self::MatrixMultiply => "matrixmultiply",
+        }
+    }
+
+    /// Whether this processor can take this path.
+    #[must_use]
+    pub fn is_available(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => avx512::is_available(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => avx2::is_available(),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx512 | Self::Avx2 => false,
+            Self::Portable | Self::MatrixMultiply => true,
+        }
+    }
+
+    /// The paths that this processor can take, the one to be preferred first.
+    #[must_use]
+    pub fn available() -> Vec<Self> {
+        Self::ALL.into_iter().filter(|simd| simd.is_available()).collect()
+    }
+
+    /// The paths that tests and benches go through: only the one that [`GLASSBOX_SIMD`](VARIABLE) forces, or
+    /// else all that there are. So a test run that is to prove something of a path fails where that is missing.
+    ///
+    /// # Errors
+    /// As for [`Simd::choose`].
+    pub fn under_test() -> Result<Vec<Self>> {
+        match std::env::var_os(VARIABLE) {
+            None => Ok(Self::available()),
+            Some(_) => Ok(vec![Self::choose()?]),
+        }
+    }
+
+    /// The path that [`GLASSBOX_SIMD`](VARIABLE) forces, or else the best there is.
+    ///
+    /// # Errors
+    /// If the variable names no path, or one that this processor lacks.
+    pub fn choose() -> Result<Self> {
+        match std::env::var_os(VARIABLE) {
+            None => Ok(Self::available()[0]),
+            Some(name) => name.to_string_lossy().parse::<Self>()?.require_available(),
+        }
+    }
+
+    /// This path, if the processor can take it.
+    ///
+    /// # Errors
+    /// If it cannot, naming those that it can.
+    pub fn require_available(self) -> Result<Self> {
+        if self.is_available() { Ok(self) } else { Err(unknown(self.name())) }
+    }
+}
+
+fn unknown(found: &str) -> Error {
+    let names: Vec<_> = Simd::available().into_iter().map(Simd::name).collect();
+    Error::Option {
+        option: VARIABLE,
+        found: format!("{found:?}"),
+        expected: format!("one that this machine has: {}", names.join(", ")),
+    }
+}
+
+impl FromStr for Simd {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|simd| simd.name() == name).ok_or_else(|| unknown(name))
+    }
+}
+
+impl fmt::Display for Simd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// An instruction set that this processor has: a value of this type is the proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Isa(Simd);
+
+/// A kernel with its arguments, generic over the instruction set.
+pub(crate) trait Task {
+    /// Runs the kernel. Implementations are `#[inline(always)]`, all the way down: only so are they compiled
+    /// with the features of the function that calls them.
+    ///
+    /// # Safety
+    /// * the processor has the instruction set of `V`;
+    /// * the arguments keep what the kernel's own documentation asks of them.
+    unsafe fn run<V: Vector>(self);
+}
+
+impl Isa {
+    /// What every processor has.
+    pub(crate) const PORTABLE: Self = Self(Simd::Portable);
+
+    /// The instruction set of a path that has micro-kernels of ours and that the processor can take.
+    pub(crate) fn new(simd: Simd) -> Option<Self> {
+        (simd != Simd::MatrixMultiply && simd.is_available()).then_some(Self(simd))
+    }
+
+    /// Values in a register.
+    pub(crate) fn width(self) -> usize {
+        match self.0 {
+            Simd::Avx512 => 16,
+            Simd::Avx2 => 8,
+            Simd::Portable | Simd::MatrixMultiply => 4,
+        }
+    }
+
+    /// The number of registers.
+    pub(crate) fn registers(self) -> usize {
+        match self.0 {
+            Simd::Avx512 => 32,
+            _ => 16,
+        }
+    }
+
+    /// The instruction set with registers half as wide, for few columns.
+    pub(crate) fn narrow(self) -> Option<Self> {
+        // Finding AVX-512 includes finding AVX2 and FMA.
+        (self.0 == Simd::Avx512).then_some(Self(Simd::Avx2))
+    }
+
+    /// Runs a kernel on this instruction set.
+    ///
+    /// # Safety
+    /// * the task's arguments keep what its own documentation asks of them.
+    #[inline]
+    pub(crate) unsafe fn run<T: Task>(self, task: T) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the value of this type is the proof of the features; the task is the caller's.
+            Simd::Avx512 => unsafe { avx512::run(task) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Simd::Avx2 => unsafe { avx2::run(task) },
+            // SAFETY: no features are needed; the task is the caller's.
+            _ => unsafe { portable::run(task) },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_known_by_its_name() {
+        for simd in Simd::ALL {
+            assert_eq!(simd.name().parse::<Simd>().unwrap(), simd);
+        }
+        let error = "avx".parse::<Simd>().unwrap_err().to_string();
+        assert!(
+            error.starts_with("GLASSBOX_SIMD is \"avx\", expected one that this machine has: "),
+            "{error}"
+        );
+        assert!(error.ends_with("portable, matrixmultiply"), "{error}");
+    }
+}

@@ -1,0 +1,82 @@
+//! What a micro-kernel needs of a vector register.
+
+/// A register full of `f32`, and the few operations that the micro-kernels are made of.
+///
+/// A kernel is written once, generic over this trait, and compiled once for each instruction set by
+/// [`Isa::run`](super::Isa::run). All methods are `#[inline(always)]`: within a function that has the
+/// instruction set's features enabled, each is one instruction or a few.
+///
+/// # Safety of the methods
+/// All of them are unsafe to call for the same two reasons, which each caller discharges:
+///
+/// * the processor has the vector's instruction set;
+/// * a pointer is valid for as many values as the method reads or writes. No alignment is asked for.
+pub(crate) trait Vector: Copy {
+    /// Values in a register; at most 16.
+    const WIDTH: usize;
+    /// Vectors of the same instruction set, of integers.
+    type Words: Words;
+    /// Registers there are: what bounds the tile of a kernel.
+    const REGISTERS: usize;
+
+    /// `value` in every lane.
+    unsafe fn splat(value: f32) -> Self;
+
+    /// Reads `WIDTH` values.
+    unsafe fn load(from: *const f32) -> Self;
+
+    /// Reads `n <= WIDTH` values and touches no others; the lanes after them are zero.
+    unsafe fn load_first(from: *const f32, n: usize) -> Self;
+
+    /// Writes `WIDTH` values.
+    unsafe fn store(self, to: *mut f32);
+
+    /// Writes the first `n <= WIDTH` values and touches no others.
+    unsafe fn store_first(self, to: *mut f32, n: usize);
+
+    /// `self + other`
+    unsafe fn add(self, other: Self) -> Self;
+
+    /// `self * other`
+    unsafe fn mul(self, other: Self) -> Self;
+
+    /// `self * factor + addend`: with one rounding on AVX-512 and AVX2, with two on the portable path.
+    unsafe fn mul_add(self, factor: Self, addend: Self) -> Self;
+
+    /// `max(self, 0)`; NaN stays NaN and -0 stays -0, as in the reference.
+    unsafe fn relu(self) -> Self;
+
+    /// Lane i where bit i is set, else 0. Bits from `WIDTH` on are ignored.
+    unsafe fn keep(self, bits: u32) -> Self;
+
+    /// `self` where `gate > 0`, else 0.
+    unsafe fn keep_positive(self, gate: Self) -> Self;
+
+    /// The sum of all lanes, halves added to halves.
+    unsafe fn sum(self) -> f32;
+}
+
+/// A register full of 32-bit words, each in a lane of 64 bits whose high half may hold anything: what Philox
+/// needs ([`masks`](crate::kernels::masks)).
+///
+/// # Safety of the methods
+/// All of them are unsafe to call for one reason:
+///
+/// * the processor has the vector's instruction set.
+pub(crate) trait Words: Copy {
+    /// Words in a register: 4 or 8.
+    const LANES: usize;
+
+    /// `word` in every lane.
+    unsafe fn splat(word: u32) -> Self;
+
+    /// `first, first + 1, ...`, one in each lane, in the order in which [`Words::kept`] reads them.
+    unsafe fn count(first: u32) -> Self;
+
+    /// A round of Philox 4x32 for a counter in each lane.
+    unsafe fn round(counter: [Self; 4], multipliers: [Self; 2], key: [Self; 2]) -> [Self; 4];
+
+    /// For each block of 128 bits a byte, the lowest first: bit i says whether 16 bits number i are not below
+    /// `threshold`, which is at most 65536.
+    unsafe fn kept(block: [Self; 4], threshold: u32) -> u64;
+}

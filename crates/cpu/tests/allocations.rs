@@ -1,0 +1,69 @@
+//! Nothing is allocated inside the training loop.
+//!
+//! One test alone in its binary, since the counter counts whatever any thread allocates. The path through
+//! `matrixmultiply` is left out: that crate allocates a buffer for each product.
+#![allow(unsafe_code)]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use glassbox_cpu::{Cpu, Simd};
+use glassbox_engine::backend::{Backend, Dataset, Epoch, State};
+use glassbox_engine::optimizers::Optimizer;
+use glassbox_engine::samples::Samples;
+
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: all calls are passed on to the system's allocator as they are.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: the caller's.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's.
+        unsafe { System.realloc(at, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn an_epoch_allocates_nothing() {
+    let (model, series) = (common::tutorial(), common::series(800));
+    let data = Dataset::autoencoder(Samples::windows(&series, 288, 1).unwrap());
+    let order: Vec<u32> = (0..data.len() as u32).collect();
+    let paths = Simd::under_test().unwrap();
+    for simd in paths.into_iter().filter(|simd| *simd != Simd::MatrixMultiply) {
+        for threads in [1, 2] {
+            let cpu = Cpu::with_simd(Some(threads), simd).unwrap();
+            let mut session = cpu.session(common::plan(&model, 128)).unwrap();
+            session.set_state(&State::new(model.layout().initial(1), &Optimizer::default())).unwrap();
+            let mut epoch = |epoch| {
+                let epoch = Epoch { epoch, order: &order, batch_size: 128 };
+                session.train_epoch(&data, &epoch, &mut |_| {}).unwrap()
+            };
+            // Threads set up what they keep for themselves.
+            epoch(0);
+            epoch(1);
+            let before = ALLOCATIONS.load(Ordering::SeqCst);
+            epoch(2);
+            epoch(3);
+            let after = ALLOCATIONS.load(Ordering::SeqCst);
+            assert_eq!(after - before, 0, "allocations in two epochs: {simd}, {threads} threads");
+        }
+    }
+}

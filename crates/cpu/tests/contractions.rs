@@ -1,0 +1,186 @@
+//! Every contraction on every path, against the reference in `f64`.
+//!
+//! Set `GLASSBOX_SIMD` to hold one path to it; the test fails if the machine lacks that.
+
+use glassbox_cpu::{Contraction, Epilogue, Operation, Simd};
+use glassbox_engine::geometry::{Geometry, Padding};
+use glassbox_engine::random::{Draws, Purpose, Stream};
+use glassbox_engine::reference::{self, Operand, pointwise};
+use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3};
+
+const CHANNELS: [usize; 26] =
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 20, 23, 24, 25, 31, 32, 33, 40, 47, 48, 49, 64, 65];
+
+/// A geometry around the boundaries of tiles and vectors, or `None` if the kernel does not fit its input.
+fn geometry(draws: &mut Draws) -> Option<Geometry> {
+    let mut pick = |n: usize| draws.below(n as u64) as usize;
+    let (in_channels, out_channels) = (CHANNELS[pick(26)], CHANNELS[pick(26)]);
+    let (taps, stride) = (1 + pick(9), 1 + pick(4));
+    let dilation = if pick(3) == 0 { 1 + pick(3) } else { 1 };
+    let in_steps = [1, 2, 3, 11, 12, 13, 24, 25, 1 + pick(70)][pick(9)];
+    let padding = [Padding::Valid, Padding::Same, Padding::Causal][pick(3)];
+    let span = (taps - 1) * dilation + 1;
+    let (out_steps, pad_left) = padding.resolve(in_steps, span, stride)?;
+    Some(Geometry { in_steps, in_channels, out_steps, out_channels, taps, stride, dilation, pad_left })
+}
+
+/// The operands of one case and what the reference makes of them.
+struct Case {
+    geometry: Geometry,
+    x: Vec<f32>,
+    y: Vec<f32>,
+    kernel: Vec<f32>,
+}
+
+impl Case {
+    fn new(geometry: Geometry, mut value: impl FnMut() -> f32) -> Self {
+        let mut values = |len: usize| (0..len).map(|_| value()).collect();
+        let (x, y) = (values(geometry.input().len()), values(geometry.output().len()));
+        Self { geometry, x, y, kernel: values(geometry.kernel_len()) }
+    }
+
+    fn expected(&self, operation: Operation) -> Vec<f64> {
+        let Self { geometry: g, x, y, kernel } = self;
+        let wide = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
+        let (x, y, kernel) = (wide(x), wide(y), wide(kernel));
+        let (input, output) = ((g.in_steps, g.in_channels), (g.out_steps, g.out_channels));
+        let x_view = ArrayView2::from_shape(input, &x).unwrap();
+        let y_view = ArrayView2::from_shape(output, &y).unwrap();
+        let kernel = ArrayView3::from_shape(g.kernel(), &kernel).unwrap();
+        let mut result = vec![0.0; self.len(operation)];
+        match operation {
+            Operation::Apply => {
+                let result = ArrayViewMut2::from_shape(output, &mut result).unwrap();
+                reference::apply(g, x_view, kernel, result);
+            }
+            Operation::ApplyTransposed => {
+                let result = ArrayViewMut2::from_shape(input, &mut result).unwrap();
+                reference::apply_transposed(g, y_view, kernel, result);
+            }
+            Operation::Correlate => {
+                let result = ArrayViewMut3::from_shape(g.kernel(), &mut result).unwrap();
+                reference::correlate(g, x_view, y_view, result);
+            }
+        }
+        result
+    }
+
+    fn len(&self, operation: Operation) -> usize {
+        match operation {
+            Operation::Apply => self.geometry.output().len(),
+            Operation::ApplyTransposed => self.geometry.input().len(),
+            Operation::Correlate => self.geometry.kernel_len(),
+        }
+    }
+
+    /// Terms of the longest sum.
+    fn terms(&self, operation: Operation) -> usize {
+        let Geometry { taps, in_channels, out_channels, out_steps, .. } = self.geometry;
+        match operation {
+            Operation::Apply => taps * in_channels,
+            Operation::ApplyTransposed => taps * out_channels,
+            Operation::Correlate => out_steps,
+        }
+    }
+
+    fn contraction(&self, simd: Simd, operation: Operation) -> Contraction {
+        let mut contraction = Contraction::new(simd, operation, &self.geometry).unwrap();
+        match operation {
+            Operation::Apply => contraction.set_x(&self.x),
+            Operation::ApplyTransposed => contraction.set_x(&self.y),
+            Operation::Correlate => {
+                contraction.set_x(&self.x);
+                contraction.set_y(&self.y);
+            }
+        }
+        contraction.set_kernel(&self.kernel);
+        contraction
+    }
+}
+
+/// Runs `check` on many geometries, for each path and operation.
+fn for_all(seed: u64, check: impl Fn(&mut Draws, Geometry, Simd, Operation)) {
+    for simd in Simd::under_test().unwrap() {
+        let mut draws = Stream::new(seed, Purpose::Check, 0, 0).draws();
+        let mut done = 0;
+        while done < 400 {
+            let Some(geometry) = geometry(&mut draws) else { continue };
+            done += 1;
+            for operation in Operation::ALL {
+                check(&mut draws, geometry, simd, operation);
+            }
+        }
+    }
+}
+
+#[test]
+fn whole_numbers_give_exact_results() {
+    for_all(1, |draws, geometry, simd, operation| {
+        // Sums of a thousand products of up to 9 are far from 2^24.
+        let case = Case::new(geometry, || draws.below(7) as f32 - 3.0);
+        let mut contraction = case.contraction(simd, operation);
+        // What is stored is overwritten, what is summed is added to.
+        let adds = operation == Operation::Correlate;
+        contraction.fill(if adds { 5.0 } else { f32::NAN });
+        contraction.run();
+        let start = if adds { 5.0 } else { 0.0 };
+        let expected: Vec<f32> = case.expected(operation).iter().map(|v| (v + start) as f32).collect();
+        assert_eq!(contraction.result(), expected, "{simd}, {}, {geometry:?}", operation.name());
+    });
+}
+
+#[test]
+fn real_numbers_give_results_within_rounding() {
+    for_all(2, |draws, geometry, simd, operation| {
+        let case = Case::new(geometry, || draws.uniform_in(-1.0, 1.0) as f32);
+        let mut contraction = case.contraction(simd, operation);
+        contraction.run();
+        // Each of n additions rounds a partial sum by half an epsilon; random partial sums are of the size of
+        // sqrt(n) / 3, and the roundings have random signs: n epsilon is far beyond what they add up to.
+        let tolerance = (case.terms(operation) + 2) as f64 * f64::from(f32::EPSILON);
+        for (i, (found, expected)) in contraction.result().iter().zip(case.expected(operation)).enumerate() {
+            let good = (f64::from(*found) - expected).abs() <= tolerance;
+            assert!(good, "{simd}, {}, {geometry:?}, element {i}: {found}, {expected}", operation.name());
+        }
+    });
+}
+
+#[test]
+fn epilogues_are_those_of_the_reference() {
+    for_all(3, |draws, geometry, simd, operation| {
+        if operation == Operation::Correlate {
+            return;
+        }
+        let case = Case::new(geometry, || draws.below(7) as f32 - 3.0);
+        let (len, which) = (case.len(operation), draws.below(16));
+        let channels =
+            if operation == Operation::Apply { geometry.out_channels } else { geometry.in_channels };
+        let mut values = |n: usize| (0..n).map(|_| draws.below(5) as f32 - 2.0).collect::<Vec<_>>();
+        let epilogue = Epilogue {
+            bias: (which & 1 != 0).then(|| values(channels)),
+            relu: which & 2 != 0,
+            gate: (which & 8 != 0).then(|| values(len)),
+            dropout: (which & 4 != 0)
+                .then(|| (0.5, (0..len.div_ceil(32)).map(|_| draws.next_u32()).collect())),
+        };
+        let mut expected: Vec<f32> = case.expected(operation).iter().map(|v| *v as f32).collect();
+        let gate = epilogue.gate.as_ref();
+        let gate = gate.map(|gate| ArrayView2::from_shape((len / channels, channels), gate).unwrap());
+        let operands = [
+            epilogue.bias.as_deref().map(Operand::AddBias),
+            epilogue.relu.then_some(Operand::Relu),
+            epilogue.dropout.as_ref().map(|(rate, mask)| Operand::Dropout { rate: *rate, mask }),
+            gate.map(Operand::ReluGate),
+        ];
+        for operand in operands.iter().flatten() {
+            for (i, v) in expected.iter_mut().enumerate() {
+                *v = pointwise(operand, *v, i / channels, i % channels, channels);
+            }
+        }
+        let mut contraction = case.contraction(simd, operation);
+        contraction.set_epilogue(epilogue);
+        contraction.fill(f32::NAN);
+        contraction.run();
+        assert_eq!(contraction.result(), expected, "{simd}, {}, {geometry:?}", operation.name());
+    });
+}
