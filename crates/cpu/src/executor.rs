@@ -277,8 +277,7 @@ impl Executable {
 
     fn matrix_mut<'a>(&self, value: Value, stored: &'a mut [f32]) -> ArrayViewMut2<'a, f32> {
         let slot = self.slots[value.index()];
-        ArrayViewMut2::from_shape((slot.steps, slot.channels), &mut stored[slot.interior()])
-            .expect("a slot has its shape")
+        ArrayViewMut2::from_shape((slot.steps, slot.channels), stored).expect("a slot has its shape")
     }
 
     /// Runs inference on one sample and shows each layer's output.
