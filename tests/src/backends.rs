@@ -1,6 +1,6 @@
 //! Who is tested, and how a model gets onto a backend.
 
-use glassbox_cpu::Cpu;
+use glassbox_cpu::{Cpu, Simd};
 use glassbox_engine::Float;
 use glassbox_engine::backend::{Backend, Dataset, Session, State};
 use glassbox_engine::losses::Loss;
@@ -20,19 +20,24 @@ pub type Backend32 = Box<dyn Backend<f32>>;
 #[must_use]
 pub fn backends() -> Vec<Backend32> {
     let mut backends: Vec<Backend32> = vec![Box::new(Reference)];
-    // One thread, and more than this machine may have.
-    backends.extend([1, 3].map(cpu));
+    // Each path with one thread, and with more than this machine may have.
+    backends.extend(paths().into_iter().flat_map(|simd| [1, 3].map(|threads| cpu(simd, threads))));
     backends
 }
 
 /// One backend with several numbers of threads, for each that has threads: they must agree to the bit.
 #[must_use]
 pub fn backends_by_threads() -> Vec<Vec<Backend32>> {
-    vec![[1, 2, 3, 8].map(cpu).into()]
+    paths().into_iter().map(|simd| [1, 2, 3, 8].map(|threads| cpu(simd, threads)).into()).collect()
 }
 
-fn cpu(threads: usize) -> Backend32 {
-    Box::new(Cpu::new(Some(threads)).expect("threads"))
+/// Every path of the CPU backend that this processor can take, or the one that `GLASSBOX_SIMD` forces.
+fn paths() -> Vec<Simd> {
+    Simd::under_test().unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn cpu(simd: Simd, threads: usize) -> Backend32 {
+    Box::new(Cpu::with_simd(Some(threads), simd).expect("a path that is available, and threads"))
 }
 
 /// A model and how it is to be trained.
