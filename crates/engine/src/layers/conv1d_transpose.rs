@@ -2,11 +2,10 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{Activation, Call, Layer, WeightSpec, require_positive, single_input};
+use super::{Activation, Call, Layer, WeightSpec, convolution, require_positive, single_input};
 use crate::error::{Error, Result};
 use crate::geometry::{Geometry, Padding};
-use crate::initializers::Initializer;
-use crate::program::{Pointwise, Tape, Value};
+use crate::program::{Tape, Value};
 use crate::shape::Shape;
 
 /// Transposed 1-D convolution
@@ -148,25 +147,17 @@ impl Layer for Conv1DTranspose {
     }
 
     fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
-        let geometry = self.built(inputs[0]);
-        let kernel = WeightSpec {
-            name: "kernel",
-            shape: geometry.kernel().to_vec(),
-            initializer: Initializer::GlorotUniform,
-        };
-        let bias = self.use_bias.then(|| WeightSpec {
-            name: "bias",
-            shape: vec![self.filters],
-            initializer: Initializer::Zeros,
-        });
-        std::iter::once(kernel).chain(bias).collect()
+        convolution::weights(&self.built(inputs[0]), self.filters, self.use_bias)
     }
 
     fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
         let geometry = self.built(tape.shape(call.x()));
-        let bias = call.weights.get(1).map(|bias| Pointwise::AddBias(*bias));
-        let epilogue = bias.into_iter().chain(self.activation.forward()).collect();
-        tape.apply_transposed(geometry, call.weights[0], call.x(), epilogue)
+        tape.apply_transposed(
+            geometry,
+            call.weights[0],
+            call.x(),
+            convolution::epilogue(call, self.activation),
+        )
     }
 
     /// ```text
@@ -191,7 +182,7 @@ impl Layer for Conv1DTranspose {
     }
 
     fn config(&self) -> Map<String, Json> {
-        let Json::Object(config) = json!({
+        convolution::with_fixed_arguments(json!({
             "filters": self.filters,
             "kernel_size": [self.kernel_size],
             "strides": [self.strides],
@@ -201,16 +192,6 @@ impl Layer for Conv1DTranspose {
             "dilation_rate": [1],
             "activation": self.activation.name(),
             "use_bias": self.use_bias,
-            "kernel_initializer": Initializer::GlorotUniform.config(),
-            "bias_initializer": Initializer::Zeros.config(),
-            "kernel_regularizer": null,
-            "bias_regularizer": null,
-            "activity_regularizer": null,
-            "kernel_constraint": null,
-            "bias_constraint": null,
-        }) else {
-            unreachable!("an object literal")
-        };
-        config
+        }))
     }
 }

@@ -12,6 +12,7 @@
 
 mod conv1d;
 mod conv1d_transpose;
+mod convolution;
 mod dropout;
 mod relu;
 
