@@ -65,7 +65,7 @@ impl Epilogue<'_> {
         }
     }
 
-    /// The bits of a mask from `element` on, at least 32 of them.
+    /// The 32 bits of a mask from `element` on.
     ///
     /// # Safety
     /// * `mask` has more than `element / 32 + 1` words.
@@ -148,46 +148,28 @@ impl Epilogue<'_> {
         y_row: usize,
         y: *mut f32,
     ) {
-        let functions = if FUNCTIONS == ANY { self.functions() } else { FUNCTIONS };
-        // Columns of the last vector.
-        let last = columns - (N - 1) * V::WIDTH;
-        let pointer = |values: Option<&[f32]>| values.map_or(std::ptr::null(), <[f32]>::as_ptr);
-        let (bias, gate) = (pointer(self.bias), pointer(self.gate));
-        let (mask, scale) = self.dropout.unwrap_or_default();
-        // SAFETY: the instruction set is the caller's. `load` and the stores touch vector v of a row, WIDTH
-        // columns of the tile or, for a last vector that is not full, its first `last`: all of them elements
-        // of the tile, for which `y`, the bias, the mask and the gate were checked, if they are there.
+        // SAFETY: the instruction set is the caller's. Row m of the tile begins at element `first + m y_row`,
+        // and its columns were checked.
         unsafe {
-            let load = |from: *const f32, v: usize| {
-                if FULL || v + 1 < N { V::load(from) } else { V::load_first(from, last) }
-            };
-            let mut biases = [V::splat(0.0); N];
-            if functions & BIAS != 0 {
-                for (v, value) in biases.iter_mut().enumerate() {
-                    *value = load(bias.add(column + v * V::WIDTH), v);
+            let row = Row::<V, N, FULL>::new(self, column, columns - (N - 1) * V::WIDTH, y);
+            if FUNCTIONS == ANY {
+                // Rarely run: not unrolled, so that it stays small, with the tile on the stack.
+                let functions = if FUNCTIONS == ANY { self.functions() } else { FUNCTIONS };
+                for (m, values) in acc.into_iter().enumerate() {
+                    row.finish(functions, values, first + m * y_row);
                 }
+                return;
             }
-            let scale = V::splat(scale);
-            // This loop is not unrolled, so the tile goes through the stack here, and its code stays small.
-            for (m, row) in acc.into_iter().enumerate() {
-                for (v, mut value) in row.into_iter().enumerate() {
-                    let element = first + m * y_row + v * V::WIDTH;
-                    if functions & BIAS != 0 {
-                        value = value.add(biases[v]);
-                    }
-                    if functions & RELU != 0 {
-                        value = value.relu();
-                    }
-                    if functions & DROPOUT != 0 {
-                        value = value.mul(scale).keep(Self::bits(mask, element));
-                    }
-                    if functions & GATE != 0 {
-                        value = value.keep_positive(load(gate.add(element), v));
-                    }
-                    let to = y.add(element);
-                    if FULL || v + 1 < N { value.store(to) } else { value.store_first(to, last) }
-                }
+            // Written out, so that no index of the tile is a variable and the tile never leaves the registers.
+            macro_rules! rows {
+                ($($m:literal)*) => {
+                    $(if $m < M {
+                        row.finish(FUNCTIONS, acc[$m], first + $m * y_row);
+                    })*
+                };
             }
+            const { assert!(M <= 12) }
+            rows!(0 1 2 3 4 5 6 7 8 9 10 11);
         }
     }
 
@@ -213,5 +195,80 @@ impl Epilogue<'_> {
             }
         }
         value
+    }
+}
+
+/// What it takes to finish a row of a tile.
+struct Row<'a, V, const N: usize, const FULL: bool> {
+    bias: [V; N],
+    scale: V,
+    mask: &'a [u32],
+    gate: *const f32,
+    /// Columns of the last vector, if it is not full.
+    last: usize,
+    y: *mut f32,
+}
+
+impl<'a, V: Vector, const N: usize, const FULL: bool> Row<'a, V, N, FULL> {
+    /// # Safety
+    /// * the processor has the instruction set of `V`;
+    /// * the bias, if there is one, has all columns from `column` to the last of the tile.
+    #[inline(always)]
+    unsafe fn new(epilogue: &Epilogue<'a>, column: usize, last: usize, y: *mut f32) -> Self {
+        let (mask, scale) = epilogue.dropout.unwrap_or_default();
+        // SAFETY: the caller's.
+        unsafe {
+            let gate = epilogue.gate.map_or(std::ptr::null(), <[f32]>::as_ptr);
+            let mut row = Self { bias: [V::splat(0.0); N], scale: V::splat(scale), mask, gate, last, y };
+            if let Some(bias) = epilogue.bias {
+                for v in 0..N {
+                    row.bias[v] = row.load(bias.as_ptr().add(column + v * V::WIDTH), v);
+                }
+            }
+            row
+        }
+    }
+
+    /// Vector v of a row.
+    ///
+    /// # Safety
+    /// * the processor has the instruction set of `V`;
+    /// * the columns of that vector can be read from `from` on.
+    #[inline(always)]
+    unsafe fn load(&self, from: *const f32, v: usize) -> V {
+        // SAFETY: the caller's.
+        unsafe { if FULL || v + 1 < N { V::load(from) } else { V::load_first(from, self.last) } }
+    }
+
+    /// Applies `functions` to a row, and stores it from `element` on.
+    ///
+    /// # Safety
+    /// * the processor has the instruction set of `V`;
+    /// * there are operands for `functions`, and they and y reach to the last column of the row.
+    #[inline(always)]
+    unsafe fn finish(&self, functions: u8, row: [V; N], element: usize) {
+        // SAFETY: the caller's.
+        unsafe {
+            // No more than 32 columns, so one look at the mask is enough.
+            const { assert!(N * V::WIDTH <= WORD) }
+            let kept = if functions & DROPOUT != 0 { Epilogue::bits(self.mask, element) } else { 0 };
+            for (v, mut value) in row.into_iter().enumerate() {
+                let element = element + v * V::WIDTH;
+                if functions & BIAS != 0 {
+                    value = value.add(self.bias[v]);
+                }
+                if functions & RELU != 0 {
+                    value = value.relu();
+                }
+                if functions & DROPOUT != 0 {
+                    value = value.mul(self.scale).keep(kept >> (v * V::WIDTH));
+                }
+                if functions & GATE != 0 {
+                    value = value.keep_positive(self.load(self.gate.add(element), v));
+                }
+                let to = self.y.add(element);
+                if FULL || v + 1 < N { value.store(to) } else { value.store_first(to, self.last) }
+            }
+        }
     }
 }

@@ -88,19 +88,24 @@ pub(crate) fn outer(isa: Isa, shape: &Outer, a: &[f32], v: &[f32], d: &mut [f32]
     for column in (0..columns).step_by(tile_vectors * isa.width()) {
         let v = &v[column..];
         let width = (columns - column).min(tile_vectors * isa.width());
-        for row in (0..rows).step_by(tile_rows) {
+        // Tiles of full size in one call, then the rest, which is smaller than a tile.
+        let whole = rows / tile_rows;
+        for (row, tile_rows, tiles) in [(0, tile_rows, whole), (whole * tile_rows, rows % tile_rows, 1)] {
+            if tile_rows == 0 {
+                continue;
+            }
             let a = &a[row..];
             let d = &mut d[row * d_row + column..];
             macro_rules! run {
                 ($m:literal, $n:literal) => {{
                     let (a, v, d) = (a.as_ptr(), v.as_ptr(), d.as_mut_ptr());
-                    let task = OuterTile::<$m, $n> { shape, columns: width, a, v, d };
-                    // SAFETY: `$m` rows and `width` columns from here on are part of what was checked, and
-                    // `width` columns are more than `$n - 1` vectors and no more than `$n`.
+                    let task = OuterTiles::<$m, $n> { shape, tiles, columns: width, a, v, d };
+                    // SAFETY: `tiles` times `$m` rows and `width` columns from here on are part of what was
+                    // checked, and `width` columns are more than `$n - 1` vectors and no more than `$n`.
                     unsafe { isa.run(task) }
                 }};
             }
-            match ((rows - row).min(tile_rows), width.div_ceil(isa.width())) {
+            match (tile_rows, width.div_ceil(isa.width())) {
                 (1, 1) => run!(1, 1),
                 (2, 1) => run!(2, 1),
                 (3, 1) => run!(3, 1),
@@ -131,21 +136,22 @@ pub(crate) fn outer(isa: Isa, shape: &Outer, a: &[f32], v: &[f32], d: &mut [f32]
     }
 }
 
-/// `M` rows and `N` vectors of d.
+/// `tiles` times `M` rows and `N` vectors of d.
 ///
 /// # Safety of running it
-/// * `a` can be read for M values and `v` for `columns` at each step, and `d` be read and written for
-///   `columns` values in M rows; d overlaps neither;
+/// * `a` can be read for `tiles` times M values and `v` for `columns` at each step, and `d` be read and written
+///   for `columns` values in as many rows; d overlaps neither;
 /// * `columns` are more than `N - 1` and no more than `N` vectors.
-struct OuterTile<'a, const M: usize, const N: usize> {
+struct OuterTiles<'a, const M: usize, const N: usize> {
     shape: &'a Outer,
+    tiles: usize,
     columns: usize,
     a: *const f32,
     v: *const f32,
     d: *mut f32,
 }
 
-impl<const M: usize, const N: usize> Task for OuterTile<'_, M, N> {
+impl<const M: usize, const N: usize> Task for OuterTiles<'_, M, N> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         // A tile that would not fit the registers is never asked for: let it not be compiled.
@@ -154,20 +160,25 @@ impl<const M: usize, const N: usize> Task for OuterTile<'_, M, N> {
         }
         // SAFETY: the conditions of running this task.
         unsafe {
-            if self.columns == N * V::WIDTH {
-                self.tile::<V, true>();
-            } else {
-                self.tile::<V, false>();
+            for tile in 0..self.tiles {
+                let (a, d) = (self.a.add(tile * M), self.d.add(tile * M * self.shape.d_row));
+                if self.columns == N * V::WIDTH {
+                    self.tile::<V, true>(a, d);
+                } else {
+                    self.tile::<V, false>(a, d);
+                }
             }
         }
     }
 }
 
-impl<const M: usize, const N: usize> OuterTile<'_, M, N> {
+impl<const M: usize, const N: usize> OuterTiles<'_, M, N> {
+    /// The tile whose first row is at `a` and `d`.
+    ///
     /// # Safety
-    /// * those of running the task; `FULL` says whether there are `N WIDTH` columns.
+    /// * those of running the task, for one tile; `FULL` says whether there are `N WIDTH` columns.
     #[inline(always)]
-    unsafe fn tile<V: Vector, const FULL: bool>(self) {
+    unsafe fn tile<V: Vector, const FULL: bool>(&self, mut a: *const f32, d: *mut f32) {
         let Outer { steps, a_row, v_row, d_row, .. } = *self.shape;
         // Columns of the last vector.
         let last = self.columns - (N - 1) * V::WIDTH;
@@ -179,7 +190,7 @@ impl<const M: usize, const N: usize> OuterTile<'_, M, N> {
                 if FULL || n + 1 < N { V::load(from) } else { V::load_first(from, last) }
             };
             let mut acc = [[V::splat(0.0); N]; M];
-            let (mut a, mut v) = (self.a, self.v);
+            let mut v = self.v;
             for _ in 0..steps {
                 let mut row = [V::splat(0.0); N];
                 for (n, row) in row.iter_mut().enumerate() {
@@ -196,7 +207,7 @@ impl<const M: usize, const N: usize> OuterTile<'_, M, N> {
                 v = v.wrapping_add(v_row);
             }
             for (m, acc) in acc.into_iter().enumerate() {
-                let d = self.d.add(m * d_row);
+                let d = d.add(m * d_row);
                 for (n, acc) in acc.into_iter().enumerate() {
                     let sum = load(d, n).add(acc);
                     let to = d.add(n * V::WIDTH);
