@@ -9,7 +9,7 @@
 //! The kernel is packed into panels, each for a few neighbouring columns and in the order in which its
 //! micro-kernel reads it. Packing is done once a training step and costs as much as reading the weights.
 //!
-//! **Which micro-kernel.** [`rows`] wastes the lanes after the last column, [`dot`] those after the last term,
+//! **Which micro-kernel.** [`mod@rows`] wastes the lanes after the last column, [`mod@dot`] those after the last term,
 //! and takes about [`LANE_SUM`] vectors more to add up its lanes. Whole tiles of two vectors go to `rows`; what
 //! is left goes to the cheapest of the two, or to `rows` with vectors half as wide.
 
