@@ -26,6 +26,10 @@
 //! **Sums.** A sum is split over the lanes of one accumulator. The tile's shape does not change the bits, the
 //! vector's width does.
 //!
+//! **Known weakness.** Adding up the lanes, one sum after the other, takes 40 % of the time for one channel of 224
+//! terms on AVX-512. Adding up eight sums at once, as a transposition, would save about half of that: 0.5 % of the
+//! tutorial's step.
+//!
 //! Reference: [`glassbox_engine::reference::apply`], [`glassbox_engine::reference::apply_transposed`].
 
 use super::epilogue::Epilogue;

@@ -29,6 +29,11 @@
 //! **Sums.** One accumulator takes all t, in order, and is then added to d: the tile's shape does not change
 //! the bits.
 //!
+//! **Tried.** With 16 channels on one side AVX-512 has one vector of them, and twelve broadcasts for twelve
+//! multiply-adds; with the sums transposed, 8 x 3 tiles of the other side, it reaches 95 to 97 % of the ceiling.
+//! A call for each tile instead of one for each column of tiles cost AVX2 3 % of the whole sum (4.67 and 4.48 us in
+//! the tutorial's second layer).
+//!
 //! Reference: [`glassbox_engine::reference::correlate`].
 
 use crate::simd::{Isa, Task, Vector};

@@ -5,7 +5,7 @@
 //! sum[i]   += part[i]
 //! ```
 //!
-//! A column sum with its accumulator in memory waits for each store before the next load: ten cycles a row.
+//! A column sum with its accumulator in memory waits for each row's store before the next row's load.
 //! Here four accumulators for each vector of columns stay in registers, each for every fourth row, so that
 //! four additions are under way at a time. A signal of one channel is read as rows of a whole vector.
 //!

@@ -3,6 +3,9 @@
 //! All operands lie within larger buffers, at every alignment of a value. What lies before and after an input
 //! is NaN, so a value that is read there and used shows; what lies around and between the values of an output
 //! must be found as it was. Values are small whole numbers: sums are exact, and so is the comparison.
+//!
+//! They also run under valgrind, which knows AVX2 but not AVX-512: `GLASSBOX_SIMD=avx2 valgrind` and the test
+//! binary that `cargo test -p glassbox-cpu --lib --no-run` names.
 
 use glassbox_engine::random::{Purpose, Stream};
 
