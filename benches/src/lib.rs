@@ -3,14 +3,14 @@
 use glassbox_cpu::{Contraction, Operation, Simd, peak};
 use glassbox_engine::backend::{Plan, State};
 use glassbox_engine::geometry::{Geometry, Padding};
-use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::Masks;
-use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::reference;
-use glassbox_engine::shape::Shape;
+use glassbox_pipeline::architecture::tutorial_model;
+use glassbox_pipeline::scaler::Scaler;
+use glassbox_pipeline::synthetic::{self, Part};
 use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3};
 
 /// Samples in a batch of the tutorial.
@@ -161,44 +161,28 @@ impl Operands {
     }
 }
 
-/// The tutorial's network.
-///
-/// # Panics
-/// Never: its layers fit each other.
-#[must_use]
-pub fn tutorial() -> Sequential {
-    let mut model = Sequential::new(Shape::new(WINDOW, 1));
-    let (same, relu) = (Padding::Same, Activation::Relu);
-    let fits = "the tutorial's layers fit";
-    model.add(Conv1D::new(32, 7).strides(2).padding(same).activation(relu)).expect(fits);
-    model.add(Dropout::new(0.2)).expect(fits);
-    model.add(Conv1D::new(16, 7).strides(2).padding(same).activation(relu)).expect(fits);
-    model.add(Conv1DTranspose::new(16, 7).strides(2).padding(same).activation(relu)).expect(fits);
-    model.add(Dropout::new(0.2)).expect(fits);
-    model.add(Conv1DTranspose::new(32, 7).strides(2).padding(same).activation(relu)).expect(fits);
-    model.add(Conv1DTranspose::new(1, 7).padding(same)).expect(fits);
-    model
-}
-
 /// How the tutorial trains, and the state it starts from.
 ///
 /// # Panics
 /// Never: the tutorial's model can be trained.
 #[must_use]
 pub fn plan() -> (Plan, State<f32>) {
-    let model = tutorial();
+    let model = tutorial_model(WINDOW).expect("the tutorial's own length");
     let optimizer = Optimizer::default();
     let state = State::new(model.layout().initial(1), &optimizer);
     let plan = model.plan(Loss::MeanSquaredError, optimizer, Masks::Random { seed: 1 }, BATCH);
     (plan.expect("the tutorial can be trained"), state)
 }
 
-/// As many values as the tutorial's training series has: a day's wave, 14 times, with a little noise.
+/// The tutorial's training series, normalised: the built-in twin of it, so that no file is needed.
+///
+/// # Panics
+/// Never: the twin varies and stays in range.
 #[must_use]
 pub fn series() -> Vec<f32> {
-    let mut draws = Stream::new(2, Purpose::Series, 0, 0).draws();
-    let value = |t: usize| (t as f64 * std::f64::consts::TAU / 288.0).sin() + 0.05 * draws.normal();
-    (0..4032).map(value).map(|v| v as f32).collect()
+    let twin = synthetic::series(Part::Train, 1);
+    let scaler = Scaler::fit(twin.values()).expect("the twin varies");
+    scaler.normalise(twin.values()).expect("the twin stays in range")
 }
 
 /// Multiply-adds in registers for about half a millisecond; gives the operations, or `None` on a path without
