@@ -48,5 +48,10 @@ fn contractions(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, ceilings, contractions);
+criterion_group! {
+    name = benches;
+    // Plots and resampling take longer than the measurements.
+    config = Criterion::default().without_plots().nresamples(2000).sample_size(30);
+    targets = ceilings, contractions
+}
 criterion_main!(benches);

@@ -96,5 +96,10 @@ fn predict(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, step, epoch, predict);
+criterion_group! {
+    name = benches;
+    // Plots and resampling take longer than the measurements.
+    config = Criterion::default().without_plots().nresamples(2000).sample_size(30);
+    targets = step, epoch, predict
+}
 criterion_main!(benches);
