@@ -4,5 +4,6 @@ mod arrays;
 mod errors;
 mod fetch;
 mod kit;
+mod profile;
 mod results;
 mod resume;

@@ -83,6 +83,20 @@ pub(crate) enum Command {
     #[command(after_help = EXIT_CODES)]
     Gradcheck(GradcheckArgs),
 
+    /// See where the time of a training step goes
+    ///
+    /// Takes training steps with a clock around each part of them, and others without to hold against the sum of
+    /// the parts, and measures what the machine can do: its arithmetic, and its traffic with the cache where a
+    /// window's values lie. Prints, for each layer and direction, its time, its work, and how close it comes to
+    /// the ceiling that binds it.
+    ///
+    /// How to read it: a part with a large share of the time and a small one of its ceiling is worth some work.
+    /// `glassbox summary --program` shows the instructions that are the lines of the table.
+    ///
+    /// Times are those of this machine at this moment: quartiles that are far apart say that it was busy.
+    #[command(after_help = EXIT_CODES)]
+    Profile(ProfileArgs),
+
     /// The tutorial's data: where it is, and how to get it
     #[command(after_help = EXIT_CODES)]
     Data {
@@ -307,6 +321,45 @@ pub(crate) struct GradcheckArgs {
     pub(crate) json: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct ProfileArgs {
+    /// The model to train: Keras's JSON (`model.to_json()`), or a safetensors file of ours to start from
+    /// [the tutorial's model]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
+
+    /// Steps of a window [the model's own, or 288]
+    #[arg(long, value_name = "N")]
+    pub(crate) time_steps: Option<usize>,
+
+    /// Windows in a batch
+    #[arg(long, default_value_t = 128)]
+    pub(crate) batch_size: usize,
+
+    /// Training steps to take the medians of: so many with clocks, and as many without
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) steps: usize,
+
+    /// Decides initial weights, dropout masks and data
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+
+    /// The instruction set [$GLASSBOX_SIMD, or the best that the processor has]
+    #[arg(long, value_enum, value_name = "PATH")]
+    pub(crate) simd: Option<SimdPath>,
+
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
+
+    /// Print a JSON object instead; docs/profile.md says what is in it
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Also draw a roofline plot: each line of the program under the ceilings, as SVG
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum DataCommand {
     /// Download the two published files into the cache and verify them
@@ -483,6 +536,20 @@ pub(crate) enum Rule {
     Published,
     /// All windows that hold the point
     Inclusive,
+}
+
+/// A path through the CPU backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SimdPath {
+    /// AVX-512: 16 values in a register
+    Avx512,
+    /// AVX2 and FMA: 8 values
+    Avx2,
+    /// No intrinsics: what the compiler makes of plain code, on any processor
+    Portable,
+    /// The products of the crate of that name, as a yardstick
+    #[value(name = "matrixmultiply")]
+    MatrixMultiply,
 }
 
 /// What `detect` writes.

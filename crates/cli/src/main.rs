@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Some(Command::Predict(args)) => commands::predict::run(&args),
         Some(Command::Summary(args)) => commands::summary::run(&args),
         Some(Command::Gradcheck(args)) => commands::gradcheck::run(&args),
+        Some(Command::Profile(args)) => commands::profile::run(&args),
         Some(Command::Data { command }) => commands::data::run(&command),
     };
     match done {

@@ -1,11 +1,12 @@
 //! From arguments to the options of the pipeline.
 
+use glassbox_cpu::Simd;
 use glassbox_engine::training::{EarlyStopping, Mode, Monitor};
 use glassbox_pipeline::detection::PointRule;
 use glassbox_pipeline::series::Columns;
 use glassbox_pipeline::training::{Checkpoints, TrainOptions};
 
-use crate::args::{CheckpointArgs, ColumnArgs, EarlyStoppingArgs, FitArgs, Rule};
+use crate::args::{CheckpointArgs, ColumnArgs, EarlyStoppingArgs, FitArgs, Rule, SimdPath};
 
 impl FitArgs {
     /// The options of training, with the tutorial's early stopping and no checkpoints.
@@ -54,6 +55,17 @@ impl From<Rule> for PointRule {
         match rule {
             Rule::Published => Self::Published,
             Rule::Inclusive => Self::Inclusive,
+        }
+    }
+}
+
+impl From<SimdPath> for Simd {
+    fn from(path: SimdPath) -> Self {
+        match path {
+            SimdPath::Avx512 => Self::Avx512,
+            SimdPath::Avx2 => Self::Avx2,
+            SimdPath::Portable => Self::Portable,
+            SimdPath::MatrixMultiply => Self::MatrixMultiply,
         }
     }
 }

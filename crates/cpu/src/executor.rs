@@ -4,6 +4,7 @@ use glassbox_engine::Result;
 use glassbox_engine::backend::Plan;
 use glassbox_engine::masks::{MaskAt, Masks};
 use glassbox_engine::model::WeightLayout;
+use glassbox_engine::profile::{Clock, NoClock, Part};
 use glassbox_engine::program::custom::{Dispatch, Saved};
 use glassbox_engine::program::{Instruction, Pointwise, Program, Value, Weight};
 use ndarray::{ArrayView2, ArrayViewMut2};
@@ -136,7 +137,7 @@ impl Executable {
     }
 
     /// Runs the program. Adds to `gradient`, in a layout of its own ([`Executable::finish_gradient`]), and
-    /// gives the sample's loss, 0 in inference.
+    /// gives the sample's loss, 0 in inference. Tells `clock` of each part.
     pub(crate) fn run(
         &self,
         workspace: &mut Workspace,
@@ -144,9 +145,11 @@ impl Executable {
         masks: &Masks,
         weights: &[f32],
         gradient: &mut [f32],
+        clock: &mut impl Clock,
     ) -> f64 {
         let input = self.program.input.index();
         workspace.values[input][self.slots[input].interior()].copy_from_slice(sample.x);
+        clock.lap(Part::Gather);
         let mut loss = 0.0;
         for index in 0..self.program.lines.len() {
             let instruction = &self.program.lines[index].instruction;
@@ -154,6 +157,7 @@ impl Executable {
                 let spec = self.program.masks[mask.index()];
                 let at = MaskAt { mask: mask.index(), ..sample.at };
                 masks::fill(self.isa, masks, at, spec.rate, spec.len, &mut workspace.masks[mask.index()]);
+                clock.lap(Part::Line(index));
                 continue;
             }
             // The stored value is taken out while the others are read: it is never among them.
@@ -167,6 +171,7 @@ impl Executable {
             if let (Some(stored), Some(values)) = (stored, values) {
                 workspace.values[stored.index()] = values;
             }
+            clock.lap(Part::Line(index));
         }
         loss
     }
@@ -289,7 +294,7 @@ impl Executable {
         weights: &[f32],
         visit: &mut dyn FnMut(usize, &[f32]),
     ) -> Result<()> {
-        self.run(workspace, &Sample::inference(sample), masks, weights, &mut []);
+        self.run(workspace, &Sample::inference(sample), masks, weights, &mut [], &mut NoClock);
         for (layer, value) in self.layer_outputs().iter().enumerate() {
             if let Some(value) = value {
                 visit(layer, self.value(workspace, *value));

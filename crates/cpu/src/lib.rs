@@ -27,6 +27,7 @@
 
 mod apply;
 mod apply_transposed;
+mod ceilings;
 mod contractions;
 mod correlate;
 mod executor;
@@ -41,6 +42,7 @@ mod simd;
 use std::sync::Arc;
 
 use glassbox_engine::backend::{Backend, Plan, Session};
+use glassbox_engine::profile::Ceilings;
 use glassbox_engine::{Error, Result};
 use rayon::ThreadPool;
 use session::CpuSession;
@@ -113,5 +115,9 @@ impl Backend<f32> for Cpu {
 
     fn session(&self, plan: Plan) -> Result<Box<dyn Session<f32>>> {
         Ok(Box::new(CpuSession::new(plan, Arc::clone(&self.pool), self.simd)))
+    }
+
+    fn ceilings(&self, working_set: usize) -> Option<Ceilings> {
+        ceilings::measure(&self.pool, self.simd, working_set)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use glassbox_engine::Result;
 use glassbox_engine::backend::{self, BatchEnd, Dataset, Epoch, Plan, Session, State, check_prediction};
 use glassbox_engine::masks::MaskAt;
+use glassbox_engine::profile::{Clock, NoClock, Part, StepProfile, Stopwatch};
 use glassbox_engine::samples::Samples;
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -80,6 +81,59 @@ impl CpuSession {
         }
     }
 
+    /// The mean loss and the gradient of a batch, with a clock around each part.
+    fn gradient_of<C: Clock>(
+        &mut self,
+        data: &Dataset<'_, f32>,
+        batch: &[u32],
+        clock: &mut C,
+    ) -> Result<f64> {
+        data.check(&self.plan)?;
+        assert!(batch.len() <= self.plan.batch_size, "a batch of {}", batch.len());
+        self.pack_training();
+        clock.lap(Part::Packing);
+        let Self { training, workspaces, plan, state, pool, chunks, gradient, isa, .. } = self;
+        let total = &mut self.sums;
+        let chunks = &mut chunks[..batch.len().div_ceil(CHUNK)];
+        // A clock for each chunk. Ordinary steps have none, and a vector of nothing allocates nothing.
+        let mut clocks: Vec<C> = chunks.iter().map(|_| clock.fork()).collect();
+        pool.install(|| {
+            // Chunks are long enough to be taken one at a time, and what is left over at the end is short.
+            let work = chunks.par_iter_mut().zip(batch.par_chunks(CHUNK)).zip(&mut clocks);
+            work.enumerate().with_max_len(1).for_each(|(chunk, ((sums, samples), clock))| {
+                clock.start();
+                sums.gradient.fill(0.0);
+                sums.loss = 0.0;
+                clock.lap(Part::Clearing);
+                with_workspace(workspaces, |workspace| {
+                    for (within, index) in samples.iter().map(|index| *index as usize).enumerate() {
+                        let position = chunk * CHUNK + within;
+                        let sample = Sample {
+                            x: data.x.get(index),
+                            target: data.y.get(index),
+                            batch: batch.len(),
+                            at: MaskAt { mask: 0, step: state.step, position },
+                        };
+                        let workspace = &mut workspace.training;
+                        let (masks, weights) = (&plan.masks, &state.weights);
+                        let gradient = &mut sums.gradient;
+                        sums.loss += training.run(workspace, &sample, masks, weights, gradient, clock);
+                    }
+                });
+            });
+        });
+        clock.join(&clocks, pool.current_num_threads());
+        total.fill(0.0);
+        let mut loss = 0.0;
+        for chunk in &*chunks {
+            loss += chunk.loss;
+            sums::add(*isa, total, &chunk.gradient);
+        }
+        training.finish_gradient(total, gradient);
+        clock.lap(Part::Reduction);
+        Ok(loss / batch.len() as f64)
+    }
+
     fn pack_training(&mut self) {
         if !std::mem::replace(&mut self.packed.training, true) {
             self.training.pack(&self.state.weights);
@@ -109,7 +163,7 @@ impl CpuSession {
                     for index in first..x.len().min(first + CHUNK) {
                         let sample = Sample::inference(x.get(index));
                         let workspace = &mut workspace.inference;
-                        inference.run(workspace, &sample, &plan.masks, &state.weights, &mut []);
+                        inference.run(workspace, &sample, &plan.masks, &state.weights, &mut [], &mut NoClock);
                         each(index, index - first, inference.prediction(workspace), own);
                     }
                 });
@@ -142,43 +196,19 @@ impl Session<f32> for CpuSession {
     }
 
     fn compute_gradient(&mut self, data: &Dataset<'_, f32>, batch: &[u32]) -> Result<f64> {
-        data.check(&self.plan)?;
-        assert!(batch.len() <= self.plan.batch_size, "a batch of {}", batch.len());
-        self.pack_training();
-        let Self { training, workspaces, plan, state, pool, chunks, gradient, isa, .. } = self;
-        let total = &mut self.sums;
-        let chunks = &mut chunks[..batch.len().div_ceil(CHUNK)];
+        self.gradient_of(data, batch, &mut NoClock)
+    }
+
+    fn profile_step(&mut self, data: &Dataset<'_, f32>, batch: &[u32]) -> Result<StepProfile> {
+        // Within the pool, as the steps of an epoch are.
+        let pool = Arc::clone(&self.pool);
         pool.install(|| {
-            // Chunks are long enough to be taken one at a time, and what is left over at the end is short.
-            chunks.par_iter_mut().zip(batch.par_chunks(CHUNK)).enumerate().with_max_len(1).for_each(
-                |(chunk, (sums, samples))| {
-                    sums.gradient.fill(0.0);
-                    sums.loss = 0.0;
-                    with_workspace(workspaces, |workspace| {
-                        for (within, index) in samples.iter().map(|index| *index as usize).enumerate() {
-                            let position = chunk * CHUNK + within;
-                            let sample = Sample {
-                                x: data.x.get(index),
-                                target: data.y.get(index),
-                                batch: batch.len(),
-                                at: MaskAt { mask: 0, step: state.step, position },
-                            };
-                            let workspace = &mut workspace.training;
-                            let (masks, weights) = (&plan.masks, &state.weights);
-                            sums.loss += training.run(workspace, &sample, masks, weights, &mut sums.gradient);
-                        }
-                    });
-                },
-            );
-        });
-        total.fill(0.0);
-        let mut loss = 0.0;
-        for chunk in &*chunks {
-            loss += chunk.loss;
-            sums::add(*isa, total, &chunk.gradient);
-        }
-        training.finish_gradient(total, gradient);
-        Ok(loss / batch.len() as f64)
+            let mut clock = Stopwatch::new(self.plan.training.lines.len());
+            let loss = self.gradient_of(data, batch, &mut clock)?;
+            self.update()?;
+            clock.lap(Part::Update);
+            Ok(clock.profile(loss, batch.len(), pool.current_num_threads()))
+        })
     }
 
     fn gradient(&self) -> Result<Vec<f32>> {

@@ -10,6 +10,7 @@ use crate::losses::Loss;
 use crate::masks::Masks;
 use crate::model::WeightLayout;
 use crate::optimizers::Optimizer;
+use crate::profile::{Ceilings, StepProfile};
 use crate::program::Program;
 use crate::samples::Samples;
 
@@ -23,6 +24,14 @@ pub trait Backend<F: Float>: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// If the device lacks something, or the plan holds something that it cannot do.
     fn session(&self, plan: Plan) -> Result<Box<dyn Session<F>>>;
+
+    /// Measures what the machine can do at most, with the threads that the backend has: arithmetic, and traffic
+    /// with wherever `working_set` bytes a thread lie. In some tens of milliseconds; `None` if the backend has
+    /// no such measurement.
+    fn ceilings(&self, working_set: usize) -> Option<Ceilings> {
+        let _ = working_set;
+        None
+    }
 }
 
 /// All that a backend needs to know to train a model and to predict with it.
@@ -214,6 +223,21 @@ pub trait Session<F: Float>: Send {
     /// # Errors
     /// If the device fails.
     fn update(&mut self) -> Result<()>;
+
+    /// Takes one training step, [`Session::compute_gradient`] and [`Session::update`], with a clock around each
+    /// part of it. State and loss are then the same to the bit as after an ordinary step.
+    ///
+    /// # Errors
+    /// If the device fails or cannot look inside of a step, which is the default. A loss that is not finite is
+    /// no error here.
+    fn profile_step(&mut self, data: &Dataset<'_, F>, batch: &[u32]) -> Result<StepProfile> {
+        let _ = (data, batch);
+        Err(Error::Unsupported {
+            place: "this backend".into(),
+            feature: "a clock around each part of a training step".into(),
+            instead: "profile with the CPU backend, or with the device's own tools".into(),
+        })
+    }
 
     /// Takes the steps of one epoch and gives its mean loss, each batch weighted by its samples: Keras's
     /// `loss`. A device that can take many steps without the host overrides this.

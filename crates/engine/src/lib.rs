@@ -12,6 +12,7 @@
 //! 5. [`model`]: layers in a row, their weights, Keras's JSON and summary.
 //! 6. [`backend`]: what runs a program; [`training`] and [`optimizers`]: what is done with the gradient.
 //! 7. [`gradient_check`](mod@gradient_check): why to believe it.
+//! 8. [`profile`](mod@profile): where the time of a training step goes.
 //!
 //! # Conventions
 //!
@@ -43,6 +44,7 @@ pub mod losses;
 pub mod masks;
 pub mod model;
 pub mod optimizers;
+pub mod profile;
 pub mod program;
 pub mod random;
 pub mod reference;

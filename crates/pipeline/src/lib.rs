@@ -15,6 +15,7 @@
 //! | from errors of windows to anomalous windows and points | [`detection`] |
 //! | all of it for one series, or for another series later | [`detector`] |
 //! | all of it for the tutorial, step by step | [`tutorial`] |
+//! | where the time of a training step goes | [`profile`] |
 //! | what a run leaves behind | [`results`], [`statistics`] |
 //!
 //! And the files:
@@ -49,6 +50,7 @@ pub mod fingerprint;
 pub mod hash;
 pub mod model_file;
 pub mod nab;
+pub mod profile;
 pub mod reconstruction;
 pub mod results;
 pub mod scaler;

@@ -5,6 +5,7 @@ pub(crate) mod detect;
 pub(crate) mod fit_arrays;
 pub(crate) mod gradcheck;
 pub(crate) mod predict;
+pub(crate) mod profile;
 pub(crate) mod summary;
 pub(crate) mod train;
 pub(crate) mod tutorial;
@@ -39,6 +40,31 @@ impl ArchitectureArgs {
             Some(path) if is_safetensors(path) => Ok(SavedModel::load(path).or_fail(Kind::Input)?.model),
             Some(path) => read_architecture(path, self.time_steps).or_fail(Kind::Input),
         }
+    }
+}
+
+/// The model to train, and the weights to start from if its file has them.
+fn start_model(
+    model: Option<&Path>,
+    time_steps: Option<usize>,
+) -> Result<(Sequential, Option<Vec<f32>>), Failure> {
+    match model {
+        None => Ok((tutorial_model(time_steps.unwrap_or(TIME_STEPS)).or_fail(Kind::Input)?, None)),
+        Some(path) if is_safetensors(path) => {
+            let saved = SavedModel::load(path).or_fail(Kind::Input)?;
+            let steps = saved.model.input_shape().steps;
+            match time_steps {
+                Some(asked) if asked != steps => Err(Failure::new(
+                    Kind::Input,
+                    format!(
+                        "{}: the model reads windows of {steps} steps, --time-steps is {asked}",
+                        path.display()
+                    ),
+                )),
+                _ => Ok((saved.model, Some(saved.weights))),
+            }
+        }
+        Some(path) => Ok((read_architecture(path, time_steps).or_fail(Kind::Input)?, None)),
     }
 }
 

@@ -2,16 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use glassbox_engine::model::Sequential;
-use glassbox_pipeline::architecture::tutorial_model;
 use glassbox_pipeline::detector::train_detector;
-use glassbox_pipeline::model_file::{SavedModel, read_architecture};
 use glassbox_pipeline::results::write_history_json;
 use glassbox_pipeline::series::read_csv;
 use glassbox_pipeline::training::TrainOptions;
 use serde_json::json;
 
-use super::{TIME_STEPS, is_safetensors, note, print_json};
+use super::{note, print_json, start_model};
 use crate::args::TrainArgs;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::progress::Progress;
@@ -22,7 +19,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     for warning in &loaded.warnings {
         note(args.output.quiet, format_args!("warning: {warning}"));
     }
-    let (model, start) = model(args)?;
+    let (model, start) = start_model(args.model.as_deref(), args.time_steps)?;
     let options = TrainOptions {
         early_stopping: args.early_stopping.early_stopping(args.fit.validation_split),
         checkpoints: args.checkpoint.checkpoints(),
@@ -66,28 +63,6 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         ),
     );
     Ok(())
-}
-
-/// The model to train, and the weights to start from if its file has them.
-fn model(args: &TrainArgs) -> Result<(Sequential, Option<Vec<f32>>), Failure> {
-    match &args.model {
-        None => Ok((tutorial_model(args.time_steps.unwrap_or(TIME_STEPS)).or_fail(Kind::Input)?, None)),
-        Some(path) if is_safetensors(path) => {
-            let saved = SavedModel::load(path).or_fail(Kind::Input)?;
-            let steps = saved.model.input_shape().steps;
-            match args.time_steps {
-                Some(asked) if asked != steps => Err(Failure::new(
-                    Kind::Input,
-                    format!(
-                        "{}: the model reads windows of {steps} steps, --time-steps is {asked}",
-                        path.display()
-                    ),
-                )),
-                _ => Ok((saved.model, Some(saved.weights))),
-            }
-        }
-        Some(path) => Ok((read_architecture(path, args.time_steps).or_fail(Kind::Input)?, None)),
-    }
 }
 
 fn beside(path: &Path, name: &str) -> PathBuf {

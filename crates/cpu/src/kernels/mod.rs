@@ -10,6 +10,7 @@
 //! | [`masks`] | Philox bits | dropout masks |
 //! | [`loss`] | a sample's loss and its gradient | training |
 //! | [`peak`] | nothing: multiply-adds in registers | the ceiling that the benches divide by |
+//! | [`stream`] | sums of long vectors | the ceiling of what is bound by its bytes |
 //!
 //! Each file has a safe function on top, which checks every bound once, and below it a
 //! [`Task`](crate::simd::Task), generic over the instruction set, which relies on those checks.
@@ -22,6 +23,7 @@ pub(crate) mod masks;
 pub(crate) mod outer;
 pub mod peak;
 pub(crate) mod rows;
+pub(crate) mod stream;
 pub(crate) mod sums;
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@
 //! Instructions say nothing of the batch: a program holds for each sample alone, and the gradients of
 //! weights are summed over samples by whoever runs it.
 
+pub mod cost;
 pub mod custom;
 mod fuse;
 mod tape;

@@ -7,6 +7,7 @@ use crate::float::Float;
 use crate::geometry::Geometry;
 use crate::masks::{MaskAt, Masks, WORD};
 use crate::model::WeightLayout;
+use crate::profile::{Clock, NoClock, Part};
 use crate::program::custom::Saved;
 use crate::program::{Instruction, Pointwise, Program, Value, Weight};
 
@@ -42,8 +43,18 @@ impl<F: Float> Interpreter<F> {
 
     /// Draws all masks for the step and the position in the batch that `at` names.
     pub fn draw_masks(&mut self, source: &Masks, at: MaskAt) {
-        for (mask, (spec, words)) in self.program.masks.iter().zip(&mut self.masks).enumerate() {
-            source.fill(MaskAt { mask, ..at }, spec.rate, spec.len, words);
+        self.draw_masks_clocked(source, at, &mut NoClock);
+    }
+
+    /// The same with a clock.
+    pub(super) fn draw_masks_clocked(&mut self, source: &Masks, at: MaskAt, clock: &mut impl Clock) {
+        for (index, line) in self.program.lines.iter().enumerate() {
+            if let Instruction::Draw { mask } = line.instruction {
+                let spec = self.program.masks[mask.index()];
+                let at = MaskAt { mask: mask.index(), ..at };
+                source.fill(at, spec.rate, spec.len, &mut self.masks[mask.index()]);
+                clock.lap(Part::Line(index));
+            }
         }
     }
 
@@ -52,7 +63,19 @@ impl<F: Float> Interpreter<F> {
     /// # Panics
     /// If a length does not fit the program.
     pub fn run(&mut self, sample: Sample<'_, F>, weights: &[F], gradient: &mut [F]) -> f64 {
+        self.run_clocked(sample, weights, gradient, &mut NoClock)
+    }
+
+    /// The same with a clock.
+    pub(super) fn run_clocked(
+        &mut self,
+        sample: Sample<'_, F>,
+        weights: &[F],
+        gradient: &mut [F],
+        clock: &mut impl Clock,
+    ) -> f64 {
         slice_mut(&mut self.values[self.program.input.index()]).copy_from_slice(sample.x);
+        clock.lap(Part::Gather);
         let mut loss = 0.0;
         for index in 0..self.program.lines.len() {
             // The stored value is taken out while the others are read: it is never among them.
@@ -64,6 +87,7 @@ impl<F: Float> Interpreter<F> {
                 self.epilogue(instruction.epilogue(), weights, &mut y);
                 self.values[stored.index()] = y;
             }
+            clock.lap(Part::Line(index));
         }
         loss
     }

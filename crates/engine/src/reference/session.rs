@@ -5,6 +5,7 @@ use crate::backend::{self, BatchEnd, Dataset, Epoch, Plan, Session, State, check
 use crate::error::Result;
 use crate::float::Float;
 use crate::masks::MaskAt;
+use crate::profile::{Clock, NoClock, Part, StepProfile, Stopwatch};
 use crate::samples::Samples;
 
 pub(super) struct ReferenceSession<F> {
@@ -44,16 +45,15 @@ impl<F: Float> Session<F> for ReferenceSession<F> {
     }
 
     fn compute_gradient(&mut self, data: &Dataset<'_, F>, batch: &[u32]) -> Result<f64> {
-        data.check(&self.plan)?;
-        self.gradient.fill(F::zero());
-        let mut loss = 0.0;
-        for (position, index) in batch.iter().map(|index| *index as usize).enumerate() {
-            let at = MaskAt { mask: 0, step: self.state.step, position };
-            self.training.draw_masks(&self.plan.masks, at);
-            let sample = Sample { x: data.x.get(index), target: data.y.get(index), batch: batch.len() };
-            loss += self.training.run(sample, &self.state.weights, &mut self.gradient);
-        }
-        Ok(loss / batch.len() as f64)
+        self.gradient_of(data, batch, &mut NoClock)
+    }
+
+    fn profile_step(&mut self, data: &Dataset<'_, F>, batch: &[u32]) -> Result<StepProfile> {
+        let mut clock = Stopwatch::new(self.plan.training.lines.len());
+        let loss = self.gradient_of(data, batch, &mut clock)?;
+        self.update()?;
+        clock.lap(Part::Update);
+        Ok(clock.profile(loss, batch.len(), 1))
     }
 
     fn gradient(&self) -> Result<Vec<F>> {
@@ -113,6 +113,21 @@ impl<F: Float> Session<F> for ReferenceSession<F> {
 }
 
 impl<F: Float> ReferenceSession<F> {
+    fn gradient_of(&mut self, data: &Dataset<'_, F>, batch: &[u32], clock: &mut impl Clock) -> Result<f64> {
+        data.check(&self.plan)?;
+        self.gradient.fill(F::zero());
+        clock.lap(Part::Clearing);
+        let mut loss = 0.0;
+        for (position, index) in batch.iter().map(|index| *index as usize).enumerate() {
+            let at = MaskAt { mask: 0, step: self.state.step, position };
+            self.training.draw_masks_clocked(&self.plan.masks, at, clock);
+            let sample = Sample { x: data.x.get(index), target: data.y.get(index), batch: batch.len() };
+            let (weights, gradient) = (&self.state.weights, &mut self.gradient);
+            loss += self.training.run_clocked(sample, weights, gradient, clock);
+        }
+        Ok(loss / batch.len() as f64)
+    }
+
     fn infer(&mut self, x: &[F]) {
         let sample = Sample { x, target: &[], batch: 1 };
         self.inference.run(sample, &self.state.weights, &mut self.gradient);

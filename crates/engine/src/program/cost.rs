@@ -1,0 +1,266 @@
+//! What the instructions of a program cost on any machine: the arithmetic, and the bytes.
+//!
+//! Counts for one sample, of the work itself, not of any way to do it:
+//!
+//! * **multiply-adds** of a contraction are those in bounds; products with padding are no work;
+//! * **other operations** are counted for whatever is no contraction, by the table below. Drawing random bits is
+//!   integer work and counts none. An epilogue counts none either: it is what a contraction does on the side,
+//!   and its multiply-adds are what a contraction is for;
+//! * **bytes** are those of every tensor that the instruction touches, *once each*, however often it is read:
+//!   values, weights, masks (a bit an element), gradients of weights. A kernel that has to read a tensor twice
+//!   moves more than this.
+//!
+//! | instruction | operations an element |
+//! |---|---|
+//! | sum over steps, sum of two gradients | 1: an addition |
+//! | map | 1 for each function of its epilogue |
+//! | loss | 4: difference, square or magnitude, sum, scaling |
+//! | a user's operation | unknown, counted as 0 |
+
+use super::{Instruction, Pointwise, Program, Value, Weight};
+use crate::model::WeightLayout;
+
+/// Operations of the loss for each element of the prediction.
+const LOSS: u64 = 4;
+
+/// Work and traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cost {
+    /// Multiply-adds of contractions: two floating-point operations each.
+    pub multiply_adds: u64,
+    /// Other floating-point operations.
+    pub other: u64,
+    /// Bytes of all tensors involved, once each.
+    pub bytes: u64,
+}
+
+impl Cost {
+    /// Floating-point operations.
+    #[must_use]
+    pub fn flops(&self) -> u64 {
+        2 * self.multiply_adds + self.other
+    }
+
+    /// Floating-point operations for each byte.
+    #[must_use]
+    pub fn intensity(&self) -> f64 {
+        self.flops() as f64 / self.bytes as f64
+    }
+
+    /// The same work so many times.
+    #[must_use]
+    pub fn times(&self, n: u64) -> Self {
+        Self { multiply_adds: self.multiply_adds * n, other: self.other * n, bytes: self.bytes * n }
+    }
+
+    /// The least time that it takes, in seconds, with so many floating-point operations and bytes a second: the
+    /// longer of the two, since a processor computes and moves at the same time.
+    #[must_use]
+    pub fn least_seconds(&self, peak: f64, bandwidth: f64) -> f64 {
+        (self.flops() as f64 / peak).max(self.bytes as f64 / bandwidth)
+    }
+}
+
+impl std::ops::Add for Cost {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            multiply_adds: self.multiply_adds + other.multiply_adds,
+            other: self.other + other.other,
+            bytes: self.bytes + other.bytes,
+        }
+    }
+}
+
+impl std::iter::Sum for Cost {
+    fn sum<I: Iterator<Item = Self>>(costs: I) -> Self {
+        costs.fold(Self::default(), |sum, cost| sum + cost)
+    }
+}
+
+impl Program {
+    /// What each line costs for one sample, with numbers of so many bytes.
+    ///
+    /// # Panics
+    /// If the weights are not those of the program.
+    #[must_use]
+    pub fn costs(&self, layout: &WeightLayout, bytes: usize) -> Vec<Cost> {
+        let count = Count { program: self, layout, bytes: bytes as u64 };
+        self.lines.iter().map(|line| count.instruction(&line.instruction)).collect()
+    }
+}
+
+struct Count<'a> {
+    program: &'a Program,
+    layout: &'a WeightLayout,
+    /// Of a number.
+    bytes: u64,
+}
+
+impl Count<'_> {
+    fn instruction(&self, instruction: &Instruction) -> Cost {
+        let (multiply_adds, other) = match instruction {
+            Instruction::Apply { geometry, .. }
+            | Instruction::ApplyTransposed { geometry, .. }
+            | Instruction::Correlate { geometry, .. } => (geometry.multiply_adds() as u64, 0),
+            Instruction::SumSteps { x, .. } => (0, self.len(*x)),
+            Instruction::Map { x, epilogue, .. } => (0, epilogue.len() as u64 * self.len(*x)),
+            Instruction::Add { y, .. } => (0, self.len(*y)),
+            Instruction::Loss { y, .. } => (0, LOSS * self.len(*y)),
+            Instruction::Draw { .. } | Instruction::Custom { .. } | Instruction::CustomGradient { .. } => {
+                (0, 0)
+            }
+        };
+        let mut values = instruction.reads();
+        values.extend(instruction.stores());
+        values.sort_unstable();
+        values.dedup();
+        let numbers = values.iter().map(|value| self.len(*value)).sum::<u64>() + self.weights(instruction);
+        Cost { multiply_adds, other, bytes: numbers * self.bytes + self.mask_bytes(instruction) }
+    }
+
+    /// Weights read, gradients of weights added to, and the targets of a loss.
+    fn weights(&self, instruction: &Instruction) -> u64 {
+        let own = match instruction {
+            Instruction::Apply { kernel, .. }
+            | Instruction::ApplyTransposed { kernel, .. }
+            | Instruction::Correlate { kernel, .. } => self.tensor(*kernel),
+            Instruction::SumSteps { bias, .. } => self.tensor(*bias),
+            Instruction::Loss { y, .. } => self.len(*y),
+            Instruction::Custom { weights, .. } => self.layout.range(weights.clone()).len() as u64,
+            // Read, and their gradients.
+            Instruction::CustomGradient { weights, .. } => {
+                2 * self.layout.range(weights.clone()).len() as u64
+            }
+            Instruction::Map { .. } | Instruction::Add { .. } | Instruction::Draw { .. } => 0,
+        };
+        let biases = instruction.epilogue().iter().map(|op| match op {
+            Pointwise::AddBias(bias) => self.tensor(*bias),
+            _ => 0,
+        });
+        own + biases.sum::<u64>()
+    }
+
+    fn mask_bytes(&self, instruction: &Instruction) -> u64 {
+        let bytes = |mask: usize| self.program.masks[mask].len.div_ceil(8) as u64;
+        let drawn = match instruction {
+            Instruction::Draw { mask } => bytes(mask.index()),
+            _ => 0,
+        };
+        let applied = instruction.epilogue().iter().map(|op| match op {
+            Pointwise::Dropout(mask) => bytes(mask.index()),
+            _ => 0,
+        });
+        drawn + applied.sum::<u64>()
+    }
+
+    fn len(&self, value: Value) -> u64 {
+        self.program.values[value.index()].len() as u64
+    }
+
+    fn tensor(&self, weight: Weight) -> u64 {
+        self.layout.tensors()[weight.index()].range.len() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Pass;
+    use super::*;
+    use crate::geometry::Padding;
+    use crate::layers::{Activation, Conv1D, Conv1DTranspose, Dropout};
+    use crate::losses::Loss;
+    use crate::model::Sequential;
+    use crate::shape::Shape;
+
+    fn tutorial() -> Sequential {
+        let mut model = Sequential::new(Shape::new(288, 1));
+        let (same, relu) = (Padding::Same, Activation::Relu);
+        let encode = |filters| Conv1D::new(filters, 7).padding(same).strides(2).activation(relu);
+        let decode = |filters| Conv1DTranspose::new(filters, 7).padding(same).strides(2).activation(relu);
+        model.add(encode(32)).unwrap().add(Dropout::new(0.2)).unwrap().add(encode(16)).unwrap();
+        model.add(decode(16)).unwrap().add(Dropout::new(0.2)).unwrap().add(decode(32)).unwrap();
+        model.add(Conv1DTranspose::new(1, 7).padding(same)).unwrap();
+        model
+    }
+
+    /// Taps in bounds by hand. With stride 2 and padding (2, 3), the first output misses two taps, the last one
+    /// three, the last but one one: 7 n - 6 of n outputs. With stride 1 and padding (3, 3): 7 n - 12.
+    #[test]
+    fn the_tutorials_multiply_adds_are_those_counted_by_hand() {
+        let model = tutorial();
+        let program = model.training_program(Loss::MeanSquaredError).fused();
+        let costs = program.costs(model.layout(), 4);
+        let layers = [
+            (7 * 144 - 6) * 32,
+            0,
+            (7 * 72 - 6) * 32 * 16,
+            (7 * 72 - 6) * 16 * 16,
+            0,
+            (7 * 144 - 6) * 16 * 32,
+            (7 * 288 - 12) * 32,
+        ];
+        let sum = |wanted: &dyn Fn(usize, Pass) -> bool| -> u64 {
+            let lines = program.lines.iter().zip(&costs);
+            lines.filter(|(line, _)| wanted(line.layer, line.pass)).map(|(_, cost)| cost.multiply_adds).sum()
+        };
+        for (layer, by_hand) in layers.into_iter().enumerate() {
+            assert_eq!(sum(&|l, pass| l == layer && pass == Pass::Forward), by_hand, "layer {layer}");
+            // The gradient of the kernel, and that of the input but for the first layer.
+            let backward = if layer == 0 { by_hand } else { 2 * by_hand };
+            assert_eq!(sum(&|l, pass| l == layer && pass == Pass::Backward), backward, "layer {layer}");
+        }
+        assert_eq!(layers.iter().sum::<u64>(), 991_680);
+        assert_eq!(sum(&|_, pass| pass == Pass::Forward), 991_680);
+        assert_eq!(sum(&|_, _| true), 2_942_976);
+        // The sums over steps of all layers with a bias, and the loss.
+        let other: u64 = costs.iter().map(|cost| cost.other).sum();
+        assert_eq!(other, (144 * 32 + 72 * 16 + 144 * 16 + 288 * 32 + 288) + 4 * 288);
+    }
+
+    #[test]
+    fn bytes_are_each_tensor_once() {
+        let model = tutorial();
+        let program = model.training_program(Loss::MeanSquaredError).fused();
+        let costs = program.costs(model.layout(), 4);
+        let of = |text: &str| {
+            let line = program.lines.iter().position(|line| line.to_string() == text);
+            costs[line.unwrap_or_else(|| panic!("no line {text} in\n{program}"))].bytes
+        };
+        // v0 (288, 1), v1 (144, 32), v3 (144, 16), v7 (288, 32), v8 (144, 16); a mask has a bit an element.
+        assert_eq!(of("m0 = draw"), 144 * 32 / 8);
+        assert_eq!(
+            of("v1 = A(w0) v0 |> + w1 |> relu |> dropout m0"),
+            4 * (288 + 7 * 32 + 32 + 144 * 32) + 144 * 32 / 8
+        );
+        assert_eq!(of("dw6 += correlate(v7, v3)"), 4 * (288 * 32 + 144 * 16 + 7 * 32 * 16));
+        assert_eq!(of("dw7 += sum_steps(v7)"), 4 * (288 * 32 + 32));
+        assert_eq!(
+            of("v8 = A(w6) v7 |> dropout m1 |> where v3 > 0"),
+            4 * (288 * 32 + 7 * 32 * 16 + 144 * 16 + 144 * 16) + 144 * 16 / 8
+        );
+        // The prediction, the target and the gradient.
+        assert_eq!(of("v6 = d mean_squared_error(v5)"), 4 * 3 * 288);
+    }
+
+    #[test]
+    fn unfused_maps_and_sums_count_their_functions() {
+        let model = tutorial();
+        let program = model.training_program(Loss::MeanSquaredError);
+        let costs = program.costs(model.layout(), 8);
+        let dropout = program.lines.iter().zip(&costs).find(|(line, _)| {
+            line.pass == Pass::Forward && matches!(line.instruction, Instruction::Map { .. })
+        });
+        let (_, cost) = dropout.expect("dropout is a map before fusion");
+        assert_eq!(*cost, Cost { multiply_adds: 0, other: 144 * 32, bytes: 2 * 8 * 144 * 32 + 144 * 32 / 8 });
+    }
+
+    #[test]
+    fn the_binding_ceiling_is_the_lower_one() {
+        let cost = Cost { multiply_adds: 50, other: 0, bytes: 20 };
+        assert_eq!((cost.flops(), cost.intensity()), (100, 5.0));
+        assert_eq!(cost.least_seconds(100.0, 100.0), 1.0);
+        assert_eq!(cost.least_seconds(100.0, 10.0), 2.0);
+    }
+}

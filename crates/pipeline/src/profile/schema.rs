@@ -1,0 +1,270 @@
+//! A profile, field by field; a page for the readers of its JSON is `docs/profile.md`.
+
+use glassbox_engine::profile::Part;
+use glassbox_engine::program::{Instruction, Line, Pass};
+use serde::Serialize;
+
+/// The version of the JSON: raised by a change that a reader of the one before would misread.
+pub const SCHEMA: u32 = 1;
+
+/// Where the time of a training step goes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Profile {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The version of this crate.
+    pub glassbox: String,
+    /// What computed, in its own words.
+    pub backend: String,
+    /// Threads that ran the samples.
+    pub threads: usize,
+    /// What was trained.
+    pub model: ModelInfo,
+    /// How it was trained.
+    pub config: Config,
+    /// What the machine can do; `null` if the backend cannot measure it.
+    pub ceilings: Option<CeilingsInfo>,
+    /// The clock.
+    pub clock: ClockInfo,
+    /// The step as a whole.
+    pub step: Step,
+    /// The parts of the step: the lines of the training program in order, then what is outside of it. Parts
+    /// that the backend does not have are left out.
+    pub parts: Vec<PartInfo>,
+}
+
+/// What was trained.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ModelInfo {
+    /// Its name.
+    pub name: String,
+    /// Steps and channels of a sample.
+    pub input_shape: [usize; 2],
+    /// The number of weights.
+    pub parameters: usize,
+}
+
+/// How it was trained.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Config {
+    /// Samples in a batch.
+    pub batch_size: usize,
+    /// Steps of each kind that count.
+    pub steps: usize,
+    /// Decides initial weights, dropout masks and data.
+    pub seed: u64,
+    /// `twin`, windows of the tutorial's built-in training series, or `random`, standard normal values.
+    pub data: &'static str,
+}
+
+/// What the machine can do, all threads together.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CeilingsInfo {
+    /// Floating-point operations a second; the first is the backend's own.
+    pub peaks: Vec<Rate>,
+    /// Bytes a second; the first is for as many bytes as a sample's values, the weights and their gradients have.
+    pub bandwidths: Vec<Rate>,
+    /// That number of bytes: what a thread keeps at hand while a sample goes through the program.
+    pub working_set: usize,
+}
+
+/// One ceiling.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Rate {
+    /// What was measured.
+    pub name: String,
+    /// Floating-point operations or bytes a second.
+    pub rate: f64,
+}
+
+/// The clock around the parts.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ClockInfo {
+    /// Seconds that one reading costs.
+    pub reading_seconds: f64,
+    /// Readings in a step, on all threads.
+    pub readings: u64,
+    /// Seconds of a profiled step that all readings take; the times of the parts are without them.
+    pub seconds: f64,
+}
+
+/// The step as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Step {
+    /// The median time of an ordinary step, without clocks.
+    pub seconds: f64,
+    /// The time of the fastest ordinary step.
+    pub fastest: f64,
+    /// A quarter of the ordinary steps took no longer than this.
+    pub lower_quartile: f64,
+    /// A quarter took no less than this: far above the lower one, and the machine was not quiet.
+    pub upper_quartile: f64,
+    /// The sum of the medians of all parts.
+    pub parts_seconds: f64,
+    /// `parts_seconds / seconds`: 1 if the parts account for the step.
+    pub agreement: f64,
+    /// Steps a second.
+    pub steps_per_second: f64,
+    /// Samples a second.
+    pub samples_per_second: f64,
+    /// Floating-point operations of a step.
+    pub flops: u64,
+    /// Floating-point operations a second.
+    pub flops_per_second: f64,
+    /// The share of the backend's arithmetic ceiling that this is; `null` without ceilings.
+    pub share_of_peak: Option<f64>,
+}
+
+/// One part of the step.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PartInfo {
+    /// The layer that it belongs to; `null` for the loss and outside of the program.
+    pub layer: Option<String>,
+    /// Forward, loss, backward, or outside of the program.
+    pub pass: PassInfo,
+    /// What is computed.
+    pub what: What,
+    /// The line of the training program, as `glassbox summary --program` prints it; `null` outside.
+    pub instruction: Option<String>,
+    /// The median of what it takes of a step's time, in seconds.
+    pub seconds: f64,
+    /// Its share of the sum of all parts.
+    pub share: f64,
+    /// Multiply-adds of contractions in a step, those on padding left out.
+    pub multiply_adds: u64,
+    /// Floating-point operations in a step.
+    pub flops: u64,
+    /// Bytes of all tensors involved, once each for each sample.
+    pub bytes: u64,
+    /// Floating-point operations a second.
+    pub flops_per_second: f64,
+    /// Bytes a second.
+    pub bytes_per_second: f64,
+    /// Floating-point operations for each byte; `null` where nothing is moved.
+    pub intensity: Option<f64>,
+    /// The ceiling that binds it; `null` without ceilings, and where neither arithmetic nor bytes are the work.
+    pub ceiling: Option<Bound>,
+}
+
+/// The lower of the two ceilings over a part.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Bound {
+    /// Which one.
+    pub by: BoundBy,
+    /// The least seconds of a step that the part could take.
+    pub seconds: f64,
+    /// How close it comes: the least time over the time that it took.
+    pub share: f64,
+}
+
+/// What binds a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BoundBy {
+    /// The floating-point units.
+    Arithmetic,
+    /// The traffic with the cache, or the memory, where a sample's values lie.
+    Bandwidth,
+}
+
+/// The direction of a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "these are the words of a training step")]
+pub enum PassInfo {
+    Forward,
+    Loss,
+    Backward,
+    Outside,
+}
+
+/// What a part computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum What {
+    /// A layer's output, with its bias, its activation and the dropout after it.
+    Output,
+    /// The random bits of a dropout mask.
+    DropoutMask,
+    /// The loss and its gradient.
+    Loss,
+    /// The gradient with respect to a layer's input, through the activation before it.
+    InputGradient,
+    /// The gradient of a kernel.
+    KernelGradient,
+    /// The gradient of a bias.
+    BiasGradient,
+    /// Element by element: the gradient of what was not merged into another line.
+    PointwiseGradient,
+    /// The sum of the gradients of a value that is read twice.
+    GradientSum,
+    /// All gradients of a user's operation.
+    Gradients,
+    /// Weights into the order in which kernels read them.
+    Packing,
+    /// Zeros into the gradients that samples are added to.
+    Clearing,
+    /// Samples from the series into the program's input.
+    Gather,
+    /// Threads with nothing to do.
+    Waiting,
+    /// The gradients of all chunks of a batch into one.
+    Reduction,
+    /// Adam.
+    Adam,
+}
+
+impl What {
+    /// In words.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Output => "output",
+            Self::DropoutMask => "dropout mask",
+            Self::Loss => "loss",
+            Self::InputGradient => "input gradient",
+            Self::KernelGradient => "kernel gradient",
+            Self::BiasGradient => "bias gradient",
+            Self::PointwiseGradient => "pointwise gradient",
+            Self::GradientSum => "sum of gradients",
+            Self::Gradients => "gradients",
+            Self::Packing => "packing of weights",
+            Self::Clearing => "clearing of gradients",
+            Self::Gather => "gather",
+            Self::Waiting => "waiting threads",
+            Self::Reduction => "reduction of gradients",
+            Self::Adam => "Adam",
+        }
+    }
+
+    /// What a line of the training program computes.
+    pub(super) fn of_line(line: &Line) -> Self {
+        match (line.pass, &line.instruction) {
+            (_, Instruction::Draw { .. }) => Self::DropoutMask,
+            (_, Instruction::Loss { .. }) => Self::Loss,
+            (Pass::Forward | Pass::Loss, _) => Self::Output,
+            (Pass::Backward, instruction) => match instruction {
+                Instruction::Correlate { .. } => Self::KernelGradient,
+                Instruction::SumSteps { .. } => Self::BiasGradient,
+                Instruction::Map { .. } => Self::PointwiseGradient,
+                Instruction::Add { .. } => Self::GradientSum,
+                Instruction::CustomGradient { .. } => Self::Gradients,
+                _ => Self::InputGradient,
+            },
+        }
+    }
+
+    /// What a part outside of the program does.
+    pub(super) fn of_outside(part: Part) -> Self {
+        match part {
+            Part::Packing => Self::Packing,
+            Part::Clearing => Self::Clearing,
+            Part::Gather => Self::Gather,
+            Part::Waiting => Self::Waiting,
+            Part::Reduction => Self::Reduction,
+            Part::Update => Self::Adam,
+            Part::Line(_) => unreachable!("lines are inside of the program"),
+        }
+    }
+}
