@@ -1,5 +1,6 @@
 //! Data that is not in the repository.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 /// The path in an environment variable: `GLASSBOX_NAB`, the `data` folder of NAB, or
@@ -20,7 +21,9 @@ pub fn real_data(variable: &str) -> Option<PathBuf> {
         }
         None => {
             assert!(std::env::var_os("CI").is_none(), "{variable} is not set: in CI nothing may skip");
-            eprintln!("skipped: set {variable} to run this test");
+            // Not `eprintln!`: what a passing test prints by it is never shown.
+            let test = std::thread::current().name().unwrap_or("a test").to_string();
+            let _ = writeln!(std::io::stderr(), "skipped {test}: set {variable} to run it");
             None
         }
     }

@@ -1,5 +1,6 @@
 //! What the tests of this crate share.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 /// The `data` folder of NAB, from `$GLASSBOX_NAB`. Without it the test that asks says so and has nothing to
@@ -15,7 +16,10 @@ pub(crate) fn nab_data() -> Option<PathBuf> {
             panic!("CI is set, so GLASSBOX_NAB must name the data folder of a checkout of numenta/NAB")
         }
         None => {
-            println!("skipped: set GLASSBOX_NAB to the data folder of a checkout of numenta/NAB");
+            // Not `println!`: what a passing test prints by it is never shown.
+            let test = std::thread::current().name().unwrap_or("a test").to_string();
+            let how = "set GLASSBOX_NAB to the data folder of a checkout of numenta/NAB";
+            let _ = writeln!(std::io::stderr(), "skipped {test}: {how}");
             None
         }
     }
