@@ -1,0 +1,123 @@
+//! Device memory that knows what it holds.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use bytemuck::Pod;
+
+use super::{Arg, Device};
+use crate::error::{DeviceError, Result};
+
+/// Numbers in device memory. A clone is the same memory.
+#[derive(Debug)]
+pub struct Buffer<D: Device, T> {
+    device: Arc<D>,
+    memory: Arc<D::Memory>,
+    len: usize,
+    holds: PhantomData<T>,
+}
+
+impl<D: Device, T> Clone for Buffer<D, T> {
+    fn clone(&self) -> Self {
+        Self {
+            device: Arc::clone(&self.device),
+            memory: Arc::clone(&self.memory),
+            len: self.len,
+            holds: PhantomData,
+        }
+    }
+}
+
+impl<D: Device, T: Pod> Buffer<D, T> {
+    /// Room for `len` numbers, with undefined contents.
+    ///
+    /// # Errors
+    /// If there is not as much memory left.
+    pub fn undefined(device: &Arc<D>, len: usize) -> Result<Self> {
+        // No device gives nothing at all.
+        let memory = device.alloc(len.max(1) * size_of::<T>())?;
+        Ok(Self { device: Arc::clone(device), memory: Arc::new(memory), len, holds: PhantomData })
+    }
+
+    /// So many zeros.
+    ///
+    /// # Errors
+    /// As [`Buffer::undefined`], and if the device fails.
+    pub fn zeros(device: &Arc<D>, len: usize) -> Result<Self> {
+        let buffer = Self::undefined(device, len)?;
+        device.zero(&buffer.memory)?;
+        Ok(buffer)
+    }
+
+    /// A copy of `values`.
+    ///
+    /// # Errors
+    /// As [`Buffer::undefined`], and if the device fails.
+    pub fn of(device: &Arc<D>, values: &[T]) -> Result<Self> {
+        let buffer = Self::undefined(device, values.len())?;
+        buffer.write(values)?;
+        Ok(buffer)
+    }
+
+    /// The number of numbers.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Overwrites the first of them.
+    ///
+    /// # Errors
+    /// If there are fewer than `values`, or the device fails.
+    pub fn write(&self, values: &[T]) -> Result<()> {
+        self.require(values.len())?;
+        match values {
+            [] => Ok(()),
+            values => self.device.upload(bytemuck::cast_slice(values), &self.memory, 0),
+        }
+    }
+
+    /// Reads the first of them, when all work before is done.
+    ///
+    /// # Errors
+    /// If there are fewer than `values`, or the device or any work before has failed.
+    pub fn read(&self, values: &mut [T]) -> Result<()> {
+        self.require(values.len())?;
+        match values {
+            [] => Ok(()),
+            values => self.device.download(&self.memory, 0, bytemuck::cast_slice_mut(values)),
+        }
+    }
+
+    /// All of them, when all work before is done.
+    ///
+    /// # Errors
+    /// If the device or any work before has failed.
+    pub fn to_vec(&self) -> Result<Vec<T>> {
+        let mut values = vec![T::zeroed(); self.len];
+        self.read(&mut values)?;
+        Ok(values)
+    }
+
+    /// As an argument of a kernel: a pointer to the first.
+    #[must_use]
+    pub fn arg(&self) -> Arg<D::Memory> {
+        Arg::Memory(Arc::clone(&self.memory), 0)
+    }
+
+    fn require(&self, len: usize) -> Result<()> {
+        if len > self.len {
+            return Err(DeviceError::Refused {
+                what: format!("a copy of {len} values"),
+                problem: format!("the buffer has {}", self.len),
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,612 @@
+//! A GPU, through NVIDIA's driver.
+//!
+//! The driver's library is loaded when it is first asked for, so this builds and runs, and says what is missing,
+//! where there is none. One stream keeps all work in order.
+#![allow(unsafe_code)]
+
+use std::ffi::{CString, c_void};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cudarc::driver::result::{self, DriverError};
+use cudarc::driver::sys;
+use sys::CUdevice_attribute as Attribute;
+
+use super::cache::{Cache, Key};
+use super::nvrtc::Nvrtc;
+use super::{Arg, Device, Launch, Properties, Source};
+use crate::error::{DeviceError, LEAST_CAPABILITY, LEAST_DRIVER, Result};
+
+/// Bytes of shared memory that a block can have without asking for more.
+const USUAL_SHARED_BYTES: u32 = 48 << 10;
+
+/// What the driver's library is called.
+const LIBRARY: &str = if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" };
+
+/// A GPU.
+pub struct Gpu {
+    properties: Properties,
+    context: Arc<Context>,
+    stream: sys::CUstream,
+    nvrtc: Nvrtc,
+    architecture: String,
+    driver: (u32, u32),
+    cache: Cache,
+}
+
+/// A GPU that the driver sees.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Its number, from 0.
+    pub ordinal: usize,
+    /// What it is.
+    pub properties: Properties,
+    /// Why it cannot be used, if so.
+    pub problem: Option<DeviceError>,
+}
+
+/// All GPUs that the driver sees.
+///
+/// # Errors
+/// If there is no driver, or it does not start.
+pub fn list() -> Result<Vec<Listed>> {
+    start()?;
+    (0..count()?)
+        .map(|ordinal| {
+            let properties = properties(ordinal)?;
+            let problem = require_capability(&properties).err();
+            Ok(Listed { ordinal, properties, problem })
+        })
+        .collect()
+}
+
+impl Gpu {
+    /// Opens a GPU by its number.
+    ///
+    /// # Errors
+    /// If there is no driver, no such GPU, or no NVRTC, or the GPU is too old.
+    pub fn open(ordinal: usize, cache: Cache) -> Result<Self> {
+        let driver = start()?;
+        let found = count()?;
+        if ordinal >= found {
+            return Err(DeviceError::NoSuchGpu { ordinal, found });
+        }
+        let properties = properties(ordinal)?;
+        require_capability(&properties)?;
+        let nvrtc = Nvrtc::load()?;
+        let context = Arc::new(Context::retain(ordinal)?);
+        context.enter()?;
+        let stream = done("cuStreamCreate", result::stream::create(result::stream::StreamKind::NonBlocking))?;
+        let architecture = nvrtc.architecture(properties.capability);
+        Ok(Self { properties, context, stream, nvrtc, architecture, driver, cache })
+    }
+
+    fn image(&self, source: &Source<'_>) -> Result<Vec<u8>> {
+        let options = Nvrtc::options(source, &self.architecture);
+        let key = Key::new(source, &options, [self.nvrtc.version(), self.driver], &self.architecture);
+        if let Some(image) = self.cache.get(&key) {
+            return Ok(image);
+        }
+        let image = self.nvrtc.compile(source, &self.architecture)?.image;
+        // The cache is a convenience: without it the next process compiles again.
+        let _ = self.cache.put(&key, &image);
+        Ok(image)
+    }
+
+    /// Enqueues a launch on the stream. The context is current.
+    fn enqueue(&self, launch: &Launch<Self>) -> Result<()> {
+        let function = launch.function();
+        if launch.shared_bytes() > USUAL_SHARED_BYTES {
+            let attribute = sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+            // SAFETY: the function is alive as long as its module, which `function` holds.
+            let set = unsafe {
+                result::function::set_function_attribute(
+                    function.handle,
+                    attribute,
+                    launch.shared_bytes() as i32,
+                )
+            };
+            done("cuFuncSetAttribute", set)?;
+        }
+        // Values first, all of them, so that no pointer to one is moved away from.
+        let values: Vec<Value> = launch.args().iter().map(Value::of).collect();
+        let mut pointers: Vec<*mut c_void> = values.iter().map(Value::pointer).collect();
+        let ([gx, gy, gz], [bx, by, bz]) = (launch.grid(), launch.block());
+        // SAFETY: whoever made the launch vouches that the arguments are the kernel's parameters and that it
+        // stays within its memory; the driver copies the values before it returns. The memory outlives the
+        // launch: freeing waits for all work.
+        let launched = unsafe {
+            result::launch_kernel(
+                function.handle,
+                (gx, gy, gz),
+                (bx, by, bz),
+                launch.shared_bytes(),
+                self.stream,
+                &mut pointers,
+            )
+        };
+        done("cuLaunchKernel", launched)
+    }
+
+    fn wait(&self) -> Result<()> {
+        // SAFETY: the stream is alive as long as `self`.
+        done("cuStreamSynchronize", unsafe { result::stream::synchronize(self.stream) })
+    }
+}
+
+impl fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gpu").field("properties", &self.properties).field("nvrtc", &self.nvrtc).finish()
+    }
+}
+
+// SAFETY: the driver's interface may be called from any thread once the context is current there, which every
+// method sees to; the handles in here are only passed to it.
+unsafe impl Send for Gpu {}
+// SAFETY: as above; calls from several threads are put in some order by the driver.
+unsafe impl Sync for Gpu {}
+
+impl Drop for Gpu {
+    fn drop(&mut self) {
+        if self.context.enter().is_ok() {
+            // SAFETY: nobody else has the stream. That it could not be destroyed would change nothing.
+            let _ = unsafe { result::stream::destroy(self.stream) };
+        }
+    }
+}
+
+impl Device for Gpu {
+    type Module = Arc<GpuModule>;
+    type Function = GpuFunction;
+    type Memory = GpuMemory;
+    type Recording = GpuRecording;
+    type Mark = GpuMark;
+
+    fn properties(&self) -> &Properties {
+        &self.properties
+    }
+
+    fn compile(&self, source: &Source<'_>) -> Result<Self::Module> {
+        let image = self.image(source)?;
+        self.context.enter()?;
+        // SAFETY: the image is what NVRTC made: machine code with its own length, or PTX that ends in NUL.
+        let handle = done("cuModuleLoadData", unsafe { result::module::load_data(image.as_ptr().cast()) })?;
+        Ok(Arc::new(GpuModule { handle, name: source.name.into(), context: Arc::clone(&self.context) }))
+    }
+
+    fn function(&self, module: &Self::Module, name: &str) -> Result<Self::Function> {
+        self.context.enter()?;
+        let missing = || DeviceError::NoKernel { kernel: name.into(), module: module.name.clone() };
+        let c_name = CString::new(name).map_err(|_| missing())?;
+        // SAFETY: the module is alive.
+        let handle = unsafe { result::module::get_function(module.handle, c_name) };
+        let handle = handle.map_err(|error| match error.0 {
+            sys::CUresult::CUDA_ERROR_NOT_FOUND => missing(),
+            _ => failure("cuModuleGetFunction", error),
+        })?;
+        Ok(GpuFunction { handle, name: name.into(), module: Arc::clone(module) })
+    }
+
+    fn alloc(&self, bytes: usize) -> Result<Self::Memory> {
+        self.context.enter()?;
+        // SAFETY: what is undefined in it is the caller's to write before it is read.
+        match unsafe { result::malloc_sync(bytes.max(1)) } {
+            Ok(address) => Ok(GpuMemory { address, bytes, context: Arc::clone(&self.context) }),
+            Err(DriverError(sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY)) => {
+                let (free, _) = result::mem_get_info().unwrap_or((0, 0));
+                let total = self.properties.memory;
+                Err(DeviceError::OutOfMemory { asked: bytes as u64, free: free as u64, total })
+            }
+            Err(error) => Err(failure("cuMemAlloc", error)),
+        }
+    }
+
+    fn zero(&self, memory: &Self::Memory) -> Result<()> {
+        self.context.enter()?;
+        // SAFETY: all of a piece of memory that is alive.
+        let set = unsafe { result::memset_d8_async(memory.address, 0, memory.bytes, self.stream) };
+        done("cuMemsetD8Async", set)
+    }
+
+    fn upload(&self, bytes: &[u8], to: &Self::Memory, offset: usize) -> Result<()> {
+        let address = to.at(offset, bytes.len(), "an upload")?;
+        self.context.enter()?;
+        // SAFETY: the range lies within the memory. The bytes are in pageable memory, which the driver copies
+        // away before it returns.
+        done("cuMemcpyHtoDAsync", unsafe { result::memcpy_htod_async(address, bytes, self.stream) })
+    }
+
+    fn download(&self, from: &Self::Memory, offset: usize, bytes: &mut [u8]) -> Result<()> {
+        let address = from.at(offset, bytes.len(), "a download")?;
+        self.context.enter()?;
+        // SAFETY: the range lies within the memory, and `bytes` outlives the wait below.
+        let copied = unsafe { result::memcpy_dtoh_async(bytes, address, self.stream) };
+        done("cuMemcpyDtoHAsync", copied).and(self.wait())
+    }
+
+    fn launch(&self, launch: &Launch<Self>) -> Result<()> {
+        self.context.enter()?;
+        self.enqueue(launch)
+    }
+
+    fn record(&self, launches: &[Launch<Self>]) -> Result<Self::Recording> {
+        use sys::CUstreamCaptureMode_enum::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL as THIS_THREAD;
+        self.context.enter()?;
+        // SAFETY: the stream is alive, and no capture is under way on it: each ends below.
+        done("cuStreamBeginCapture", unsafe { result::stream::begin_capture(self.stream, THIS_THREAD) })?;
+        let enqueued = launches.iter().try_for_each(|launch| self.enqueue(launch));
+        // SAFETY: the capture that was begun above. It ends whatever happened within it.
+        let graph = done("cuStreamEndCapture", unsafe { result::stream::end_capture(self.stream) });
+        enqueued?;
+        let graph = graph?;
+        // SAFETY: the graph is whole; the instance does not need it any more, so it is destroyed.
+        let (instance, _) = unsafe {
+            let flags = std::mem::zeroed::<sys::CUgraphInstantiate_flags>();
+            (result::graph::instantiate(graph, flags), result::graph::destroy(graph))
+        };
+        Ok(GpuRecording {
+            instance: done("cuGraphInstantiate", instance)?,
+            _launches: launches.to_vec(),
+            context: Arc::clone(&self.context),
+        })
+    }
+
+    fn replay(&self, recording: &Self::Recording) -> Result<()> {
+        self.context.enter()?;
+        // SAFETY: the instance and the stream are alive; the recording holds all memory that it uses.
+        done("cuGraphLaunch", unsafe { result::graph::launch(recording.instance, self.stream) })
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        self.context.enter()?;
+        self.wait()
+    }
+
+    fn mark(&self) -> Result<Self::Mark> {
+        self.context.enter()?;
+        let event = result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT);
+        let mark = GpuMark { event: done("cuEventCreate", event)?, context: Arc::clone(&self.context) };
+        // SAFETY: event and stream are alive.
+        done("cuEventRecord", unsafe { result::event::record(mark.event, self.stream) })?;
+        Ok(mark)
+    }
+
+    fn elapsed(&self, start: &Self::Mark, end: &Self::Mark) -> Result<Duration> {
+        self.context.enter()?;
+        // SAFETY: both events are alive and were recorded on this stream.
+        let milliseconds = unsafe {
+            done("cuEventSynchronize", result::event::synchronize(end.event))?;
+            done("cuEventElapsedTime", result::event::elapsed(start.event, end.event))?
+        };
+        Ok(Duration::from_secs_f64(f64::from(milliseconds.max(0.0)) / 1e3))
+    }
+}
+
+/// An argument's value, where the driver can point to it.
+enum Value {
+    /// A pointer or a number.
+    Word(u64),
+    /// A struct, in words for its alignment.
+    Struct(Vec<u64>),
+}
+
+impl Value {
+    fn of(arg: &Arg<GpuMemory>) -> Self {
+        match arg {
+            Arg::Memory(memory, offset) => Self::Word(memory.address + *offset as u64),
+            Arg::Null => Self::Word(0),
+            // The driver reads as many bytes as the parameter has: the first four of a word, on a little-endian
+            // machine the number. CUDA knows no other.
+            Arg::U32(number) => Self::Word(u64::from(*number)),
+            Arg::F32(number) => Self::Word(u64::from(number.to_bits())),
+            Arg::Bytes(bytes) => {
+                let word = |bytes: &[u8]| {
+                    let mut word = [0; 8];
+                    word[..bytes.len()].copy_from_slice(bytes);
+                    u64::from_le_bytes(word)
+                };
+                Self::Struct(bytes.chunks(8).map(word).collect())
+            }
+        }
+    }
+
+    fn pointer(&self) -> *mut c_void {
+        match self {
+            Self::Word(word) => std::ptr::from_ref(word).cast_mut().cast(),
+            Self::Struct(words) => words.as_ptr().cast_mut().cast(),
+        }
+    }
+}
+
+/// A device's primary context, released at the end.
+struct Context {
+    device: sys::CUdevice,
+    handle: sys::CUcontext,
+}
+
+// SAFETY: the handles are only passed to the driver, which any thread may call.
+unsafe impl Send for Context {}
+// SAFETY: as above.
+unsafe impl Sync for Context {}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "context of device {}", self.device)
+    }
+}
+
+impl Context {
+    fn retain(ordinal: usize) -> Result<Self> {
+        let device = done("cuDeviceGet", result::device::get(ordinal as i32))?;
+        // SAFETY: the device is one of the driver's.
+        let handle = done("cuDevicePrimaryCtxRetain", unsafe { result::primary_ctx::retain(device) })?;
+        Ok(Self { device, handle })
+    }
+
+    /// Makes it current in this thread.
+    fn enter(&self) -> Result<()> {
+        // SAFETY: the context is retained as long as `self` is alive.
+        done("cuCtxSetCurrent", unsafe { result::ctx::set_current(self.handle) })
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: retained once, released once. That it could not be released would change nothing.
+        let _ = unsafe { result::primary_ctx::release(self.device) };
+    }
+}
+
+/// A module on a GPU.
+#[derive(Debug)]
+pub struct GpuModule {
+    handle: sys::CUmodule,
+    name: String,
+    context: Arc<Context>,
+}
+
+// SAFETY: the handle is only passed to the driver, which any thread may call.
+unsafe impl Send for GpuModule {}
+// SAFETY: as above.
+unsafe impl Sync for GpuModule {}
+
+impl Drop for GpuModule {
+    fn drop(&mut self) {
+        if self.context.enter().is_ok() {
+            // SAFETY: whoever has a function of it holds it as well. A failure would change nothing.
+            let _ = unsafe { result::module::unload(self.handle) };
+        }
+    }
+}
+
+/// A kernel on a GPU.
+#[derive(Clone)]
+pub struct GpuFunction {
+    handle: sys::CUfunction,
+    name: String,
+    module: Arc<GpuModule>,
+}
+
+impl fmt::Debug for GpuFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.name, self.module.name)
+    }
+}
+
+// SAFETY: the handle is only passed to the driver, which any thread may call.
+unsafe impl Send for GpuFunction {}
+// SAFETY: as above.
+unsafe impl Sync for GpuFunction {}
+
+/// Memory on a GPU.
+#[derive(Debug)]
+pub struct GpuMemory {
+    address: sys::CUdeviceptr,
+    bytes: usize,
+    context: Arc<Context>,
+}
+
+impl GpuMemory {
+    /// The address of `len` bytes from `offset` on.
+    fn at(&self, offset: usize, len: usize, what: &str) -> Result<sys::CUdeviceptr> {
+        match offset.checked_add(len) {
+            Some(end) if end <= self.bytes => Ok(self.address + offset as u64),
+            _ => Err(DeviceError::Refused {
+                what: what.into(),
+                problem: format!("{len} bytes at {offset} of {}", self.bytes),
+            }),
+        }
+    }
+}
+
+impl Drop for GpuMemory {
+    fn drop(&mut self) {
+        if self.context.enter().is_ok() {
+            // SAFETY: allocated once, freed once; freeing waits for the work that uses it. A failure would
+            // change nothing.
+            let _ = unsafe { result::free_sync(self.address) };
+        }
+    }
+}
+
+/// A graph that was made ready, with the memory that it uses.
+pub struct GpuRecording {
+    instance: sys::CUgraphExec,
+    _launches: Vec<Launch<Gpu>>,
+    context: Arc<Context>,
+}
+
+// SAFETY: the handle is only passed to the driver, which any thread may call.
+unsafe impl Send for GpuRecording {}
+
+impl Drop for GpuRecording {
+    fn drop(&mut self) {
+        if self.context.enter().is_ok() {
+            // SAFETY: nobody else has it; the driver keeps what is still under way. A failure would change
+            // nothing.
+            let _ = unsafe { result::graph::exec_destroy(self.instance) };
+        }
+    }
+}
+
+/// An event.
+pub struct GpuMark {
+    event: sys::CUevent,
+    context: Arc<Context>,
+}
+
+// SAFETY: the handle is only passed to the driver, which any thread may call.
+unsafe impl Send for GpuMark {}
+
+impl Drop for GpuMark {
+    fn drop(&mut self) {
+        if self.context.enter().is_ok() {
+            // SAFETY: nobody else has it. A failure would change nothing.
+            let _ = unsafe { result::event::destroy(self.event) };
+        }
+    }
+}
+
+/// Loads the driver, starts it, and gives its version.
+fn start() -> Result<(u32, u32)> {
+    // cudarc panics if it has to load a library that is not there: ask first.
+    // SAFETY: it loads the driver's library, whose initialisers have no conditions.
+    if !unsafe { sys::is_culib_present() } {
+        return Err(DeviceError::NoDriver { library: LIBRARY });
+    }
+    let mut version = 0;
+    // SAFETY: the pointer is to an integer that outlives the call. It may be called before all others.
+    done("cuDriverGetVersion", unsafe { sys::cuDriverGetVersion(&mut version) }.result())?;
+    if (version as u32) < LEAST_DRIVER {
+        return Err(DeviceError::OldDriver { found: version as u32 });
+    }
+    match result::init() {
+        Ok(()) => Ok((version as u32 / 1000, version as u32 % 1000)),
+        Err(DriverError(sys::CUresult::CUDA_ERROR_NO_DEVICE)) => {
+            Err(DeviceError::NoSuchGpu { ordinal: 0, found: 0 })
+        }
+        Err(error) => Err(DeviceError::Driver { problem: said(error) }),
+    }
+}
+
+fn count() -> Result<usize> {
+    Ok(done("cuDeviceGetCount", result::device::get_count())?.max(0) as usize)
+}
+
+fn properties(ordinal: usize) -> Result<Properties> {
+    let device = done("cuDeviceGet", result::device::get(ordinal as i32))?;
+    // SAFETY: the device is one of the driver's.
+    let attribute =
+        |attribute| done("cuDeviceGetAttribute", unsafe { result::device::get_attribute(device, attribute) });
+    // SAFETY: as above.
+    let memory = done("cuDeviceTotalMem", unsafe { result::device::total_mem(device) })?;
+    Ok(Properties {
+        name: done("cuDeviceGetName", result::device::get_name(device))?,
+        place: format!("cuda:{ordinal}"),
+        capability: (
+            attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)? as u32,
+            attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)? as u32,
+        ),
+        shared_bytes: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)? as usize,
+        multiprocessors: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)? as usize,
+        memory: memory as u64,
+    })
+}
+
+fn require_capability(properties: &Properties) -> Result<()> {
+    if properties.capability < LEAST_CAPABILITY {
+        let (name, found) = (properties.name.clone(), properties.capability);
+        return Err(DeviceError::TooOld { name, found });
+    }
+    Ok(())
+}
+
+fn done<T>(call: &'static str, outcome: Result<T, DriverError>) -> Result<T> {
+    outcome.map_err(|error| failure(call, error))
+}
+
+fn failure(call: &'static str, error: DriverError) -> DeviceError {
+    let problem = said(error);
+    if is_lost(error.0) { DeviceError::Lost { call, problem } } else { DeviceError::Call { call, problem } }
+}
+
+/// What the driver says of an error.
+fn said(error: DriverError) -> String {
+    let text =
+        error.error_string().map_or_else(|_| String::new(), |text| text.to_string_lossy().into_owned());
+    format!("{text} ({:?})", error.0)
+}
+
+/// Whether nothing can be done with the device any more, at least in this process: the driver's documentation
+/// says so of each of these.
+fn is_lost(code: sys::CUresult) -> bool {
+    use sys::CUresult as Code;
+    matches!(
+        code,
+        Code::CUDA_ERROR_DEINITIALIZED
+            | Code::CUDA_ERROR_DEVICE_UNAVAILABLE
+            | Code::CUDA_ERROR_ECC_UNCORRECTABLE
+            | Code::CUDA_ERROR_NVLINK_UNCORRECTABLE
+            | Code::CUDA_ERROR_ILLEGAL_ADDRESS
+            | Code::CUDA_ERROR_LAUNCH_TIMEOUT
+            | Code::CUDA_ERROR_CONTEXT_IS_DESTROYED
+            | Code::CUDA_ERROR_ASSERT
+            | Code::CUDA_ERROR_HARDWARE_STACK_ERROR
+            | Code::CUDA_ERROR_ILLEGAL_INSTRUCTION
+            | Code::CUDA_ERROR_MISALIGNED_ADDRESS
+            | Code::CUDA_ERROR_INVALID_ADDRESS_SPACE
+            | Code::CUDA_ERROR_INVALID_PC
+            | Code::CUDA_ERROR_LAUNCH_FAILED
+            | Code::CUDA_ERROR_EXTERNAL_DEVICE
+            | Code::CUDA_ERROR_UNKNOWN
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_that_is_too_old_is_refused_by_name() {
+        let properties = |capability| Properties {
+            name: "Tesla V100".into(),
+            place: "cuda:0".into(),
+            capability,
+            shared_bytes: 96 << 10,
+            multiprocessors: 80,
+            memory: 16 << 30,
+        };
+        let error = require_capability(&properties((7, 0))).unwrap_err();
+        assert_eq!(error, DeviceError::TooOld { name: "Tesla V100".into(), found: (7, 0) });
+        for new_enough in [(7, 5), (8, 0), (9, 0), (10, 0)] {
+            require_capability(&properties(new_enough)).unwrap();
+        }
+    }
+
+    #[test]
+    fn errors_that_end_a_context_are_told_from_others() {
+        assert!(is_lost(sys::CUresult::CUDA_ERROR_ILLEGAL_ADDRESS));
+        assert!(is_lost(sys::CUresult::CUDA_ERROR_ECC_UNCORRECTABLE));
+        assert!(!is_lost(sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY));
+        assert!(!is_lost(sys::CUresult::CUDA_ERROR_INVALID_VALUE));
+    }
+
+    #[test]
+    fn arguments_are_laid_out_as_the_kernel_reads_them() {
+        let bytes: Vec<u8> = (1..=12).collect();
+        let Value::Struct(words) = Value::of(&Arg::Bytes(bytes)) else { panic!("a struct") };
+        assert_eq!(words, [0x0807_0605_0403_0201, 0x0C0B_0A09]);
+        let Value::Word(word) = Value::of(&Arg::F32(1.0)) else { panic!("a number") };
+        assert_eq!(word, 0x3F80_0000);
+    }
+
+    /// Where there is no driver, that is what is said; where there is one, its GPUs are listed.
+    #[test]
+    fn a_machine_without_a_driver_is_told_so() {
+        match list() {
+            Ok(gpus) => assert!(gpus.iter().enumerate().all(|(i, gpu)| gpu.ordinal == i)),
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
+}

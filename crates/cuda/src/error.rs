@@ -1,0 +1,187 @@
+//! Why a GPU cannot be used, or has failed: each cause by its name, with what to do about it.
+
+use glassbox_engine::Error;
+
+/// The result of what a [`Device`](crate::device::Device) does.
+pub type Result<T, E = DeviceError> = std::result::Result<T, E>;
+
+/// The least compute capability: Turing's. Older GPUs are no longer compiled for by CUDA 13.
+pub const LEAST_CAPABILITY: (u32, u32) = (7, 5);
+
+/// The least CUDA version of a driver: 12.0.
+pub const LEAST_DRIVER: u32 = 12_000;
+
+/// An error of a device.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// The driver's library is not there.
+    #[error(
+        "no NVIDIA driver: its library ({library}) was not found; install the driver, or take --device cpu"
+    )]
+    NoDriver {
+        /// What was looked for.
+        library: &'static str,
+    },
+
+    /// The driver is there and does not start.
+    #[error("the NVIDIA driver does not start: {problem}; `nvidia-smi` may say more, and --device cpu works")]
+    Driver {
+        /// What it said.
+        problem: String,
+    },
+
+    /// The driver is older than CUDA 12.0.
+    #[error("the NVIDIA driver is for CUDA {}, at least {} is needed: install a newer driver", version(*found), version(LEAST_DRIVER))]
+    OldDriver {
+        /// Its CUDA version, as 1000 major + 10 minor.
+        found: u32,
+    },
+
+    /// There is no such GPU.
+    #[error("there is no GPU number {ordinal}: the driver sees {}; `glassbox devices` lists them", gpus(*found))]
+    NoSuchGpu {
+        /// The one asked for, from 0.
+        ordinal: usize,
+        /// How many there are.
+        found: usize,
+    },
+
+    /// The GPU is too old.
+    #[error(
+        "{name} has compute capability {}.{}, at least {}.{} is needed: take --device cpu, or another GPU",
+        found.0, found.1, LEAST_CAPABILITY.0, LEAST_CAPABILITY.1
+    )]
+    TooOld {
+        /// Its name.
+        name: String,
+        /// Its compute capability.
+        found: (u32, u32),
+    },
+
+    /// The compiler for kernels is not there.
+    #[error(
+        "NVRTC, the compiler for CUDA kernels, was not found: {problem}; install the CUDA toolkit or the Python \
+         package nvidia-cuda-nvrtc, and name its library in {variable}"
+    )]
+    NoCompiler {
+        /// What was tried.
+        problem: String,
+        /// The environment variable that names it.
+        variable: &'static str,
+    },
+
+    /// A kernel does not compile.
+    #[error("{name} does not compile for {arch}:\n{log}")]
+    Compile {
+        /// The source.
+        name: String,
+        /// The architecture.
+        arch: String,
+        /// What the compiler said.
+        log: String,
+    },
+
+    /// A compiled module has no such kernel.
+    #[error("there is no kernel {kernel} in {module}")]
+    NoKernel {
+        /// Its name.
+        kernel: String,
+        /// Where it was looked for.
+        module: String,
+    },
+
+    /// Memory ran out.
+    #[error(
+        "out of device memory: {} more were asked for, {} of {} are free; take a smaller --batch-size, or --device cpu",
+        mib(*asked), mib(*free), mib(*total)
+    )]
+    OutOfMemory {
+        /// Bytes asked for.
+        asked: u64,
+        /// Bytes that were free.
+        free: u64,
+        /// Bytes that the device has.
+        total: u64,
+    },
+
+    /// The device is gone, or can do no more in this process.
+    #[error(
+        "the GPU was lost in {call}: {problem}; what was written is whole, so a run with --checkpoint-dir goes on with \
+         --resume"
+    )]
+    Lost {
+        /// The call that noticed.
+        call: &'static str,
+        /// What it said.
+        problem: String,
+    },
+
+    /// A call failed for another reason.
+    #[error("{call} failed: {problem}")]
+    Call {
+        /// The call.
+        call: &'static str,
+        /// What it said.
+        problem: String,
+    },
+
+    /// A launch, or a copy, that the device cannot take.
+    #[error("{what}: {problem}")]
+    Refused {
+        /// What was to be done.
+        what: String,
+        /// Why not.
+        problem: String,
+    },
+
+    /// A kernel did what it must not. Only a device that checks finds out.
+    #[error("kernel {kernel}: {problem}")]
+    Fault {
+        /// Its name.
+        kernel: String,
+        /// What it did, and where.
+        problem: String,
+    },
+}
+
+impl From<DeviceError> for Error {
+    fn from(error: DeviceError) -> Self {
+        Self::Device { backend: "cuda".into(), problem: error.to_string() }
+    }
+}
+
+fn version(number: u32) -> String {
+    format!("{}.{}", number / 1000, number % 1000 / 10)
+}
+
+fn gpus(number: usize) -> String {
+    match number {
+        0 => "none".into(),
+        1 => "one, number 0".into(),
+        n => format!("{n}, numbers 0 to {}", n - 1),
+    }
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_name_what_was_found_and_what_is_needed() {
+        let old = DeviceError::TooOld { name: "Tesla P100".into(), found: (6, 0) }.to_string();
+        assert!(old.contains("Tesla P100") && old.contains("6.0") && old.contains("7.5"), "{old}");
+        let driver = DeviceError::OldDriver { found: 11_040 }.to_string();
+        assert!(driver.contains("CUDA 11.4") && driver.contains("12.0"), "{driver}");
+        let memory = DeviceError::OutOfMemory { asked: 3 << 20, free: 1 << 20, total: 1 << 30 }.to_string();
+        assert!(memory.contains("3.0 MiB") && memory.contains("1024.0 MiB"), "{memory}");
+        for (found, words) in [(0, "none"), (1, "number 0"), (4, "0 to 3")] {
+            let error = DeviceError::NoSuchGpu { ordinal: 7, found }.to_string();
+            assert!(error.contains(words) && error.contains('7'), "{error}");
+        }
+    }
+}

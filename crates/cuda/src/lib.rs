@@ -1,0 +1,4 @@
+//! scaffold
+pub mod device;
+mod error;
+pub use error::*;
