@@ -1,0 +1,108 @@
+// Arguments, and the way in: one exported function for each kernel, called as cuLaunchKernel would be.
+
+#pragma once
+
+#include <tuple>
+#include <utility>
+
+#include "checked.hpp"
+
+namespace shim {
+
+// An argument as a kernel's parameter: bytes as they are, a device address as a pointer that checks.
+template <class T>
+struct Parameter {
+    static_assert(!std::is_pointer<T>::value, "a kernel's pointers are In<T>, Out<T> or InOut<T>");
+    static T make(const void* argument, size_t) {
+        T value;
+        memcpy(&value, argument, sizeof value);
+        return value;
+    }
+};
+template <class T>
+struct Parameter<Checked<T>> {
+    static Checked<T> make(const void* argument, size_t position) {
+        char* address;
+        memcpy(&address, argument, sizeof address);
+        if (address == nullptr) return {};
+        for (uint64_t i = 0; i < block->launch->buffer_count; i++) {
+            const Region& buffer = block->launch->buffers[i];
+            if (address >= buffer.base && address < buffer.base + buffer.bytes) return {&buffer, address - buffer.base};
+        }
+        fail("argument %zu is no address in device memory, or in memory that was freed", position);
+    }
+};
+
+template <class... Parameters, size_t... I>
+std::tuple<Parameters...> parameters(void* const* args, std::index_sequence<I...>) {
+    return std::tuple<Parameters...>{Parameter<Parameters>::make(args[I], I)...};
+}
+
+template <class... Parameters>
+struct Call {
+    void (*kernel)(Parameters...);
+    std::tuple<Parameters...> arguments;
+
+    static void body(const void* closure) {
+        const Call& call = *static_cast<const Call*>(closure);
+        std::apply(call.kernel, call.arguments);
+    }
+};
+
+// Runs all blocks, one after the other. 0, or 1 with a message.
+template <class... Parameters>
+int launch(void (*kernel)(Parameters...), const char* name, const Launch* launch) {
+    Block b;
+    b.launch = launch;
+    b.kernel = name;
+    b.launch_epoch = *launch->epoch + 1;
+    block = &b;
+    struct Leave {
+        ~Leave() { block = nullptr; }
+    } leave;
+    if (_setjmp(b.scheduler) != 0) return 1;
+    const uint64_t threads = uint64_t(launch->block[0]) * launch->block[1] * launch->block[2];
+    const uint64_t blocks = uint64_t(launch->grid[0]) * launch->grid[1] * launch->grid[2];
+    if (threads == 0 || threads > 1024 || blocks == 0 || launch->grid[1] > 65535 || launch->grid[2] > 65535) {
+        fail("a grid of (%u, %u, %u) blocks of (%u, %u, %u) threads cannot be launched", launch->grid[0], launch->grid[1],
+             launch->grid[2], launch->block[0], launch->block[1], launch->block[2]);
+    }
+    if (launch->dynamic_shared > launch->shared_limit) {
+        fail("%u bytes of shared memory at the launch, of at most %u", launch->dynamic_shared, launch->shared_limit);
+    }
+    if (launch->arg_count != sizeof...(Parameters)) {
+        fail("%llu arguments for %zu parameters", (unsigned long long)launch->arg_count, sizeof...(Parameters));
+    }
+    const Call<Parameters...> call{
+        kernel, parameters<Parameters...>(launch->args, std::index_sequence_for<Parameters...>())};
+    b.body = Call<Parameters...>::body;
+    b.closure = &call;
+    gridDim = {launch->grid[0], launch->grid[1], launch->grid[2]};
+    blockDim = {launch->block[0], launch->block[1], launch->block[2]};
+    b.threads.resize(threads);
+    b.turns.resize((threads + 31) / 32);
+    for (unsigned i = 0; i < threads; i++) {
+        Thread& thread = b.threads[i];
+        thread.number = i;
+        thread.index = {i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y};
+    }
+    const Stacks stacks(threads);
+    if (!stacks.ok()) fail("no memory for the stacks of %llu threads", (unsigned long long)threads);
+    for (uint64_t i = 0; i < blocks && !b.failed; i++) {
+        blockIdx = {unsigned(i % gridDim.x), unsigned(i / gridDim.x % gridDim.y), unsigned(i / gridDim.x / gridDim.y)};
+        b.number = unsigned(i);
+        b.epoch = ++*launch->epoch;
+        b.pieces.clear();
+        b.static_shared = 0;
+        for (Thread& thread : b.threads) thread.state = State::Ready;
+        run_block(stacks);
+    }
+    return b.failed;
+}
+
+}  // namespace shim
+
+#define SHIM_EXPORT(kernel)                                           \
+    extern "C" int shim_launch_##kernel(const shim::Launch* launch) { \
+        return shim::launch(kernel, #kernel, launch);                 \
+    }

@@ -1,0 +1,188 @@
+//! From a CUDA source to a library that is loaded, by way of the host's C++ compiler.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use libloading::Library;
+use sha2::{Digest, Sha256};
+
+use crate::scan::{includes, kernels};
+use crate::{Error, Result};
+
+/// A source as NVRTC gets it.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// The name of the file, for messages.
+    pub name: &'a str,
+    /// Its text.
+    pub text: &'a str,
+    /// The names and texts of the files that it may include.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// Names and values of macros.
+    pub defines: &'a [(&'a str, String)],
+}
+
+/// The shim's own headers.
+const SHIM: [(&str, &str); 5] = [
+    ("shim.hpp", include_str!("../include/shim.hpp")),
+    ("builtins.hpp", include_str!("../include/builtins.hpp")),
+    ("fibers.hpp", include_str!("../include/fibers.hpp")),
+    ("checked.hpp", include_str!("../include/checked.hpp")),
+    ("launch.hpp", include_str!("../include/launch.hpp")),
+];
+
+/// A compiled source. Its library stays loaded until the process ends: kernels of it may be held anywhere.
+#[derive(Debug)]
+pub(crate) struct Module {
+    pub(crate) library: Library,
+}
+
+/// All modules of this process, by the hash of what they were made of.
+static MODULES: LazyLock<Mutex<HashMap<String, Arc<Module>>>> = LazyLock::new(Mutex::default);
+
+/// Compiles and loads a source, or finds it compiled.
+///
+/// # Errors
+/// If there is no compiler, or it refuses the source: then with what it said.
+pub(crate) fn compile(source: &Source<'_>) -> Result<Arc<Module>> {
+    let unit = unit(source);
+    let key = key(source, &unit);
+    // Held while compiling: tests that ask for the same module wait for it, and the machine's cores are busy.
+    let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(module) = modules.get(&key) {
+        return Ok(Arc::clone(module));
+    }
+    let folder = workspace().join("target/shim").join(&key);
+    let library = folder.join("kernels.so");
+    if !library.exists() {
+        build(source, &unit, &folder, &library)?;
+    }
+    // SAFETY: loading runs the constructors of the library; a source here has static data of plain types only,
+    // and those of the C++ runtime are fit to be run at any time.
+    let loaded = unsafe { Library::new(&library) };
+    let what = || format!("loading {}", library.display());
+    let module = Arc::new(Module { library: loaded.map_err(|source| Error::Load { what: what(), source })? });
+    modules.insert(key, Arc::clone(&module));
+    Ok(module)
+}
+
+/// The translation unit: macros, the source, and an entry for each kernel.
+fn unit(source: &Source<'_>) -> String {
+    let mut unit = String::new();
+    for (name, value) in source.defines {
+        writeln!(unit, "#define {name} {value}").expect("a string takes all");
+    }
+    writeln!(unit, "#include \"shim.hpp\"\n#include \"{}\"", source.name).expect("a string takes all");
+    for file in included(source) {
+        for kernel in kernels(file) {
+            writeln!(unit, "SHIM_EXPORT({kernel})").expect("a string takes all");
+        }
+    }
+    unit
+}
+
+/// The texts of a source and of all that it includes, each once.
+fn included<'a>(source: &Source<'a>) -> Vec<&'a str> {
+    let (mut seen, mut texts, mut open) = (vec![source.name], vec![], vec![source.text]);
+    while let Some(text) = open.pop() {
+        texts.push(text);
+        for name in includes(text) {
+            if let Some((name, text)) = source.headers.iter().find(|(header, _)| *header == name)
+                && !seen.contains(name)
+            {
+                seen.push(name);
+                open.push(text);
+            }
+        }
+    }
+    texts
+}
+
+fn build(source: &Source<'_>, unit: &str, folder: &Path, library: &Path) -> Result<()> {
+    let io = |what: String| move |source| Error::Io { what, source };
+    // Where a text is that of a file in the repository, that file is compiled: a debugger shows it.
+    let kernels = workspace().join("kernels");
+    let own = kernels.join("host/include");
+    let texts = source.headers.iter().copied().map(|header| (header, &kernels));
+    let texts = texts.chain([((source.name, source.text), &kernels)]);
+    for ((name, text), place) in texts.chain(SHIM.map(|header| (header, &own))) {
+        if std::fs::read_to_string(place.join(name)).is_ok_and(|found| found == text) {
+            continue;
+        }
+        write(&folder.join(name), text)?;
+    }
+    let main = folder.join("unit.cpp");
+    write(&main, unit)?;
+    let made = tempfile::Builder::new().prefix("kernels").suffix(".so").tempfile_in(folder);
+    let made = made.map_err(io(format!("a file in {}", folder.display())))?.into_temp_path();
+    let mut command = Command::new(compiler());
+    command.args(flags()).arg("-iquote").arg(folder).arg("-iquote").arg(kernels).arg("-iquote").arg(own);
+    command.arg("-o").arg(&made).arg(&main);
+    let output = command.output().map_err(io(format!("running the C++ compiler {}", compiler())))?;
+    if !output.status.success() {
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(Error::Compile { name: source.name.into(), log });
+    }
+    // In one move: another process may be making the same.
+    made.persist(library).map_err(|error| io(format!("writing {}", library.display()))(error.error))
+}
+
+/// Writes a file that is not there yet or differs.
+fn write(path: &Path, text: &str) -> Result<()> {
+    if std::fs::read_to_string(path).is_ok_and(|found| found == text) {
+        return Ok(());
+    }
+    let folder = path.parent().expect("a file in a folder");
+    let made = std::fs::create_dir_all(folder).and_then(|()| tempfile::NamedTempFile::new_in(folder));
+    let written = made.and_then(|mut file| {
+        std::io::Write::write_all(&mut file, text.as_bytes())?;
+        file.persist(path).map_err(|error| error.error)
+    });
+    written.map(|_| ()).map_err(|source| Error::Io { what: format!("writing {}", path.display()), source })
+}
+
+fn compiler() -> String {
+    std::env::var("CXX").unwrap_or_else(|_| "g++".into())
+}
+
+fn flags() -> Vec<&'static str> {
+    let mut flags = vec!["-std=c++17", "-shared", "-fPIC", "-g", "-fno-exceptions", "-U_FORTIFY_SOURCE"];
+    // No product and sum are fused that the source does not fuse, as on the GPU.
+    flags.push("-ffp-contract=off");
+    flags.extend(["-DGLASSBOX_HOST", "-Wall", "-Wextra", "-Werror"]);
+    // Of CUDA's: pragmas for its compiler, functions that a file does not use.
+    flags.extend(["-Wno-unknown-pragmas", "-Wno-unused-function", "-Wno-clobbered"]);
+    let debug = std::env::var_os("GLASSBOX_SHIM_DEBUG").is_some_and(|value| !value.is_empty());
+    flags.push(if debug { "-O0" } else { "-O2" });
+    // So that `fmaf` is an instruction, not a call.
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("fma") {
+        flags.push("-mfma");
+    }
+    flags
+}
+
+fn key(source: &Source<'_>, unit: &str) -> String {
+    let mut hash = Sha256::new();
+    let mut add = |text: &str| {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text);
+    };
+    add(&compiler());
+    flags().into_iter().for_each(&mut add);
+    add(unit);
+    add(source.text);
+    for (name, text) in source.headers.iter().chain(&SHIM) {
+        add(name);
+        add(text);
+    }
+    hash.finalize().iter().take(16).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+}
+
+fn workspace() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).expect("this crate is in kernels/host").to_path_buf()
+}
