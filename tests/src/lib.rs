@@ -15,6 +15,7 @@
 //! | `properties/algebra.rs` | the three contractions: adjoint, bilinear, identity, shift, brute force |
 //! | `properties/training.rs` | determinism, resume to the bit, errors that say where |
 //! | `properties/pieces.rs` | facts on losses, dropout and Adam |
+//! | `nvrtc.rs` | every CUDA kernel compiles for every architecture, without a warning |
 //! | `distribution.rs` | the tutorial over twenty seeds lies where sixty runs of Keras lie (on its own: see there) |
 //! | `cli/` | the real binary: results, resume after SIGKILL, downloads, arrays, errors and exit codes |
 //!
@@ -31,6 +32,7 @@ pub mod backends;
 pub mod cases;
 pub mod compare;
 pub mod fixtures;
+pub mod nvrtc;
 mod real_data;
 pub mod rounding;
 

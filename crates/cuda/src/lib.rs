@@ -1,4 +1,92 @@
-//! scaffold
+//! The CUDA backend of glassbox, in `f32`: the host side of `kernels/`.
+//!
+//! * [`device`]: what is asked of a machine that launches kernels, and the GPU that is one. The driver and NVRTC are
+//!   found at run time, so this builds, and says what is missing, on a machine that has neither;
+//! * [`kernels`]: the plain kernels, one typed function for each. Launches are made here and nowhere else;
+//! * [`plain`]: a program as launches of these, one for each line;
+//! * [`step`]: what a training step is made of, plain or fused;
+//! * [`session`]: a training run, recorded once and replayed.
+//!
+//! **Nothing leaves the device.** The series is uploaded once, windows are gathered there by index, masks are drawn
+//! there from the same counters as everywhere, and only losses come back, once an epoch.
+//!
+//! **Bits.** Sums are taken in a fixed order, with no atomics, and every rounding is written in the source: a run
+//! gives the same bits each time. They differ from those of the CPU, whose sums have another order.
+//!
+//! `unsafe` is in [`kernels`] and in the modules of [`device`] that call into NVIDIA's libraries.
+
+#![deny(unsafe_code)]
+
+mod ceilings;
+mod data;
 pub mod device;
 mod error;
-pub use error::*;
+pub mod kernels;
+pub mod plain;
+mod session;
+pub mod step;
+
+use std::sync::Arc;
+
+use glassbox_engine::Result;
+use glassbox_engine::backend::{Backend, Plan, Session};
+use glassbox_engine::profile::Ceilings;
+
+use device::Device;
+pub use error::{DeviceError, LEAST_CAPABILITY, LEAST_DRIVER, Result as DeviceResult};
+use kernels::Kernels;
+use session::CudaSession;
+
+/// The backend: a device, and the kernels compiled for it.
+#[derive(Debug)]
+pub struct Cuda<D: Device> {
+    device: Arc<D>,
+    kernels: Arc<Kernels<D>>,
+}
+
+impl<D: Device> Clone for Cuda<D> {
+    fn clone(&self) -> Self {
+        Self { device: Arc::clone(&self.device), kernels: Arc::clone(&self.kernels) }
+    }
+}
+
+impl<D: Device> Cuda<D> {
+    /// Compiles the plain kernels for a device, or takes them from its cache.
+    ///
+    /// # Errors
+    /// If they cannot be compiled or loaded.
+    pub fn new(device: D) -> Result<Self, DeviceError> {
+        let kernels = Arc::new(Kernels::new(&device)?);
+        Ok(Self { device: Arc::new(device), kernels })
+    }
+
+    /// The device.
+    #[must_use]
+    pub fn device(&self) -> &Arc<D> {
+        &self.device
+    }
+
+    /// The plain kernels.
+    #[must_use]
+    pub fn kernels(&self) -> &Arc<Kernels<D>> {
+        &self.kernels
+    }
+}
+
+impl<D: Device> Backend<f32> for Cuda<D> {
+    fn name(&self) -> String {
+        let device::Properties { place, name, capability: (major, minor), .. } = self.device.properties();
+        format!("{place}, {name}, sm_{major}{minor}")
+    }
+
+    fn session(&self, plan: Plan) -> Result<Box<dyn Session<f32>>> {
+        let Self { device, kernels } = self;
+        let plain = |plan: &Plan, buffers: &_| CudaSession::plain_step(device, kernels, plan, buffers);
+        Ok(Box::new(CudaSession::new(plan, device, kernels, plain)?))
+    }
+
+    fn ceilings(&self, _working_set: usize) -> Option<Ceilings> {
+        // A device that fails here fails the training step as well, which then says how.
+        ceilings::measure(&self.device, &self.kernels).ok()
+    }
+}

@@ -25,6 +25,13 @@ pub trait Backend<F: Float>: std::fmt::Debug + Send + Sync {
     /// If the device lacks something, or the plan holds something that it cannot do.
     fn session(&self, plan: Plan) -> Result<Box<dyn Session<F>>>;
 
+    /// How it would train a plan, in a few words, if there is more than one way: which kernels, and why not
+    /// faster ones. For a person who asks.
+    fn describe(&self, plan: &Plan) -> Option<String> {
+        let _ = plan;
+        None
+    }
+
     /// Measures what the machine can do at most, with the threads that the backend has: arithmetic, and traffic
     /// with wherever `working_set` bytes a thread lie. In some tens of milliseconds; `None` if the backend has
     /// no such measurement.
@@ -256,6 +263,33 @@ pub trait Session<F: Float>: Send {
     /// # Errors
     /// If the device fails. A loss that is not finite is no error here.
     fn evaluate(&mut self, data: &Dataset<'_, F>) -> Result<f64>;
+
+    /// Writes the loss of each sample of `data`, in inference, to `losses`. With the mean absolute error and each
+    /// sample as its own target, this is how a detector scores windows. A device that has the samples overrides
+    /// it: then only the losses come back.
+    ///
+    /// # Errors
+    /// If the samples do not fit the model, or the device fails. A loss that is not finite is no error here.
+    ///
+    /// # Panics
+    /// If `losses` does not have room for just as many.
+    fn sample_losses(&mut self, data: &Dataset<'_, F>, loss: Loss, losses: &mut [f64]) -> Result<()> {
+        data.check(self.plan())?;
+        assert_eq!(losses.len(), data.len(), "a loss for each sample");
+        let batch = self.plan().batch_size;
+        let program = &self.plan().inference;
+        let len = program.values[program.output.index()].len();
+        let mut y = vec![F::zero(); batch.min(data.len()) * len];
+        for first in (0..data.len()).step_by(batch.max(1)) {
+            let samples = first..data.len().min(first + batch);
+            let y = &mut y[..samples.len() * len];
+            self.predict(&data.x.slice(samples.clone()), y)?;
+            for (index, y) in samples.zip(y.chunks_exact(len)) {
+                losses[index] = loss.sample(y, data.y.get(index));
+            }
+        }
+        Ok(())
+    }
 
     /// Writes the prediction for each sample of `x` to `y`, row by row.
     ///

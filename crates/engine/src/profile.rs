@@ -207,6 +207,27 @@ pub struct StepProfile {
 }
 
 impl StepProfile {
+    /// Of a device that measures its own time: each part that it took, in any order, some of them several times.
+    /// Such a clock costs nothing, so there are no readings to take off.
+    ///
+    /// # Panics
+    /// If a part is no line of a program of so many lines.
+    #[must_use]
+    pub fn measured(
+        loss: f64,
+        samples: usize,
+        wall: Duration,
+        lines: usize,
+        times: &[(Part, Duration)],
+    ) -> Self {
+        let slot = |slot| PartTime { part: Part::at(slot), busy: Duration::ZERO, readings: 0, threads: 1 };
+        let mut parts: Vec<PartTime> = (0..Part::Line(lines).slot()).map(slot).collect();
+        for (part, time) in times {
+            parts[part.slot()].busy += *time;
+        }
+        Self { loss, samples, threads: 1, wall, parts }
+    }
+
     /// The time of a part.
     ///
     /// # Panics

@@ -1,6 +1,7 @@
 //! Device memory that knows what it holds.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytemuck::Pod;
@@ -8,11 +9,13 @@ use bytemuck::Pod;
 use super::{Arg, Device};
 use crate::error::{DeviceError, Result};
 
-/// Numbers in device memory. A clone is the same memory.
+/// Numbers in device memory. A clone, or a [part](Buffer::part), is the same memory.
 #[derive(Debug)]
 pub struct Buffer<D: Device, T> {
     device: Arc<D>,
     memory: Arc<D::Memory>,
+    /// In numbers, not bytes.
+    offset: usize,
     len: usize,
     holds: PhantomData<T>,
 }
@@ -22,6 +25,7 @@ impl<D: Device, T> Clone for Buffer<D, T> {
         Self {
             device: Arc::clone(&self.device),
             memory: Arc::clone(&self.memory),
+            offset: self.offset,
             len: self.len,
             holds: PhantomData,
         }
@@ -36,7 +40,7 @@ impl<D: Device, T: Pod> Buffer<D, T> {
     pub fn undefined(device: &Arc<D>, len: usize) -> Result<Self> {
         // No device gives nothing at all.
         let memory = device.alloc(len.max(1) * size_of::<T>())?;
-        Ok(Self { device: Arc::clone(device), memory: Arc::new(memory), len, holds: PhantomData })
+        Ok(Self { device: Arc::clone(device), memory: Arc::new(memory), offset: 0, len, holds: PhantomData })
     }
 
     /// So many zeros.
@@ -79,7 +83,7 @@ impl<D: Device, T: Pod> Buffer<D, T> {
         self.require(values.len())?;
         match values {
             [] => Ok(()),
-            values => self.device.upload(bytemuck::cast_slice(values), &self.memory, 0),
+            values => self.device.upload(bytemuck::cast_slice(values), &self.memory, self.bytes()),
         }
     }
 
@@ -91,7 +95,7 @@ impl<D: Device, T: Pod> Buffer<D, T> {
         self.require(values.len())?;
         match values {
             [] => Ok(()),
-            values => self.device.download(&self.memory, 0, bytemuck::cast_slice_mut(values)),
+            values => self.device.download(&self.memory, self.bytes(), bytemuck::cast_slice_mut(values)),
         }
     }
 
@@ -108,7 +112,27 @@ impl<D: Device, T: Pod> Buffer<D, T> {
     /// As an argument of a kernel: a pointer to the first.
     #[must_use]
     pub fn arg(&self) -> Arg<D::Memory> {
-        Arg::Memory(Arc::clone(&self.memory), 0)
+        Arg::Memory(Arc::clone(&self.memory), self.bytes())
+    }
+
+    /// Some of them, as the same memory.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    #[must_use]
+    pub fn part(&self, range: Range<usize>) -> Self {
+        assert!(range.start <= range.end && range.end <= self.len, "{range:?} of {} values", self.len);
+        Self { offset: self.offset + range.start, len: range.len(), ..self.clone() }
+    }
+
+    /// Whether this is the same memory, from the same number on.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.memory, &other.memory) && self.offset == other.offset
+    }
+
+    fn bytes(&self) -> usize {
+        self.offset * size_of::<T>()
     }
 
     fn require(&self, len: usize) -> Result<()> {

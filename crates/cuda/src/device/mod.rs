@@ -197,6 +197,7 @@ impl<D: Device + ?Sized> Launch<D> {
     /// * the arguments are the kernel's parameters, in their order and of their types;
     /// * with these arguments, and whatever the memory holds, the kernel stays within the memory that it is
     ///   given, reads none that was never written, and no two threads race.
+    #[expect(unsafe_code, reason = "nothing is done here; whoever calls it vouches for the kernel")]
     pub unsafe fn new(
         function: &D::Function,
         grid: [u32; 3],

@@ -11,7 +11,7 @@
 use std::env;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use libloading::Library;
 
@@ -42,6 +42,8 @@ type Program = *mut std::ffi::c_void;
 /// NVRTC.
 pub struct Nvrtc {
     library: Library,
+    /// Held so that NVRTC finds it when it compiles.
+    _builtins: Option<Library>,
     version: (u32, u32),
     architectures: Vec<u32>,
 }
@@ -83,9 +85,12 @@ impl Nvrtc {
     pub fn load_from(path: &Path) -> Result<Self> {
         let failed = |error: &dyn fmt::Display| missing(format!("{}: {error}", path.display()));
         // SAFETY: the user's system, or the user by name, says that this is NVRTC; its initialisers have no
-        // conditions.
-        let library = unsafe { Library::new(path) }.map_err(|error| failed(&error))?;
-        let mut nvrtc = Self { library, version: (0, 0), architectures: vec![] };
+        // conditions. The same holds for its companion beside it.
+        let (library, builtins) = unsafe {
+            let library = Library::new(path).map_err(|error| failed(&error))?;
+            (library, builtins_beside(path).and_then(|path| Library::new(path).ok()))
+        };
+        let mut nvrtc = Self { library, _builtins: builtins, version: (0, 0), architectures: vec![] };
         let (mut major, mut minor, mut count) = (0, 0, 0);
         // SAFETY: the signature is that of nvrtc.h; both pointers are to integers that outlive the call.
         nvrtc.call("nvrtcVersion", |symbol| unsafe {
@@ -236,6 +241,14 @@ impl Nvrtc {
             }
         }
     }
+}
+
+/// The library that NVRTC itself loads by its name when it compiles. Where the system does not look beside NVRTC,
+/// as in a Python package, it must be loaded before.
+fn builtins_beside(path: &Path) -> Option<PathBuf> {
+    let is_it = |name: &str| name.starts_with("libnvrtc-builtins.so") || name.starts_with("nvrtc-builtins64");
+    let files = path.parent()?.read_dir().ok()?.filter_map(|file| Some(file.ok()?.path()));
+    files.into_iter().find(|file| file.file_name().and_then(|name| name.to_str()).is_some_and(is_it))
 }
 
 /// A function of the library, before it is known which.

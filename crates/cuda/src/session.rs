@@ -1,0 +1,439 @@
+//! A training run on a device that launches kernels.
+//!
+//! All that a step needs is on the device: weights, moments, samples, the epoch's order. An epoch is recorded
+//! once, up to [`STEPS_IN_A_RECORDING`] steps at a time, and replayed; the host looks at the end, when the losses
+//! come back. A loss that is not finite stops the run on the device itself, where it is, and is then located as
+//! on any other backend.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use glassbox_engine::backend::{
+    BatchEnd, Dataset, Epoch, Plan, Session, State, check_prediction, locate_non_finite,
+};
+use glassbox_engine::losses::Loss;
+use glassbox_engine::masks::{MaskAt, Masks, WORD};
+use glassbox_engine::optimizers::Optimizer;
+use glassbox_engine::profile::{Part, StepProfile};
+use glassbox_engine::samples::Samples;
+use glassbox_engine::{Error, Result, When};
+
+use crate::data::Uploads;
+use crate::device::{Buffer, Device, Launch};
+use crate::kernels::{At, Control, Kernels, Series, require_launchable};
+use crate::plain::{Inference, PlainStep, require_runnable, update};
+use crate::step::{Buffers, Data, STEPS_IN_A_RECORDING, TrainingStep, Work};
+
+/// Launches that take so many batches, by their number.
+type Recordings<D> = BTreeMap<usize, <D as Device>::Recording>;
+
+/// A model on a device.
+pub(crate) struct CudaSession<D: Device> {
+    plan: Plan,
+    device: Arc<D>,
+    kernels: Arc<Kernels<D>>,
+    buffers: Buffers<D>,
+    training: Box<dyn TrainingStep<D>>,
+    inference: Inference<D>,
+    uploads: Uploads<D>,
+    /// Training steps taken.
+    step: u64,
+    /// Of the data that was trained on last.
+    epoch: Option<Recorded<D, Data<D>>>,
+    /// Of the data that was looked at last.
+    looks: Option<Recorded<D, Look<D>>>,
+}
+
+/// Recordings, and the data that they are for.
+struct Recorded<D: Device, T> {
+    data: T,
+    recordings: Recordings<D>,
+}
+
+/// Data in inference.
+struct Look<D: Device> {
+    x: Series<D>,
+    /// The loss, the targets, and room for the loss of each sample; `None` in prediction.
+    loss: Option<(Loss, Series<D>, Buffer<D, f64>)>,
+}
+
+impl<D: Device> CudaSession<D> {
+    /// Lays out all memory of a plan. `choose` makes the training step.
+    pub(crate) fn new(
+        plan: Plan,
+        device: &Arc<D>,
+        kernels: &Arc<Kernels<D>>,
+        choose: impl FnOnce(&Plan, &Buffers<D>) -> Result<Box<dyn TrainingStep<D>>>,
+    ) -> Result<Self> {
+        require_runnable(&plan)?;
+        let weights = plan.layout.len();
+        let zeros = || Buffer::zeros(device, weights);
+        let mask = |len: usize| Buffer::zeros(device, plan.batch_size * len.div_ceil(WORD));
+        let buffers = Buffers {
+            control: Buffer::zeros(device, Control::WORDS)?,
+            weights: zeros()?,
+            slots: plan.optimizer.slots().iter().map(|_| zeros()).collect::<Result<_, _>>()?,
+            gradient: zeros()?,
+            masks: plan.training.masks.iter().map(|spec| mask(spec.len)).collect::<Result<_, _>>()?,
+        };
+        let training = choose(&plan, &buffers)?;
+        let inference = Inference::new(device, kernels, &plan, &buffers.weights)?;
+        Ok(Self {
+            plan,
+            device: Arc::clone(device),
+            kernels: Arc::clone(kernels),
+            uploads: Uploads::new(device),
+            buffers,
+            training,
+            inference,
+            step: 0,
+            epoch: None,
+            looks: None,
+        })
+    }
+
+    /// Brings an epoch's data to the device: the recordings that are there stay good if it is the same data, and
+    /// no longer an epoch.
+    fn enter(&mut self, data: &Dataset<'_, f32>, order: &[u32], batch_size: usize) -> Result<()> {
+        data.check(&self.plan)?;
+        require_launchable("an epoch", order.len())?;
+        for index in order {
+            assert!((*index as usize) < data.len(), "sample {index} of {}", data.len());
+        }
+        let batches = order.len().div_ceil(batch_size);
+        let (x, y) = (self.uploads.series(&data.x)?, self.uploads.series(&data.y)?);
+        let same = |series: &Series<D>, other: &Series<D>| {
+            series.values.is(&other.values) && (series.hop, series.samples) == (other.hop, other.samples)
+        };
+        let fits = self.epoch.as_ref().is_some_and(|Recorded { data, .. }| {
+            let room = data.order.as_ref().map_or(0, Buffer::len);
+            same(&data.x, &x) && same(&data.y, &y) && room >= order.len() && data.means.len() >= batches
+        });
+        if !fits {
+            let (device, samples) = (&self.device, order.len());
+            let data = Data {
+                order: Some(Buffer::zeros(device, samples)?),
+                losses: Buffer::zeros(device, samples)?,
+                means: Buffer::zeros(device, batches)?,
+                alphas: Buffer::zeros(device, batches)?,
+                x,
+                y,
+            };
+            self.epoch = Some(Recorded { data, recordings: BTreeMap::new() });
+        }
+        let control = Control { samples: order.len(), batch: batch_size, step: self.step };
+        self.buffers.control.write(&control.words())?;
+        let Optimizer::Adam(adam) = &self.plan.optimizer else {
+            return Err(unknown(&self.plan.optimizer));
+        };
+        let alphas: Vec<f32> = (1..=batches as u64).map(|batch| adam.alpha(self.step + batch)).collect();
+        let Recorded { data, .. } = self.epoch.as_ref().expect("set above");
+        data.alphas.write(&alphas)?;
+        if let Some(to) = &data.order {
+            to.write(order)?;
+        }
+        Ok(())
+    }
+
+    fn data(&self) -> &Data<D> {
+        &self.epoch.as_ref().expect("a batch was entered").data
+    }
+
+    fn launch(&self, work: &[Work<D>]) -> Result<()> {
+        work.iter().try_for_each(|work| Ok(self.device.launch(&work.launch)?))
+    }
+
+    /// Puts given masks where a step looks for them.
+    fn give_masks(&self, samples: usize, step: u64) -> Result<()> {
+        let Masks::Given(_) = self.plan.masks else { return Ok(()) };
+        for (mask, spec) in self.plan.training.masks.iter().enumerate() {
+            let words = spec.len.div_ceil(WORD);
+            let mut given = vec![0; samples * words];
+            for (position, words) in given.chunks_mut(words.max(1)).enumerate() {
+                self.plan.masks.fill(MaskAt { mask, step, position }, spec.rate, spec.len, words);
+            }
+            self.buffers.masks[mask].write(&given)?;
+        }
+        Ok(())
+    }
+
+    /// Takes all steps of the epoch that was entered.
+    fn take_steps(&mut self, batches: usize) -> Result<()> {
+        let Self { device, kernels, buffers, training, epoch, .. } = self;
+        let Recorded { data, recordings } = epoch.as_mut().expect("an epoch was entered");
+        replay(&**device, recordings, batches, |steps| {
+            let mut launches: Vec<Launch<D>> = (0..steps as u32)
+                .flat_map(|within| training.step(data, within))
+                .map(|work| work.launch)
+                .collect();
+            launches.push(kernels.advance(&buffers.control, steps as u32));
+            launches
+        })
+    }
+
+    /// The same where the host has something to do before each step.
+    fn take_steps_with_given_masks(&mut self, order: &[u32], batch_size: usize) -> Result<()> {
+        for (index, batch) in order.chunks(batch_size).enumerate() {
+            self.give_masks(batch.len(), self.step + index as u64)?;
+            self.launch(&self.training.step(self.data(), 0))?;
+            self.device.launch(&self.kernels.advance(&self.buffers.control, 1))?;
+        }
+        Ok(())
+    }
+
+    /// Brings data to the device for a look at it.
+    fn look(&mut self, x: &Samples<'_, f32>, targets: Option<(Loss, &Samples<'_, f32>)>) -> Result<()> {
+        require_launchable("the data", x.len())?;
+        let x = self.uploads.series(x)?;
+        let targets = targets.map(|(loss, y)| Ok::<_, Error>((loss, self.uploads.series(y)?))).transpose()?;
+        let same = |series: &Series<D>, other: &Series<D>| {
+            series.values.is(&other.values) && (series.hop, series.samples) == (other.hop, other.samples)
+        };
+        let fits = self.looks.as_ref().is_some_and(|Recorded { data, .. }| {
+            same(&data.x, &x)
+                && match (&data.loss, &targets) {
+                    (None, None) => true,
+                    (Some((loss, y, _)), Some((other, targets))) => loss == other && same(y, targets),
+                    _ => false,
+                }
+        });
+        if !fits {
+            let losses = |samples| Buffer::zeros(&self.device, samples);
+            let loss = targets.map(|(loss, y)| Ok::<_, Error>((loss, y, losses(x.samples)?))).transpose()?;
+            self.looks = Some(Recorded { data: Look { x, loss }, recordings: BTreeMap::new() });
+        }
+        let samples = self.looks.as_ref().expect("set above").data.x.samples;
+        let control = Control { samples, batch: self.plan.batch_size, step: 0 };
+        self.inference.control().write(&control.words())?;
+        self.launch(&self.inference.pack())
+    }
+
+    /// Runs so many batches of the data that is looked at.
+    fn see(&mut self, batches: usize) -> Result<()> {
+        let Self { device, kernels, inference, looks, .. } = self;
+        let Recorded { data, recordings } = looks.as_mut().expect("data is looked at");
+        let Look { x, loss } = &*data;
+        replay(&**device, recordings, batches, |steps| {
+            let batch = |within| match loss {
+                None => inference.predict(x, &None, within),
+                Some((loss, y, losses)) => inference.losses(*loss, [x, y], losses, within),
+            };
+            let mut launches: Vec<Launch<D>> =
+                (0..steps as u32).flat_map(batch).map(|work| work.launch).collect();
+            launches.push(kernels.advance(inference.control(), steps as u32));
+            launches
+        })
+    }
+
+    fn at(&self) -> At<D> {
+        At { control: self.buffers.control.clone(), within: 0, samples: self.plan.batch_size }
+    }
+}
+
+/// Replays `batches` batches, recording what is not recorded yet.
+fn replay<D: Device>(
+    device: &D,
+    recordings: &mut Recordings<D>,
+    batches: usize,
+    launches: impl Fn(usize) -> Vec<Launch<D>>,
+) -> Result<()> {
+    let mut left = batches;
+    while left > 0 {
+        let steps = left.min(STEPS_IN_A_RECORDING);
+        if !recordings.contains_key(&steps) {
+            recordings.insert(steps, device.record(&launches(steps))?);
+        }
+        device.replay(&recordings[&steps])?;
+        left -= steps;
+    }
+    Ok(())
+}
+
+fn unknown(optimizer: &Optimizer) -> Error {
+    Error::Unsupported {
+        place: "the optimiser".into(),
+        feature: format!("{optimizer:?} on a GPU"),
+        instead: "take Adam, or --device cpu".into(),
+    }
+}
+
+impl<D: Device> Session<f32> for CudaSession<D> {
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn state(&self) -> Result<State<f32>> {
+        Ok(State {
+            weights: self.buffers.weights.to_vec()?,
+            slots: self.buffers.slots.iter().map(Buffer::to_vec).collect::<Result<_, _>>()?,
+            step: self.step,
+        })
+    }
+
+    fn set_state(&mut self, state: &State<f32>) -> Result<()> {
+        state.check(&self.plan)?;
+        self.buffers.weights.write(&state.weights)?;
+        for (slot, values) in self.buffers.slots.iter().zip(&state.slots) {
+            slot.write(values)?;
+        }
+        self.step = state.step;
+        Ok(())
+    }
+
+    fn compute_gradient(&mut self, data: &Dataset<'_, f32>, batch: &[u32]) -> Result<f64> {
+        assert!(batch.len() <= self.plan.batch_size, "a batch of {}", batch.len());
+        if batch.is_empty() {
+            // The mean of nothing, as everywhere.
+            self.buffers.gradient.write(&vec![0.0; self.plan.layout.len()])?;
+            return Ok(f64::NAN);
+        }
+        self.enter(data, batch, batch.len())?;
+        self.give_masks(batch.len(), self.step)?;
+        self.launch(&self.training.gradient(self.data(), 0))?;
+        let mut mean = [0.0];
+        self.data().means.read(&mut mean)?;
+        Ok(mean[0])
+    }
+
+    fn profile_step(&mut self, data: &Dataset<'_, f32>, batch: &[u32]) -> Result<StepProfile> {
+        assert!(!batch.is_empty() && batch.len() <= self.plan.batch_size, "a batch of {}", batch.len());
+        self.enter(data, batch, batch.len())?;
+        self.give_masks(batch.len(), self.step)?;
+        let work = self.training.step(self.data(), 0);
+        let mut marks = vec![self.device.mark()?];
+        for Work { launch, .. } in &work {
+            self.device.launch(launch)?;
+            marks.push(self.device.mark()?);
+        }
+        let between = |pair: &[D::Mark]| self.device.elapsed(&pair[0], &pair[1]);
+        let times = marks.windows(2).map(between).collect::<Result<Vec<_>, _>>()?;
+        let wall = self.device.elapsed(&marks[0], &marks[marks.len() - 1])?;
+        let mut mean = [0.0];
+        self.data().means.read(&mut mean)?;
+        self.step += 1;
+        let times: Vec<(Part, std::time::Duration)> = work.iter().map(|work| work.part).zip(times).collect();
+        Ok(StepProfile::measured(mean[0], batch.len(), wall, self.plan.training.lines.len(), &times))
+    }
+
+    fn gradient(&self) -> Result<Vec<f32>> {
+        Ok(self.buffers.gradient.to_vec()?)
+    }
+
+    fn set_gradient(&mut self, gradient: &[f32]) -> Result<()> {
+        self.plan.layout.require_len(gradient.len())?;
+        Ok(self.buffers.gradient.write(gradient)?)
+    }
+
+    fn update(&mut self) -> Result<()> {
+        let Optimizer::Adam(adam) = &self.plan.optimizer else {
+            return Err(unknown(&self.plan.optimizer));
+        };
+        // Afresh: a loss that was not finite does not keep a caller from going on.
+        let control = Control { samples: 1, batch: 1, step: self.step };
+        self.buffers.control.write(&control.words())?;
+        let alphas = Buffer::of(&self.device, &[adam.alpha::<f32>(self.step + 1)])?;
+        let launch = update(&self.kernels, &self.at(), &self.plan.optimizer, &self.buffers, &alphas).launch;
+        self.device.launch(&launch)?;
+        self.step += 1;
+        Ok(())
+    }
+
+    fn train_epoch(
+        &mut self,
+        data: &Dataset<'_, f32>,
+        epoch: &Epoch<'_>,
+        on_batch: &mut (dyn FnMut(BatchEnd) + Send),
+    ) -> Result<f64> {
+        let Epoch { order, batch_size, .. } = *epoch;
+        assert!(batch_size <= self.plan.batch_size, "batches of {batch_size}");
+        let batches = order.len().div_ceil(batch_size);
+        self.enter(data, order, batch_size)?;
+        match self.plan.masks {
+            Masks::Random { .. } => self.take_steps(batches)?,
+            Masks::Given(_) => self.take_steps_with_given_masks(order, batch_size)?,
+        }
+        let mut means = vec![0.0; batches];
+        self.data().means.read(&mut means)?;
+
+        let (mut sum, mut samples) = (0.0, 0);
+        for (index, (batch, loss)) in order.chunks(batch_size).zip(means).enumerate() {
+            if !loss.is_finite() {
+                // The device has left the state as it was before this batch.
+                let when = When { epoch: epoch.epoch + 1, batch: Some(index + 1) };
+                return Err(locate_non_finite(self, data, batch, loss, when));
+            }
+            self.step += 1;
+            sum += loss * batch.len() as f64;
+            samples += batch.len();
+            on_batch(BatchEnd { batch: index, batches, loss: sum / samples as f64 });
+        }
+        Ok(sum / samples as f64)
+    }
+
+    fn evaluate(&mut self, data: &Dataset<'_, f32>) -> Result<f64> {
+        let mut losses = vec![0.0; data.len()];
+        self.sample_losses(data, self.plan.loss, &mut losses)?;
+        Ok(losses.iter().sum::<f64>() / data.len() as f64)
+    }
+
+    fn sample_losses(&mut self, data: &Dataset<'_, f32>, loss: Loss, losses: &mut [f64]) -> Result<()> {
+        data.check(&self.plan)?;
+        assert_eq!(losses.len(), data.len(), "a loss for each sample");
+        if data.is_empty() {
+            return Ok(());
+        }
+        self.look(&data.x, Some((loss, &data.y)))?;
+        self.see(data.len().div_ceil(self.plan.batch_size))?;
+        let look = &self.looks.as_ref().expect("data is looked at").data;
+        let (_, _, found) = look.loss.as_ref().expect("its losses were asked for");
+        Ok(found.read(losses)?)
+    }
+
+    fn predict(&mut self, x: &Samples<'_, f32>, y: &mut [f32]) -> Result<()> {
+        check_prediction(&self.plan, x, y)?;
+        if x.is_empty() {
+            return Ok(());
+        }
+        let len = y.len() / x.len();
+        self.look(x, None)?;
+        for y in y.chunks_mut(self.plan.batch_size * len) {
+            self.see(1)?;
+            self.inference.output().read(y)?;
+        }
+        Ok(())
+    }
+
+    fn observe(&mut self, sample: &[f32], visit: &mut dyn FnMut(usize, &[f32])) -> Result<()> {
+        let program = &self.plan.inference;
+        assert_eq!(
+            sample.len(),
+            program.values[program.input.index()].len(),
+            "a sample of the model's input"
+        );
+        let control = Control { samples: 1, batch: 1, step: 0 };
+        self.inference.control().write(&control.words())?;
+        self.inference.input().write(sample)?;
+        self.launch(&self.inference.pack())?;
+        self.launch(&self.inference.run())?;
+        for (layer, value) in program.layer_outputs.iter().enumerate() {
+            if let Some(value) = value {
+                let mut y = vec![0.0; program.values[value.index()].len()];
+                self.inference.value(*value).read(&mut y)?;
+                visit(layer, &y);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<D: Device> CudaSession<D> {
+    /// The plain step, which takes any plan.
+    pub(crate) fn plain_step(
+        device: &Arc<D>,
+        kernels: &Arc<Kernels<D>>,
+        plan: &Plan,
+        buffers: &Buffers<D>,
+    ) -> Result<Box<dyn TrainingStep<D>>> {
+        Ok(Box::new(PlainStep::new(device, kernels, plan, buffers)?))
+    }
+}

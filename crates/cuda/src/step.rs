@@ -1,0 +1,83 @@
+//! What a training step is made of, whoever makes it.
+//!
+//! There are two kinds. The plain step ([`crate::plain`]) is a launch for each line of the program and takes any
+//! model. The fused step takes a whole window through the network in one block's shared memory; it is made for
+//! models that fit there. The session asks neither what is in it.
+
+use std::fmt::Debug;
+
+use glassbox_engine::profile::Part;
+
+use crate::device::{Buffer, Device, Launch};
+use crate::kernels::{Order, Series};
+
+/// The most steps that are recorded together. More would only make recordings larger: the host's share is small
+/// by then.
+pub const STEPS_IN_A_RECORDING: usize = 32;
+
+/// A launch, and the part of a training step that it is.
+#[derive(Debug)]
+pub struct Work<D: Device> {
+    /// The part.
+    pub part: Part,
+    /// The launch.
+    pub launch: Launch<D>,
+}
+
+/// How training steps are taken.
+pub trait TrainingStep<D: Device>: Debug + Send {
+    /// How, in a few words, for a person: `a launch for each instruction`.
+    fn describe(&self) -> String;
+
+    /// The launches that leave the gradient of a batch's mean loss in [`Buffers::gradient`], each sample's loss in
+    /// [`Data::losses`], and the batch's mean in [`Data::means`]. `within` is the step's place in a recording.
+    fn gradient(&self, data: &Data<D>, within: u32) -> Vec<Work<D>>;
+
+    /// The launches of a whole step: the same gradient to the bit, and the optimiser's step.
+    fn step(&self, data: &Data<D>, within: u32) -> Vec<Work<D>>;
+}
+
+/// The device memory of a training run, whatever the data.
+#[derive(Debug)]
+pub struct Buffers<D: Device> {
+    /// Where the run is: see `control.cuh`.
+    pub control: Buffer<D, u32>,
+    /// All weights, in the model's layout.
+    pub weights: Buffer<D, f32>,
+    /// What the optimiser keeps, each in the same layout.
+    pub slots: Vec<Buffer<D, f32>>,
+    /// The gradient, in the same layout.
+    pub gradient: Buffer<D, f32>,
+    /// Dropout masks, `(batch, words)` each. If they are given rather than drawn, they are put here before a step.
+    pub masks: Vec<Buffer<D, u32>>,
+}
+
+// Derived, it would ask for a device that can be cloned.
+impl<D: Device> Clone for Buffers<D> {
+    fn clone(&self) -> Self {
+        Self {
+            control: self.control.clone(),
+            weights: self.weights.clone(),
+            slots: self.slots.clone(),
+            gradient: self.gradient.clone(),
+            masks: self.masks.clone(),
+        }
+    }
+}
+
+/// The device memory of an epoch.
+#[derive(Debug)]
+pub struct Data<D: Device> {
+    /// What the model reads.
+    pub x: Series<D>,
+    /// What it should give.
+    pub y: Series<D>,
+    /// The samples of the epoch, in order.
+    pub order: Order<D>,
+    /// A loss for each sample of the epoch.
+    pub losses: Buffer<D, f64>,
+    /// The mean loss of each batch.
+    pub means: Buffer<D, f64>,
+    /// Adam's alpha for each batch.
+    pub alphas: Buffer<D, f32>,
+}

@@ -1,0 +1,35 @@
+// What the machine can do at most: the roof that `glassbox profile` holds every kernel against.
+
+#include "dialect.cuh"
+
+enum : unsigned { CHAINS = 8 };
+
+// Multiply-adds in registers: CHAINS of them under way in each thread, `rounds` times over.
+//
+// out  (threads), overwritten, so that the work is not thought useless
+//
+// Grid: as many blocks of 256 threads as keep every multiprocessor busy.
+extern "C" __global__ void multiply_adds(Out<float> out, float factor, float term, unsigned rounds) {
+    float sums[CHAINS];
+    for (unsigned i = 0; i < CHAINS; ++i) sums[i] = float(threadIdx.x + i);
+    for (unsigned round = 0; round < rounds; ++round) {
+#pragma unroll
+        for (unsigned i = 0; i < CHAINS; ++i) sums[i] = fmaf(sums[i], factor, term);
+    }
+    float sum = 0.0f;
+    for (unsigned i = 0; i < CHAINS; ++i) sum += sums[i];
+    out[blockIdx.x * blockDim.x + threadIdx.x] = sum;
+}
+
+// A copy of memory, sixteen bytes at a time: y = x.
+//
+// x, y  (4 quads), y overwritten
+//
+// Grid: any number of blocks; a thread takes every so-manieth quad.
+extern "C" __global__ void copy(In<float> x, Out<float> y, unsigned quads) {
+    const unsigned threads = gridDim.x * blockDim.x;
+    for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < quads; i += threads) {
+        const float4 v = load4(x, size_t(4) * i);
+        store4(y, size_t(4) * i, v);
+    }
+}

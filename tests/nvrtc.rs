@@ -1,0 +1,74 @@
+//! Every kernel compiles for every architecture, without a word from the compiler. NVRTC needs neither a GPU nor a
+//! driver: `GLASSBOX_NVRTC` names its library.
+
+use glassbox_cuda::device::Source;
+use glassbox_cuda::device::nvrtc::OPTIONS;
+use glassbox_cuda::{DeviceError, kernels};
+use glassbox_tests::nvrtc::nvrtc;
+
+/// Turing, Ampere, Hopper, Blackwell: from the oldest that is supported on.
+const ARCHITECTURES: [(u32, u32); 4] = [(7, 5), (8, 0), (9, 0), (10, 0)];
+
+#[test]
+fn every_plain_kernel_compiles_for_every_architecture_without_a_warning() {
+    let Some(nvrtc) = nvrtc() else { return };
+    for capability in ARCHITECTURES {
+        let architecture = nvrtc.architecture(capability);
+        assert_eq!(architecture, format!("sm_{}{}", capability.0, capability.1), "{nvrtc:?} knows it");
+        let compiled =
+            nvrtc.compile(&kernels::plain(), &architecture).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(compiled.log, "", "{architecture}");
+        // Machine code is an ELF file, and names its kernels.
+        assert!(compiled.image.starts_with(b"\x7fELF"), "{architecture}");
+        for kernel in [&b"apply_transposed"[..], b"correlate", b"adam", b"draw"] {
+            assert!(compiled.image.windows(kernel.len()).any(|bytes| bytes == kernel), "{architecture}");
+        }
+    }
+}
+
+/// A GPU that is newer than the compiler gets code that its driver can compile.
+#[test]
+fn what_nvrtc_does_not_know_yet_is_compiled_for_the_newest_that_it_knows() {
+    let Some(nvrtc) = nvrtc() else { return };
+    let architecture = nvrtc.architecture((99, 0));
+    assert!(architecture.starts_with("compute_"), "{architecture}");
+    let source = Source {
+        name: "empty.cu",
+        text: "extern \"C\" __global__ void nothing() {}",
+        headers: &[],
+        defines: &[],
+    };
+    let image = nvrtc.compile(&source, &architecture).expect("PTX").image;
+    assert!(String::from_utf8_lossy(&image).contains(".entry nothing") && image.ends_with(&[0]));
+}
+
+/// The test above can fail: what is wrong, or only doubtful, is heard of, by its file and line.
+#[test]
+fn a_mistake_is_named_by_file_and_line() {
+    let Some(nvrtc) = nvrtc() else { return };
+    let compile = |header: &str| {
+        let headers = [("inner.cuh", header)];
+        let source =
+            Source { name: "outer.cu", text: "#include \"inner.cuh\"\n", headers: &headers, defines: &[] };
+        nvrtc.compile(&source, "sm_90")
+    };
+    let error = compile("\n\n__global__ void k(float* x) { x[0] = nothing; }").unwrap_err();
+    let DeviceError::Compile { log, .. } = &error else { panic!("{error}") };
+    assert!(log.contains("inner.cuh") && log.contains("(3)") && log.contains("nothing"), "{log}");
+    let doubtful = compile("__global__ void k(float* x) { int unused; x[0] = 1; }").expect("it compiles");
+    assert!(doubtful.log.contains("unused"), "{}", doubtful.log);
+}
+
+/// The arithmetic that kernels are written for: no multiply-add is fused behind their backs.
+#[test]
+fn multiply_adds_are_fused_where_the_source_says_so_only() {
+    assert!(OPTIONS.contains(&"--fmad=false"));
+    let Some(nvrtc) = nvrtc() else { return };
+    let ptx = |expression: &str| {
+        let text = format!("extern \"C\" __global__ void k(float* x) {{ x[0] = {expression}; }}");
+        let source = Source { name: "k.cu", text: &text, headers: &[], defines: &[] };
+        String::from_utf8(nvrtc.compile(&source, "compute_90").expect("PTX").image).expect("text")
+    };
+    assert!(ptx("fmaf(x[1], x[2], x[3])").contains("fma.rn.f32"));
+    assert!(!ptx("x[1] * x[2] + x[3]").contains("fma.rn.f32"));
+}
