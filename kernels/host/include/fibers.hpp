@@ -103,7 +103,6 @@ struct SharedPiece {
 // The block that is running: there is one at a time in each host thread.
 struct Block {
     const Launch* launch;
-    const char* kernel;
     void (*body)(const void*);
     const void* closure;
     uint64_t launch_epoch;  // the first of this launch
@@ -122,11 +121,11 @@ static thread_local Block* block = nullptr;
 // Ends the launch. Stop here in a debugger, and go up to the kernel.
 [[noreturn]] __attribute__((noinline, format(printf, 1, 2))) inline void fail(const char* format, ...) {
     Block& b = *block;
-    int n = snprintf(b.launch->message, b.launch->message_bytes, "%s: ", b.kernel);
+    int n = 0;
     if (b.running != nullptr) {
         const uint3 t = b.running->index;
-        n += snprintf(b.launch->message + n, b.launch->message_bytes - n, "block (%u, %u, %u), thread (%u, %u, %u): ",
-                      blockIdx.x, blockIdx.y, blockIdx.z, t.x, t.y, t.z);
+        n = snprintf(b.launch->message, b.launch->message_bytes, "block (%u, %u, %u), thread (%u, %u, %u): ",
+                     blockIdx.x, blockIdx.y, blockIdx.z, t.x, t.y, t.z);
     }
     va_list arguments;
     va_start(arguments, format);

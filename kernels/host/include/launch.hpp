@@ -51,10 +51,9 @@ struct Call {
 
 // Runs all blocks, one after the other. 0, or 1 with a message.
 template <class... Parameters>
-int launch(void (*kernel)(Parameters...), const char* name, const Launch* launch) {
+int launch(void (*kernel)(Parameters...), const Launch* launch) {
     Block b;
     b.launch = launch;
-    b.kernel = name;
     b.launch_epoch = *launch->epoch + 1;
     block = &b;
     struct Leave {
@@ -104,5 +103,5 @@ int launch(void (*kernel)(Parameters...), const char* name, const Launch* launch
 
 #define SHIM_EXPORT(kernel)                                           \
     extern "C" int shim_launch_##kernel(const shim::Launch* launch) { \
-        return shim::launch(kernel, #kernel, launch);                 \
+        return shim::launch(kernel, launch);               \
     }

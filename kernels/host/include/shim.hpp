@@ -18,7 +18,7 @@
 //   launch      as many arguments as parameters, pointers that are device memory, no more threads and shared
 //               memory than the device has
 //
-// The first fault ends the launch with a message that names kernel, block and thread.
+// The first fault ends the launch with a message that names block and thread; the loader adds the kernel.
 //
 // What it is not: it knows nothing of time, of coalescing or of banks; threads of a warp do not run in lockstep;
 // of numbers smaller than four bytes, definedness and races are known only for the four bytes together.

@@ -6,24 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
+use glassbox_cuda::device::Source;
+use glassbox_cuda::{DeviceError, Result};
 use libloading::Library;
 use sha2::{Digest, Sha256};
 
 use crate::scan::{includes, kernels};
-use crate::{Error, Result};
-
-/// A source as NVRTC gets it.
-#[derive(Debug, Clone, Copy)]
-pub struct Source<'a> {
-    /// The name of the file, for messages.
-    pub name: &'a str,
-    /// Its text.
-    pub text: &'a str,
-    /// The names and texts of the files that it may include.
-    pub headers: &'a [(&'a str, &'a str)],
-    /// Names and values of macros.
-    pub defines: &'a [(&'a str, String)],
-}
 
 /// The shim's own headers.
 const SHIM: [(&str, &str); 5] = [
@@ -36,7 +24,8 @@ const SHIM: [(&str, &str); 5] = [
 
 /// A compiled source. Its library stays loaded until the process ends: kernels of it may be held anywhere.
 #[derive(Debug)]
-pub(crate) struct Module {
+pub struct Module {
+    pub(crate) name: String,
     pub(crate) library: Library,
 }
 
@@ -63,8 +52,8 @@ pub(crate) fn compile(source: &Source<'_>) -> Result<Arc<Module>> {
     // SAFETY: loading runs the constructors of the library; a source here has static data of plain types only,
     // and those of the C++ runtime are fit to be run at any time.
     let loaded = unsafe { Library::new(&library) };
-    let what = || format!("loading {}", library.display());
-    let module = Arc::new(Module { library: loaded.map_err(|source| Error::Load { what: what(), source })? });
+    let library = loaded.map_err(|error| refused(format!("loading {}", library.display()), error))?;
+    let module = Arc::new(Module { name: source.name.into(), library });
     modules.insert(key, Arc::clone(&module));
     Ok(module)
 }
@@ -102,7 +91,6 @@ fn included<'a>(source: &Source<'a>) -> Vec<&'a str> {
 }
 
 fn build(source: &Source<'_>, unit: &str, folder: &Path, library: &Path) -> Result<()> {
-    let io = |what: String| move |source| Error::Io { what, source };
     // Where a text is that of a file in the repository, that file is compiled: a debugger shows it.
     let kernels = workspace().join("kernels");
     let own = kernels.join("host/include");
@@ -117,17 +105,20 @@ fn build(source: &Source<'_>, unit: &str, folder: &Path, library: &Path) -> Resu
     let main = folder.join("unit.cpp");
     write(&main, unit)?;
     let made = tempfile::Builder::new().prefix("kernels").suffix(".so").tempfile_in(folder);
-    let made = made.map_err(io(format!("a file in {}", folder.display())))?.into_temp_path();
+    let made =
+        made.map_err(|error| refused(format!("a file in {}", folder.display()), error))?.into_temp_path();
     let mut command = Command::new(compiler());
     command.args(flags()).arg("-iquote").arg(folder).arg("-iquote").arg(kernels).arg("-iquote").arg(own);
     command.arg("-o").arg(&made).arg(&main);
-    let output = command.output().map_err(io(format!("running the C++ compiler {}", compiler())))?;
+    let output = command
+        .output()
+        .map_err(|error| refused(format!("running the C++ compiler {}", compiler()), error))?;
     if !output.status.success() {
         let log = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(Error::Compile { name: source.name.into(), log });
+        return Err(DeviceError::Compile { name: source.name.into(), arch: "the host".into(), log });
     }
     // In one move: another process may be making the same.
-    made.persist(library).map_err(|error| io(format!("writing {}", library.display()))(error.error))
+    made.persist(library).map_err(|error| refused(format!("writing {}", library.display()), error))
 }
 
 /// Writes a file that is not there yet or differs.
@@ -141,7 +132,11 @@ fn write(path: &Path, text: &str) -> Result<()> {
         std::io::Write::write_all(&mut file, text.as_bytes())?;
         file.persist(path).map_err(|error| error.error)
     });
-    written.map(|_| ()).map_err(|source| Error::Io { what: format!("writing {}", path.display()), source })
+    written.map(|_| ()).map_err(|error| refused(format!("writing {}", path.display()), error))
+}
+
+pub(crate) fn refused(what: String, problem: impl std::fmt::Display) -> DeviceError {
+    DeviceError::Refused { what, problem: problem.to_string() }
 }
 
 fn compiler() -> String {

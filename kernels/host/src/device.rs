@@ -3,18 +3,18 @@
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use glassbox_cuda::device::{Arg, Device, Launch, Properties, Source};
+use glassbox_cuda::{DeviceError, Result};
 use libloading::Symbol;
 
-use crate::compile::{self, Module, Source};
+use crate::compile::{self, Module};
 use crate::memory::{Access, Heap};
-use crate::{Error, Result};
 
-/// A device. Its limits are those of the GPU that it stands for.
-#[derive(Clone)]
+/// A device that is the host. Its limits are those of the GPU that it stands for.
 pub struct HostDevice {
-    /// Bytes of shared memory that a block can have.
-    pub shared_bytes: u32,
+    properties: Properties,
     state: Arc<Mutex<State>>,
 }
 
@@ -25,47 +25,18 @@ struct State {
     epoch: u64,
 }
 
-/// A buffer in the device's memory, freed when the last handle goes.
-#[derive(Clone)]
-pub struct Memory(Arc<Owned>);
-
-struct Owned {
+/// A buffer in the device's memory, given back when this is dropped.
+pub struct Memory {
     address: usize,
     bytes: usize,
     state: Arc<Mutex<State>>,
 }
 
-/// A kernel.
+/// A kernel. Its library stays loaded until the process ends.
 #[derive(Clone)]
 pub struct Function {
     name: String,
     entry: unsafe extern "C" fn(*const RawLaunch) -> c_int,
-}
-
-/// An argument of a kernel.
-#[derive(Debug, Clone)]
-pub enum Argument {
-    /// An address: so many bytes into a buffer.
-    Memory(Memory, usize),
-    /// No address: the kernel does not touch it.
-    Null,
-    /// The bytes of a plain value.
-    Bytes(Vec<u8>),
-}
-
-/// A launch, as `cuLaunchKernel` has it.
-#[derive(Debug, Clone)]
-pub struct Launch {
-    /// The kernel.
-    pub function: Function,
-    /// Blocks in the grid.
-    pub grid: [u32; 3],
-    /// Threads in a block.
-    pub block: [u32; 3],
-    /// Bytes of shared memory, beyond those that the kernel declares.
-    pub shared_bytes: u32,
-    /// One for each of the kernel's parameters.
-    pub arguments: Vec<Argument>,
 }
 
 /// The shim's `Region`.
@@ -95,60 +66,85 @@ struct RawLaunch {
 }
 
 impl HostDevice {
-    /// A device whose blocks have up to so many bytes of shared memory: 232448 (227 KiB) on Hopper.
+    /// A device with the limits of Hopper: 227 KiB of shared memory for a block.
     #[must_use]
-    pub fn new(shared_bytes: u32) -> Self {
-        Self { shared_bytes, state: Arc::default() }
+    pub fn hopper() -> Self {
+        Self::new((9, 0), 227 * 1024, 132)
     }
 
-    /// The kernel `name` of a source.
-    ///
-    /// # Errors
-    /// If the source does not compile, or has no such kernel.
-    pub fn function(&self, source: &Source<'_>, name: &str) -> Result<Function> {
-        function(&*compile::compile(source)?, source.name, name)
+    /// A device of a compute capability, with so many bytes of shared memory for a block.
+    #[must_use]
+    pub fn new(capability: (u32, u32), shared_bytes: usize, multiprocessors: usize) -> Self {
+        let properties = Properties {
+            name: "the host in a GPU's place".into(),
+            place: "shim".into(),
+            capability,
+            shared_bytes,
+            multiprocessors,
+            memory: 1 << 30,
+        };
+        Self { properties, state: Arc::default() }
     }
 
-    /// A buffer. Nothing has written it.
-    #[must_use]
-    pub fn alloc(&self, bytes: usize) -> Memory {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Device for HostDevice {
+    type Module = Arc<Module>;
+    type Function = Function;
+    type Memory = Memory;
+    type Recording = Vec<Launch<Self>>;
+    type Mark = Instant;
+
+    fn properties(&self) -> &Properties {
+        &self.properties
+    }
+
+    fn compile(&self, source: &Source<'_>) -> Result<Self::Module> {
+        compile::compile(source)
+    }
+
+    fn function(&self, module: &Self::Module, name: &str) -> Result<Function> {
+        let symbol = format!("shim_launch_{name}");
+        // SAFETY: symbols of this prefix are made by SHIM_EXPORT, which gives them this type.
+        let entry: Result<Symbol<'_, unsafe extern "C" fn(*const RawLaunch) -> c_int>, _> =
+            unsafe { module.library.get(&symbol) };
+        match entry {
+            Ok(entry) => Ok(Function { name: name.into(), entry: *entry }),
+            Err(_) => Err(DeviceError::NoKernel { kernel: name.into(), module: module.name.clone() }),
+        }
+    }
+
+    fn alloc(&self, bytes: usize) -> Result<Memory> {
         let address = self.lock().heap.alloc(bytes);
-        Memory(Arc::new(Owned { address, bytes, state: Arc::clone(&self.state) }))
+        Ok(Memory { address, bytes, state: Arc::clone(&self.state) })
     }
 
-    /// Copies to a buffer.
-    ///
-    /// # Errors
-    /// If it is too short.
-    pub fn upload(&self, bytes: &[u8], to: &Memory, offset: usize) -> Result<()> {
-        self.lock().heap.write(to.0.address, offset, bytes)
+    fn zero(&self, memory: &Memory) -> Result<()> {
+        self.lock().heap.write(memory.address, 0, &vec![0; memory.bytes])
     }
 
-    /// Copies from a buffer.
-    ///
-    /// # Errors
-    /// If it is too short, or nothing has written what is asked for.
-    pub fn download(&self, from: &Memory, offset: usize, bytes: &mut [u8]) -> Result<()> {
-        self.lock().heap.read(from.0.address, offset, bytes)
+    fn upload(&self, bytes: &[u8], to: &Memory, offset: usize) -> Result<()> {
+        self.lock().heap.write(to.address, offset, bytes)
     }
 
-    /// Runs a kernel to its end.
-    ///
-    /// # Safety
-    /// The arguments have the sizes of the kernel's parameters, and the kernel reaches memory only through
-    /// parameters of the checked types of `dialect.cuh`.
-    ///
-    /// # Errors
-    /// The fault that the shim found, if any: what the launch wrote before it stays written.
-    pub unsafe fn launch(&self, launch: &Launch) -> Result<()> {
+    fn download(&self, from: &Memory, offset: usize, bytes: &mut [u8]) -> Result<()> {
+        self.lock().heap.read(from.address, offset, bytes)
+    }
+
+    fn launch(&self, launch: &Launch<Self>) -> Result<()> {
         let mut state = self.lock();
         let State { heap, epoch } = &mut *state;
-        let addresses = launch.arguments.iter().map(|argument| match argument {
-            Argument::Memory(memory, offset) => (memory.0.address + offset).to_ne_bytes().to_vec(),
-            Argument::Null => 0usize.to_ne_bytes().to_vec(),
-            Argument::Bytes(bytes) => bytes.clone(),
-        });
-        let values: Vec<Vec<u8>> = addresses.collect();
+        let value = |arg: &Arg<Memory>| match arg {
+            Arg::Memory(memory, offset) => (memory.address + offset).to_ne_bytes().to_vec(),
+            Arg::Null => 0usize.to_ne_bytes().to_vec(),
+            Arg::U32(number) => number.to_ne_bytes().to_vec(),
+            Arg::F32(number) => number.to_ne_bytes().to_vec(),
+            Arg::Bytes(bytes) => bytes.clone(),
+        };
+        let values: Vec<Vec<u8>> = launch.args().iter().map(value).collect();
         let args: Vec<*const c_void> = values.iter().map(|value| value.as_ptr().cast()).collect();
         let names: Vec<CString> = heap.buffers.keys().map(|address| buffer_name(*address, launch)).collect();
         let regions = heap.buffers.values_mut().zip(&names).map(|(buffer, name)| RawRegion {
@@ -161,10 +157,10 @@ impl HostDevice {
         let regions: Vec<RawRegion> = regions.collect();
         let mut message = vec![0u8; 1024];
         let raw = RawLaunch {
-            grid: launch.grid,
-            block: launch.block,
-            dynamic_shared: launch.shared_bytes,
-            shared_limit: self.shared_bytes,
+            grid: launch.grid(),
+            block: launch.block(),
+            dynamic_shared: launch.shared_bytes(),
+            shared_limit: u32::try_from(self.properties.shared_bytes).expect("shared memory is small"),
             buffers: regions.as_ptr(),
             buffer_count: regions.len() as u64,
             args: args.as_ptr(),
@@ -174,49 +170,47 @@ impl HostDevice {
             message_bytes: message.len() as u64,
         };
         // SAFETY: the structures are those of the shim and outlive the call; the regions are whole buffers,
-        // held alone by the lock; the sizes of the arguments are the caller's promise.
-        let status = unsafe { (launch.function.entry)(&raw const raw) };
+        // held alone by the lock; that the arguments are the kernel's parameters is what whoever made the
+        // launch has promised.
+        let status = unsafe { (launch.function().entry)(&raw const raw) };
         if status == 0 {
             return Ok(());
         }
         let len = message.iter().position(|byte| *byte == 0).unwrap_or(message.len());
-        Err(Error::Fault(String::from_utf8_lossy(&message[..len]).into_owned()))
+        let problem = String::from_utf8_lossy(&message[..len]).into_owned();
+        Err(DeviceError::Fault { kernel: launch.function().name.clone(), problem })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn record(&self, launches: &[Launch<Self>]) -> Result<Self::Recording> {
+        Ok(launches.to_vec())
     }
-}
 
-fn function(module: &Module, source: &str, name: &str) -> Result<Function> {
-    let symbol = format!("shim_launch_{name}");
-    // SAFETY: symbols of this prefix are made by SHIM_EXPORT, which gives them this type.
-    let entry: Result<Symbol<'_, unsafe extern "C" fn(*const RawLaunch) -> c_int>, _> =
-        unsafe { module.library.get(&symbol) };
-    let what = || format!("the kernel {name} of {source}");
-    let entry = *entry.map_err(|source| Error::Load { what: what(), source })?;
-    Ok(Function { name: name.into(), entry })
+    fn replay(&self, recording: &Self::Recording) -> Result<()> {
+        recording.iter().try_for_each(|launch| self.launch(launch))
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn mark(&self) -> Result<Instant> {
+        Ok(Instant::now())
+    }
+
+    fn elapsed(&self, start: &Instant, end: &Instant) -> Result<Duration> {
+        Ok(end.duration_since(*start))
+    }
 }
 
 /// How a message names a buffer: by the first argument that points into it.
-fn buffer_name(address: usize, launch: &Launch) -> CString {
-    let position = launch
-        .arguments
-        .iter()
-        .position(|argument| matches!(argument, Argument::Memory(memory, _) if memory.0.address == address));
+fn buffer_name(address: usize, launch: &Launch<HostDevice>) -> CString {
+    let points = |arg: &Arg<Memory>| matches!(arg, Arg::Memory(memory, _) if memory.address == address);
+    let position = launch.args().iter().position(points);
     let name = position.map_or("a buffer".into(), |position| format!("argument {position}"));
     CString::new(name).expect("no zero byte")
 }
 
-impl Memory {
-    /// Its length in bytes.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.0.bytes
-    }
-}
-
-impl Drop for Owned {
+impl Drop for Memory {
     fn drop(&mut self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).heap.free(self.address);
     }
@@ -224,13 +218,13 @@ impl Drop for Owned {
 
 impl fmt::Debug for HostDevice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HostDevice({} bytes of shared memory)", self.shared_bytes)
+        write!(f, "HostDevice({:?})", self.properties)
     }
 }
 
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Memory({} bytes)", self.0.bytes)
+        write!(f, "Memory({} bytes)", self.bytes)
     }
 }
 

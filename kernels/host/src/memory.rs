@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Error, Result};
+use glassbox_cuda::Result;
+
+use crate::compile::refused;
 
 /// Where an allocation of the driver's begins is a multiple of this.
 const ALIGNMENT: usize = 256;
@@ -68,10 +70,8 @@ impl Heap {
     fn get(&mut self, address: usize, offset: usize, len: usize) -> Result<&mut Allocation> {
         let buffer = self.buffers.get_mut(&address).expect("a handle frees its buffer when it goes");
         if offset.checked_add(len).is_none_or(|end| end > buffer.bytes) {
-            let bytes = buffer.bytes;
-            return Err(Error::Copy(format!(
-                "a copy of {len} bytes at byte {offset} of a buffer of {bytes} bytes"
-            )));
+            let problem = format!("the buffer has {} bytes", buffer.bytes);
+            return Err(refused(format!("a copy of {len} bytes at byte {offset}"), problem));
         }
         Ok(buffer)
     }
@@ -95,11 +95,8 @@ impl Heap {
         let buffer = self.get(address, offset, len)?;
         let words = offset / WORD..(offset + len).div_ceil(WORD);
         if let Some(word) = words.clone().find(|word| buffer.defined[*word] == 0) {
-            return Err(Error::Copy(format!(
-                "a copy from byte {} of a buffer of {} bytes, which nothing has written",
-                word * WORD,
-                buffer.bytes
-            )));
+            let what = format!("a copy from byte {offset} of a buffer of {} bytes", buffer.bytes);
+            return Err(refused(what, format!("nothing has written byte {}", word * WORD)));
         }
         for (i, byte) in bytes.iter_mut().enumerate() {
             *byte = buffer.lines[(offset + i) / ALIGNMENT].0[(offset + i) % ALIGNMENT];

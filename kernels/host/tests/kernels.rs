@@ -1,6 +1,10 @@
 //! The shim runs kernels as CUDA does, and each of its checks fires on a kernel that is broken in just that way.
 
-use glassbox_shim::{Argument, HostDevice, Launch, Memory, Result, Source};
+use std::sync::Arc;
+
+use glassbox_cuda::Result;
+use glassbox_cuda::device::{Arg, Device, Launch, Source};
+use glassbox_shim::{HostDevice, Memory};
 
 const DIALECT: (&str, &str) = ("dialect.cuh", include_str!("../../dialect.cuh"));
 const SUMS: &str = include_str!("sums.cu");
@@ -9,13 +13,13 @@ const BROKEN: &str = include_str!("broken.cu");
 /// A device, and a buffer of 64 words of which the first 32 are written.
 struct Bench {
     device: HostDevice,
-    memory: Memory,
+    memory: Arc<Memory>,
 }
 
 impl Bench {
     fn new() -> Self {
-        let device = HostDevice::new(64 * 1024);
-        let memory = device.alloc(64 * 4);
+        let device = HostDevice::new((7, 5), 64 * 1024, 1);
+        let memory = Arc::new(device.alloc(64 * 4).unwrap());
         let words: Vec<u8> = (0..32u32).flat_map(u32::to_ne_bytes).collect();
         device.upload(&words, &memory, 0).unwrap();
         Self { device, memory }
@@ -23,11 +27,12 @@ impl Bench {
 
     fn run(&self, kernel: &str, grid: u32, block: u32, shared_bytes: u32) -> Result<()> {
         let source = Source { name: "broken.cu", text: BROKEN, headers: &[DIALECT], defines: &[] };
-        let function = self.device.function(&source, kernel)?;
-        let arguments = vec![Argument::Memory(self.memory.clone(), 0)];
-        let launch = Launch { function, grid: [grid, 1, 1], block: [block, 1, 1], shared_bytes, arguments };
-        // SAFETY: all kernels of the file take one checked pointer.
-        unsafe { self.device.launch(&launch) }
+        let function = self.device.function(&self.device.compile(&source)?, kernel)?;
+        let args = vec![Arg::Memory(Arc::clone(&self.memory), 0)];
+        // SAFETY: all kernels of the file take one pointer. They break the rest of the contract, and this device
+        // finds out before harm is done.
+        let launch = unsafe { Launch::new(&function, [grid, 1, 1], [block, 1, 1], shared_bytes, args) };
+        self.device.launch(&launch)
     }
 
     fn fault(&self, kernel: &str, grid: u32, block: u32) -> String {
@@ -44,24 +49,25 @@ impl Bench {
 /// Shared memory, both kinds, barriers, shuffles, a second launch that reads what the first wrote.
 #[test]
 fn sums_of_blocks() {
-    let device = HostDevice::new(64 * 1024);
+    let device = HostDevice::new((7, 5), 64 * 1024, 1);
     let (blocks, threads, n) = (5u32, 96u32, 1000u32);
     let values: Vec<f32> = (0..n).map(|i| (i % 17) as f32).collect();
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
-    let (x, partial, sum) = (device.alloc(bytes.len()), device.alloc(4 * blocks as usize), device.alloc(4));
+    let [x, partial, sum] =
+        [bytes.len(), 4 * blocks as usize, 4].map(|len| Arc::new(device.alloc(len).unwrap()));
     device.upload(&bytes, &x, 0).unwrap();
     let defines = [("THREADS", threads.to_string())];
     let source = Source { name: "sums.cu", text: SUMS, headers: &[DIALECT], defines: &defines };
-    let memory = |memory: &Memory| Argument::Memory(memory.clone(), 0);
-    let launch = |kernel: &str, grid: u32, block: u32, shared_bytes, arguments| {
-        let function = device.function(&source, kernel).unwrap();
-        let launch = Launch { function, grid: [grid, 1, 1], block: [block, 1, 1], shared_bytes, arguments };
-        // SAFETY: the arguments are those of sums.cu.
-        unsafe { device.launch(&launch).unwrap() };
+    let memory = |memory: &Arc<Memory>| Arg::Memory(Arc::clone(memory), 0);
+    let launch = |kernel: &str, grid: u32, block: u32, shared_bytes, args| {
+        let function = device.function(&device.compile(&source).unwrap(), kernel).unwrap();
+        // SAFETY: the arguments are those of sums.cu, and as long as it says.
+        let launch = unsafe { Launch::new(&function, [grid, 1, 1], [block, 1, 1], shared_bytes, args) };
+        device.launch(&launch).unwrap();
     };
-    let length = Argument::Bytes(n.to_ne_bytes().to_vec());
+    let length = Arg::U32(n);
     launch("block_sums", blocks, threads, 4 * threads, vec![memory(&x), length, memory(&partial)]);
-    let length = Argument::Bytes(blocks.to_ne_bytes().to_vec());
+    let length = Arg::U32(blocks);
     launch("warp_sum", 1, 32, 0, vec![memory(&partial), length, memory(&sum)]);
     let mut found = [0; 4];
     device.download(&sum, 0, &mut found).unwrap();
@@ -97,7 +103,7 @@ fn indices_out_of_bounds_are_found() {
     let bench = Bench::new();
     assert_eq!(
         bench.fault("reads_behind", 2, 32),
-        "reads_behind: block (1, 0, 0), thread (0, 0, 0): reads element 64 of argument 0, which has 64 of 4 bytes"
+        "kernel reads_behind: block (1, 0, 0), thread (0, 0, 0): reads element 64 of argument 0, which has 64 of 4 bytes"
     );
     assert!(bench.fault("writes_before", 1, 1).contains("writes element -1 of argument 0"));
     assert!(
@@ -136,7 +142,7 @@ fn reads_of_what_nobody_wrote_are_found() {
     );
     let mut bytes = [0; 8];
     let error = bench.device.download(&bench.memory, 31 * 4, &mut bytes).unwrap_err().to_string();
-    assert_eq!(error, "a copy from byte 128 of a buffer of 256 bytes, which nothing has written");
+    assert_eq!(error, "a copy from byte 124 of a buffer of 256 bytes: nothing has written byte 128");
 }
 
 #[test]
@@ -220,18 +226,17 @@ fn launches_that_no_device_takes_are_refused() {
     let error = bench.run("shared_behind", 1, 16, 64 * 1024 - 32).unwrap_err().to_string();
     assert!(error.contains("64 bytes of shared memory by declaration, tile included, and 65504 at the launch, of at most 65536"), "{error}");
     let source = Source { name: "broken.cu", text: BROKEN, headers: &[DIALECT], defines: &[] };
-    let function = bench.device.function(&source, "count").unwrap();
-    let freed = bench.device.alloc(16);
-    let stale = Argument::Bytes((&raw const freed as usize).to_ne_bytes().to_vec());
-    for (arguments, expected) in [
+    let function = bench.device.function(&bench.device.compile(&source).unwrap(), "count").unwrap();
+    let on_the_stack = 0u32;
+    let stale = Arg::Bytes((&raw const on_the_stack as usize).to_ne_bytes().to_vec());
+    for (args, expected) in [
         (vec![], "0 arguments for 1 parameters"),
         (vec![stale], "argument 0 is no address in device memory"),
-        (vec![Argument::Null], "reads element 0 through a null pointer"),
+        (vec![Arg::Null], "reads element 0 through a null pointer"),
     ] {
-        let launch =
-            Launch { function: function.clone(), grid: [1; 3], block: [1; 3], shared_bytes: 0, arguments };
         // SAFETY: what does not fit is refused before the kernel begins.
-        let error = unsafe { bench.device.launch(&launch) }.unwrap_err().to_string();
+        let launch = unsafe { Launch::new(&function, [1; 3], [1; 3], 0, args) };
+        let error = bench.device.launch(&launch).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
 }
@@ -251,6 +256,9 @@ fn a_fault_ends_its_launch_only() {
 fn a_source_that_is_no_cpp_shows_what_the_compiler_says() {
     let text = "#include \"dialect.cuh\"\nextern \"C\" __global__ void bad(In<float> x) { x[0] = 1.0f; }\n";
     let source = Source { name: "bad.cu", text, headers: &[DIALECT], defines: &[] };
-    let error = HostDevice::new(0).function(&source, "bad").unwrap_err().to_string();
-    assert!(error.starts_with("bad.cu does not compile as C++:\n") && error.contains("bad.cu:2:"), "{error}");
+    let error = HostDevice::hopper().compile(&source).unwrap_err().to_string();
+    assert!(
+        error.starts_with("bad.cu does not compile for the host:\n") && error.contains("bad.cu:2:"),
+        "{error}"
+    );
 }
