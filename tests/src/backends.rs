@@ -1,6 +1,7 @@
 //! Who is tested, and how a model gets onto a backend.
 
 use glassbox_cpu::{Cpu, Simd};
+use glassbox_cuda::Cuda;
 use glassbox_engine::Float;
 use glassbox_engine::backend::{Backend, Dataset, Session, State};
 use glassbox_engine::losses::Loss;
@@ -9,6 +10,7 @@ use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
+use glassbox_shim::HostDevice;
 
 /// A backend that computes in `f32`.
 pub type Backend32 = Box<dyn Backend<f32>>;
@@ -22,7 +24,17 @@ pub fn backends() -> Vec<Backend32> {
     let mut backends: Vec<Backend32> = vec![Box::new(Reference)];
     // Each path with one thread, and with more than this machine may have.
     backends.extend(paths().into_iter().flat_map(|simd| [1, 3].map(|threads| cpu(simd, threads))));
+    backends.push(Box::new(kernels_on_the_host()));
     backends
+}
+
+/// The CUDA backend with its kernels run on the host, each access checked: see `kernels/host`.
+///
+/// # Panics
+/// If there is no C++ compiler, or a kernel does not compile.
+#[must_use]
+pub fn kernels_on_the_host() -> Cuda<HostDevice> {
+    Cuda::new(HostDevice::hopper()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// One backend with several numbers of threads, for each that has threads: they must agree to the bit.

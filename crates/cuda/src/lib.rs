@@ -28,12 +28,11 @@ pub mod step;
 
 use std::sync::Arc;
 
-use glassbox_engine::Result;
 use glassbox_engine::backend::{Backend, Plan, Session};
 use glassbox_engine::profile::Ceilings;
 
 use device::Device;
-pub use error::{DeviceError, LEAST_CAPABILITY, LEAST_DRIVER, Result as DeviceResult};
+pub use error::{DeviceError, LEAST_CAPABILITY, LEAST_DRIVER, Result};
 use kernels::Kernels;
 use session::CudaSession;
 
@@ -55,7 +54,7 @@ impl<D: Device> Cuda<D> {
     ///
     /// # Errors
     /// If they cannot be compiled or loaded.
-    pub fn new(device: D) -> Result<Self, DeviceError> {
+    pub fn new(device: D) -> Result<Self> {
         let kernels = Arc::new(Kernels::new(&device)?);
         Ok(Self { device: Arc::new(device), kernels })
     }
@@ -79,7 +78,7 @@ impl<D: Device> Backend<f32> for Cuda<D> {
         format!("{place}, {name}, sm_{major}{minor}")
     }
 
-    fn session(&self, plan: Plan) -> Result<Box<dyn Session<f32>>> {
+    fn session(&self, plan: Plan) -> glassbox_engine::Result<Box<dyn Session<f32>>> {
         let Self { device, kernels } = self;
         let plain = |plan: &Plan, buffers: &_| CudaSession::plain_step(device, kernels, plan, buffers);
         Ok(Box::new(CudaSession::new(plan, device, kernels, plain)?))

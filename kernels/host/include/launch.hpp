@@ -101,7 +101,7 @@ int launch(void (*kernel)(Parameters...), const Launch* launch) {
 
 }  // namespace shim
 
-#define SHIM_EXPORT(kernel)                                           \
-    extern "C" int shim_launch_##kernel(const shim::Launch* launch) { \
-        return shim::launch(kernel, launch);               \
+#define SHIM_EXPORT(kernel)                                                                                     \
+    extern "C" __attribute__((visibility("default"))) int shim_launch_##kernel(const shim::Launch* launch) { \
+        return shim::launch(kernel, launch);                                                                   \
     }
