@@ -18,36 +18,65 @@ const BLOCKS: usize = 8;
 /// Multiply-adds of a thread in one round.
 const CHAINS: u32 = 8;
 
-/// Rounds: some milliseconds of arithmetic.
-const ROUNDS: u32 = 16_384;
+/// Rounds of the first try, and at most.
+const ROUNDS: [u32; 2] = [16, 1 << 16];
 
-/// Values that are copied, at most: 256 MiB, several times what any cache holds.
-const VALUES: usize = 64 << 20;
+/// Values that are copied in the first try, and at most: 1 MiB, and 256 MiB, several times what any cache holds.
+const VALUES: [usize; 2] = [1 << 18, 1 << 26];
+
+/// A try that takes less says little: the work is made larger.
+const LONG_ENOUGH: Duration = Duration::from_millis(1);
 
 /// The best of so many tries counts: whatever disturbs one makes it slower.
 const TRIES: usize = 5;
 
 /// Measures them.
 pub(crate) fn measure<D: Device>(device: &Arc<D>, kernels: &Kernels<D>) -> Result<Ceilings> {
-    let properties = device.properties();
-    let multiprocessors = properties.multiprocessors.max(1);
-    let out = Buffer::undefined(device, multiprocessors * BLOCKS * THREADS)?;
-    let arithmetic = best(&**device, &kernels.multiply_adds(&out, ROUNDS))?;
-    let operations = 2.0 * f64::from(CHAINS) * f64::from(ROUNDS) * out.len() as f64;
-
-    // A small device is not filled by a measurement.
-    let values = VALUES.min(properties.memory as usize / 16 / size_of::<f32>()) / 4 * 4;
-    let (x, y) = (Buffer::<D, f32>::zeros(device, values)?, Buffer::undefined(device, values)?);
-    let copy = best(&**device, &kernels.copy(&x, &y, (multiprocessors * BLOCKS) as u32))?;
-    let bytes = 2.0 * (values * size_of::<f32>()) as f64;
-    let ceiling = |name: &str, amount: f64, time: Duration| Ceiling {
-        name: format!("{}, {name}", properties.place),
-        rate: amount / time.as_secs_f64().max(f64::MIN_POSITIVE),
-    };
+    let ceiling =
+        |name: &str, rate: f64| Ceiling { name: format!("{}, {name}", device.properties().place), rate };
     Ok(Ceilings {
-        peaks: vec![ceiling("multiply-adds", operations, arithmetic)],
-        bandwidths: vec![ceiling("device memory", bytes, copy)],
+        peaks: vec![ceiling("multiply-adds", arithmetic(device, kernels)?)],
+        bandwidths: vec![ceiling("device memory", bandwidth(device, kernels)?)],
     })
+}
+
+/// Floating-point operations a second.
+fn arithmetic<D: Device>(device: &Arc<D>, kernels: &Kernels<D>) -> Result<f64> {
+    let out = Buffer::undefined(device, blocks(device) * THREADS)?;
+    let [mut rounds, most] = ROUNDS;
+    loop {
+        let time = best(&**device, &kernels.multiply_adds(&out, rounds))?;
+        if time >= LONG_ENOUGH || rounds >= most {
+            let operations = 2.0 * f64::from(CHAINS) * f64::from(rounds) * out.len() as f64;
+            return Ok(rate(operations, time));
+        }
+        rounds *= 4;
+    }
+}
+
+/// Bytes a second, those that are read and those that are written.
+fn bandwidth<D: Device>(device: &Arc<D>, kernels: &Kernels<D>) -> Result<f64> {
+    let [mut values, most] = VALUES;
+    // A small device is not filled by a measurement.
+    let most = most.min(device.properties().memory as usize / 16 / size_of::<f32>());
+    loop {
+        let (x, y) = (Buffer::<D, f32>::zeros(device, values)?, Buffer::undefined(device, values)?);
+        let time = best(&**device, &kernels.copy(&x, &y, blocks(device) as u32))?;
+        if time >= LONG_ENOUGH || 4 * values > most {
+            return Ok(rate(2.0 * (values * size_of::<f32>()) as f64, time));
+        }
+        values *= 4;
+    }
+}
+
+/// As many as keep every multiprocessor busy.
+fn blocks<D: Device>(device: &Arc<D>) -> usize {
+    BLOCKS * device.properties().multiprocessors.max(1)
+}
+
+fn rate(amount: f64, time: Duration) -> f64 {
+    // Nothing takes no time; a clock may say so.
+    amount / time.max(Duration::from_nanos(1)).as_secs_f64()
 }
 
 fn best<D: Device>(device: &D, launch: &Launch<D>) -> Result<Duration> {

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use glassbox_engine::backend::{
     BatchEnd, Dataset, Epoch, Plan, Session, State, check_prediction, locate_non_finite,
@@ -307,12 +308,11 @@ impl<D: Device> Session<f32> for CudaSession<D> {
         }
         let between = |pair: &[D::Mark]| self.device.elapsed(&pair[0], &pair[1]);
         let times = marks.windows(2).map(between).collect::<Result<Vec<_>, _>>()?;
-        let wall = self.device.elapsed(&marks[0], &marks[marks.len() - 1])?;
         let mut mean = [0.0];
         self.data().means.read(&mut mean)?;
         self.step += 1;
-        let times: Vec<(Part, std::time::Duration)> = work.iter().map(|work| work.part).zip(times).collect();
-        Ok(StepProfile::measured(mean[0], batch.len(), wall, self.plan.training.lines.len(), &times))
+        let times: Vec<(Part, Duration)> = work.iter().map(|work| work.part).zip(times).collect();
+        Ok(StepProfile::measured(mean[0], batch.len(), self.plan.training.lines.len(), &times))
     }
 
     fn gradient(&self) -> Result<Vec<f32>> {

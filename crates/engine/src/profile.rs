@@ -207,24 +207,21 @@ pub struct StepProfile {
 }
 
 impl StepProfile {
-    /// Of a device that measures its own time: each part that it took, in any order, some of them several times.
-    /// Such a clock costs nothing, so there are no readings to take off.
+    /// Of a device that measures its own time: the parts in the order in which they were taken, some of them
+    /// perhaps in several pieces. Each piece counts as one reading.
     ///
     /// # Panics
     /// If a part is no line of a program of so many lines.
     #[must_use]
-    pub fn measured(
-        loss: f64,
-        samples: usize,
-        wall: Duration,
-        lines: usize,
-        times: &[(Part, Duration)],
-    ) -> Self {
+    pub fn measured(loss: f64, samples: usize, lines: usize, times: &[(Part, Duration)]) -> Self {
         let slot = |slot| PartTime { part: Part::at(slot), busy: Duration::ZERO, readings: 0, threads: 1 };
         let mut parts: Vec<PartTime> = (0..Part::Line(lines).slot()).map(slot).collect();
         for (part, time) in times {
-            parts[part.slot()].busy += *time;
+            let slot = &mut parts[part.slot()];
+            slot.busy += *time;
+            slot.readings += 1;
         }
+        let wall = times.iter().map(|(_, time)| *time).sum();
         Self { loss, samples, threads: 1, wall, parts }
     }
 

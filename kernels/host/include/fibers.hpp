@@ -167,7 +167,7 @@ class Stacks {
     ~Stacks() {
         if (memory != nullptr) munmap(memory, count * (guard + size));
     }
-    bool ok() const { return memory != nullptr; }
+    bool ok(size_t needed) const { return memory != nullptr && count >= needed; }
     stack_t get(size_t i) const {
         stack_t stack{};
         stack.ss_sp = memory + i * (guard + size) + guard;
@@ -176,6 +176,14 @@ class Stacks {
     }
     Stacks(const Stacks&) = delete;
 };
+
+// Stacks for so many threads. They are kept for the next launch: to map and unmap them takes longer than most
+// launches do.
+inline const Stacks& stacks_for(size_t count) {
+    static thread_local std::unique_ptr<Stacks> kept;
+    if (kept == nullptr || !kept->ok(count)) kept = std::make_unique<Stacks>(count);
+    return *kept;
+}
 
 // Switches to a thread, and comes back when it waits.
 __attribute__((noinline)) inline void resume(Thread& thread, const Stacks& stacks) {

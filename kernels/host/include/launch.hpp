@@ -85,8 +85,8 @@ int launch(void (*kernel)(Parameters...), const Launch* launch) {
         thread.number = i;
         thread.index = {i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y};
     }
-    const Stacks stacks(threads);
-    if (!stacks.ok()) fail("no memory for the stacks of %llu threads", (unsigned long long)threads);
+    const Stacks& stacks = stacks_for(threads);
+    if (!stacks.ok(threads)) fail("no memory for the stacks of %llu threads", (unsigned long long)threads);
     for (uint64_t i = 0; i < blocks && !b.failed; i++) {
         blockIdx = {unsigned(i % gridDim.x), unsigned(i / gridDim.x % gridDim.y), unsigned(i / gridDim.x / gridDim.y)};
         b.number = unsigned(i);
