@@ -37,6 +37,14 @@ if [ -z "${NAB_DATA:-}" ]; then
 fi
 export NAB_DATA TF_CPP_MIN_LOG_LEVEL=3 TORCHINDUCTOR_CACHE_DIR=$PEERS_HOME/inductor PYTHONDONTWRITEBYTECODE=1
 
+rust_peer() { # folder: built for this very processor, which is its best form
+  say "building $1"
+  (cd "$here/$1" && CARGO_TARGET_DIR=$PEERS_HOME/target RUSTFLAGS="-C target-cpu=native" \
+    cargo build --release >&2)
+}
+rust_peer burn
+rust_peer candle
+
 glassbox() {
   say "glassbox"
   PEER_T0=$(date +%s.%N) "$peer" --bench --threads "$threads"
@@ -47,6 +55,20 @@ python() { # environment, script, arguments...
   say "$script $*"
   PEER_T0=$(date +%s.%N) timeout 300 "$home/bin/python" "$here/$script" "$@" 2>>"$PEERS_HOME/stderr.log" | grep '^{' || true
 }
+
+rust() { # binary, arguments...
+  local binary=$PEERS_HOME/target/release/$1
+  say "$*"
+  shift
+  RAYON_NUM_THREADS=$threads PEER_T0=$(date +%s.%N) timeout 300 "$binary" "$@" 2>>"$PEERS_HOME/stderr.log" |
+    grep '^{' || true
+}
+
+say "glassbox tutorial, as a whole"
+for _ in 1 2 3; do
+  python3 "$here/process.py" target/release/glassbox tutorial --seed 1 --data "$NAB_DATA" \
+    --out "$PEERS_HOME/out" --threads "$threads"
+done
 
 export KERAS_BACKEND=tensorflow
 glassbox
@@ -68,4 +90,12 @@ for form in 1d 2dcl gemm; do
   MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648 MALLOC_TOP_PAD_=268435456 \
     python torch torch_step.py --form $form --threads "$threads" | sed 's/torch-eager/torch-eager-malloc/'
 done
+glassbox
+for backend in flex ndarray; do
+  rust peer-burn $backend
+done
+glassbox
+# candle has no gradient of a transposed convolution in one dimension: it trains with those in two.
+rust peer-candle all2d gradcheck
+rust peer-candle all2d
 glassbox
