@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Output = 5,
     /// A download failed.
     Download = 6,
+    /// The device that was asked for cannot be used, or failed.
+    Device = 7,
 }
 
 impl Failure {
@@ -108,6 +110,7 @@ fn kind_of_training(error: &TrainError) -> Kind {
 fn kind_of(error: &Error) -> Kind {
     match error {
         Error::NonFinite(_) => Kind::NotFinite,
+        Error::Device { .. } => Kind::Device,
         // The only callback that can fail is the one that writes checkpoints.
         Error::Callback(_) => Kind::Output,
         _ => Kind::Input,

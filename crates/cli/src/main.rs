@@ -4,6 +4,7 @@
 
 mod args;
 mod commands;
+mod device;
 mod failure;
 mod options;
 mod progress;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Some(Command::Summary(args)) => commands::summary::run(&args),
         Some(Command::Gradcheck(args)) => commands::gradcheck::run(&args),
         Some(Command::Profile(args)) => commands::profile::run(&args),
+        Some(Command::Devices(args)) => commands::devices::run(&args),
         Some(Command::Data { command }) => commands::data::run(&command),
     };
     match done {

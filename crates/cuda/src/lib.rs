@@ -84,6 +84,11 @@ impl<D: Device> Backend<f32> for Cuda<D> {
         Ok(Box::new(CudaSession::new(plan, device, kernels, plain)?))
     }
 
+    fn describe(&self, plan: &Plan) -> Option<String> {
+        let _ = plan;
+        Some("a launch for each instruction of a training step".into())
+    }
+
     fn ceilings(&self, _working_set: usize) -> Option<Ceilings> {
         // A device that fails here fails the training step as well, which then says how.
         ceilings::measure(&self.device, &self.kernels).ok()

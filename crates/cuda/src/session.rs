@@ -6,6 +6,7 @@
 //! on any other backend.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,9 +22,14 @@ use glassbox_engine::{Error, Result, When};
 
 use crate::data::Uploads;
 use crate::device::{Buffer, Device, Launch};
+use crate::error::DeviceError;
 use crate::kernels::{At, Control, Kernels, Series, require_launchable};
 use crate::plain::{Inference, PlainStep, require_runnable, update};
 use crate::step::{Buffers, Data, STEPS_IN_A_RECORDING, TrainingStep, Work};
+
+/// Samples that inference takes at a time, for each multiprocessor: as many blocks of each kernel's threads as one
+/// can hold, and some in waiting.
+const LOOKS_PER_MULTIPROCESSOR: usize = 16;
 
 /// Launches that take so many batches, by their number.
 type Recordings<D> = BTreeMap<usize, <D as Device>::Recording>;
@@ -69,16 +75,23 @@ impl<D: Device> CudaSession<D> {
         require_runnable(&plan)?;
         let weights = plan.layout.len();
         let zeros = || Buffer::zeros(device, weights);
-        let mask = |len: usize| Buffer::zeros(device, plan.batch_size * len.div_ceil(WORD));
+        let mut masks = vec![];
+        let words = |len: usize| plan.batch_size * len.div_ceil(WORD);
+        let all = Buffer::zeros(device, plan.training.masks.iter().map(|spec| words(spec.len)).sum())?;
+        for spec in &plan.training.masks {
+            let start = masks.last().map_or(0, |(end, _)| *end);
+            let end = start + words(spec.len);
+            masks.push((end, all.part(start..end)));
+        }
         let buffers = Buffers {
             control: Buffer::zeros(device, Control::WORDS)?,
             weights: zeros()?,
             slots: plan.optimizer.slots().iter().map(|_| zeros()).collect::<Result<_, _>>()?,
             gradient: zeros()?,
-            masks: plan.training.masks.iter().map(|spec| mask(spec.len)).collect::<Result<_, _>>()?,
+            masks: masks.into_iter().map(|(_, mask)| mask).collect(),
         };
         let training = choose(&plan, &buffers)?;
-        let inference = Inference::new(device, kernels, &plan, &buffers.weights)?;
+        let inference = Inference::new(device, kernels, &plan, plan.batch_size, &buffers.weights)?;
         Ok(Self {
             plan,
             device: Arc::clone(device),
@@ -185,6 +198,7 @@ impl<D: Device> CudaSession<D> {
     /// Brings data to the device for a look at it.
     fn look(&mut self, x: &Samples<'_, f32>, targets: Option<(Loss, &Samples<'_, f32>)>) -> Result<()> {
         require_launchable("the data", x.len())?;
+        self.widen(x.len())?;
         let x = self.uploads.series(x)?;
         let targets = targets.map(|(loss, y)| Ok::<_, Error>((loss, self.uploads.series(y)?))).transpose()?;
         let same = |series: &Series<D>, other: &Series<D>| {
@@ -204,9 +218,26 @@ impl<D: Device> CudaSession<D> {
             self.looks = Some(Recorded { data: Look { x, loss }, recordings: BTreeMap::new() });
         }
         let samples = self.looks.as_ref().expect("set above").data.x.samples;
-        let control = Control { samples, batch: self.plan.batch_size, step: 0 };
+        let control = Control { samples, batch: self.inference.samples(), step: 0 };
         self.inference.control().write(&control.words())?;
         self.launch(&self.inference.pack())
+    }
+
+    /// Lets inference take more samples at a time, if there are as many and the device can run them side by side.
+    /// A sample's prediction does not depend on its company.
+    fn widen(&mut self, samples: usize) -> Result<()> {
+        let most = self.device.properties().multiprocessors * LOOKS_PER_MULTIPROCESSOR;
+        let wanted = samples.min(most);
+        if wanted > self.inference.samples() {
+            let weights = &self.buffers.weights;
+            match Inference::new(&self.device, &self.kernels, &self.plan, wanted, weights) {
+                Ok(inference) => (self.inference, self.looks) = (inference, None),
+                // Then fewer at a time.
+                Err(DeviceError::OutOfMemory { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Runs so many batches of the data that is looked at.
@@ -241,10 +272,11 @@ fn replay<D: Device>(
     let mut left = batches;
     while left > 0 {
         let steps = left.min(STEPS_IN_A_RECORDING);
-        if !recordings.contains_key(&steps) {
-            recordings.insert(steps, device.record(&launches(steps))?);
-        }
-        device.replay(&recordings[&steps])?;
+        let recording = match recordings.entry(steps) {
+            Entry::Occupied(recorded) => recorded.into_mut(),
+            Entry::Vacant(place) => place.insert(device.record(&launches(steps))?),
+        };
+        device.replay(recording)?;
         left -= steps;
     }
     Ok(())
@@ -383,7 +415,7 @@ impl<D: Device> Session<f32> for CudaSession<D> {
             return Ok(());
         }
         self.look(&data.x, Some((loss, &data.y)))?;
-        self.see(data.len().div_ceil(self.plan.batch_size))?;
+        self.see(data.len().div_ceil(self.inference.samples()))?;
         let look = &self.looks.as_ref().expect("data is looked at").data;
         let (_, _, found) = look.loss.as_ref().expect("its losses were asked for");
         Ok(found.read(losses)?)
@@ -396,7 +428,7 @@ impl<D: Device> Session<f32> for CudaSession<D> {
         }
         let len = y.len() / x.len();
         self.look(x, None)?;
-        for y in y.chunks_mut(self.plan.batch_size * len) {
+        for y in y.chunks_mut(self.inference.samples() * len) {
             self.see(1)?;
             self.inference.output().read(y)?;
         }

@@ -48,7 +48,8 @@ pub struct Buffers<D: Device> {
     pub slots: Vec<Buffer<D, f32>>,
     /// The gradient, in the same layout.
     pub gradient: Buffer<D, f32>,
-    /// Dropout masks, `(batch, words)` each. If they are given rather than drawn, they are put here before a step.
+    /// Dropout masks, `(batch, words)` each, one after the other in one piece of memory. If they are given rather
+    /// than drawn, they are put here before a step.
     pub masks: Vec<Buffer<D, u32>>,
 }
 

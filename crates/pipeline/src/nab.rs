@@ -78,13 +78,28 @@ impl Places {
     }
 
     fn from_variables(data: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsString>) -> Self {
-        let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let users = || etcetera::choose_base_strategy().ok().map(|user| user.cache_dir().join("glassbox"));
         Self {
-            data: data.or_else(|| set(DATA_VARIABLE)),
-            cache: set(CACHE_VARIABLE).or_else(users).map(|folder| folder.join("nab")),
+            data: data.or_else(|| set(&variable, DATA_VARIABLE)),
+            cache: cache_folder_from(&variable).map(|folder| folder.join("nab")),
         }
     }
+}
+
+/// The cache folder of all that glassbox keeps: the one that the environment names, or the user's. `None` if the
+/// system tells of no place for one.
+#[must_use]
+pub fn cache_folder() -> Option<PathBuf> {
+    cache_folder_from(&|variable: &str| env::var_os(variable))
+}
+
+fn cache_folder_from(variable: &impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let users = || etcetera::choose_base_strategy().ok().map(|user| user.cache_dir().join("glassbox"));
+    set(variable, CACHE_VARIABLE).or_else(users)
+}
+
+/// A folder that the environment names.
+fn set(variable: &impl Fn(&str) -> Option<OsString>, name: &str) -> Option<PathBuf> {
+    variable(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 /// Where the tutorial's two series come from.

@@ -1,6 +1,6 @@
 //! What a model makes of samples, and how far that is from them.
 
-use glassbox_engine::backend::{Backend, Session, State};
+use glassbox_engine::backend::{Backend, Dataset, Session, State};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::Masks;
 use glassbox_engine::model::Sequential;
@@ -11,6 +11,9 @@ use ndarray::Array3;
 
 /// Samples in a batch of `model.predict` of Keras.
 pub const PREDICT_BATCH: usize = 32;
+
+/// Batches that a device is given at a time: enough to keep it busy, and few enough to hear of progress.
+const GROUP: usize = 512;
 
 /// The batches in which so many samples are predicted: 118 for the tutorial's 3745.
 #[must_use]
@@ -51,8 +54,8 @@ pub fn predict(session: &mut dyn Session<f32>, x: &Samples<'_, f32>) -> Result<A
 }
 
 /// The error of each window: the mean over its values of |x - reconstruction|, in the unit of `x` (standard
-/// deviations of the training series). Predicted in batches of [`PREDICT_BATCH`] into one buffer; `on_batch`
-/// is told how many batches are done and how many there are.
+/// deviations of the training series). A device that has the windows gives nothing but these; others predict in
+/// batches of [`PREDICT_BATCH`]. `on_batch` is told how many batches are done and how many there are.
 ///
 /// # Errors
 /// If the windows do not fit the model, or its output has another shape than they, or the device fails.
@@ -70,18 +73,14 @@ pub fn window_errors(
             found: output.to_string(),
         });
     }
-    let size = output.len();
-    let mut buffer = vec![0.0; PREDICT_BATCH.min(windows.len()) * size];
-    let mut errors = Vec::with_capacity(windows.len());
+    let mut errors = vec![0.0; windows.len()];
     let batches = predict_batches(windows.len());
-    for batch in 0..batches {
-        let start = batch * PREDICT_BATCH;
-        let x = windows.slice(start..windows.len().min(start + PREDICT_BATCH));
-        let y = &mut buffer[..x.len() * size];
-        session.predict(&x, y)?;
-        let error = |(index, y): (usize, &[f32])| Loss::MeanAbsoluteError.sample(y, x.get(index));
-        errors.extend(y.chunks_exact(size).enumerate().map(error));
-        on_batch(batch + 1, batches);
+    for (group, errors) in errors.chunks_mut(GROUP * PREDICT_BATCH).enumerate() {
+        let start = group * GROUP * PREDICT_BATCH;
+        let group_windows = Dataset::autoencoder(windows.slice(start..start + errors.len()));
+        session.sample_losses(&group_windows, Loss::MeanAbsoluteError, errors)?;
+        let done = group * GROUP;
+        (done..batches.min(done + GROUP)).for_each(|batch| on_batch(batch + 1, batches));
     }
     Ok(errors)
 }

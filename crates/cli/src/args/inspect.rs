@@ -1,4 +1,4 @@
-//! `glassbox summary`, `glassbox gradcheck` and `glassbox profile`
+//! `glassbox summary`, `glassbox gradcheck`, `glassbox profile` and `glassbox devices`
 
 use std::path::PathBuf;
 
@@ -22,6 +22,13 @@ pub(crate) struct SummaryArgs {
     /// Columns of the terminal that the table is for
     #[arg(long, value_name = "N", default_value_t = 80, value_parser = clap::value_parser!(u16).range(44..))]
     pub(crate) columns: u16,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DevicesArgs {
+    /// Print a JSON object instead
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -85,7 +92,7 @@ pub(crate) struct ProfileArgs {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 
-    /// The instruction set [$GLASSBOX_SIMD, or the best that the processor has]
+    /// The instruction set of the CPU [$GLASSBOX_SIMD, or the best that the processor has]
     #[arg(long, value_enum, value_name = "PATH")]
     pub(crate) simd: Option<SimdPath>,
 

@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use data::DataCommand;
 pub(crate) use detect::{DetectArgs, Format, ModelArgs, PredictArgs};
-pub(crate) use inspect::{ArchitectureArgs, GradcheckArgs, ProfileArgs, SimdPath, SummaryArgs};
+pub(crate) use inspect::{ArchitectureArgs, DevicesArgs, GradcheckArgs, ProfileArgs, SimdPath, SummaryArgs};
 pub(crate) use shared::{CheckpointArgs, ColumnArgs, ComputeArgs, EarlyStoppingArgs, FitArgs, Rule};
 pub(crate) use train::{FitArraysArgs, TrainArgs};
 pub(crate) use tutorial::TutorialArgs;
@@ -25,7 +25,8 @@ Exit codes:
   3  an input file, a model or an option cannot be used
   4  training or inference met a number that is not finite
   5  a result could not be written
-  6  a download failed";
+  6  a download failed
+  7  the device that was asked for cannot be used, or failed";
 
 /// An autoencoder one can see inside.
 ///
@@ -108,6 +109,13 @@ pub(crate) enum Command {
     /// Times are those of this machine at this moment: quartiles that are far apart say that it was busy.
     #[command(after_help = EXIT_CODES)]
     Profile(ProfileArgs),
+
+    /// List what can compute, and why a device cannot be used
+    ///
+    /// The CPU and every NVIDIA GPU that the driver sees, and which of them --device auto takes. Without a driver,
+    /// without NVRTC (the compiler for CUDA kernels), or with a GPU that is too old, it says so.
+    #[command(after_help = EXIT_CODES)]
+    Devices(DevicesArgs),
 
     /// The tutorial's data: where it is, and how to get it
     #[command(after_help = EXIT_CODES)]

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::device::DeviceChoice;
+
 /// The columns of a CSV.
 #[derive(Debug, Args)]
 pub(crate) struct ColumnArgs {
@@ -79,9 +81,18 @@ pub(crate) struct CheckpointArgs {
 /// What computes.
 #[derive(Debug, Args)]
 pub(crate) struct ComputeArgs {
-    /// Threads [one for each core]; the results do not depend on it
+    /// What computes: cpu, cuda (the first NVIDIA GPU), cuda:N (the GPU of that number), or auto, the first GPU if
+    /// it can be used and else the CPU; `glassbox devices` lists them
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub(crate) device: DeviceChoice,
+
+    /// Threads of the CPU [one for each core]; the results do not depend on it
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
+
+    /// Say why another device was not taken, and how this one trains the model
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
 }
 
 /// What is printed.

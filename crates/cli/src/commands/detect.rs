@@ -23,7 +23,7 @@ pub(crate) fn run(args: &DetectArgs) -> Result<(), Failure> {
         note(args.quiet, format_args!("warning: {warning}"));
     }
     let series = &loaded.series;
-    let detection = detector.detect(&args.compute.backend()?, series, args.rule.into())?;
+    let detection = detector.detect(&*args.compute.backend(args.quiet)?, series, args.rule.into())?;
 
     match &args.output {
         Some(path) => {

@@ -9,6 +9,7 @@ use glassbox_pipeline::training::{TrainOptions, train};
 
 use super::{note, print_json};
 use crate::args::FitArraysArgs;
+use crate::device::explain;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::progress::Progress;
 
@@ -23,8 +24,9 @@ pub(crate) fn run(args: &FitArraysArgs) -> Result<(), Failure> {
     let quiet = args.output.quiet || args.output.json;
     let mut progress = Progress::new(quiet);
     let data = Dataset::autoencoder(Samples::from_array(x.view())?);
-    let backend = args.compute.backend()?;
-    let trained = train(&backend, &model, start.as_deref(), &data, &options, &mut [&mut progress])?;
+    let backend = args.compute.backend(quiet)?;
+    explain(&args.compute, quiet, &*backend, &model, args.fit.batch_size)?;
+    let trained = train(&*backend, &model, start.as_deref(), &data, &options, &mut [&mut progress])?;
 
     let saved = SavedModel { model, weights: trained.weights, calibration: None };
     saved.save(&args.out).or_fail(Kind::Output)?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod data;
 pub(crate) mod detect;
+pub(crate) mod devices;
 pub(crate) mod fit_arrays;
 pub(crate) mod gradcheck;
 pub(crate) mod predict;
@@ -13,24 +14,16 @@ pub(crate) mod tutorial;
 use std::io::Write as _;
 use std::path::Path;
 
-use glassbox_cpu::Cpu;
 use glassbox_engine::model::Sequential;
 use glassbox_pipeline::architecture::tutorial_model;
 use glassbox_pipeline::model_file::{SavedModel, read_architecture};
 use serde::Serialize;
 
-use crate::args::{ArchitectureArgs, ComputeArgs};
+use crate::args::ArchitectureArgs;
 use crate::failure::{Failure, Kind, OrFail as _};
 
 /// The length of the tutorial's windows: a day of five-minute steps.
 pub(crate) const TIME_STEPS: usize = glassbox_pipeline::tutorial::TIME_STEPS;
-
-impl ComputeArgs {
-    /// The backend: the one place where it is chosen.
-    fn backend(&self) -> Result<Cpu, Failure> {
-        Ok(Cpu::new(self.threads)?)
-    }
-}
 
 impl ArchitectureArgs {
     /// The model to look at; the tutorial's has `tutorial_steps` steps unless --time-steps says otherwise.
@@ -89,7 +82,7 @@ fn print_json(value: &impl Serialize) -> Result<(), Failure> {
 }
 
 /// Says something that is not the result: a warning, where things are. On standard error.
-fn note(quiet: bool, text: impl std::fmt::Display) {
+pub(crate) fn note(quiet: bool, text: impl std::fmt::Display) {
     if !quiet {
         // If standard error is gone there is nobody left to tell.
         let _ = writeln!(std::io::stderr(), "{text}");

@@ -11,7 +11,8 @@ use crate::failure::{Failure, Kind, OrFail as _};
 pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
     let x = read_npy(&args.input).or_fail(Kind::Input)?;
     let saved = args.model.load(x.dim().1)?;
-    let mut session = inference_session(&args.compute.backend()?, &saved.model, &saved.weights)?;
+    let backend = args.compute.backend(false)?;
+    let mut session = inference_session(&*backend, &saved.model, &saved.weights)?;
     let y = predict(&mut *session, &Samples::from_array(x.view())?)?;
     if let Some(at) = y.iter().position(|v| !v.is_finite()) {
         let window = at / saved.model.output_shape().len().max(1);

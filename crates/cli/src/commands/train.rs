@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{note, print_json, start_model};
 use crate::args::TrainArgs;
+use crate::device::explain;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::progress::Progress;
 
@@ -25,10 +26,11 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         checkpoints: args.checkpoint.checkpoints(),
         ..args.fit.options()
     };
-    let backend = args.compute.backend()?;
+    let backend = args.compute.backend(quiet)?;
+    explain(&args.compute, quiet, &*backend, &model, args.fit.batch_size)?;
     let mut progress = Progress::new(quiet);
     let trained =
-        train_detector(&backend, &model, start.as_deref(), &loaded.series, &options, &mut [&mut progress])?;
+        train_detector(&*backend, &model, start.as_deref(), &loaded.series, &options, &mut [&mut progress])?;
 
     let history = &trained.trained.fitted.history;
     let history_file = args.history.clone().unwrap_or_else(|| beside(&args.out, "history.json"));

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use glassbox_engine::backend::BatchEnd;
 use glassbox_engine::training::{Callback, EpochEnd, Flow};
+use glassbox_pipeline::architecture::tutorial_model;
 use glassbox_pipeline::detection::{PointRule, show_indices, stretches};
 use glassbox_pipeline::detector::Detection;
 use glassbox_pipeline::nab::{self, Places, Source, TutorialData};
@@ -11,8 +12,9 @@ use glassbox_pipeline::results::{self, RunResult};
 use glassbox_pipeline::training::{TrainOptions, Trained};
 use glassbox_pipeline::tutorial::{self, Observer, Step, TutorialOptions};
 
-use super::{note, print, print_json};
+use super::{TIME_STEPS, note, print, print_json};
 use crate::args::TutorialArgs;
+use crate::device::explain;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::progress::Progress;
 
@@ -38,8 +40,10 @@ pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
     };
     let silent = args.output.quiet || args.output.json;
     let mut narrator = Narrator { silent, progress: Progress::new(silent), failed: None };
-    let backend = args.compute.backend()?;
-    let run = tutorial::run(data, &backend, &options, &mut narrator)?;
+    let backend = args.compute.backend(silent)?;
+    let model = tutorial_model(TIME_STEPS).or_fail(Kind::Input)?;
+    explain(&args.compute, silent, &*backend, &model, args.batch_size)?;
+    let run = tutorial::run(data, &*backend, &options, &mut narrator)?;
     if let Some(failure) = narrator.failed {
         return Err(failure);
     }

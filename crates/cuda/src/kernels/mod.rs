@@ -641,7 +641,7 @@ mod tests {
     fn parts_cover_a_batch_and_are_not_too_many() {
         for batch in [0, 1, 3, 4, 5, 32, 128, 1024, 1025, 8192, 65_536, 1_000_000] {
             let Parts { per_part, count } = Parts::of(batch);
-            assert!(per_part * count >= batch && count <= Parts::MOST && count >= 1, "{batch}");
+            assert!(per_part * count >= batch && (1..=Parts::MOST).contains(&count), "{batch}");
             assert!(per_part * (count - 1) < batch.max(1), "{batch}: no part is empty");
         }
         assert_eq!(Parts::of(128), Parts { per_part: 4, count: 32 });

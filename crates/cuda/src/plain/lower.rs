@@ -10,6 +10,7 @@ use glassbox_engine::model::WeightLayout;
 use glassbox_engine::profile::Part;
 use glassbox_engine::program::{Instruction, Mask, Program, Value, Weight};
 use glassbox_engine::random::{Purpose, Stream};
+use glassbox_engine::shape::Shape;
 
 use super::epilogue::{Pass, passes};
 use crate::device::{Buffer, Device, Launch};
@@ -41,9 +42,9 @@ impl<D: Device> Lowered<D> {
         kernels: &Arc<Kernels<D>>,
         program: &Program,
         plan: &Plan,
+        samples: usize,
         masks: Vec<Buffer<D, u32>>,
     ) -> Result<Self> {
-        let samples = plan.batch_size;
         let values = program.values.iter().map(|shape| Buffer::undefined(device, samples * shape.len()));
         let packed: BTreeMap<usize, Geometry> = program
             .lines
@@ -55,7 +56,7 @@ impl<D: Device> Lowered<D> {
             .collect();
         // A pass reads one and stores the other.
         let most = program.lines.iter().map(|line| passes(line.instruction.epilogue()).len()).max();
-        let longest = program.values.iter().map(|shape| shape.len()).max().unwrap_or(0);
+        let longest = program.values.iter().map(Shape::len).max().unwrap_or(0);
         let between = (1..most.unwrap_or(1).min(3)).map(|_| Buffer::undefined(device, samples * longest));
         Ok(Self {
             kernels: Arc::clone(kernels),
@@ -73,6 +74,11 @@ impl<D: Device> Lowered<D> {
 
     pub(super) fn at(&self, control: &Buffer<D, u32>, within: u32) -> At<D> {
         At { control: control.clone(), within, samples: self.samples }
+    }
+
+    /// Samples in a batch, at most.
+    pub(super) fn samples(&self) -> usize {
+        self.samples
     }
 
     pub(super) fn value(&self, value: Value) -> &Buffer<D, f32> {

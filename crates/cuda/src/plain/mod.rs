@@ -43,7 +43,14 @@ impl<D: Device> PlainStep<D> {
         let (parts, weights) = (Parts::of(plan.batch_size), plan.layout.len());
         Ok(Self {
             kernels: Arc::clone(kernels),
-            program: Lowered::new(device, kernels, &plan.training, plan, buffers.masks.clone())?,
+            program: Lowered::new(
+                device,
+                kernels,
+                &plan.training,
+                plan,
+                plan.batch_size,
+                buffers.masks.clone(),
+            )?,
             buffers: buffers.clone(),
             partials: Partials { values: Buffer::undefined(device, parts.count * weights)?, parts, weights },
             optimizer: plan.optimizer.clone(),
@@ -112,22 +119,28 @@ pub(crate) struct Inference<D: Device> {
 }
 
 impl<D: Device> Inference<D> {
-    /// Lays out all values of a batch.
+    /// Lays out all values of a batch of `samples`.
     pub(crate) fn new(
         device: &Arc<D>,
         kernels: &Arc<Kernels<D>>,
         plan: &Plan,
+        samples: usize,
         weights: &Buffer<D, f32>,
     ) -> Result<Self> {
         let program = &plan.inference;
         Ok(Self {
             kernels: Arc::clone(kernels),
-            program: Lowered::new(device, kernels, program, plan, vec![])?,
+            program: Lowered::new(device, kernels, program, plan, samples, vec![])?,
             control: Buffer::zeros(device, crate::kernels::Control::WORDS)?,
             weights: weights.clone(),
             input: program.input,
             output: program.output,
         })
+    }
+
+    /// Samples in a batch, at most.
+    pub(crate) fn samples(&self) -> usize {
+        self.program.samples()
     }
 
     pub(crate) fn control(&self) -> &Buffer<D, u32> {

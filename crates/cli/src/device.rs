@@ -1,0 +1,143 @@
+//! What computes: the one place where it is chosen.
+
+use std::fmt;
+use std::str::FromStr;
+
+use glassbox_cpu::Cpu;
+#[cfg(feature = "cuda")]
+use glassbox_cuda::{
+    Cuda,
+    device::{Gpu, cache::Cache},
+};
+use glassbox_engine::backend::Backend;
+use glassbox_engine::losses::Loss;
+use glassbox_engine::masks::Masks;
+use glassbox_engine::model::Sequential;
+use glassbox_engine::optimizers::Optimizer;
+
+use crate::args::ComputeArgs;
+use crate::commands::note;
+use crate::failure::{Failure, Kind};
+
+/// What `--device` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeviceChoice {
+    /// The first GPU if it can be used, else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The GPU of that number.
+    Cuda(usize),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let unknown = || "expected auto, cpu, cuda or cuda:N, N a number from 0".to_string();
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            _ => {
+                let number = text.strip_prefix("cuda:").ok_or_else(unknown)?;
+                number.parse().map(Self::Cuda).map_err(|_| unknown())
+            }
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(ordinal) => write!(f, "cuda:{ordinal}"),
+        }
+    }
+}
+
+impl ComputeArgs {
+    /// The backend. What was taken, and with --verbose why nothing else was, is said unless `quiet`.
+    pub(crate) fn backend(&self, quiet: bool) -> Result<Box<dyn Backend<f32>>, Failure> {
+        let cpu = || -> Result<Box<dyn Backend<f32>>, Failure> { Ok(Box::new(Cpu::new(self.threads)?)) };
+        let backend = match self.device {
+            DeviceChoice::Cpu => return cpu(),
+            DeviceChoice::Cuda(ordinal) => cuda(ordinal).map_err(|problem| {
+                Failure::new(Kind::Device, format_args!("--device {}: {problem}", self.device))
+            })?,
+            DeviceChoice::Auto => match cuda(0) {
+                Ok(backend) => backend,
+                Err(problem) => {
+                    note(quiet || !self.verbose, format_args!("not on a GPU: {problem}"));
+                    cpu()?
+                }
+            },
+        };
+        note(quiet, format_args!("Computing on {}", backend.name()));
+        Ok(backend)
+    }
+}
+
+/// With --verbose, how the backend will train the model, unless `quiet`.
+pub(crate) fn explain(
+    compute: &ComputeArgs,
+    quiet: bool,
+    backend: &dyn Backend<f32>,
+    model: &Sequential,
+    batch_size: usize,
+) -> Result<(), Failure> {
+    if compute.verbose {
+        let plan =
+            model.plan(Loss::default(), Optimizer::default(), Masks::Random { seed: 0 }, batch_size)?;
+        if let Some(text) = backend.describe(&plan) {
+            note(quiet, text);
+        }
+    }
+    Ok(())
+}
+
+/// A GPU, or why it cannot be had.
+#[cfg(feature = "cuda")]
+fn cuda(ordinal: usize) -> Result<Box<dyn Backend<f32>>, String> {
+    let gpu = Gpu::open(ordinal, kernel_cache()).and_then(Cuda::new).map_err(|error| error.to_string())?;
+    Ok(Box::new(gpu))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda(_: usize) -> Result<Box<dyn Backend<f32>>, String> {
+    Err(BUILT_WITHOUT.into())
+}
+
+/// Why a GPU cannot be had from this binary.
+#[cfg(not(feature = "cuda"))]
+pub(crate) const BUILT_WITHOUT: &str = "this glassbox was built without the feature `cuda`: build it with default features, or take --device cpu";
+
+/// Where compiled kernels are kept.
+#[cfg(feature = "cuda")]
+fn kernel_cache() -> Cache {
+    let folder = glassbox_pipeline::nab::cache_folder();
+    folder.map_or_else(Cache::none, |folder| Cache::in_folder(folder.join("kernels")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_named_as_they_are_printed() {
+        for (text, device) in [
+            ("auto", DeviceChoice::Auto),
+            ("cpu", DeviceChoice::Cpu),
+            ("cuda:0", DeviceChoice::Cuda(0)),
+            ("cuda:12", DeviceChoice::Cuda(12)),
+        ] {
+            assert_eq!(text.parse(), Ok(device));
+            assert_eq!(device.to_string(), text);
+        }
+        assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(0)));
+        for text in ["", "gpu", "CUDA", "cuda:", "cuda:-1", "cuda:x", "cuda0", "cpu:1"] {
+            assert!(text.parse::<DeviceChoice>().is_err(), "{text}");
+        }
+    }
+}
