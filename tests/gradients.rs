@@ -27,7 +27,7 @@ use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
 use glassbox_engine::training::{Checkpoint, FitOptions, fit};
 use glassbox_engine::{Error, Float, Result};
-use glassbox_tests::backends::{Setup, backends, predict};
+use glassbox_tests::backends::{Setup, backends, launches_kernels, predict};
 use glassbox_tests::cases::{LayerCase, ModelCase, SMALL, cases, draws, models, normals, weights};
 use glassbox_tests::compare::{Tolerance, assert_close, compare};
 use ndarray::{ArrayView2, ArrayViewMut2};
@@ -359,6 +359,15 @@ fn a_users_layer_trains_on_every_backend() {
     reference.compute_gradient(&Dataset::autoencoder(wide), &batch).expect("a loss");
     let expected = reference.gradient().expect("a gradient");
     for backend in backends() {
+        if launches_kernels(&*backend) {
+            // A GPU cannot run what a user has written in Rust, and says so by the layer's name, at once.
+            let plan = model.plan(setup.loss, setup.optimizer.clone(), setup.masks.clone(), setup.batch_size);
+            let error = backend.session(plan.expect("a plan")).err().expect("refused").to_string();
+            for word in ["scale_tanh", "ScaleTanh", "--device cpu"] {
+                assert!(error.contains(word), "{error}");
+            }
+            continue;
+        }
         let mut session = setup.session::<f32>(&*backend, weights(&model, 5));
         session.compute_gradient(&Dataset::autoencoder(windows), &batch).expect("a loss");
         // Sums of some hundred products of numbers near 1, each rounded by 6e-8.

@@ -1,7 +1,11 @@
 //! Who is tested, and how a model gets onto a backend.
 
+use std::sync::OnceLock;
+
 use glassbox_cpu::{Cpu, Simd};
 use glassbox_cuda::Cuda;
+use glassbox_cuda::device::Gpu;
+use glassbox_cuda::device::cache::Cache;
 use glassbox_engine::Float;
 use glassbox_engine::backend::{Backend, Dataset, Session, State};
 use glassbox_engine::losses::Loss;
@@ -15,12 +19,18 @@ use glassbox_shim::HostDevice;
 /// A backend that computes in `f32`.
 pub type Backend32 = Box<dyn Backend<f32>>;
 
+/// The variable that puts a GPU under all tests, in the place of every other backend: its number.
+pub const GPU_VARIABLE: &str = "GLASSBOX_TEST_GPU";
+
 /// **Every backend that computes in `f32`.** This is the one place where a new one is put under all tests.
 ///
 /// # Panics
 /// If one cannot be had.
 #[must_use]
 pub fn backends() -> Vec<Backend32> {
+    if let Some(gpu) = gpu() {
+        return vec![Box::new(gpu)];
+    }
     let mut backends: Vec<Backend32> = vec![Box::new(Reference)];
     // Each path with one thread, and with more than this machine may have.
     backends.extend(paths().into_iter().flat_map(|simd| [1, 3].map(|threads| cpu(simd, threads))));
@@ -28,18 +38,49 @@ pub fn backends() -> Vec<Backend32> {
     backends
 }
 
-/// The CUDA backend with its kernels run on the host, each access checked: see `kernels/host`.
+/// The GPU that the environment asks for. It is opened once: its kernels are compiled once.
+fn gpu() -> Option<Cuda<Gpu>> {
+    static GPU: OnceLock<Option<Cuda<Gpu>>> = OnceLock::new();
+    let open = || {
+        let number = std::env::var(GPU_VARIABLE).ok().filter(|number| !number.is_empty())?;
+        let number =
+            number.parse().unwrap_or_else(|_| panic!("{GPU_VARIABLE} is {number}, no number of a GPU"));
+        let opened = Gpu::open(number, Cache::none()).and_then(Cuda::new);
+        Some(opened.unwrap_or_else(|error| panic!("{GPU_VARIABLE} is {number}: {error}")))
+    };
+    GPU.get_or_init(open).clone()
+}
+
+/// Whether a backend is CUDA's, on a GPU or on the host.
+#[must_use]
+pub fn launches_kernels(backend: &dyn Backend<f32>) -> bool {
+    ["cuda", "shim"].iter().any(|place| backend.name().starts_with(place))
+}
+
+/// The CUDA backend on a device that a test has made.
 ///
 /// # Panics
 /// If there is no C++ compiler, or a kernel does not compile.
 #[must_use]
+pub fn kernels_on(device: HostDevice) -> Cuda<HostDevice> {
+    Cuda::new(device).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The CUDA backend with its kernels run on the host, each access checked: see `kernels/host`.
+///
+/// # Panics
+/// As [`kernels_on`].
+#[must_use]
 pub fn kernels_on_the_host() -> Cuda<HostDevice> {
-    Cuda::new(HostDevice::hopper()).unwrap_or_else(|error| panic!("{error}"))
+    kernels_on(HostDevice::hopper())
 }
 
 /// One backend with several numbers of threads, for each that has threads: they must agree to the bit.
 #[must_use]
 pub fn backends_by_threads() -> Vec<Vec<Backend32>> {
+    if gpu().is_some() {
+        return vec![];
+    }
     paths().into_iter().map(|simd| [1, 2, 3, 8].map(|threads| cpu(simd, threads)).into()).collect()
 }
 

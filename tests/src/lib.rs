@@ -15,6 +15,7 @@
 //! | `properties/algebra.rs` | the three contractions: adjoint, bilinear, identity, shift, brute force |
 //! | `properties/training.rs` | determinism, resume to the bit, errors that say where |
 //! | `properties/pieces.rs` | facts on losses, dropout and Adam |
+//! | `cuda.rs` | the CUDA backend alone: random bits, Adam's bits, the CPU's loss curve, a device that fails |
 //! | `nvrtc.rs` | every CUDA kernel compiles for every architecture, without a warning |
 //! | `distribution.rs` | the tutorial over twenty seeds lies where sixty runs of Keras lie (on its own: see there) |
 //! | `cli/` | the real binary: results, resume after SIGKILL, downloads, arrays, errors and exit codes |

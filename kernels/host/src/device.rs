@@ -23,6 +23,8 @@ struct State {
     heap: Heap,
     /// Counts the barriers of all launches.
     epoch: u64,
+    /// Launches that are left before the device is lost; `None` if it never is.
+    left: Option<u64>,
 }
 
 /// A buffer in the device's memory, given back when this is dropped.
@@ -86,6 +88,30 @@ impl HostDevice {
         Self { properties, state: Arc::default() }
     }
 
+    /// The same device with so many bytes of memory.
+    #[must_use]
+    pub fn with_memory(mut self, bytes: u64) -> Self {
+        self.properties.memory = bytes;
+        self
+    }
+
+    /// The same device, which is lost after so many launches: from then on everything that is asked of it fails,
+    /// as on a GPU that has fallen off its bus.
+    #[must_use]
+    pub fn lost_after(self, launches: u64) -> Self {
+        self.lock().left = Some(launches);
+        self
+    }
+
+    /// The device's state, if it is not lost.
+    fn alive(&self, call: &'static str) -> Result<MutexGuard<'_, State>> {
+        let state = self.lock();
+        match state.left {
+            Some(0) => Err(DeviceError::Lost { call, problem: "it was to be lost here".into() }),
+            _ => Ok(state),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -118,25 +144,33 @@ impl Device for HostDevice {
     }
 
     fn alloc(&self, bytes: usize) -> Result<Memory> {
-        let address = self.lock().heap.alloc(bytes);
+        let mut state = self.alive("alloc")?;
+        let (used, total) = (state.heap.bytes(), self.properties.memory);
+        let (asked, free) = (bytes as u64, total.saturating_sub(used));
+        if asked > free {
+            return Err(DeviceError::OutOfMemory { asked, free, total });
+        }
+        let address = state.heap.alloc(bytes);
+        drop(state);
         Ok(Memory { address, bytes, state: Arc::clone(&self.state) })
     }
 
     fn zero(&self, memory: &Memory) -> Result<()> {
-        self.lock().heap.write(memory.address, 0, &vec![0; memory.bytes])
+        self.alive("zero")?.heap.write(memory.address, 0, &vec![0; memory.bytes])
     }
 
     fn upload(&self, bytes: &[u8], to: &Memory, offset: usize) -> Result<()> {
-        self.lock().heap.write(to.address, offset, bytes)
+        self.alive("upload")?.heap.write(to.address, offset, bytes)
     }
 
     fn download(&self, from: &Memory, offset: usize, bytes: &mut [u8]) -> Result<()> {
-        self.lock().heap.read(from.address, offset, bytes)
+        self.alive("download")?.heap.read(from.address, offset, bytes)
     }
 
     fn launch(&self, launch: &Launch<Self>) -> Result<()> {
-        let mut state = self.lock();
-        let State { heap, epoch } = &mut *state;
+        let mut state = self.alive("launch")?;
+        let State { heap, epoch, left } = &mut *state;
+        *left = left.map(|left| left - 1);
         let value = |arg: &Arg<Memory>| match arg {
             Arg::Memory(memory, offset) => (memory.address + offset).to_ne_bytes().to_vec(),
             Arg::Null => 0usize.to_ne_bytes().to_vec(),
@@ -190,7 +224,7 @@ impl Device for HostDevice {
     }
 
     fn synchronize(&self) -> Result<()> {
-        Ok(())
+        self.alive("synchronize").map(|_| ())
     }
 
     fn mark(&self) -> Result<Instant> {

@@ -56,6 +56,11 @@ pub(crate) struct Heap {
 }
 
 impl Heap {
+    /// Bytes of all buffers.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.buffers.values().map(|buffer| buffer.bytes as u64).sum()
+    }
+
     pub(crate) fn alloc(&mut self, bytes: usize) -> usize {
         let allocation = Allocation::new(bytes);
         let address = allocation.address();
