@@ -63,6 +63,15 @@ pub fn launches_kernels(backend: &dyn Backend<f32>) -> bool {
 /// If there is no C++ compiler, or a kernel does not compile.
 #[must_use]
 pub fn kernels_on(device: HostDevice) -> Cuda<HostDevice> {
+    fused_on(device).plain()
+}
+
+/// The same with training steps that are fused where they fit: each model costs a run of the C++ compiler.
+///
+/// # Panics
+/// As [`kernels_on`].
+#[must_use]
+pub fn fused_on(device: HostDevice) -> Cuda<HostDevice> {
     Cuda::new(device).unwrap_or_else(|error| panic!("{error}"))
 }
 

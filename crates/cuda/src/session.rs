@@ -24,7 +24,7 @@ use crate::data::Uploads;
 use crate::device::{Buffer, Device, Launch};
 use crate::error::DeviceError;
 use crate::kernels::{At, Control, Kernels, Series, require_launchable};
-use crate::plain::{Inference, PlainStep, require_runnable, update};
+use crate::plain::{Inference, require_runnable, update};
 use crate::step::{Buffers, Data, STEPS_IN_A_RECORDING, TrainingStep, Work};
 
 /// Samples that inference takes at a time, for each multiprocessor: as many blocks of each kernel's threads as one
@@ -455,17 +455,5 @@ impl<D: Device> Session<f32> for CudaSession<D> {
             }
         }
         Ok(())
-    }
-}
-
-impl<D: Device> CudaSession<D> {
-    /// The plain step, which takes any plan.
-    pub(crate) fn plain_step(
-        device: &Arc<D>,
-        kernels: &Arc<Kernels<D>>,
-        plan: &Plan,
-        buffers: &Buffers<D>,
-    ) -> Result<Box<dyn TrainingStep<D>>> {
-        Ok(Box::new(PlainStep::new(device, kernels, plan, buffers)?))
     }
 }
