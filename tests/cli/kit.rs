@@ -10,6 +10,8 @@ pub(crate) fn glassbox(home: &Path) -> Command {
         command.env_remove(name);
     }
     command.env("GLASSBOX_CACHE", home.join("cache")).current_dir(home);
+    // The same numbers on every machine: its GPUs, if it has any, are not seen.
+    command.env("CUDA_VISIBLE_DEVICES", "");
     command
 }
 

@@ -34,7 +34,9 @@ pub fn backends() -> Vec<Backend32> {
     let mut backends: Vec<Backend32> = vec![Box::new(Reference)];
     // Each path with one thread, and with more than this machine may have.
     backends.extend(paths().into_iter().flat_map(|simd| [1, 3].map(|threads| cpu(simd, threads))));
-    backends.push(Box::new(kernels_on_the_host()));
+    if can_run_kernels() {
+        backends.push(Box::new(kernels_on_the_host()));
+    }
     backends
 }
 
@@ -55,6 +57,21 @@ fn gpu() -> Option<Cuda<Gpu>> {
 #[must_use]
 pub fn launches_kernels(backend: &dyn Backend<f32>) -> bool {
     ["cuda", "shim"].iter().any(|place| backend.name().starts_with(place))
+}
+
+/// Whether CUDA kernels can be run on the host: that takes a C++ compiler, `$CXX` or g++. If not, with a word on
+/// standard error, as in [`crate::real_data`]: the test that asked does without.
+///
+/// # Panics
+/// In CI, where nothing may skip.
+#[must_use]
+pub fn can_run_kernels() -> bool {
+    static THERE: OnceLock<bool> = OnceLock::new();
+    let there = *THERE.get_or_init(glassbox_shim::has_compiler);
+    if !there {
+        crate::real_data::skip("install a C++ compiler, or name one in CXX,");
+    }
+    there
 }
 
 /// The CUDA backend on a device that a test has made.

@@ -20,11 +20,19 @@ pub fn real_data(variable: &str) -> Option<PathBuf> {
             Some(path)
         }
         None => {
-            assert!(std::env::var_os("CI").is_none(), "{variable} is not set: in CI nothing may skip");
-            // Not `eprintln!`: what a passing test prints by it is never shown.
-            let test = std::thread::current().name().unwrap_or("a test").to_string();
-            let _ = writeln!(std::io::stderr(), "skipped {test}: set {variable} to run it");
+            skip(&format!("set {variable}"));
             None
         }
     }
+}
+
+/// Says that the test that runs skips, and what to do for it not to.
+///
+/// # Panics
+/// In CI, where nothing may skip.
+pub(crate) fn skip(remedy: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{remedy}: in CI nothing may skip");
+    // Not `eprintln!`: what a passing test prints by it is never shown.
+    let test = std::thread::current().name().unwrap_or("a test").to_string();
+    let _ = writeln!(std::io::stderr(), "skipped {test}: {remedy} to run it");
 }

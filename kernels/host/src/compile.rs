@@ -139,6 +139,12 @@ pub(crate) fn refused(what: String, problem: impl std::fmt::Display) -> DeviceEr
     DeviceError::Refused { what, problem: problem.to_string() }
 }
 
+/// Whether there is a C++ compiler: `$CXX`, or else g++.
+#[must_use]
+pub fn has_compiler() -> bool {
+    Command::new(compiler()).arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
 fn compiler() -> String {
     std::env::var("CXX").unwrap_or_else(|_| "g++".into())
 }

@@ -27,5 +27,5 @@ mod device;
 mod memory;
 mod scan;
 
-pub use compile::Module;
+pub use compile::{Module, has_compiler};
 pub use device::{Function, HostDevice, Memory};
