@@ -20,7 +20,7 @@ use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
 use glassbox_shim::HostDevice;
-use glassbox_tests::backends::{Setup, fused_on, kernels_on_the_host};
+use glassbox_tests::backends::{Backend32, Setup, fused_on, kernels_on_the_host};
 use glassbox_tests::cases::{normals, weights};
 use glassbox_tests::nvrtc::nvrtc;
 
@@ -40,7 +40,7 @@ fn tutorial(steps: usize) -> Sequential {
 }
 
 /// A backend whose steps are fused, on a device of so many multiprocessors.
-fn fused(multiprocessors: usize) -> impl Backend<f32> {
+fn fused(multiprocessors: usize) -> Backend32 {
     fused_on(HostDevice::new((9, 0), HOPPER, multiprocessors))
 }
 
@@ -86,7 +86,7 @@ fn gradient_agrees(model: Sequential, loss: Loss, batch: &[u32], multiprocessors
     let setup = Setup { loss, ..Setup::new(&bench.model) };
     let (expected_loss, expected) = bench.reference(&setup, batch);
     for blocks in multiprocessors {
-        let mut session = setup.session::<f32>(&fused(*blocks), weights(&bench.model, 3));
+        let mut session = setup.session::<f32>(&*fused(*blocks), weights(&bench.model, 3));
         let found_loss = session.compute_gradient(&bench.data(), batch).unwrap();
         assert!((found_loss - expected_loss).abs() <= 1e-6 * expected_loss, "{found_loss}, {expected_loss}");
         let found = session.gradient().unwrap();
@@ -208,7 +208,7 @@ fn values_that_share_a_place_do_not_disturb_each_other() {
     let device = |shared_bytes| HostDevice::new((9, 0), shared_bytes, 4);
     let gradient = |shared_bytes| {
         let backend = fused_on(device(shared_bytes));
-        let mut session = setup.session::<f32>(&backend, weights(&bench.model, 3));
+        let mut session = setup.session::<f32>(&*backend, weights(&bench.model, 3));
         session.compute_gradient(&bench.data(), &[0, 2, 1]).unwrap();
         session.gradient().unwrap()
     };
@@ -240,7 +240,7 @@ fn train(backend: &dyn Backend<f32>, bench: &Bench, masks: Masks) -> (Vec<f64>, 
 fn training_follows_the_plain_kernels() {
     let bench = Bench::new(tutorial(48), 10);
     let masks = || Masks::Random { seed: 9 };
-    let (losses, state) = train(&fused(3), &bench, masks());
+    let (losses, state) = train(&*fused(3), &bench, masks());
     let (plain_losses, plain_state) = train(&kernels_on_the_host(), &bench, masks());
     for (found, expected) in losses.iter().zip(&plain_losses) {
         assert!((found - expected).abs() <= 1e-5 * expected, "{found}, {expected}");
@@ -249,7 +249,7 @@ fn training_follows_the_plain_kernels() {
     let far = state.iter().zip(&plain_state).filter(|(a, b)| (**a - **b).abs() > 1e-5).count();
     assert!(far * 100 <= state.len(), "{far} of {} numbers differ", state.len());
     // Other masks, another run: the comparison can fail.
-    let (other, _) = train(&fused(3), &bench, Masks::Random { seed: 10 });
+    let (other, _) = train(&*fused(3), &bench, Masks::Random { seed: 10 });
     assert!((other[0] - losses[0]).abs() > 1e-4 * losses[0]);
 }
 
@@ -272,13 +272,13 @@ fn given_masks_give_the_same_bits_as_drawn_ones() {
     let batches = [4, 4, 2, 4, 4, 2];
     let step = |(step, samples): (usize, &usize)| (0..2).map(|m| mask(step as u64, m, *samples)).collect();
     let given = Masks::Given(Arc::new(batches.iter().enumerate().map(step).collect()));
-    assert_eq!(train(&fused(3), &bench, given), train(&fused(3), &bench, drawn));
+    assert_eq!(train(&*fused(3), &bench, given), train(&*fused(3), &bench, drawn));
 }
 
 #[test]
 fn a_run_gives_the_same_bits_again() {
     let bench = Bench::new(tutorial(48), 10);
-    let run = || train(&fused(3), &bench, Masks::Random { seed: 9 });
+    let run = || train(&*fused(3), &bench, Masks::Random { seed: 9 });
     let ((losses, state), (losses_again, state_again)) = (run(), run());
     assert_eq!(losses, losses_again);
     assert_eq!(
@@ -296,11 +296,11 @@ fn a_loss_that_is_not_finite_stops_the_run() {
     let setup = Setup::new(&bench.model);
     let order: Vec<u32> = (0..12).collect();
     let epoch = |order| Epoch { epoch: 0, order, batch_size: 4 };
-    let mut session = setup.session::<f32>(&fused(2), weights(&bench.model, 3));
+    let mut session = setup.session::<f32>(&*fused(2), weights(&bench.model, 3));
     let error = session.train_epoch(&bench.data(), &epoch(&order), &mut |_| {}).unwrap_err().to_string();
     assert!(error.contains("sample 9") || error.contains("the target"), "{error}");
     let stopped = session.state().unwrap();
-    let mut session = setup.session::<f32>(&fused(2), weights(&bench.model, 3));
+    let mut session = setup.session::<f32>(&*fused(2), weights(&bench.model, 3));
     session.train_epoch(&bench.data(), &epoch(&order[..8]), &mut |_| {}).unwrap();
     assert_eq!(stopped.weights, session.state().unwrap().weights);
 }
@@ -314,7 +314,7 @@ fn what_does_not_fit_says_why() {
     let bench = Bench::new(tutorial(96), 2);
     header(&bench.model, &turing()).unwrap_err();
     let setup = Setup::new(&bench.model);
-    let mut session = setup.session::<f32>(&fused_on(turing()), weights(&bench.model, 3));
+    let mut session = setup.session::<f32>(&*fused_on(turing()), weights(&bench.model, 3));
     let (expected, _) = bench.reference(&setup, &[0, 1]);
     let found = session.compute_gradient(&bench.data(), &[0, 1]).unwrap();
     assert!((found - expected).abs() <= 1e-6 * expected);
