@@ -45,7 +45,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
     clear_margins(all);
     for (unsigned position = blockIdx.x; position < batch.count; position += gridDim.x) {
         const size_t sample = sample_at(order, ordered, batch.first + position);
-        gather(x + sample * x_hop, y + sample * y_hop, all);
+        gather_sample(x + sample * x_hop, all);
+        gather_target(y + sample * y_hop, all);
         draw.position = position;
         if (GIVEN_MASKS) {
             COPY_GIVEN(position, all);
@@ -53,7 +54,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
             draw_masks(draw, all);
         }
         __syncthreads();
-        const double lost = sum_of_warp(training_step(all, position == blockIdx.x, batch.count));
+        const double lost = sum_of_warp(run(all, position == blockIdx.x, batch.count));
         if (threadIdx.x % 32 == 0) warp_losses[threadIdx.x / 32] = lost;
         // The next window takes the place of this one.
         __syncthreads();

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use glassbox_cuda::device::{Device as _, Source};
-use glassbox_cuda::fused::program_header;
+use glassbox_cuda::fused::programs;
 use glassbox_cuda::kernels::FUSED_FILES;
 use glassbox_engine::backend::{Backend, Dataset, Epoch};
 use glassbox_engine::geometry::Padding;
@@ -20,7 +20,7 @@ use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
 use glassbox_shim::HostDevice;
-use glassbox_tests::backends::{Backend32, Setup, fused_on, kernels_on_the_host};
+use glassbox_tests::backends::{Backend32, Setup, fused_on, kernels_on_the_host, predict};
 use glassbox_tests::cases::{normals, weights};
 use glassbox_tests::nvrtc::nvrtc;
 
@@ -109,18 +109,18 @@ fn gradient_agrees(model: Sequential, loss: Loss, batch: &[u32], multiprocessors
     }
 }
 
-/// What a model's step is compiled from; or why it is not fused, and taken by the plain kernels.
-fn header(model: &Sequential, device: &HostDevice) -> Result<String, String> {
+/// What a model's step and its scoring are compiled from; or why they are not fused, and left to the plain kernels.
+fn sources(model: &Sequential, device: &HostDevice) -> Result<[(&'static str, String); 2], String> {
     let setup = Setup::new(model);
     let plan = model.plan(setup.loss, setup.optimizer, setup.masks, 32).unwrap();
-    program_header(&plan, device.properties())
+    programs(&plan, device.properties())
 }
 
 /// The tutorial's network: each window a block of its own; and two blocks for five windows, so that blocks take
 /// several and not as many.
 #[test]
 fn the_tutorials_gradient_is_within_1e_6_of_the_reference_in_f64() {
-    header(&tutorial(288), &HostDevice::hopper()).unwrap();
+    sources(&tutorial(288), &HostDevice::hopper()).unwrap();
     let batch: Vec<u32> = (0..5).map(|i| i * 29).collect();
     gradient_agrees(tutorial(288), Loss::MeanSquaredError, &batch, &[132, 2]);
 }
@@ -174,7 +174,7 @@ fn odd_networks() -> Vec<Sequential> {
 fn odd_networks_agree_with_the_reference() {
     let losses = [Loss::MeanAbsoluteError, Loss::MeanSquaredError];
     for (model, loss) in odd_networks().into_iter().zip(losses.into_iter().cycle()) {
-        header(&model, &HostDevice::hopper()).unwrap();
+        sources(&model, &HostDevice::hopper()).unwrap();
         gradient_agrees(model, loss, &[4, 0, 2, 7, 5, 1, 3], &[3]);
     }
 }
@@ -184,19 +184,56 @@ fn odd_networks_agree_with_the_reference() {
 fn fused_kernels_compile_for_every_architecture_without_a_warning() {
     let Some(nvrtc) = nvrtc() else { return };
     let compile = |model: &Sequential, architecture: &str| {
-        let header = header(model, &HostDevice::hopper()).unwrap();
-        let mut headers = FUSED_FILES.to_vec();
-        headers.push(("fused_program.cuh", &header));
-        let (name, text) = *headers.iter().find(|(name, _)| *name == "fused_step.cu").unwrap();
-        let source = Source { name, text, headers: &headers, defines: &[] };
-        let compiled = nvrtc.compile(&source, architecture).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(compiled.log, "", "{architecture}");
+        for (file, header) in sources(model, &HostDevice::hopper()).unwrap() {
+            let mut headers = FUSED_FILES.to_vec();
+            headers.push(("fused_program.cuh", &header));
+            let (name, text) = *headers.iter().find(|(name, _)| *name == file).unwrap();
+            let source = Source { name, text, headers: &headers, defines: &[] };
+            let compiled = nvrtc.compile(&source, architecture).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(compiled.log, "", "{file}, {architecture}");
+        }
     };
     for architecture in ["sm_75", "sm_80", "sm_90", "sm_100"] {
         compile(&tutorial(288), architecture);
     }
     for model in odd_networks() {
         compile(&model, "sm_90");
+    }
+}
+
+/// Predictions are those of the reference, and losses are those of the predictions: for more windows than blocks.
+#[test]
+fn scoring_agrees_with_the_reference() {
+    for model in [tutorial(288)].into_iter().chain(odd_networks()) {
+        sources(&model, &HostDevice::hopper()).unwrap();
+        let (bench, samples) = (Bench::new(model, 7), 7);
+        let setup = Setup::new(&bench.model);
+        let data = bench.data();
+        let wide: Vec<f64> = bench.series.iter().map(|v| f64::from(*v)).collect();
+        let x = Samples::windows(&wide, data.x.shape().steps, data.x.shape().channels).unwrap();
+        let w64 = weights::<f32>(&bench.model, 3).into_iter().map(f64::from).collect();
+        let expected = predict(&mut *setup.session::<f64>(&Reference, w64), &x);
+        let mut session = setup.session::<f32>(&*fused(3), weights(&bench.model, 3));
+        let found = predict(&mut *session, &data.x);
+        let largest = expected.iter().fold(0.0, |a: f64, v| a.max(v.abs()));
+        for (found, expected) in found.iter().zip(&expected) {
+            // A few hundred terms in each of a handful of layers.
+            assert!((f64::from(*found) - expected).abs() <= 2e-6 * largest, "{found} is not {expected}");
+        }
+        let predictions = Samples::dense(&found, bench.model.output_shape()).unwrap();
+        for loss in [Loss::MeanSquaredError, Loss::MeanAbsoluteError] {
+            let mut losses = vec![f64::NAN; samples];
+            session.sample_losses(&data, loss, &mut losses).unwrap();
+            for (index, found) in losses.iter().enumerate() {
+                let expected = loss.sample(predictions.get(index), data.y.get(index));
+                // Sums in f64 of the same numbers, in another order.
+                assert!((found - expected).abs() <= 1e-13 * expected, "{found} is not {expected}");
+            }
+        }
+        let mean = session.evaluate(&data.slice(2..5)).unwrap();
+        let mut losses = vec![0.0; samples];
+        session.sample_losses(&data, Loss::MeanSquaredError, &mut losses).unwrap();
+        assert!((mean - losses[2..5].iter().sum::<f64>() / 3.0).abs() <= 1e-13 * mean);
     }
 }
 
@@ -213,7 +250,10 @@ fn values_that_share_a_place_do_not_disturb_each_other() {
         session.gradient().unwrap()
     };
     let tight = 126 * 1024;
-    assert_ne!(header(&bench.model, &device(HOPPER)).unwrap(), header(&bench.model, &device(tight)).unwrap());
+    assert_ne!(
+        sources(&bench.model, &device(HOPPER)).unwrap(),
+        sources(&bench.model, &device(tight)).unwrap()
+    );
     let (roomy, tight) = (gradient(HOPPER), gradient(tight));
     // The same sums in the same order, wherever they lie.
     assert_eq!(roomy, tight);
@@ -309,10 +349,10 @@ fn a_loss_that_is_not_finite_stops_the_run() {
 #[test]
 fn what_does_not_fit_says_why() {
     let turing = || HostDevice::new((7, 5), 64 * 1024, 40);
-    let reason = header(&tutorial(288), &turing()).unwrap_err();
+    let reason = sources(&tutorial(288), &turing()).unwrap_err();
     assert!(reason.contains("KiB of shared memory, a block has at most 64 KiB"), "{reason}");
     let bench = Bench::new(tutorial(96), 2);
-    header(&bench.model, &turing()).unwrap_err();
+    sources(&bench.model, &turing()).unwrap_err();
     let setup = Setup::new(&bench.model);
     let mut session = setup.session::<f32>(&*fused_on(turing()), weights(&bench.model, 3));
     let (expected, _) = bench.reference(&setup, &[0, 1]);

@@ -4,7 +4,7 @@
 //!   found at run time, so this builds, and says what is missing, on a machine that has neither;
 //! * [`kernels`]: the plain kernels, one typed function for each. Launches are made here and nowhere else;
 //! * [`plain`]: a program as launches of these, one for each line;
-//! * [`fused`]: a training step in two launches, for models that fit into a block's shared memory;
+//! * [`fused`]: a training step in two launches, inference in one, for models that fit into a block's shared memory;
 //! * [`step`]: what a training step is made of, plain or fused;
 //! * [`session`]: a training run, recorded once and replayed.
 //!
@@ -99,7 +99,7 @@ impl<D: Device> Backend<f32> for Cuda<D> {
             }
             Ok(Box::new(PlainStep::new(device, kernels, plan, buffers)?))
         };
-        Ok(Box::new(CudaSession::new(plan, device, kernels, choose)?))
+        Ok(Box::new(CudaSession::new(plan, device, kernels, *fuses, choose)?))
     }
 
     fn describe(&self, plan: &Plan) -> Option<String> {

@@ -10,7 +10,7 @@ use glassbox_engine::program::{Instruction, Line, Pointwise, Program, Value, Wei
 use glassbox_engine::random::{Purpose, Stream};
 
 use super::WARP;
-use super::layout::{Layout, Slot, Tiles};
+use super::layout::{Layout, Slot, Tiles, trains};
 use super::tiling::{pitch, wide};
 
 /// Reads from device memory that a thread has under way at once.
@@ -44,7 +44,7 @@ impl Emitter<'_> {
                 .collect::<Vec<_>>()
                 .join("\n")
         );
-        let gradients = self.weights.len();
+        let gradients = if trains(self.program) { self.weights.len() } else { 0 };
         write!(
             text,
             "constexpr int THREADS = {threads}, SHARED_FLOATS = {floats}, SUMS_AT = {sums}, GRADIENTS = {gradients};\n\
@@ -56,9 +56,10 @@ impl Emitter<'_> {
         }
         text += &self.load_weights();
         text += &self.clear_margins();
+        text += &self.scored();
         text += &self.gather();
         text += &self.draw_masks();
-        text += &self.training_step();
+        text += &self.run();
         text
     }
 
@@ -303,7 +304,8 @@ impl Emitter<'_> {
         }
         body += &(reads + &writes);
         // Gradients that no line adds to.
-        for (index, tensor) in self.weights.tensors().iter().enumerate() {
+        let trained = if trains(self.program) { self.weights.tensors() } else { &[] };
+        for (index, tensor) in trained.iter().enumerate() {
             let adds = |line: &Line| adds_to(&line.instruction).is_some_and(|weight| weight.index() == index);
             if !self.program.lines.iter().any(adds) {
                 let (at, len) = (self.layout.sums + tensor.range.start, tensor.range.len());
@@ -349,19 +351,35 @@ impl Emitter<'_> {
     fn gather(&self) -> String {
         let threads = self.layout.threads;
         let (input, output) = (self.slot(self.program.input), self.slot(self.program.output));
+        let copy = |name: &str, rows: usize, columns: usize, pitch: usize, at: usize| {
+            let body = format!(
+                "    const unsigned thread = opaque(threadIdx.x);\n\
+                 \x20   Rows<{threads}, {rows}, {columns}, {pitch}, false> rows;\n\
+                 \x20   rows.read(from, thread);\n    rows.write(all, {at}, thread);\n"
+            );
+            function(&format!("void {name}(In<float> from, Shared<float> all)"), "", &body)
+        };
         let len = output.steps * output.channels;
-        let body = format!(
-            "    const unsigned thread = opaque(threadIdx.x);\n\
-             \x20   Rows<{threads}, {}, {}, {}, false> sample;\n    Rows<{threads}, 1, {len}, {len}, false> target;\n\
-             \x20   sample.read(x, thread);\n    target.read(y, thread);\n\
-             \x20   sample.write(all, {}, thread);\n    target.write(all, {}, thread);\n",
-            input.steps,
-            input.channels,
-            input.pitch(),
-            input.at,
+        copy("gather_sample", input.steps, input.channels, input.pitch(), input.at)
+            + &copy("gather_target", 1, len, len, self.layout.target)
+    }
+
+    /// The prediction, for those who ask for its loss; `dy` is not written.
+    fn scored(&self) -> String {
+        let (y, warps) = (self.slot(self.program.output), self.layout.threads / WARP);
+        let (len, pitch) = (y.steps * y.channels, y.pitch());
+        let constants = format!(
+            "WARPS = {warps}, STEPS = {}, CHANNELS = {c}, LEN = {len}, PREDICTION = {at}, PREDICTION_PITCH = {pitch}, \
+             TARGET = {}, TARGET_PITCH = {c}, DY = {at}, DY_PITCH = {pitch}",
+            y.steps,
             self.layout.target,
+            c = y.channels,
+            at = y.at,
         );
-        function("void gather(In<float> x, In<float> y, Shared<float> all)", "", &body)
+        format!(
+            "// The prediction and its target.\ntemplate <bool MEAN_SQUARED>\nstruct Scored {{\n    static constexpr int {constants};\n    \
+             static constexpr bool SQUARED = MEAN_SQUARED, GRADIENT = false;\n}};\n\n"
+        )
     }
 
     fn draw_masks(&self) -> String {
@@ -394,7 +412,7 @@ impl Emitter<'_> {
     }
 
     /// All lines, with a barrier where one needs what another has made or has still to read.
-    fn training_step(&self) -> String {
+    fn run(&self) -> String {
         let mut body = String::from("    double lost = 0.0;\n");
         let (mut read, mut written) = (BTreeSet::new(), BTreeSet::new());
         for (index, line) in self.program.lines.iter().enumerate() {
@@ -429,7 +447,7 @@ impl Emitter<'_> {
         }
         body += "    return lost;\n";
         function(
-            "double training_step(Shared<float> all, bool first, unsigned count)",
+            "double run(Shared<float> all, bool first, unsigned count)",
             "(void)all, (void)first, (void)count;",
             &body,
         )

@@ -64,11 +64,11 @@ impl<D: Device> FusedStep<D> {
     }
 }
 
-fn require_series<D: Device>(series: &Series<D>, len: usize) {
+pub(super) fn require_series<D: Device>(series: &Series<D>, len: usize) {
     let used = series.samples.checked_sub(1).map_or(0, |last| last * series.hop + len);
     assert!(series.values.len() >= used, "a series has all its samples");
 }
 
-fn word(n: usize) -> u32 {
+pub(super) fn word(n: usize) -> u32 {
     u32::try_from(n).unwrap_or_else(|_| panic!("{n} is no 32-bit number"))
 }

@@ -90,7 +90,7 @@ impl Layout {
             read.then(|| (take(rows * pitch(columns)), rows, columns))
         });
         let tensors: Vec<_> = tensors.collect();
-        let sums = take(weights.len());
+        let sums = take(if trains(program) { weights.len() } else { 0 });
         let masks = program.masks.iter().map(|mask| take(mask.len.div_ceil(WORD))).collect();
         let target = take(program.values[program.output.index()].len());
         let mut slots = slots(program, &tiles);
@@ -114,6 +114,11 @@ impl Layout {
     pub(super) fn slot(&self, value: Value) -> &Slot {
         &self.slots[value.index()]
     }
+}
+
+/// Whether a program ends in gradients, not in a prediction.
+pub(super) fn trains(program: &Program) -> bool {
+    program.lines.iter().any(|line| matches!(line.instruction, Instruction::Loss { .. }))
 }
 
 fn reads_weight(instruction: &Instruction, index: usize) -> bool {

@@ -9,12 +9,15 @@
 //! * `emit`: all that as constants, in a header that the kernels include;
 //! * `launch`: the two launches of a step.
 //!
+//! [`FusedScoring`] does the same for inference: `kernels/fused_score.cu`.
+//!
 //! A plan that does not fit is no error: [`FusedStep::new`] says why, and the plain step takes it.
 
 mod banks;
 mod emit;
 mod launch;
 mod layout;
+mod score;
 mod shapes;
 mod tiling;
 
@@ -32,6 +35,7 @@ use crate::kernels::FUSED_FILES;
 use crate::step::{Buffers, Data, TrainingStep, Work};
 use emit::Emitter;
 use layout::Layout;
+pub use score::FusedScoring;
 
 /// Lanes of a warp.
 const WARP: usize = 32;
@@ -68,16 +72,12 @@ impl<D: Device> FusedStep<D> {
             return Ok(Err("its optimiser is not Adam".into()));
         };
         let properties = device.properties();
-        let layout = match lay_out(plan, properties) {
+        let layout = match lay_out(&plan.training, plan, properties) {
             Ok(layout) => layout,
             Err(reason) => return Ok(Err(reason)),
         };
-        let text = header(plan, &layout);
-        let mut files = FUSED_FILES.to_vec();
-        files.push(("fused_program.cuh", &text));
-        let source = FUSED_FILES.iter().find(|(name, _)| *name == "fused_step.cu");
-        let (name, text) = source.expect("the step is among its files");
-        let module = device.compile(&Source { name, text, headers: &files, defines: &[] })?;
+        let header = header(&plan.training, plan, &layout);
+        let module = compile(&**device, "fused_step.cu", &header)?;
         let blocks = blocks(plan, properties);
         let program = &plan.training;
         Ok(Ok(Self {
@@ -118,20 +118,21 @@ impl<D: Device> TrainingStep<D> for FusedStep<D> {
 /// # Errors
 /// Why they are not fused, in words.
 pub fn describe(plan: &Plan, properties: &Properties) -> Result<String, String> {
-    let layout = lay_out(plan, properties)?;
+    let layout = lay_out(&plan.training, plan, properties)?;
     let (kib, blocks) = ((layout.floats * size_of::<f32>()).div_ceil(1024), blocks(plan, properties));
     Ok(format!(
         "fused training steps: {blocks} blocks, each a window at a time in {kib} KiB of shared memory"
     ))
 }
 
-/// The header that the kernels include for a plan on a device, or why the plan does not fit: for those who want to
-/// read it, and for checks that compile it.
+/// The sources of a plan's fused kernels, for those who want to read or to compile them: the step's, then those of
+/// scoring; each its name, and the header `fused_program.cuh` that it includes beside [`FUSED_FILES`].
 ///
 /// # Errors
-/// The reason, in words.
-pub fn program_header(plan: &Plan, properties: &Properties) -> Result<String, String> {
-    Ok(header(plan, &lay_out(plan, properties)?))
+/// Why they are not fused, in words.
+pub fn programs(plan: &Plan, properties: &Properties) -> Result<[(&'static str, String); 2], String> {
+    let of = |program: &Program| Ok::<_, String>(header(program, plan, &lay_out(program, plan, properties)?));
+    Ok([("fused_step.cu", of(&plan.training)?), ("fused_score.cu", of(&plan.inference.fused())?)])
 }
 
 /// A block for each window of a batch, up to one for each multiprocessor.
@@ -139,15 +140,21 @@ fn blocks(plan: &Plan, properties: &Properties) -> usize {
     plan.batch_size.min(properties.multiprocessors).max(1)
 }
 
-fn header(plan: &Plan, layout: &Layout) -> String {
-    let (program, weights, masks) = (&plan.training, &plan.layout, &plan.masks);
-    Emitter { program, weights, layout, masks }.text()
+fn compile<D: Device>(device: &D, name: &str, header: &str) -> Result<D::Module> {
+    let mut files = FUSED_FILES.to_vec();
+    files.push(("fused_program.cuh", header));
+    let (name, text) = FUSED_FILES.iter().find(|(file, _)| *file == name).expect("it is among its files");
+    device.compile(&Source { name, text, headers: &files, defines: &[] })
 }
 
-fn lay_out(plan: &Plan, properties: &Properties) -> Result<Layout, String> {
-    require_known(&plan.training, &plan.layer_names)?;
+fn header(program: &Program, plan: &Plan, layout: &Layout) -> String {
+    Emitter { program, weights: &plan.layout, layout, masks: &plan.masks }.text()
+}
+
+fn lay_out(program: &Program, plan: &Plan, properties: &Properties) -> Result<Layout, String> {
+    require_known(program, &plan.layer_names)?;
     let bytes = |layout: &Layout| layout.floats * size_of::<f32>() + DECLARED;
-    let layouts = [false, true].map(|sharing| Layout::new(&plan.training, &plan.layout, THREADS, sharing));
+    let layouts = [false, true].map(|sharing| Layout::new(program, &plan.layout, THREADS, sharing));
     let least = layouts.iter().map(bytes).min().expect("two of them");
     layouts.into_iter().find(|layout| bytes(layout) <= properties.shared_bytes).ok_or_else(|| {
         format!(
@@ -165,9 +172,6 @@ fn require_known(program: &Program, layers: &[String]) -> Result<(), String> {
             let layer = layers.get(line.layer).map_or("a layer", String::as_str);
             return Err(format!("{layer} is an operation of its own"));
         }
-    }
-    if !program.lines.iter().any(|line| matches!(line.instruction, Instruction::Loss { .. })) {
-        return Err("it has no loss".into());
     }
     Ok(())
 }
