@@ -39,9 +39,14 @@ fn tutorial(steps: usize) -> Sequential {
     model
 }
 
+/// A device as Hopper, but with so many multiprocessors.
+fn hopper(multiprocessors: usize) -> HostDevice {
+    HostDevice::new((9, 0), HOPPER, multiprocessors)
+}
+
 /// A backend whose steps are fused, on a device of so many multiprocessors.
 fn fused(multiprocessors: usize) -> Backend32 {
-    fused_on(HostDevice::new((9, 0), HOPPER, multiprocessors))
+    fused_on(hopper(multiprocessors))
 }
 
 /// Windows of a made-up series, and targets.
@@ -80,13 +85,14 @@ impl Bench {
     }
 }
 
-/// Holds loss and gradient of a batch against the reference in `f64`, on devices of so many multiprocessors.
-fn gradient_agrees(model: Sequential, loss: Loss, batch: &[u32], multiprocessors: &[usize]) {
+/// Holds loss and gradient of a batch against the reference in `f64`, on some devices.
+fn gradient_agrees(model: Sequential, loss: Loss, batch: &[u32], devices: Vec<HostDevice>) {
     let bench = Bench::new(model, *batch.iter().max().unwrap() as usize + 1);
     let setup = Setup { loss, ..Setup::new(&bench.model) };
     let (expected_loss, expected) = bench.reference(&setup, batch);
-    for blocks in multiprocessors {
-        let mut session = setup.session::<f32>(&*fused(*blocks), weights(&bench.model, 3));
+    for device in devices {
+        let name = format!("{device:?}");
+        let mut session = setup.session::<f32>(&*fused_on(device), weights(&bench.model, 3));
         let found_loss = session.compute_gradient(&bench.data(), batch).unwrap();
         assert!((found_loss - expected_loss).abs() <= 1e-6 * expected_loss, "{found_loss}, {expected_loss}");
         let found = session.gradient().unwrap();
@@ -99,7 +105,7 @@ fn gradient_agrees(model: Sequential, loss: Loss, batch: &[u32], multiprocessors
                 let error = (f64::from(found[i]) - expected[i]).abs();
                 assert!(
                     error <= 1e-6 * largest,
-                    "{} [{i}]: {} is not {}, {blocks} blocks",
+                    "{} [{i}]: {} is not {}, {name}",
                     tensor.name,
                     found[i],
                     expected[i]
@@ -122,7 +128,7 @@ fn sources(model: &Sequential, device: &HostDevice) -> Result<[(&'static str, St
 fn the_tutorials_gradient_is_within_1e_6_of_the_reference_in_f64() {
     sources(&tutorial(288), &HostDevice::hopper()).unwrap();
     let batch: Vec<u32> = (0..5).map(|i| i * 29).collect();
-    gradient_agrees(tutorial(288), Loss::MeanSquaredError, &batch, &[132, 2]);
+    gradient_agrees(tutorial(288), Loss::MeanSquaredError, &batch, vec![hopper(132), hopper(2)]);
 }
 
 /// Networks at the edges of what kernels distinguish: channels around fours, strides with and without taps for all of
@@ -175,7 +181,7 @@ fn odd_networks_agree_with_the_reference() {
     let losses = [Loss::MeanAbsoluteError, Loss::MeanSquaredError];
     for (model, loss) in odd_networks().into_iter().zip(losses.into_iter().cycle()) {
         sources(&model, &HostDevice::hopper()).unwrap();
-        gradient_agrees(model, loss, &[4, 0, 2, 7, 5, 1, 3], &[3]);
+        gradient_agrees(model, loss, &[4, 0, 2, 7, 5, 1, 3], vec![hopper(3)]);
     }
 }
 
@@ -199,6 +205,15 @@ fn fused_kernels_compile_for_every_architecture_without_a_warning() {
     for model in odd_networks() {
         compile(&model, "sm_90");
     }
+}
+
+/// Ampere's blocks have less shared memory, where rows lie closer: the tutorial's network fits all the same.
+#[test]
+fn the_tutorials_step_fits_ampere() {
+    let ampere = || HostDevice::new((8, 0), 163 * 1024, 108);
+    let [(_, step), _] = sources(&tutorial(288), &ampere()).unwrap();
+    assert_ne!(step, sources(&tutorial(288), &HostDevice::hopper()).unwrap()[0].1);
+    gradient_agrees(tutorial(288), Loss::MeanSquaredError, &[3, 1], vec![ampere()]);
 }
 
 /// Predictions are those of the reference, and losses are those of the predictions: for more windows than blocks.
