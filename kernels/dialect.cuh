@@ -11,7 +11,7 @@
 // its bounds, that what is read was written, and that no two threads meet without a barrier. For that reason
 //
 //   * an element is read into a typed variable, `const float v = x[i]`, never `auto`;
-//   * sixteen bytes at a time go through load4 and store4;
+//   * eight and sixteen bytes at a time go through load2, load4 and store4;
 //   * shared memory is declared by SHARED or DYNAMIC_SHARED, and indexed in one dimension.
 //
 // Sums that should be fused multiply-adds say fmaf: then both compilers round alike.
@@ -45,6 +45,17 @@ using Shared = T*;
 __device__ __forceinline__ float4 load4(const float* x, size_t i) {
     return *reinterpret_cast<const float4*>(x + i);
 }
+// Elements i and i + 1; i is a multiple of 2.
+__device__ __forceinline__ float2 load2(const float* x, size_t i) {
+    return *reinterpret_cast<const float2*>(x + i);
+}
+// The number itself, of which the compiler then knows nothing. What is computed from it stays where it is, instead of
+// being computed once before a loop and kept in registers that are not there.
+__device__ __forceinline__ unsigned opaque(unsigned n) {
+    asm volatile("" : "+r"(n));
+    return n;
+}
+
 __device__ __forceinline__ void store4(float* x, size_t i, float4 v) {
     *reinterpret_cast<float4*>(x + i) = v;
 }

@@ -29,7 +29,8 @@ pub const GPU_VARIABLE: &str = "GLASSBOX_TEST_GPU";
 #[must_use]
 pub fn backends() -> Vec<Backend32> {
     if let Some(gpu) = gpu() {
-        return vec![Box::new(gpu)];
+        // Its steps not fused: generated models are too many to be compiled for.
+        return vec![Box::new(gpu.plain())];
     }
     let mut backends: Vec<Backend32> = vec![Box::new(Reference)];
     // Each path with one thread, and with more than this machine may have.
@@ -75,13 +76,26 @@ pub fn can_run_kernels() -> bool {
     there
 }
 
-/// The CUDA backend on a device that a test has made.
+/// The CUDA backend on a device that a test has made, its steps not fused.
 ///
 /// # Panics
 /// If there is no C++ compiler, or a kernel does not compile.
 #[must_use]
 pub fn kernels_on(device: HostDevice) -> Cuda<HostDevice> {
-    Cuda::new(device).unwrap_or_else(|error| panic!("{error}"))
+    Cuda::new(device).unwrap_or_else(|error| panic!("{error}")).plain()
+}
+
+/// The CUDA backend with training steps that are fused where they fit: on the GPU that the environment asks for, or
+/// else on a device of the host's. Each model is compiled for itself, which takes seconds.
+///
+/// # Panics
+/// As [`kernels_on`].
+#[must_use]
+pub fn fused_on(device: HostDevice) -> Backend32 {
+    match gpu() {
+        Some(gpu) => Box::new(gpu),
+        None => Box::new(Cuda::new(device).unwrap_or_else(|error| panic!("{error}"))),
+    }
 }
 
 /// The CUDA backend with its kernels run on the host, each access checked: see `kernels/host`.

@@ -4,6 +4,7 @@
 //!   found at run time, so this builds, and says what is missing, on a machine that has neither;
 //! * [`kernels`]: the plain kernels, one typed function for each. Launches are made here and nowhere else;
 //! * [`plain`]: a program as launches of these, one for each line;
+//! * [`fused`]: a training step in two launches, inference in one, for models that fit into a block's shared memory;
 //! * [`step`]: what a training step is made of, plain or fused;
 //! * [`session`]: a training run, recorded once and replayed.
 //!
@@ -21,6 +22,7 @@ mod ceilings;
 mod data;
 pub mod device;
 mod error;
+pub mod fused;
 pub mod kernels;
 pub mod plain;
 mod session;
@@ -33,19 +35,23 @@ use glassbox_engine::profile::Ceilings;
 
 use device::Device;
 pub use error::{DeviceError, LEAST_CAPABILITY, LEAST_DRIVER, Result};
+use fused::FusedStep;
 use kernels::Kernels;
+use plain::PlainStep;
 use session::CudaSession;
+use step::TrainingStep;
 
 /// The backend: a device, and the kernels compiled for it.
 #[derive(Debug)]
 pub struct Cuda<D: Device> {
     device: Arc<D>,
     kernels: Arc<Kernels<D>>,
+    fuses: bool,
 }
 
 impl<D: Device> Clone for Cuda<D> {
     fn clone(&self) -> Self {
-        Self { device: Arc::clone(&self.device), kernels: Arc::clone(&self.kernels) }
+        Self { device: Arc::clone(&self.device), kernels: Arc::clone(&self.kernels), fuses: self.fuses }
     }
 }
 
@@ -56,7 +62,14 @@ impl<D: Device> Cuda<D> {
     /// If they cannot be compiled or loaded.
     pub fn new(device: D) -> Result<Self> {
         let kernels = Arc::new(Kernels::new(&device)?);
-        Ok(Self { device: Arc::new(device), kernels })
+        Ok(Self { device: Arc::new(device), kernels, fuses: true })
+    }
+
+    /// Takes every training step by the plain kernels, also where the fused ones would fit: they need no compilation
+    /// for a model.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        Self { fuses: false, ..self }
     }
 
     /// The device.
@@ -79,14 +92,25 @@ impl<D: Device> Backend<f32> for Cuda<D> {
     }
 
     fn session(&self, plan: Plan) -> glassbox_engine::Result<Box<dyn Session<f32>>> {
-        let Self { device, kernels } = self;
-        let plain = |plan: &Plan, buffers: &_| CudaSession::plain_step(device, kernels, plan, buffers);
-        Ok(Box::new(CudaSession::new(plan, device, kernels, plain)?))
+        let Self { device, kernels, fuses } = self;
+        let choose = |plan: &Plan, buffers: &_| -> glassbox_engine::Result<Box<dyn TrainingStep<D>>> {
+            if *fuses && let Ok(step) = FusedStep::new(device, plan, buffers)? {
+                return Ok(Box::new(step));
+            }
+            Ok(Box::new(PlainStep::new(device, kernels, plan, buffers)?))
+        };
+        Ok(Box::new(CudaSession::new(plan, device, kernels, *fuses, choose)?))
     }
 
     fn describe(&self, plan: &Plan) -> Option<String> {
-        let _ = plan;
-        Some("a launch for each instruction of a training step".into())
+        let plain = "a launch for each instruction of a training step";
+        if !self.fuses {
+            return Some(plain.into());
+        }
+        Some(match fused::describe(plan, self.device.properties()) {
+            Ok(fused) => fused,
+            Err(reason) => format!("{plain}, which is not fused: {reason}"),
+        })
     }
 
     fn ceilings(&self, _working_set: usize) -> Option<Ceilings> {

@@ -23,8 +23,9 @@ use glassbox_engine::{Error, Result, When};
 use crate::data::Uploads;
 use crate::device::{Buffer, Device, Launch};
 use crate::error::DeviceError;
+use crate::fused::FusedScoring;
 use crate::kernels::{At, Control, Kernels, Series, require_launchable};
-use crate::plain::{Inference, PlainStep, require_runnable, update};
+use crate::plain::{Inference, require_runnable, update};
 use crate::step::{Buffers, Data, STEPS_IN_A_RECORDING, TrainingStep, Work};
 
 /// Samples that inference takes at a time, for each multiprocessor: as many blocks of each kernel's threads as one
@@ -49,6 +50,17 @@ pub(crate) struct CudaSession<D: Device> {
     epoch: Option<Recorded<D, Data<D>>>,
     /// Of the data that was looked at last.
     looks: Option<Recorded<D, Look<D>>>,
+    scoring: Scoring<D>,
+}
+
+/// How windows are looked at.
+enum Scoring<D: Device> {
+    /// A launch for each instruction.
+    Plain,
+    /// As may be: nobody has asked yet, and to find out costs a compilation.
+    Open,
+    /// All in one launch.
+    Fused(FusedScoring<D>),
 }
 
 /// Recordings, and the data that they are for.
@@ -65,11 +77,12 @@ struct Look<D: Device> {
 }
 
 impl<D: Device> CudaSession<D> {
-    /// Lays out all memory of a plan. `choose` makes the training step.
+    /// Lays out all memory of a plan. `choose` makes the training step; inference is fused where it fits if `fuses`.
     pub(crate) fn new(
         plan: Plan,
         device: &Arc<D>,
         kernels: &Arc<Kernels<D>>,
+        fuses: bool,
         choose: impl FnOnce(&Plan, &Buffers<D>) -> Result<Box<dyn TrainingStep<D>>>,
     ) -> Result<Self> {
         require_runnable(&plan)?;
@@ -103,6 +116,19 @@ impl<D: Device> CudaSession<D> {
             step: 0,
             epoch: None,
             looks: None,
+            scoring: if fuses { Scoring::Open } else { Scoring::Plain },
+        })
+    }
+
+    /// Inference in one launch, if it fits.
+    fn fused_scoring(&mut self) -> Result<Option<&mut FusedScoring<D>>> {
+        if let Scoring::Open = self.scoring {
+            let fused = FusedScoring::new(&self.device, &self.plan, &self.buffers.weights)?;
+            self.scoring = fused.map_or(Scoring::Plain, Scoring::Fused);
+        }
+        Ok(match &mut self.scoring {
+            Scoring::Fused(scoring) => Some(scoring),
+            Scoring::Plain | Scoring::Open => None,
         })
     }
 
@@ -414,6 +440,11 @@ impl<D: Device> Session<f32> for CudaSession<D> {
         if data.is_empty() {
             return Ok(());
         }
+        if self.fused_scoring()?.is_some() {
+            let (x, y) = (self.uploads.series(&data.x)?, self.uploads.series(&data.y)?);
+            let scoring = self.fused_scoring()?.expect("it was there");
+            return Ok(scoring.losses(&x, &y, loss, losses)?);
+        }
         self.look(&data.x, Some((loss, &data.y)))?;
         self.see(data.len().div_ceil(self.inference.samples()))?;
         let look = &self.looks.as_ref().expect("data is looked at").data;
@@ -425,6 +456,11 @@ impl<D: Device> Session<f32> for CudaSession<D> {
         check_prediction(&self.plan, x, y)?;
         if x.is_empty() {
             return Ok(());
+        }
+        if self.fused_scoring()?.is_some() {
+            let x = self.uploads.series(x)?;
+            let scoring = self.fused_scoring()?.expect("it was there");
+            return Ok(scoring.predict(&x, y)?);
         }
         let len = y.len() / x.len();
         self.look(x, None)?;
@@ -455,17 +491,5 @@ impl<D: Device> Session<f32> for CudaSession<D> {
             }
         }
         Ok(())
-    }
-}
-
-impl<D: Device> CudaSession<D> {
-    /// The plain step, which takes any plan.
-    pub(crate) fn plain_step(
-        device: &Arc<D>,
-        kernels: &Arc<Kernels<D>>,
-        plan: &Plan,
-        buffers: &Buffers<D>,
-    ) -> Result<Box<dyn TrainingStep<D>>> {
-        Ok(Box::new(PlainStep::new(device, kernels, plan, buffers)?))
     }
 }

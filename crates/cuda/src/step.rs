@@ -26,9 +26,6 @@ pub struct Work<D: Device> {
 
 /// How training steps are taken.
 pub trait TrainingStep<D: Device>: Debug + Send {
-    /// How, in a few words, for a person: `a launch for each instruction`.
-    fn describe(&self) -> String;
-
     /// The launches that leave the gradient of a batch's mean loss in [`Buffers::gradient`], each sample's loss in
     /// [`Data::losses`], and the batch's mean in [`Data::means`]. `within` is the step's place in a recording.
     fn gradient(&self, data: &Data<D>, within: u32) -> Vec<Work<D>>;

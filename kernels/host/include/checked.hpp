@@ -258,9 +258,16 @@ using Shared = shim::Checked<T>;
 #define DYNAMIC_SHARED(T, name) \
     const Shared<T> name(shim::shared_piece(nullptr, #name, shim::block->launch->dynamic_shared), 0)
 
+inline unsigned opaque(unsigned n) { return n; }
+
 inline float4 load4(const In<float>& x, size_t i) {
     float4 v;
     memcpy(&v, shim::place<false>(x, int64_t(i), 4), sizeof v);
+    return v;
+}
+inline float2 load2(const In<float>& x, size_t i) {
+    float2 v;
+    memcpy(&v, shim::place<false>(x, int64_t(i), 2), sizeof v);
     return v;
 }
 inline void store4(const Out<float>& x, size_t i, float4 v) {

@@ -156,8 +156,14 @@ fn flags() -> Vec<&'static str> {
     // No product and sum are fused that the source does not fuse, as on the GPU.
     flags.push("-ffp-contract=off");
     flags.extend(["-DGLASSBOX_HOST", "-Wall", "-Wextra", "-Werror"]);
-    // Of CUDA's: pragmas for its compiler, functions that a file does not use.
-    flags.extend(["-Wno-unknown-pragmas", "-Wno-unused-function", "-Wno-clobbered"]);
+    // Of CUDA's: pragmas for its compiler, functions that a file does not use. Of the shim's: fibers. And what is
+    // written and read under one condition, twice, is no fault.
+    flags.extend([
+        "-Wno-unknown-pragmas",
+        "-Wno-unused-function",
+        "-Wno-clobbered",
+        "-Wno-maybe-uninitialized",
+    ]);
     let debug = std::env::var_os("GLASSBOX_SHIM_DEBUG").is_some_and(|value| !value.is_empty());
     flags.push(if debug { "-O0" } else { "-O2" });
     // So that `fmaf` is an instruction, not a call.

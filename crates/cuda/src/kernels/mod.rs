@@ -16,7 +16,7 @@ use glassbox_engine::random::Stream;
 use crate::device::{Arg, Buffer, Device, Launch};
 use crate::error::{DeviceError, Result};
 
-pub use sources::{PLAIN_FILES, plain};
+pub use sources::{FUSED_FILES, PLAIN_FILES, plain};
 
 /// Threads of a block, at most.
 const THREADS: usize = 256;

@@ -15,6 +15,12 @@ pub const PLAIN_FILES: &[(&str, &str)] = sources! {
     "parts.cuh" "philox.cuh" "sums.cu"
 };
 
+/// Every file that the fused kernels need, but for the header that is made for a network.
+pub const FUSED_FILES: &[(&str, &str)] = sources! {
+    "fused_score.cu" "fused_step.cu" "fused/correlate.cuh" "fused/pieces.cuh" "fused/product.cuh" "fused/scatter.cuh"
+    "control.cuh" "dialect.cuh" "philox.cuh"
+};
+
 /// The plain kernels, as one module: they are compiled together, and a process loads one image.
 const PLAIN: &str = "\
 #include \"gather.cu\"

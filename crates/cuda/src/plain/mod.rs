@@ -63,10 +63,6 @@ impl<D: Device> PlainStep<D> {
 }
 
 impl<D: Device> TrainingStep<D> for PlainStep<D> {
-    fn describe(&self) -> String {
-        "a launch for each instruction".into()
-    }
-
     fn gradient(&self, data: &Data<D>, within: u32) -> Vec<Work<D>> {
         let Self { kernels, program, buffers, partials, .. } = self;
         let at = self.at(within);

@@ -1,0 +1,230 @@
+//! Where everything lies in a block's shared memory.
+//!
+//! From the start, counted in floats: the weights, with kernels' rows apart by [`pitch`]; the sums of the gradients, in
+//! the model's layout; the dropout masks; the target; and the values of the program, each with as many rows of zeros
+//! on either side as its readers ask for. If that is more than a block can have, values share a place where one is made
+//! element by element from another that is not needed after: a gradient where its gate was, above all.
+
+use std::cell::Cell;
+
+use glassbox_engine::masks::WORD;
+use glassbox_engine::model::WeightLayout;
+use glassbox_engine::program::{Instruction, Pointwise, Program, Value};
+use glassbox_engine::shape::Shape;
+
+use super::tiling::{self, CorrelateTiles, ProductTiles, pitch};
+use super::{WARP, shapes};
+
+/// Where the rows of a value lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Slot {
+    /// Of its first row that is not zeros.
+    pub(super) at: usize,
+    /// Rows of the value, and values in a row.
+    pub(super) steps: usize,
+    pub(super) channels: usize,
+    /// Rows of zeros before and after.
+    pub(super) left: usize,
+    pub(super) right: usize,
+}
+
+impl Slot {
+    pub(super) fn pitch(&self) -> usize {
+        pitch(self.channels)
+    }
+
+    /// Channels up to the next multiple of what is read at once: what is more than the value's are zeros.
+    pub(super) fn padded(&self) -> usize {
+        if tiling::wide(self.channels) { self.channels.next_multiple_of(4) } else { self.channels }
+    }
+
+    fn len(&self) -> usize {
+        ((self.left + self.steps + self.right) * self.pitch()).next_multiple_of(4)
+    }
+}
+
+/// How a line is cut into tiles.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Tiles {
+    /// Products, each with the threads that take it: the first, and how many.
+    Products(Vec<(shapes::Product, ProductTiles, (usize, usize))>),
+    Correlate(CorrelateTiles),
+    /// No contraction.
+    None,
+}
+
+/// Everything's place.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    /// Threads of a block.
+    pub(super) threads: usize,
+    /// Of each line.
+    pub(super) tiles: Vec<Tiles>,
+    /// Of each weight tensor that the program reads: its place, its rows and the values in a row.
+    pub(super) weights: Vec<Option<(usize, usize, usize)>>,
+    /// Of the sums of gradients.
+    pub(super) sums: usize,
+    /// Of each mask.
+    pub(super) masks: Vec<usize>,
+    /// Of the target, row by row.
+    pub(super) target: usize,
+    /// Of each value.
+    pub(super) slots: Vec<Slot>,
+    /// For each value, the first that has its place.
+    pub(super) places: Vec<usize>,
+    /// All of it.
+    pub(super) floats: usize,
+}
+
+impl Layout {
+    /// Lays a program out for blocks of `threads` threads. Values share places if `sharing`.
+    pub(super) fn new(program: &Program, weights: &WeightLayout, threads: usize, sharing: bool) -> Self {
+        let tiles: Vec<Tiles> = program.lines.iter().map(|line| cut(&line.instruction, threads)).collect();
+        let floats = Cell::new(0);
+        // Room for `len` floats, at a multiple of 16 bytes.
+        let take = |len: usize| floats.replace((floats.get() + len).next_multiple_of(4));
+        let tensors = weights.tensors().iter().enumerate().map(|(index, tensor)| {
+            let columns = *tensor.shape.last().unwrap_or(&1);
+            let rows = tensor.range.len() / columns.max(1);
+            let read = program.lines.iter().any(|line| reads_weight(&line.instruction, index));
+            read.then(|| (take(rows * pitch(columns)), rows, columns))
+        });
+        let tensors: Vec<_> = tensors.collect();
+        let sums = take(if trains(program) { weights.len() } else { 0 });
+        let masks = program.masks.iter().map(|mask| take(mask.len.div_ceil(WORD))).collect();
+        let target = take(program.values[program.output.index()].len());
+        let mut slots = slots(program, &tiles);
+        let places: Vec<usize> = if sharing { shared_places(program) } else { (0..slots.len()).collect() };
+        for (value, place) in places.iter().enumerate() {
+            let (left, right) = (slots[value].left, slots[value].right);
+            let first = &mut slots[*place];
+            (first.left, first.right) = (first.left.max(left), first.right.max(right));
+        }
+        for value in 0..slots.len() {
+            if places[value] == value {
+                let slot = &mut slots[value];
+                slot.at = take(slot.len()) + slot.left * slot.pitch();
+            } else {
+                slots[value] = slots[places[value]];
+            }
+        }
+        Self { threads, tiles, weights: tensors, sums, masks, target, slots, places, floats: floats.get() }
+    }
+
+    pub(super) fn slot(&self, value: Value) -> &Slot {
+        &self.slots[value.index()]
+    }
+}
+
+/// Whether a program ends in gradients, not in a prediction.
+pub(super) fn trains(program: &Program) -> bool {
+    program.lines.iter().any(|line| matches!(line.instruction, Instruction::Loss { .. }))
+}
+
+fn reads_weight(instruction: &Instruction, index: usize) -> bool {
+    let kernel = match instruction {
+        Instruction::Apply { kernel, .. } | Instruction::ApplyTransposed { kernel, .. } => {
+            kernel.index() == index
+        }
+        _ => false,
+    };
+    kernel
+        || instruction
+            .epilogue()
+            .iter()
+            .any(|op| matches!(op, Pointwise::AddBias(bias) if bias.index() == index))
+}
+
+fn cut(instruction: &Instruction, threads: usize) -> Tiles {
+    match instruction {
+        Instruction::Apply { geometry, .. } => {
+            let product = shapes::apply(geometry);
+            let tiles = tiling::product(&product, threads, threads);
+            Tiles::Products(vec![(product, tiles, (0, threads))])
+        }
+        Instruction::ApplyTransposed { geometry, .. } => {
+            let products = shapes::apply_transposed(geometry);
+            // Phases side by side, a team of whole warps each, or one after the other.
+            let warps = threads / WARP;
+            let teams = if warps.is_multiple_of(products.len()) { products.len() } else { 1 };
+            let team = threads / teams;
+            let place = |(index, product)| {
+                let tiles = tiling::product(&product, team, threads);
+                (product, tiles, (index % teams * team, team))
+            };
+            Tiles::Products(products.into_iter().enumerate().map(place).collect())
+        }
+        Instruction::Correlate { geometry, .. } => Tiles::Correlate(tiling::correlate(geometry, threads)),
+        _ => Tiles::None,
+    }
+}
+
+/// The values with the rows of zeros that the tiles of their readers reach into.
+fn slots(program: &Program, tiles: &[Tiles]) -> Vec<Slot> {
+    let slot = |shape: &Shape| Slot { steps: shape.steps, channels: shape.channels, ..Slot::default() };
+    let mut slots: Vec<Slot> = program.values.iter().map(slot).collect();
+    // The first and the last step that is read.
+    let mut ask = |value: Value, first: isize, last: isize| {
+        let slot = &mut slots[value.index()];
+        slot.left = slot.left.max((-first).max(0) as usize);
+        slot.right = slot.right.max((last + 1 - slot.steps as isize).max(0) as usize);
+    };
+    for (line, tiles) in program.lines.iter().zip(tiles) {
+        match (&line.instruction, tiles) {
+            (
+                Instruction::Apply { x, .. } | Instruction::ApplyTransposed { x, .. },
+                Tiles::Products(products),
+            ) => {
+                for (p, tile, _) in products.iter().filter(|(p, ..)| p.taps > 0) {
+                    let rows = p.rows.next_multiple_of(tile.rows);
+                    let last = p.x_first + ((rows - 1) * p.x_step + (p.taps - 1) * p.apart) as isize;
+                    ask(*x, p.x_first, last);
+                }
+            }
+            (Instruction::Correlate { geometry, x, y, .. }, Tiles::Correlate(tile)) => {
+                let steps = geometry.out_steps.next_multiple_of(tile.steps);
+                let span = ((steps - 1) * geometry.stride + geometry.span()) as isize;
+                ask(*x, -(geometry.pad_left as isize), span - 1 - geometry.pad_left as isize);
+                ask(*y, 0, steps as isize - 1);
+            }
+            _ => {}
+        }
+    }
+    slots
+}
+
+/// For each value the first whose place it can have: that of a value of its shape which the line that makes it reads
+/// element by element, and nobody reads after.
+fn shared_places(program: &Program) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..program.values.len()).collect();
+    for (index, line) in program.lines.iter().enumerate() {
+        let Some(y) = line.instruction.stores() else { continue };
+        let gates = line.instruction.epilogue().iter().filter_map(|op| match op {
+            Pointwise::ReluGate(gate) => Some(*gate),
+            _ => None,
+        });
+        let (elementwise, others) = match &line.instruction {
+            Instruction::Map { x, .. } => (gates.chain([*x]).collect::<Vec<_>>(), vec![]),
+            Instruction::Add { a, b, .. } => (vec![*a, *b], vec![]),
+            Instruction::Apply { x, .. } | Instruction::ApplyTransposed { x, .. } => {
+                (gates.collect(), vec![*x])
+            }
+            _ => continue,
+        };
+        let dead = |value: &Value| {
+            let place = places[value.index()];
+            let read_later = program.lines[index + 1..]
+                .iter()
+                .flat_map(|line| line.instruction.reads())
+                .any(|read| places[read.index()] == place);
+            let read_otherwise = others.iter().any(|other| places[other.index()] == place);
+            let kept = [program.input, program.output].iter().any(|v| places[v.index()] == place);
+            !read_later && !read_otherwise && !kept
+        };
+        let same_shape = |value: &&Value| program.values[value.index()] == program.values[y.index()];
+        if let Some(value) = elementwise.iter().filter(same_shape).find(|value| dead(value)) {
+            places[y.index()] = places[value.index()];
+        }
+    }
+    places
+}

@@ -1,0 +1,177 @@
+//! The fused training step: a window's whole way, from gather to gradient, in one block's shared memory.
+//!
+//! The kernels are `kernels/fused_step.cu` and what it includes; they say how a block works. Here it is decided,
+//! once for a plan, what they work on:
+//!
+//! * `shapes`: each contraction as a matrix product over padded rows, or several;
+//! * `tiling`, with `banks`: how it is cut into tiles for the threads;
+//! * `layout`: where each value, weight and sum lies in shared memory;
+//! * `emit`: all that as constants, in a header that the kernels include;
+//! * `launch`: the two launches of a step.
+//!
+//! [`FusedScoring`] does the same for inference: `kernels/fused_score.cu`.
+//!
+//! A plan that does not fit is no error: [`FusedStep::new`] says why, and the plain step takes it.
+
+mod banks;
+mod emit;
+mod launch;
+mod layout;
+mod score;
+mod shapes;
+mod tiling;
+
+use std::sync::Arc;
+
+use glassbox_engine::backend::Plan;
+use glassbox_engine::masks::Masks;
+use glassbox_engine::optimizers::{Adam, Optimizer};
+use glassbox_engine::profile::Part;
+use glassbox_engine::program::{Instruction, Program};
+
+use crate::device::{Buffer, Device, Properties, Source};
+use crate::error::Result;
+use crate::kernels::FUSED_FILES;
+use crate::step::{Buffers, Data, TrainingStep, Work};
+use emit::Emitter;
+use layout::Layout;
+pub use score::FusedScoring;
+
+/// Lanes of a warp.
+const WARP: usize = 32;
+
+/// Threads of a block. Two warps for each of a multiprocessor's schedulers, so that a thread can have 255
+/// registers: tiles that large keep the schedulers busy by themselves.
+const THREADS: usize = 256;
+
+/// Shared memory that `fused_gradient` declares itself, in bytes.
+const DECLARED: usize = THREADS / WARP * size_of::<f64>();
+
+/// A training step in two launches.
+#[derive(Debug)]
+pub struct FusedStep<D: Device> {
+    gradient: D::Function,
+    update: D::Function,
+    buffers: Buffers<D>,
+    /// The sums of each block.
+    partials: Buffer<D, f32>,
+    blocks: usize,
+    shared_bytes: usize,
+    sample: (usize, usize),
+    adam: Adam,
+    masks: Masks,
+}
+
+impl<D: Device> FusedStep<D> {
+    /// Compiles the step for a plan; or says why the plan does not fit the device.
+    ///
+    /// # Errors
+    /// If the kernels cannot be compiled or loaded, or there is not enough device memory.
+    pub fn new(device: &Arc<D>, plan: &Plan, buffers: &Buffers<D>) -> Result<Result<Self, String>> {
+        let Optimizer::Adam(adam) = plan.optimizer else {
+            return Ok(Err("its optimiser is not Adam".into()));
+        };
+        let properties = device.properties();
+        let layout = match lay_out(&plan.training, plan, properties) {
+            Ok(layout) => layout,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let header = header(&plan.training, plan, &layout);
+        let module = compile(&**device, "fused_step.cu", &header)?;
+        let blocks = blocks(plan, properties);
+        let program = &plan.training;
+        Ok(Ok(Self {
+            gradient: device.function(&module, "fused_gradient")?,
+            update: device.function(&module, "fused_update")?,
+            buffers: buffers.clone(),
+            partials: Buffer::undefined(device, blocks * plan.layout.len())?,
+            blocks,
+            shared_bytes: layout.floats * size_of::<f32>(),
+            sample: (
+                program.values[program.input.index()].len(),
+                program.values[program.output.index()].len(),
+            ),
+            adam,
+            masks: plan.masks.clone(),
+        }))
+    }
+}
+
+impl<D: Device> TrainingStep<D> for FusedStep<D> {
+    fn gradient(&self, data: &Data<D>, within: u32) -> Vec<Work<D>> {
+        vec![
+            Work { part: Part::Line(0), launch: self.launch_gradient(data, within) },
+            Work { part: Part::Reduction, launch: self.launch_update(data, within, false) },
+        ]
+    }
+
+    fn step(&self, data: &Data<D>, within: u32) -> Vec<Work<D>> {
+        vec![
+            Work { part: Part::Line(0), launch: self.launch_gradient(data, within) },
+            Work { part: Part::Update, launch: self.launch_update(data, within, true) },
+        ]
+    }
+}
+
+/// How a plan's steps are taken on a device, in a few words.
+///
+/// # Errors
+/// Why they are not fused, in words.
+pub fn describe(plan: &Plan, properties: &Properties) -> Result<String, String> {
+    let layout = lay_out(&plan.training, plan, properties)?;
+    let (kib, blocks) = ((layout.floats * size_of::<f32>()).div_ceil(1024), blocks(plan, properties));
+    Ok(format!(
+        "fused training steps: {blocks} blocks, each a window at a time in {kib} KiB of shared memory"
+    ))
+}
+
+/// The sources of a plan's fused kernels, for those who want to read or to compile them: the step's, then those of
+/// scoring; each its name, and the header `fused_program.cuh` that it includes beside [`FUSED_FILES`].
+///
+/// # Errors
+/// Why they are not fused, in words.
+pub fn programs(plan: &Plan, properties: &Properties) -> Result<[(&'static str, String); 2], String> {
+    let of = |program: &Program| Ok::<_, String>(header(program, plan, &lay_out(program, plan, properties)?));
+    Ok([("fused_step.cu", of(&plan.training)?), ("fused_score.cu", of(&plan.inference.fused())?)])
+}
+
+/// A block for each window of a batch, up to one for each multiprocessor.
+fn blocks(plan: &Plan, properties: &Properties) -> usize {
+    plan.batch_size.min(properties.multiprocessors).max(1)
+}
+
+fn compile<D: Device>(device: &D, name: &str, header: &str) -> Result<D::Module> {
+    let mut files = FUSED_FILES.to_vec();
+    files.push(("fused_program.cuh", header));
+    let (name, text) = FUSED_FILES.iter().find(|(file, _)| *file == name).expect("it is among its files");
+    device.compile(&Source { name, text, headers: &files, defines: &[] })
+}
+
+fn header(program: &Program, plan: &Plan, layout: &Layout) -> String {
+    Emitter { program, weights: &plan.layout, layout, masks: &plan.masks }.text()
+}
+
+fn lay_out(program: &Program, plan: &Plan, properties: &Properties) -> Result<Layout, String> {
+    require_known(program, &plan.layer_names)?;
+    let bytes = |layout: &Layout| layout.floats * size_of::<f32>() + DECLARED;
+    let layouts = [false, true].map(|sharing| Layout::new(program, &plan.layout, THREADS, sharing));
+    let least = layouts.iter().map(bytes).min().expect("two of them");
+    layouts.into_iter().find(|layout| bytes(layout) <= properties.shared_bytes).ok_or_else(|| {
+        format!(
+            "its values, weights and sums take {:.0} KiB of shared memory, a block has at most {:.0} KiB",
+            least as f64 / 1024.0,
+            properties.shared_bytes as f64 / 1024.0
+        )
+    })
+}
+
+/// That all instructions are such that the kernels know.
+fn require_known(program: &Program, layers: &[String]) -> Result<(), String> {
+    for line in &program.lines {
+        if let Instruction::Custom { .. } | Instruction::CustomGradient { .. } = line.instruction {
+            let layer = layers.get(line.layer).map_or("a layer", String::as_str);
+            return Err(format!("{layer} is an operation of its own"));
+        }
+    }
+    Ok(())
+}

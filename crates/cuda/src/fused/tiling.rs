@@ -1,0 +1,246 @@
+//! How a contraction is cut into tiles for the threads of a block.
+//!
+//! All ways to cut that fit the registers are held against a model of a multiprocessor, and the one that should
+//! take the fewest cycles is taken. The model knows four schedulers that issue an instruction a cycle, one path to
+//! shared memory that serves a round a cycle ([`super::banks`]), some cycles to fill and drain the pipes each time
+//! that threads take new tiles, and that instructions which run but once have to be fetched first. It is a way to
+//! choose, not a forecast.
+
+use super::banks::rounds;
+use super::shapes::Product;
+use glassbox_engine::geometry::Geometry;
+
+/// Schedulers of a multiprocessor.
+const SCHEDULERS: usize = 4;
+/// Cycles to fill and drain the pipes.
+const TURN: f64 = 150.0;
+/// Cycles an instruction of a warp that has a scheduler for itself: it waits for its own results.
+const ALONE: f64 = 1.7;
+/// Cycles to fetch an instruction that is not in the cache of the multiprocessor.
+const FETCH: f64 = 0.25;
+/// Instructions for the epilogue and the store of an output.
+const EPILOGUE: f64 = 12.0;
+/// The same where some rows of a tile may lie past the last: each store asks.
+const RAGGED_EPILOGUE: f64 = 18.0;
+/// Instructions to add up and give away one sum: two choices, a shuffle, an addition.
+const SCATTER: f64 = 4.0;
+/// Multiply-adds in a piece of straight code, at most.
+const STRAIGHT: usize = 1100;
+/// Registers of a thread that are not for operands and sums.
+const OTHER_REGISTERS: usize = 48;
+
+/// Registers of a multiprocessor.
+const REGISTERS: usize = 65_536;
+
+/// The tiles of a [`Product`]: see `kernels/fused/product.cuh`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct ProductTiles {
+    /// Rows and columns of a tile.
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    /// Taps at once.
+    pub(super) taps: usize,
+    /// Lanes that share a tile.
+    pub(super) split: usize,
+    /// Column tiles that are neighbouring lanes.
+    pub(super) neighbours: usize,
+}
+
+/// The tiles of a correlation: see `kernels/fused/correlate.cuh`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct CorrelateTiles {
+    /// Taps, channels of x and channels of y of a tile.
+    pub(super) taps: usize,
+    pub(super) ins: usize,
+    pub(super) outs: usize,
+    /// Steps at once.
+    pub(super) steps: usize,
+    /// Lanes that share a tile.
+    pub(super) split: usize,
+    /// Tiles of y's channels that are neighbouring lanes.
+    pub(super) neighbours: usize,
+}
+
+/// Channels that are taken at once along the sum: four, or one where there are fewer.
+pub(super) fn wide(channels: usize) -> bool {
+    channels >= 4
+}
+
+/// How far apart the rows of a signal or a kernel lie, in floats: rows that begin at multiples of 16 bytes, an odd
+/// number of these, so that eight neighbouring rows lie on different banks.
+pub(super) fn pitch(channels: usize) -> usize {
+    match channels {
+        0..4 => channels,
+        _ => 4 * (channels.div_ceil(4) | 1),
+    }
+}
+
+/// What a warp costs.
+#[derive(Default)]
+struct Work {
+    /// Instructions that it issues.
+    issued: f64,
+    /// Rounds of shared memory.
+    rounds: f64,
+    /// Instructions of straight code.
+    code: f64,
+}
+
+/// Cycles of a team of `team` threads for `items` pieces of work, one a thread.
+fn cycles(items: usize, team: usize, work: &Work) -> f64 {
+    let (turns, mut issue) = (items.div_ceil(team), 0.0);
+    for turn in 0..turns {
+        let warps = (items - turn * team).min(team).div_ceil(32);
+        issue += (warps.div_ceil(SCHEDULERS) as f64).max(ALONE) * work.issued;
+    }
+    let shared = items.div_ceil(32) as f64 * work.rounds;
+    issue.max(shared) + turns as f64 * TURN + FETCH * work.code
+}
+
+fn powers_of_two(most: usize) -> impl Iterator<Item = usize> {
+    (0..).map(|n| 1 << n).take_while(move |n| *n <= most)
+}
+
+/// The largest power of two, up to 8 and `most`, that divides `tiles`.
+fn neighbours(tiles: usize, most: usize) -> usize {
+    powers_of_two(most.min(8)).filter(|n| tiles.is_multiple_of(*n)).last().unwrap_or(1)
+}
+
+fn registers(threads: usize) -> usize {
+    (REGISTERS / threads).min(255) - OTHER_REGISTERS
+}
+
+/// Cuts a product for a team of `team` of a block's `threads` threads.
+pub(super) fn product(p: &Product, team: usize, threads: usize) -> ProductTiles {
+    let columns = p.columns.min(4);
+    let mut best: Option<(f64, ProductTiles)> = None;
+    for rows in 1..=p.rows.min(16) {
+        let most = if wide(p.len) && columns.is_power_of_two() { p.len.div_ceil(4).min(32) } else { 1 };
+        for split in powers_of_two(most) {
+            let Some(taps) = taps_at_once(p, rows, columns, threads) else { continue };
+            let neighbours = neighbours(p.columns.div_ceil(columns), 32 / split);
+            let tiles = ProductTiles { rows, columns, taps, split, neighbours };
+            let cost = product_cycles(p, tiles, team);
+            if best.is_none_or(|(least, _)| cost < least) {
+                best = Some((cost, tiles));
+            }
+        }
+    }
+    best.expect("a tile of one row, and one tap at a time, always fits").1
+}
+
+/// As many taps as fit into registers and into a piece of straight code.
+fn taps_at_once(p: &Product, rows: usize, columns: usize, threads: usize) -> Option<usize> {
+    let terms = if wide(p.len) { 4 } else { 1 };
+    let fits = |taps: &usize| {
+        let span = (rows - 1) * p.x_step + (*taps - 1) * p.apart + 1;
+        // What no row meets at any tap is not read.
+        let read = span.min(rows * taps);
+        let registers_needed = rows * columns + terms * read + 4 * terms;
+        registers_needed <= registers(threads) && rows * columns * terms * taps <= STRAIGHT
+    };
+    (1..=p.taps.max(1)).rev().filter(|taps| p.taps.is_multiple_of(*taps)).find(fits)
+}
+
+fn product_cycles(p: &Product, t: ProductTiles, team: usize) -> f64 {
+    let (x_pitch, k_pitch) = (pitch(p.len), pitch(if p.transposed { p.len } else { p.columns }));
+    let column_tiles = p.columns.div_ceil(t.columns);
+    let terms = if wide(p.len) { 4 } else { 1 };
+    let item = |lane: usize| {
+        let rest = lane / (t.neighbours * t.split);
+        let column = rest % (column_tiles / t.neighbours) * t.neighbours + lane % t.neighbours;
+        let row = rest / (column_tiles / t.neighbours) * t.rows;
+        (row.min(p.rows - 1), column, lane / t.neighbours % t.split)
+    };
+    let x_rounds = rounds(terms, |lane| {
+        let (row, _, part) = item(lane);
+        row * p.x_step * x_pitch + part * terms
+    });
+    let k_width = if p.transposed { terms } else { t.columns.next_power_of_two().min(t.columns) };
+    let k_width = if matches!(k_width, 1 | 2 | 4) { k_width } else { 1 };
+    let k_rounds = rounds(k_width, |lane| {
+        let (_, column, part) = item(lane);
+        if p.transposed {
+            column * k_pitch + part * terms
+        } else {
+            part * terms * k_pitch + column * t.columns
+        }
+    });
+    // One piece of straight code: some taps, and four channels or one.
+    let span = ((t.rows - 1) * p.x_step + (t.taps - 1) * p.apart + 1).min(t.rows * t.taps);
+    let k_loads = if p.transposed { t.columns } else { terms } * t.taps;
+    let multiply_adds = t.rows * t.columns * terms * t.taps;
+    let piece = (multiply_adds + span + k_loads) as f64;
+    let pieces = p.taps / t.taps * p.len.div_ceil(terms * t.split);
+    let sums = t.columns * t.rows.next_multiple_of((t.split / t.columns).max(1));
+    let scattered = (sums - sums / t.split) as f64;
+    let outputs = (sums / t.split) as f64;
+    let epilogue = if p.rows.is_multiple_of(t.rows) { EPILOGUE } else { RAGGED_EPILOGUE };
+    let work = Work {
+        issued: pieces as f64 * (piece + 8.0) + SCATTER * scattered + epilogue * outputs + 40.0,
+        rounds: pieces as f64 * (span * x_rounds + k_loads * k_rounds) as f64 + scattered + 2.0 * outputs,
+        code: piece + SCATTER * scattered + epilogue * outputs,
+    };
+    cycles(column_tiles * p.rows.div_ceil(t.rows) * t.split, team, &work)
+}
+
+/// Cuts a correlation for all `threads` threads of a block.
+pub(super) fn correlate(g: &Geometry, threads: usize) -> CorrelateTiles {
+    let outs = g.out_channels.min(4);
+    let mut best: Option<(f64, CorrelateTiles)> = None;
+    for taps in (1..=g.taps).filter(|taps| g.taps.is_multiple_of(*taps)) {
+        for ins in [1, 2, 4].into_iter().filter(|ins| *ins == 1 || wide(g.in_channels)) {
+            for steps in 1..=g.out_steps.min(16) {
+                let span = (steps - 1) * g.stride + (taps - 1) * g.dilation + 1;
+                let sums = taps * ins * outs;
+                let read = span.min(steps * taps);
+                let one = (taps, ins, steps) == (1, 1, 1);
+                if !one && (sums + read * ins + 12 > registers(threads) || sums * steps > STRAIGHT) {
+                    continue;
+                }
+                let most = if outs.is_power_of_two() { g.out_steps.div_ceil(steps).min(32) } else { 1 };
+                for split in powers_of_two(most) {
+                    let neighbours = neighbours(g.out_channels.div_ceil(outs), 32 / split);
+                    let tiles = CorrelateTiles { taps, ins, outs, steps, split, neighbours };
+                    let cost = correlate_cycles(g, tiles, threads);
+                    if best.is_none_or(|(least, _)| cost < least) {
+                        best = Some((cost, tiles));
+                    }
+                }
+            }
+        }
+    }
+    best.expect("one tap, channel and step at a time always fits").1
+}
+
+fn correlate_cycles(g: &Geometry, t: CorrelateTiles, threads: usize) -> f64 {
+    let (x_pitch, y_pitch) = (pitch(g.in_channels), pitch(g.out_channels));
+    let (in_tiles, out_tiles) = (g.in_channels.div_ceil(t.ins), g.out_channels.div_ceil(t.outs));
+    let item = |lane: usize| {
+        let rest = lane / (t.neighbours * t.split);
+        let o = (rest % (out_tiles / t.neighbours) * t.neighbours + lane % t.neighbours) * t.outs;
+        (o, rest / (out_tiles / t.neighbours) % in_tiles * t.ins, lane / t.neighbours % t.split * t.steps)
+    };
+    let x_rounds = rounds(t.ins, |lane| {
+        let (_, c, step) = item(lane);
+        step * g.stride * x_pitch + c
+    });
+    let y_wide = t.outs == 4;
+    let y_rounds = rounds(if y_wide { 4 } else { 1 }, |lane| {
+        let (o, _, step) = item(lane);
+        step * y_pitch + o
+    });
+    let span = ((t.steps - 1) * g.stride + (t.taps - 1) * g.dilation + 1).min(t.steps * t.taps);
+    let y_loads = t.steps * if y_wide { 1 } else { t.outs };
+    let multiply_adds = t.taps * t.ins * t.outs * t.steps;
+    let piece = (multiply_adds + span + y_loads) as f64;
+    let pieces = g.out_steps.div_ceil(t.steps * t.split) as f64;
+    let sums = t.ins * t.outs * t.taps.next_multiple_of((t.split / (t.ins * t.outs)).max(1));
+    let (scattered, outputs) = ((sums - sums / t.split) as f64, (sums / t.split) as f64);
+    let work = Work {
+        issued: pieces * (piece + 8.0) + SCATTER * scattered + EPILOGUE * outputs + 40.0,
+        rounds: pieces * (span * x_rounds + y_loads * y_rounds) as f64 + scattered + 2.0 * outputs,
+        code: piece + SCATTER * scattered + EPILOGUE * outputs,
+    };
+    cycles(g.taps / t.taps * in_tiles * out_tiles * t.split, threads, &work)
+}
