@@ -33,7 +33,7 @@ if wanted torch; then environment torch torch==2.15.0 numpy; fi
 
 say "building glassbox"
 cargo build --release -p glassbox >&2
-peer=$(cargo bench -p glassbox-benches --bench peer --no-run --message-format json 2>/dev/null |
+ours=$(cargo bench -p glassbox-benches --bench peer --no-run --message-format json 2>/dev/null |
   python3 -c 'import json, sys; print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable")][-1])')
 if [ -z "${NAB_DATA:-}" ]; then
   NAB_DATA=$PEERS_HOME/twin
@@ -47,12 +47,12 @@ rust_peer() { # folder: built for this very processor, which is its best form
     cargo build --release >&2)
 }
 for peer in burn candle; do
-  if wanted $peer; then rust_peer $peer; fi
+  if wanted "$peer"; then rust_peer "$peer"; fi
 done
 
 glassbox() {
   say "glassbox"
-  PEER_T0=$(date +%s.%N) "$peer" --bench --threads "$threads"
+  PEER_T0=$(date +%s.%N) "$ours" --bench --threads "$threads"
 }
 python() { # environment, script, arguments...
   local home=$PEERS_HOME/$1 script=$2
