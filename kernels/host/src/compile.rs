@@ -29,8 +29,11 @@ pub struct Module {
     pub(crate) library: Library,
 }
 
+/// A module, once it has been compiled.
+type Place = Arc<Mutex<Option<Arc<Module>>>>;
+
 /// All modules of this process, by the hash of what they were made of.
-static MODULES: LazyLock<Mutex<HashMap<String, Arc<Module>>>> = LazyLock::new(Mutex::default);
+static MODULES: LazyLock<Mutex<HashMap<String, Place>>> = LazyLock::new(Mutex::default);
 
 /// Compiles and loads a source, or finds it compiled.
 ///
@@ -39,9 +42,13 @@ static MODULES: LazyLock<Mutex<HashMap<String, Arc<Module>>>> = LazyLock::new(Mu
 pub(crate) fn compile(source: &Source<'_>) -> Result<Arc<Module>> {
     let unit = unit(source);
     let key = key(source, &unit);
-    // Held while compiling: tests that ask for the same module wait for it, and the machine's cores are busy.
-    let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(module) = modules.get(&key) {
+    let place = {
+        let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(modules.entry(key.clone()).or_default())
+    };
+    // Who asks for a module that is being compiled waits for it; others compile theirs meanwhile.
+    let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(module) = &*place {
         return Ok(Arc::clone(module));
     }
     let folder = workspace().join("target/shim").join(&key);
@@ -54,7 +61,7 @@ pub(crate) fn compile(source: &Source<'_>) -> Result<Arc<Module>> {
     let loaded = unsafe { Library::new(&library) };
     let library = loaded.map_err(|error| refused(format!("loading {}", library.display()), error))?;
     let module = Arc::new(Module { name: source.name.into(), library });
-    modules.insert(key, Arc::clone(&module));
+    *place = Some(Arc::clone(&module));
     Ok(module)
 }
 
