@@ -43,15 +43,52 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
+/// Who computes a contraction.
+#[derive(Debug, Clone, Copy)]
+enum Who {
+    Path(Simd),
+    /// The crate, as a yardstick.
+    Gemm,
+}
+
+impl Who {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Path(simd) => simd.name(),
+            Self::Gemm => "the crate gemm",
+        }
+    }
+
+    /// The path whose ceiling is to be compared with: of those that choose their instructions themselves, the best.
+    fn ceiling_path(self) -> Simd {
+        match self {
+            Self::Path(simd) if ceiling(simd).is_some() => simd,
+            _ => Simd::available()[0],
+        }
+    }
+}
+
 /// Seconds that a contraction takes, and the ceiling of a path, measured in turns.
 fn measure(
-    simd: Simd,
+    who: Who,
     operation: Operation,
     operands: &Operands,
     ceiling_path: Simd,
     rounds: usize,
 ) -> (f64, f64) {
-    let mut contraction = operands.contraction(simd, operation);
+    match who {
+        Who::Path(simd) => {
+            let mut contraction = operands.contraction(simd, operation);
+            in_turns(&mut || contraction.run(), operands, ceiling_path, rounds)
+        }
+        Who::Gemm => {
+            let mut yardstick = operands.yardstick(operation);
+            in_turns(&mut || yardstick.run(), operands, ceiling_path, rounds)
+        }
+    }
+}
+
+fn in_turns(run: &mut dyn FnMut(), operands: &Operands, ceiling_path: Simd, rounds: usize) -> (f64, f64) {
     // About a tenth of a millisecond at a time.
     let repeats = (5e6 / operations(operands)).ceil() as usize;
     let (mut ceilings, mut times) = (vec![], vec![]);
@@ -60,7 +97,7 @@ fn measure(
         let time = seconds(|| done = ceiling(ceiling_path).unwrap_or(0.0));
         ceilings.push(done / time);
         for _ in 0..5 {
-            times.push(seconds(|| (0..repeats).for_each(|_| contraction.run())) / repeats as f64);
+            times.push(seconds(|| (0..repeats).for_each(|_| run())) / repeats as f64);
         }
     }
     (least(&times), most(&ceilings))
@@ -71,19 +108,19 @@ fn operations(operands: &Operands) -> f64 {
 }
 
 /// Microseconds of a contraction, and its share of the ceiling in percent.
-fn share(simd: Simd, operation: Operation, operands: &Operands, rounds: usize) -> (f64, f64) {
-    let (time, ceiling) = measure(simd, operation, operands, simd, rounds);
+fn share(who: Who, operation: Operation, operands: &Operands, rounds: usize) -> (f64, f64) {
+    let (time, ceiling) = measure(who, operation, operands, who.ceiling_path(), rounds);
     (1e6 * time, 100.0 * operations(operands) / time / ceiling)
 }
 
-fn table(title: &str, shapes: &[(String, Geometry)], rounds: usize, paths: &[Simd]) {
-    for simd in paths {
-        println!("\n{title}, {simd}: microseconds and share of the ceiling\n");
+fn table(title: &str, shapes: &[(String, Geometry)], rounds: usize, everyone: &[Who]) {
+    for who in everyone {
+        println!("\n{title}, {}: microseconds and share of the ceiling\n", who.name());
         println!("| shape | multiply-adds | apply | apply transposed | correlate |\n|---|---|---|---|---|");
         for (name, geometry) in shapes {
             let operands = Operands::new(*geometry);
             let cells = Operation::ALL.map(|operation| {
-                let (time, share) = share(*simd, operation, &operands, rounds);
+                let (time, share) = share(*who, operation, &operands, rounds);
                 format!("{time:.2} / {share:.0} %")
             });
             println!("| {name} | {} | {} |", geometry.multiply_adds(), cells.join(" | "));
@@ -159,7 +196,7 @@ fn shares(paths: &[Simd], rounds: usize) -> Shares {
         let operands = Operands::new(geometry);
         for simd in paths {
             for operation in Operation::ALL {
-                let (time, ceiling) = measure(*simd, operation, &operands, Simd::Avx2, rounds);
+                let (time, ceiling) = measure(Who::Path(*simd), operation, &operands, Simd::Avx2, rounds);
                 let share = 100.0 * self::operations(&operands) / time / ceiling;
                 let of_path = shares.entry(simd.name().into()).or_default();
                 of_path.entry(name.clone()).or_default().insert(operation.name().into(), share.round());
@@ -231,11 +268,13 @@ fn main() -> ExitCode {
     if wanted("whole") {
         whole(rounds, &paths);
     }
+    let ours: Vec<Who> = with_ceiling.into_iter().map(Who::Path).collect();
     if wanted("layers") {
-        table("The tutorial's layers", &shapes(false), rounds, &with_ceiling);
+        let yardsticks = [Who::Path(Simd::MatrixMultiply), Who::Gemm];
+        table("The tutorial's layers", &shapes(false), rounds, &[&ours[..], &yardsticks].concat());
     }
     if wanted("odd") {
-        table("Odd shapes", &shapes(true), rounds, &with_ceiling);
+        table("Odd shapes", &shapes(true), rounds, &ours);
     }
     ExitCode::SUCCESS
 }

@@ -265,8 +265,7 @@ fn a_lost_device_leaves_the_last_checkpoint() {
 
     // An epoch is 3 steps of some twenty launches, and a look at the validation data: this is in the third.
     let lost = kernels_on(HostDevice::hopper().lost_after(250));
-    let error =
-        train(&lost, &model, Some(&start), &data, &options(false), &mut []).err().expect("it is lost");
+    let error = train(&lost, &model, Some(&start), &data, &options(false), &mut []).expect_err("it is lost");
     let error = error.to_string();
     for word in ["the GPU was lost", "--resume"] {
         assert!(error.contains(word), "{error}");

@@ -63,8 +63,15 @@ fn the_parts_of_a_step_are_all_of_it() {
         assert_eq!(profile.samples, BATCH as usize, "{name}");
 
         // Each part once, and the lines in order.
-        let expected =
-            [Part::Packing, Part::Clearing, Part::Gather, Part::Waiting, Part::Reduction, Part::Update];
+        let expected = [
+            Part::Packing,
+            Part::Clearing,
+            Part::Gather,
+            Part::Waiting,
+            Part::Reduction,
+            Part::Update,
+            Part::Fused,
+        ];
         let expected: Vec<Part> = expected.into_iter().chain((0..lines).map(Part::Line)).collect();
         assert_eq!(profile.parts.iter().map(|time| time.part).collect::<Vec<_>>(), expected, "{name}");
 

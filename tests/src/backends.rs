@@ -35,7 +35,8 @@ pub fn backends() -> Vec<Backend32> {
     let mut backends: Vec<Backend32> = vec![Box::new(Reference)];
     // Each path with one thread, and with more than this machine may have.
     backends.extend(paths().into_iter().flat_map(|simd| [1, 3].map(|threads| cpu(simd, threads))));
-    if can_run_kernels() {
+    // Who forces a path of the CPU asks about that path.
+    if std::env::var_os(glassbox_cpu::VARIABLE).is_none() && can_run_kernels() {
         backends.push(Box::new(kernels_on_the_host()));
     }
     backends

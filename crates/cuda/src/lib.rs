@@ -11,7 +11,7 @@
 //! **Nothing leaves the device.** The series is uploaded once, windows are gathered there by index, masks are drawn
 //! there from the same counters as everywhere, and only losses come back, once an epoch.
 //!
-//! **Bits.** Sums are taken in a fixed order, with no atomics, and every rounding is written in the source: a run
+//! **Bits.** Sums are taken in a fixed order, no float is added to atomically, and every rounding is written in the source: a run
 //! gives the same bits each time. They differ from those of the CPU, whose sums have another order.
 //!
 //! `unsafe` is in [`kernels`] and in the modules of [`device`] that call into NVIDIA's libraries.

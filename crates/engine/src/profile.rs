@@ -26,6 +26,9 @@ pub enum Part {
     Clearing,
     /// A sample from the data to the program's input.
     Gather,
+    /// All lines of the training program in one kernel, from the samples to the gradients: a device that takes a
+    /// window through all of it at once has no times of its own for the lines.
+    Fused,
     /// An instruction of the training program, by its place in
     /// [`Program::lines`](crate::program::Program::lines).
     Line(usize),
@@ -38,8 +41,15 @@ pub enum Part {
 }
 
 impl Part {
-    const BEFORE_LINES: [Self; 6] =
-        [Self::Packing, Self::Clearing, Self::Gather, Self::Waiting, Self::Reduction, Self::Update];
+    const BEFORE_LINES: [Self; 7] = [
+        Self::Packing,
+        Self::Clearing,
+        Self::Gather,
+        Self::Waiting,
+        Self::Reduction,
+        Self::Update,
+        Self::Fused,
+    ];
 
     /// Where a stopwatch keeps its time.
     fn slot(self) -> usize {
@@ -51,6 +61,7 @@ impl Part {
             Self::Waiting => 3,
             Self::Reduction => 4,
             Self::Update => 5,
+            Self::Fused => 6,
         }
     }
 

@@ -339,6 +339,7 @@ impl Measured {
                 };
                 (pass, What::of_line(recorded), costs[line].times(samples))
             }
+            Part::Fused => (PassInfo::Outside, What::WholeProgram, cost_fused(plan, costs, samples)),
             outside => {
                 (PassInfo::Outside, What::of_outside(outside), cost_outside(outside, plan, samples, chunks))
             }
@@ -394,9 +395,18 @@ fn cost_outside(part: Part, plan: &Plan, samples: u64, chunks: u64) -> Cost {
         Part::Reduction => (chunks * weights, numbers((chunks + 1) * weights)),
         // Weights, gradient and two moments.
         Part::Update => (ADAM * weights, numbers(4 * weights)),
-        Part::Waiting | Part::Line(_) => (0, 0),
+        Part::Waiting | Part::Fused | Part::Line(_) => (0, 0),
     };
     Cost { multiply_adds: 0, other, bytes }
+}
+
+/// What all lines cost in one kernel: their arithmetic, and of their bytes those alone that are there before or left
+/// after. What is in between never leaves the processor.
+fn cost_fused(plan: &Plan, costs: &[Cost], samples: u64) -> Cost {
+    let work: Cost = costs.iter().copied().sum();
+    let sample = plan.training.values[plan.training.input.index()].len() as u64;
+    let numbers = sample * samples + 2 * plan.layout.len() as u64;
+    Cost { bytes: numbers * size_of::<f32>() as u64, ..work.times(samples) }
 }
 
 /// The value below which a fraction of the values lie, interpolated.

@@ -101,14 +101,14 @@ impl<D: Device> FusedStep<D> {
 impl<D: Device> TrainingStep<D> for FusedStep<D> {
     fn gradient(&self, data: &Data<D>, within: u32) -> Vec<Work<D>> {
         vec![
-            Work { part: Part::Line(0), launch: self.launch_gradient(data, within) },
+            Work { part: Part::Fused, launch: self.launch_gradient(data, within) },
             Work { part: Part::Reduction, launch: self.launch_update(data, within, false) },
         ]
     }
 
     fn step(&self, data: &Data<D>, within: u32) -> Vec<Work<D>> {
         vec![
-            Work { part: Part::Line(0), launch: self.launch_gradient(data, within) },
+            Work { part: Part::Fused, launch: self.launch_gradient(data, within) },
             Work { part: Part::Update, launch: self.launch_update(data, within, true) },
         ]
     }

@@ -211,6 +211,8 @@ pub enum What {
     Waiting,
     /// The gradients of all chunks of a batch into one.
     Reduction,
+    /// Forward, loss and backward in one kernel, a window at a time.
+    WholeProgram,
     /// Adam.
     Adam,
 }
@@ -234,6 +236,7 @@ impl What {
             Self::Gather => "gather",
             Self::Waiting => "waiting threads",
             Self::Reduction => "reduction of gradients",
+            Self::WholeProgram => "the whole program",
             Self::Adam => "Adam",
         }
     }
@@ -264,6 +267,7 @@ impl What {
             Part::Waiting => Self::Waiting,
             Part::Reduction => Self::Reduction,
             Part::Update => Self::Adam,
+            Part::Fused => Self::WholeProgram,
             Part::Line(_) => unreachable!("lines are inside of the program"),
         }
     }

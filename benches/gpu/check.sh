@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# The whole check on a machine with a GPU, in one call: is it right, is it the same each time, is it clean, how fast.
+# Needs what build.sh has built, the fixtures of this repository, the NVIDIA driver and NVRTC; no Rust, no network.
+#
+#   benches/gpu/check.sh [number of the GPU]
+#
+# Prints a table at the end; all that was said on the way is in target/gpu/logs. Fails if a line of the table does.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+
+gpu=${1:-0}
+bin=$PWD/target/gpu
+[ -x "$bin/glassbox" ] || { echo "target/gpu has no binaries: run benches/gpu/build.sh first" >&2; exit 2; }
+logs=$bin/logs
+rm -rf "$logs" && mkdir -p "$logs"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export GLASSBOX_FIXTURES=$PWD/fixtures GLASSBOX_CACHE=$work/cache
+# The generated tests run fewer cases than on the CPU: each is a session of its own.
+export PROPTEST_CASES=${PROPTEST_CASES:-64}
+
+table=()
+failed=0
+check() { # name, then the command
+  local name=$1 start=$SECONDS verdict=passed
+  shift
+  printf '== %s\n' "$name"
+  if ! "$@" > "$logs/$name.txt" 2>&1; then
+    verdict=FAILED
+    failed=1
+    tail -n 20 "$logs/$name.txt"
+  fi
+  table+=("$(printf '| %-24s | %-7s | %5d s |' "$name" "$verdict" $((SECONDS - start)))")
+}
+skip() { # name, why
+  printf '== %s: %s\n' "$1" "$2"
+  table+=("$(printf '| %-24s | %-7s | %7s |' "$1" "skipped" "")")
+}
+
+usable() {
+  "$bin/glassbox" devices
+  "$bin/glassbox" devices --json | grep -q '"auto": "cuda:'
+}
+on_the_gpu() { GLASSBOX_TEST_GPU=$gpu "$bin/$1" --test-threads=1; }
+train() { # file to write, then more arguments
+  local out=$1
+  shift
+  "$bin/glassbox" train "$csv" --time-steps 288 --epochs 5 --no-early-stopping --quiet \
+    --out "$work/$out.safetensors" --history "$work/$out.json" "$@"
+}
+same_bits() {
+  train first --device "cuda:$gpu" && train second --device "cuda:$gpu" || return 1
+  cmp "$work/first.safetensors" "$work/second.safetensors" && cmp "$work/first.json" "$work/second.json"
+}
+resumes() {
+  local run=(--device "cuda:$gpu" --checkpoint-dir "$work/run")
+  train resumed "${run[@]}" --epochs 2 && train resumed "${run[@]}" --resume || return 1
+  cmp "$work/first.safetensors" "$work/resumed.safetensors"
+}
+follows_the_cpu() {
+  train cpu --device cpu || return 1
+  # The bound of tests/cuda.rs, where its reason stands.
+  python3 - "$work/first.json" "$work/cpu.json" <<'PYTHON'
+import json, sys
+gpu, cpu = (json.load(open(path)) for path in sys.argv[1:])
+worst = max(abs(a - b) / b for curve in ("loss", "val_loss") for a, b in zip(gpu[curve], cpu[curve]))
+print(f"largest relative difference of a loss: {worst:.1e}")
+sys.exit(not worst <= 1e-4)
+PYTHON
+}
+sanitize() { # tool
+  compute-sanitizer --tool "$1" --error-exitcode 1 "$bin/glassbox" train "$short" --time-steps 16 --epochs 1 \
+    --batch-size 16 --quiet --out "$work/sanitized.safetensors" --device "cuda:$gpu"
+}
+
+"$bin/glassbox" data twin "$work/nab" > "$work/paths" || exit 1
+csv=$(head -n 1 "$work/paths")
+[ -f "$csv" ] || csv=$work/nab/$csv
+short=$work/short.csv
+head -n 101 "$csv" > "$short"
+
+check devices usable
+check conformance on_the_gpu conformance
+check golden on_the_gpu golden
+check properties on_the_gpu properties
+check profiled-steps on_the_gpu profile
+check same-bits same_bits
+check resume resumes
+check the-cpus-curve follows_the_cpu
+for tool in memcheck racecheck synccheck; do
+  if command -v compute-sanitizer > "$logs/which.txt"; then
+    check "sanitizer-$tool" sanitize "$tool"
+  else
+    skip "sanitizer-$tool" "compute-sanitizer is not on the PATH"
+  fi
+done
+check benchmarks "$bin/bench"
+check profile "$bin/glassbox" profile --device "cuda:$gpu"
+
+printf '\n%s, %s, commit %s\n' "$(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader -i "$gpu" 2> "$logs/smi.txt")" \
+  "$(date -u +%F)" "$(cat "$bin/commit")"
+printf '| check                    | verdict |    time |\n|---|---|---|\n'
+printf '%s\n' "${table[@]}"
+printf '\n'
+cat "$logs/benchmarks.txt" "$logs/profile.txt"
+exit "$failed"
