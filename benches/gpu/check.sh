@@ -83,6 +83,7 @@ check devices usable
 check conformance on_the_gpu conformance
 check golden on_the_gpu golden
 check properties on_the_gpu properties
+check fused on_the_gpu fused
 check profiled-steps on_the_gpu profile
 check same-bits same_bits
 check resume resumes

@@ -9,7 +9,8 @@ use glassbox_engine::masks::{MaskAt, Masks};
 use glassbox_engine::model::Sequential;
 use glassbox_engine::reference::{Interpreter, Reference, Sample};
 use glassbox_engine::samples::Samples;
-use glassbox_tests::backends::{Setup, backends, dataset, predict};
+use glassbox_shim::HostDevice;
+use glassbox_tests::backends::{Setup, backends, can_run_kernels, dataset, fused_on, predict};
 use glassbox_tests::compare::{Tolerance, assert_close};
 use glassbox_tests::fixtures::{Tensors, exactly, text};
 
@@ -86,6 +87,10 @@ fn ten_steps_are_keras_in_f64() {
 fn ten_steps_are_keras_in_f32_on_every_backend() {
     for backend in backends() {
         check::<f32>(&*backend, Tolerance::new(1e-5, 1e-4));
+    }
+    // This is the network that the fused step is made for.
+    if can_run_kernels() {
+        check::<f32>(&*fused_on(HostDevice::hopper()), Tolerance::new(1e-5, 1e-4));
     }
 }
 
