@@ -84,7 +84,7 @@ pub fn can_run_fused() -> bool {
 }
 
 /// Whether CUDA kernels can be run on the host: that takes a C++ compiler, `$CXX` or g++. If not, with a word on
-/// standard error, as in [`crate::real_data`]: the test that asked does without.
+/// standard error, as in [`crate::real_data()`]: the test that asked does without.
 ///
 /// # Panics
 /// In CI, where nothing may skip.
