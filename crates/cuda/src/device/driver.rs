@@ -185,6 +185,11 @@ impl Device for Gpu {
             sys::CUresult::CUDA_ERROR_NOT_FOUND => missing(),
             _ => failure("cuModuleGetFunction", error),
         })?;
+        // Drivers load a kernel when it is first needed, which must not be while launches are recorded: asking for
+        // anything of it loads it now.
+        let attribute = sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK;
+        // SAFETY: the function is one of a module that is alive.
+        done("cuFuncGetAttribute", unsafe { result::function::get_function_attribute(handle, attribute) })?;
         Ok(GpuFunction { handle, name: name.into(), module: Arc::clone(module) })
     }
 
@@ -242,8 +247,8 @@ impl Device for Gpu {
         let graph = graph?;
         // SAFETY: the graph is whole; the instance does not need it any more, so it is destroyed.
         let (instance, _) = unsafe {
-            let flags = std::mem::zeroed::<sys::CUgraphInstantiate_flags>();
-            (result::graph::instantiate(graph, flags), result::graph::destroy(graph))
+            let no_flags = sys::CUgraphInstantiate_flags(0);
+            (result::graph::instantiate(graph, no_flags), result::graph::destroy(graph))
         };
         Ok(GpuRecording {
             instance: done("cuGraphInstantiate", instance)?,

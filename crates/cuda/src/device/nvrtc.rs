@@ -1,7 +1,7 @@
 //! NVRTC, NVIDIA's run-time compiler for CUDA C++, loaded when it is needed.
 //!
 //! It needs no GPU and no driver: a machine without either can compile every kernel for every architecture. The
-//! library is the one that `GLASSBOX_NVRTC` names, or else the one that the system finds.
+//! library is the one that `GLASSBOX_NVRTC` names, or else one that the system finds, or the CUDA toolkit has.
 //!
 //! **Arithmetic.** Kernels are compiled with `--fmad=false`: a multiply-add is fused where the source says
 //! `fmaf`, and nowhere else. So the source says what is rounded when, and the same source compiled as C++ gives
@@ -34,8 +34,7 @@ const NAMES: [&str; if cfg!(windows) { 2 } else { 3 }] = {
 };
 
 /// Options that every kernel is compiled with.
-pub const OPTIONS: [&str; 4] =
-    ["--std=c++17", "--fmad=false", "--extra-device-vectorization", "--device-as-default-execution-space"];
+pub const OPTIONS: [&str; 2] = ["--std=c++17", "--fmad=false"];
 
 type Program = *mut std::ffi::c_void;
 
@@ -64,7 +63,7 @@ pub struct Compiled {
 }
 
 impl Nvrtc {
-    /// Loads the library that `GLASSBOX_NVRTC` names, or else the one that the system finds.
+    /// Loads the library that `GLASSBOX_NVRTC` names, or else one that the system finds or the CUDA toolkit has.
     ///
     /// # Errors
     /// If there is none, or it is no NVRTC.
@@ -72,8 +71,14 @@ impl Nvrtc {
         match env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
             Some(path) => Self::load_from(Path::new(&path)),
             None => {
-                let tried = NAMES.iter().find_map(|name| Self::load_from(Path::new(name)).ok());
-                tried.ok_or_else(|| missing(format!("the system has none of {}", NAMES.join(", "))))
+                let places = places();
+                let tried = places.iter().find_map(|place| Self::load_from(place).ok());
+                tried.ok_or_else(|| {
+                    missing(format!(
+                        "neither the system nor the CUDA toolkit has one of {}",
+                        NAMES.join(", ")
+                    ))
+                })
             }
         }
     }
@@ -241,6 +246,15 @@ impl Nvrtc {
             }
         }
     }
+}
+
+/// Where NVRTC may be: wherever the system looks for libraries, or in the toolkit.
+fn places() -> Vec<PathBuf> {
+    let toolkits = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(env::var_os).map(PathBuf::from);
+    let toolkits: Vec<PathBuf> = toolkits.chain([PathBuf::from("/usr/local/cuda")]).collect();
+    let folder = if cfg!(windows) { "bin" } else { "lib64" };
+    let in_toolkits = toolkits.iter().flat_map(|toolkit| NAMES.map(|name| toolkit.join(folder).join(name)));
+    NAMES.iter().map(PathBuf::from).chain(in_toolkits).collect()
 }
 
 /// The library that NVRTC itself loads by its name when it compiles. Where the system does not look beside NVRTC,
