@@ -4,7 +4,7 @@
 // come to shared memory once for all of a block's windows. Written are the window's prediction, its loss, or both.
 // Many windows of one long series are read from it as they are, and little else moves.
 //
-// The network is given as fused_program.cuh, made by crates/cuda/src/fused/emit.rs of its inference program.
+// The network is given as fused_program.cuh, made by crates/cuda/src/fused/emit of its inference program.
 //
 // Reference: evaluate, sample_losses and predict of crates/engine/src/reference/session.rs
 

@@ -13,7 +13,7 @@
 //   update:  partials -> gradient -> Adam -> weights
 //
 // What the lines of the program are, where each value lies and how each contraction is cut into tiles, is decided on
-// the host for the network at hand and given as fused_program.cuh, which is made by crates/cuda/src/fused/emit.rs:
+// the host for the network at hand and given as fused_program.cuh, which is made by crates/cuda/src/fused/emit:
 // every shape here is a constant of the compiler's. The order of every sum is fixed by these constants and by the
 // number of blocks, so a run gives the same bits again on the same kind of GPU.
 //

@@ -1,0 +1,141 @@
+//! Writes `fused_program.cuh`: a network's program as constants and calls for `kernels/fused_step.cu` and
+//! `kernels/fused_score.cu`.
+
+mod lines;
+mod memory;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use glassbox_engine::masks::Masks;
+use glassbox_engine::model::WeightLayout;
+use glassbox_engine::program::{Instruction, Program, Value, Weight};
+
+use super::layout::{Layout, Slot, Tiles, trains};
+use super::tiling::Block;
+
+/// What two lines between the same barriers must not both touch, if one of them writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Slot(usize),
+    Sums(usize),
+}
+
+/// All that the header is made of.
+pub(super) struct Emitter<'a> {
+    pub(super) program: &'a Program,
+    pub(super) weights: &'a WeightLayout,
+    pub(super) layout: &'a Layout,
+    pub(super) masks: &'a Masks,
+}
+
+impl Emitter<'_> {
+    /// The whole text.
+    pub(super) fn text(&self) -> String {
+        let Layout { block: Block { threads, .. }, floats, sums, .. } = *self.layout;
+        let given = matches!(self.masks, Masks::Given(_));
+        let mut text = format!(
+            "// Made by crates/cuda/src/fused/emit, of the program:\n//\n{}\n\n#pragma once\n\n",
+            self.program
+                .to_string()
+                .lines()
+                .map(|line| format!("//     {line}"))
+                .collect::<Vec<_>>()
+                .join("\n")
+        );
+        let gradients = if trains(self.program) { self.weights.len() } else { 0 };
+        write!(
+            text,
+            "constexpr int THREADS = {threads}, SHARED_FLOATS = {floats}, SUMS_AT = {sums}, GRADIENTS = {gradients};\n\
+             constexpr bool GIVEN_MASKS = {given};\n\n"
+        )
+        .expect("a string takes all");
+        for (index, line) in self.program.lines.iter().enumerate() {
+            text += &self.line_struct(index, line);
+        }
+        text += &self.load_weights();
+        text += &self.clear_margins();
+        text += &self.scored();
+        text += &self.gather();
+        text += &self.draw_masks();
+        text += &self.run();
+        text
+    }
+
+    fn slot(&self, value: Value) -> &Slot {
+        self.layout.slot(value)
+    }
+
+    fn pitch(&self, channels: usize) -> usize {
+        self.layout.block.spacing.pitch(channels)
+    }
+
+    fn kernel(&self, weight: Weight) -> (usize, usize) {
+        let (at, _, columns) = self.layout.weights[weight.index()].expect("a kernel that is read is there");
+        (at, columns)
+    }
+
+    /// All lines, with a barrier where one needs what another has made or has still to read.
+    fn run(&self) -> String {
+        let mut body = String::from("    double lost = 0.0;\n");
+        let (mut read, mut written) = (BTreeSet::new(), BTreeSet::new());
+        for (index, line) in self.program.lines.iter().enumerate() {
+            let (reads, writes) = self.touches(&line.instruction);
+            let meets = |touched: &[Place], places: &BTreeSet<Place>| {
+                touched.iter().any(|place| places.contains(place))
+            };
+            if meets(&reads, &written) || meets(&writes, &written) || meets(&writes, &read) {
+                body += "    __syncthreads();\n";
+                read.clear();
+                written.clear();
+            }
+            read.extend(reads);
+            written.extend(writes);
+            let name = format!("Line{index}");
+            match (&line.instruction, &self.layout.tiles[index]) {
+                (_, Tiles::Products(products)) => {
+                    for phase in 0..products.len() {
+                        writeln!(body, "    product<{name}_{phase}>(all);").expect("a string takes all");
+                    }
+                }
+                (Instruction::Correlate { .. }, _) => {
+                    body += &format!("    correlate<{name}>(all, first);\n");
+                }
+                (Instruction::SumSteps { .. }, _) => body += &format!("    sum_steps<{name}>(all, first);\n"),
+                (Instruction::Map { .. } | Instruction::Add { .. }, _) => {
+                    body += &format!("    map<{name}>(all);\n");
+                }
+                (Instruction::Loss { .. }, _) => body += &format!("    lost += loss<{name}>(all, count);\n"),
+                _ => {}
+            }
+        }
+        body += "    return lost;\n";
+        function(
+            "double run(Shared<float> all, bool first, unsigned count)",
+            "(void)all, (void)first, (void)count;",
+            &body,
+        )
+    }
+
+    /// What a line reads and writes while other lines may run.
+    fn touches(&self, instruction: &Instruction) -> (Vec<Place>, Vec<Place>) {
+        let slot = |value: Value| Place::Slot(self.layout.places[value.index()]);
+        let writes = instruction.stores().map(slot).into_iter();
+        let sums = adds_to(instruction).map(|weight| Place::Sums(weight.index()));
+        (instruction.reads().into_iter().map(slot).collect(), writes.chain(sums).collect())
+    }
+}
+
+/// The weight whose gradient a line adds to.
+fn adds_to(instruction: &Instruction) -> Option<Weight> {
+    match instruction {
+        Instruction::Correlate { kernel, .. } => Some(*kernel),
+        Instruction::SumSteps { bias, .. } => Some(*bias),
+        _ => None,
+    }
+}
+
+fn function(signature: &str, unused: &str, body: &str) -> String {
+    let unused = if unused.is_empty() { String::new() } else { format!("    {unused}\n") };
+    format!("__device__ __forceinline__ {signature} {{\n{unused}{body}}}\n\n")
+}
