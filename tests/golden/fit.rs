@@ -6,7 +6,7 @@ use glassbox_engine::model::Sequential;
 use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::training::{Checkpoint, FitOptions, fit};
-use glassbox_tests::backends::{Setup, backends, predict};
+use glassbox_tests::backends::{Setup, backends_and_fused, predict};
 use glassbox_tests::compare::{Tolerance, assert_close};
 use glassbox_tests::fixtures::{Tensors, exactly, integer, number, numbers, text};
 
@@ -83,7 +83,7 @@ fn a_fit_is_keras_in_f32_on_every_backend() {
         losses: Tolerance::new(0.0, 1e-4),
         values: Tolerance::new(1e-5, 1e-4),
     };
-    for backend in backends() {
+    for backend in backends_and_fused() {
         check::<f32>(&*backend, &yardstick);
     }
 }

@@ -9,8 +9,7 @@ use glassbox_engine::masks::{MaskAt, Masks};
 use glassbox_engine::model::Sequential;
 use glassbox_engine::reference::{Interpreter, Reference, Sample};
 use glassbox_engine::samples::Samples;
-use glassbox_shim::HostDevice;
-use glassbox_tests::backends::{Setup, backends, can_run_kernels, dataset, fused_on, predict};
+use glassbox_tests::backends::{Setup, backends_and_fused, dataset, predict};
 use glassbox_tests::compare::{Tolerance, assert_close};
 use glassbox_tests::fixtures::{Tensors, exactly, text};
 
@@ -85,12 +84,8 @@ fn ten_steps_are_keras_in_f64() {
 /// The bound of `f32` for gradients and parameters: sums of some hundred products, rounded by 6e-8 each.
 #[test]
 fn ten_steps_are_keras_in_f32_on_every_backend() {
-    for backend in backends() {
+    for backend in backends_and_fused() {
         check::<f32>(&*backend, Tolerance::new(1e-5, 1e-4));
-    }
-    // This is the network that the fused step is made for.
-    if can_run_kernels() {
-        check::<f32>(&*fused_on(HostDevice::hopper()), Tolerance::new(1e-5, 1e-4));
     }
 }
 

@@ -42,6 +42,19 @@ pub fn backends() -> Vec<Backend32> {
     backends
 }
 
+/// The same, and one more whose training steps are fused: for tests of a few models.
+///
+/// # Panics
+/// If one cannot be had.
+#[must_use]
+pub fn backends_and_fused() -> Vec<Backend32> {
+    let mut backends = backends();
+    if gpu().is_some() || backends.iter().any(|backend| launches_kernels(&**backend)) {
+        backends.push(fused_on(HostDevice::hopper()));
+    }
+    backends
+}
+
 /// The GPU that the environment asks for. It is opened once: its kernels are compiled once.
 fn gpu() -> Option<Cuda<Gpu>> {
     static GPU: OnceLock<Option<Cuda<Gpu>>> = OnceLock::new();
@@ -59,6 +72,15 @@ fn gpu() -> Option<Cuda<Gpu>> {
 #[must_use]
 pub fn launches_kernels(backend: &dyn Backend<f32>) -> bool {
     ["cuda", "shim"].iter().any(|place| backend.name().starts_with(place))
+}
+
+/// Whether fused steps can be tested: on the GPU that the environment asks for, or on the host.
+///
+/// # Panics
+/// As [`can_run_kernels`].
+#[must_use]
+pub fn can_run_fused() -> bool {
+    gpu().is_some() || can_run_kernels()
 }
 
 /// Whether CUDA kernels can be run on the host: that takes a C++ compiler, `$CXX` or g++. If not, with a word on

@@ -11,7 +11,7 @@ use glassbox_engine::random::{Purpose, Stream};
 
 use super::WARP;
 use super::layout::{Layout, Slot, Tiles, trains};
-use super::tiling::{pitch, wide};
+use super::tiling::{Block, wide};
 
 /// Reads from device memory that a thread has under way at once.
 const MOST_HELD: usize = 16;
@@ -33,7 +33,7 @@ pub(super) struct Emitter<'a> {
 impl Emitter<'_> {
     /// The whole text.
     pub(super) fn text(&self) -> String {
-        let Layout { threads, floats, sums, .. } = *self.layout;
+        let Layout { block: Block { threads, .. }, floats, sums, .. } = *self.layout;
         let given = matches!(self.masks, Masks::Given(_));
         let mut text = format!(
             "// Made by crates/cuda/src/fused/emit.rs, of the program:\n//\n{}\n\n#pragma once\n\n",
@@ -67,6 +67,10 @@ impl Emitter<'_> {
         self.layout.slot(value)
     }
 
+    fn pitch(&self, channels: usize) -> usize {
+        self.layout.block.spacing.pitch(channels)
+    }
+
     fn kernel(&self, weight: Weight) -> (usize, usize) {
         let (at, _, columns) = self.layout.weights[weight.index()].expect("a kernel that is read is there");
         (at, columns)
@@ -90,14 +94,14 @@ impl Emitter<'_> {
             }
             writeln!(out, "{epilogue}}};\n").expect("a string takes all");
         };
-        let warps = ("WARPS", (self.layout.threads / WARP) as isize);
+        let warps = ("WARPS", (self.layout.block.threads / WARP) as isize);
         match (&line.instruction, &self.layout.tiles[index]) {
             (
                 Instruction::Apply { x, y, kernel, .. } | Instruction::ApplyTransposed { x, y, kernel, .. },
                 Tiles::Products(products),
             ) => {
                 let (x, y, (k, k_columns)) = (self.slot(*x), self.slot(*y), self.kernel(*kernel));
-                let tap = pitch(k_columns)
+                let tap = self.pitch(k_columns)
                     * if products[0].0.transposed { products[0].0.columns } else { products[0].0.len };
                 for (phase, (p, tile, (first, team))) in products.iter().enumerate() {
                     let int = |n: usize| n as isize;
@@ -114,15 +118,15 @@ impl Emitter<'_> {
                         ("SPLIT", int(tile.split)),
                         ("CL", int(tile.neighbours)),
                         ("COLUMN_TILES", int(p.columns.div_ceil(tile.columns))),
-                        ("X", int(x.at) + p.x_first * int(x.pitch())),
-                        ("X_PITCH", int(x.pitch())),
+                        ("X", int(x.at) + p.x_first * int(x.pitch)),
+                        ("X_PITCH", int(x.pitch)),
                         ("X_STEP", int(p.x_step)),
                         ("APART", int(p.apart)),
                         ("K", int(k + p.tap_first * tap)),
-                        ("K_PITCH", int(pitch(k_columns))),
+                        ("K_PITCH", int(self.pitch(k_columns))),
                         ("TAP", p.tap_step * int(tap)),
                         ("Y", int(y.at)),
-                        ("Y_PITCH", int(y.pitch())),
+                        ("Y_PITCH", int(y.pitch)),
                         ("T_FIRST", int(p.t_first)),
                         ("T_STEP", int(p.t_step)),
                     ];
@@ -151,10 +155,10 @@ impl Emitter<'_> {
                     ("RT", int(tile.steps)),
                     ("SPLIT", int(tile.split)),
                     ("CL", int(tile.neighbours)),
-                    ("X", int(x.at) - int(g.pad_left * x.pitch())),
-                    ("X_PITCH", int(x.pitch())),
+                    ("X", int(x.at) - int(g.pad_left * x.pitch)),
+                    ("X_PITCH", int(x.pitch)),
                     ("Y", int(y.at)),
-                    ("Y_PITCH", int(y.pitch())),
+                    ("Y_PITCH", int(y.pitch)),
                     ("SUM", int(self.sums_at(*kernel))),
                 ];
                 put(&format!("Line{index}"), &constants, &[("FIRST", self.is_first(index, *kernel))], "");
@@ -166,7 +170,7 @@ impl Emitter<'_> {
                     ("STEPS", x.steps as isize),
                     ("CHANNELS", x.channels as isize),
                     ("X", x.at as isize),
-                    ("X_PITCH", x.pitch() as isize),
+                    ("X_PITCH", x.pitch as isize),
                     ("SUM", self.sums_at(*bias) as isize),
                 ];
                 put(&format!("Line{index}"), &constants, &[("FIRST", self.is_first(index, *bias))], "");
@@ -184,11 +188,11 @@ impl Emitter<'_> {
                     ("STEPS", y.steps as isize),
                     ("CHANNELS", y.channels as isize),
                     ("PREDICTION", y.at as isize),
-                    ("PREDICTION_PITCH", y.pitch() as isize),
+                    ("PREDICTION_PITCH", y.pitch as isize),
                     ("TARGET", self.layout.target as isize),
                     ("TARGET_PITCH", y.channels as isize),
                     ("DY", dy.at as isize),
-                    ("DY_PITCH", dy.pitch() as isize),
+                    ("DY_PITCH", dy.pitch as isize),
                 ];
                 let flags = [("SQUARED", *loss == Loss::MeanSquaredError), ("GRADIENT", true)];
                 put(&format!("Line{index}"), &constants, &flags, "");
@@ -201,15 +205,15 @@ impl Emitter<'_> {
     fn map(&self, a: Value, b: Value, y: Value) -> [(&'static str, isize); 9] {
         let (a, b, y) = (self.slot(a), self.slot(b), self.slot(y));
         [
-            ("WARPS", (self.layout.threads / WARP) as isize),
+            ("WARPS", (self.layout.block.threads / WARP) as isize),
             ("STEPS", y.steps as isize),
             ("CHANNELS", y.channels as isize),
             ("A", a.at as isize),
-            ("A_PITCH", a.pitch() as isize),
+            ("A_PITCH", a.pitch as isize),
             ("B", b.at as isize),
-            ("B_PITCH", b.pitch() as isize),
+            ("B_PITCH", b.pitch as isize),
             ("Y", y.at as isize),
-            ("Y_PITCH", y.pitch() as isize),
+            ("Y_PITCH", y.pitch as isize),
         ]
     }
 
@@ -241,8 +245,7 @@ impl Emitter<'_> {
                     let slot = self.slot(*gate);
                     format!(
                         "const float gate = all[{} + t * {} + c];\n        v = gate > 0.0f ? v : 0.0f;",
-                        slot.at,
-                        slot.pitch()
+                        slot.at, slot.pitch
                     )
                 }
             };
@@ -270,10 +273,10 @@ impl Emitter<'_> {
 
     fn load_weights(&self) -> String {
         let (mut body, mut reads, mut writes, mut held) = (String::new(), String::new(), String::new(), 0);
-        let threads = self.layout.threads;
+        let threads = self.layout.block.threads;
         for (index, (tensor, place)) in self.weights.tensors().iter().zip(&self.layout.weights).enumerate() {
             let Some((at, rows, columns)) = place else { continue };
-            let (first, pitch) = (tensor.range.start, pitch(*columns));
+            let (first, pitch) = (tensor.range.start, self.pitch(*columns));
             let four = first.is_multiple_of(4) && columns.is_multiple_of(4);
             // So many at once as registers can hold, and so many rows of a tensor.
             let each = if four { 4 } else { 1 };
@@ -322,12 +325,12 @@ impl Emitter<'_> {
 
     fn clear_margins(&self) -> String {
         let mut body = String::new();
-        let threads = self.layout.threads;
+        let threads = self.layout.block.threads;
         for (index, slot) in self.layout.slots.iter().enumerate() {
             if self.layout.places[index] != index {
                 continue;
             }
-            let (pitch, padded) = (slot.pitch(), slot.padded());
+            let (pitch, padded) = (slot.pitch, slot.padded());
             let mut clear = |rows: usize, columns: usize, at: usize| {
                 if rows * columns > 0 {
                     writeln!(
@@ -349,7 +352,7 @@ impl Emitter<'_> {
     }
 
     fn gather(&self) -> String {
-        let threads = self.layout.threads;
+        let threads = self.layout.block.threads;
         let (input, output) = (self.slot(self.program.input), self.slot(self.program.output));
         let copy = |name: &str, rows: usize, columns: usize, pitch: usize, at: usize| {
             let body = format!(
@@ -360,14 +363,14 @@ impl Emitter<'_> {
             function(&format!("void {name}(In<float> from, Shared<float> all)"), "", &body)
         };
         let len = output.steps * output.channels;
-        copy("gather_sample", input.steps, input.channels, input.pitch(), input.at)
+        copy("gather_sample", input.steps, input.channels, input.pitch, input.at)
             + &copy("gather_target", 1, len, len, self.layout.target)
     }
 
     /// The prediction, for those who ask for its loss; `dy` is not written.
     fn scored(&self) -> String {
-        let (y, warps) = (self.slot(self.program.output), self.layout.threads / WARP);
-        let (len, pitch) = (y.steps * y.channels, y.pitch());
+        let (y, warps) = (self.slot(self.program.output), self.layout.block.threads / WARP);
+        let (len, pitch) = (y.steps * y.channels, y.pitch);
         let constants = format!(
             "WARPS = {warps}, STEPS = {}, CHANNELS = {c}, LEN = {len}, PREDICTION = {at}, PREDICTION_PITCH = {pitch}, \
              TARGET = {}, TARGET_PITCH = {c}, DY = {at}, DY_PITCH = {pitch}",
@@ -383,7 +386,7 @@ impl Emitter<'_> {
     }
 
     fn draw_masks(&self) -> String {
-        let (threads, warps) = (self.layout.threads, self.layout.threads / WARP);
+        let (threads, warps) = (self.layout.block.threads, self.layout.block.threads / WARP);
         let (mut draws, mut copies, mut parameters) = (String::new(), String::new(), String::new());
         for (index, (spec, at)) in self.program.masks.iter().zip(&self.layout.masks).enumerate() {
             let words = spec.len.div_ceil(WORD);

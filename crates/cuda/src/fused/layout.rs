@@ -1,6 +1,6 @@
 //! Where everything lies in a block's shared memory.
 //!
-//! From the start, counted in floats: the weights, with kernels' rows apart by [`pitch`]; the sums of the gradients, in
+//! From the start, counted in floats: the weights, the rows of kernels spaced as those of values; the sums of the gradients, in
 //! the model's layout; the dropout masks; the target; and the values of the program, each with as many rows of zeros
 //! on either side as its readers ask for. If that is more than a block can have, values share a place where one is made
 //! element by element from another that is not needed after: a gradient where its gate was, above all.
@@ -12,7 +12,7 @@ use glassbox_engine::model::WeightLayout;
 use glassbox_engine::program::{Instruction, Pointwise, Program, Value};
 use glassbox_engine::shape::Shape;
 
-use super::tiling::{self, CorrelateTiles, ProductTiles, pitch};
+use super::tiling::{self, Block, CorrelateTiles, ProductTiles};
 use super::{WARP, shapes};
 
 /// Where the rows of a value lie.
@@ -23,23 +23,21 @@ pub(super) struct Slot {
     /// Rows of the value, and values in a row.
     pub(super) steps: usize,
     pub(super) channels: usize,
+    /// From one row to the next.
+    pub(super) pitch: usize,
     /// Rows of zeros before and after.
     pub(super) left: usize,
     pub(super) right: usize,
 }
 
 impl Slot {
-    pub(super) fn pitch(&self) -> usize {
-        pitch(self.channels)
-    }
-
     /// Channels up to the next multiple of what is read at once: what is more than the value's are zeros.
     pub(super) fn padded(&self) -> usize {
         if tiling::wide(self.channels) { self.channels.next_multiple_of(4) } else { self.channels }
     }
 
     fn len(&self) -> usize {
-        ((self.left + self.steps + self.right) * self.pitch()).next_multiple_of(4)
+        ((self.left + self.steps + self.right) * self.pitch).next_multiple_of(4)
     }
 }
 
@@ -56,8 +54,8 @@ pub(super) enum Tiles {
 /// Everything's place.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
-    /// Threads of a block.
-    pub(super) threads: usize,
+    /// Threads of a block, and how rows are spaced.
+    pub(super) block: Block,
     /// Of each line.
     pub(super) tiles: Vec<Tiles>,
     /// Of each weight tensor that the program reads: its place, its rows and the values in a row.
@@ -77,9 +75,9 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Lays a program out for blocks of `threads` threads. Values share places if `sharing`.
-    pub(super) fn new(program: &Program, weights: &WeightLayout, threads: usize, sharing: bool) -> Self {
-        let tiles: Vec<Tiles> = program.lines.iter().map(|line| cut(&line.instruction, threads)).collect();
+    /// Lays a program out for a block. Values share places if `sharing`.
+    pub(super) fn new(program: &Program, weights: &WeightLayout, block: Block, sharing: bool) -> Self {
+        let tiles: Vec<Tiles> = program.lines.iter().map(|line| cut(&line.instruction, block)).collect();
         let floats = Cell::new(0);
         // Room for `len` floats, at a multiple of 16 bytes.
         let take = |len: usize| floats.replace((floats.get() + len).next_multiple_of(4));
@@ -87,13 +85,13 @@ impl Layout {
             let columns = *tensor.shape.last().unwrap_or(&1);
             let rows = tensor.range.len() / columns.max(1);
             let read = program.lines.iter().any(|line| reads_weight(&line.instruction, index));
-            read.then(|| (take(rows * pitch(columns)), rows, columns))
+            read.then(|| (take(rows * block.spacing.pitch(columns)), rows, columns))
         });
         let tensors: Vec<_> = tensors.collect();
         let sums = take(if trains(program) { weights.len() } else { 0 });
         let masks = program.masks.iter().map(|mask| take(mask.len.div_ceil(WORD))).collect();
         let target = take(program.values[program.output.index()].len());
-        let mut slots = slots(program, &tiles);
+        let mut slots = slots(program, &tiles, block);
         let places: Vec<usize> = if sharing { shared_places(program) } else { (0..slots.len()).collect() };
         for (value, place) in places.iter().enumerate() {
             let (left, right) = (slots[value].left, slots[value].right);
@@ -103,12 +101,12 @@ impl Layout {
         for value in 0..slots.len() {
             if places[value] == value {
                 let slot = &mut slots[value];
-                slot.at = take(slot.len()) + slot.left * slot.pitch();
+                slot.at = take(slot.len()) + slot.left * slot.pitch;
             } else {
                 slots[value] = slots[places[value]];
             }
         }
-        Self { threads, tiles, weights: tensors, sums, masks, target, slots, places, floats: floats.get() }
+        Self { block, tiles, weights: tensors, sums, masks, target, slots, places, floats: floats.get() }
     }
 
     pub(super) fn slot(&self, value: Value) -> &Slot {
@@ -135,11 +133,12 @@ fn reads_weight(instruction: &Instruction, index: usize) -> bool {
             .any(|op| matches!(op, Pointwise::AddBias(bias) if bias.index() == index))
 }
 
-fn cut(instruction: &Instruction, threads: usize) -> Tiles {
+fn cut(instruction: &Instruction, block: Block) -> Tiles {
+    let threads = block.threads;
     match instruction {
         Instruction::Apply { geometry, .. } => {
             let product = shapes::apply(geometry);
-            let tiles = tiling::product(&product, threads, threads);
+            let tiles = tiling::product(&product, threads, block);
             Tiles::Products(vec![(product, tiles, (0, threads))])
         }
         Instruction::ApplyTransposed { geometry, .. } => {
@@ -149,19 +148,24 @@ fn cut(instruction: &Instruction, threads: usize) -> Tiles {
             let teams = if warps.is_multiple_of(products.len()) { products.len() } else { 1 };
             let team = threads / teams;
             let place = |(index, product)| {
-                let tiles = tiling::product(&product, team, threads);
+                let tiles = tiling::product(&product, team, block);
                 (product, tiles, (index % teams * team, team))
             };
             Tiles::Products(products.into_iter().enumerate().map(place).collect())
         }
-        Instruction::Correlate { geometry, .. } => Tiles::Correlate(tiling::correlate(geometry, threads)),
+        Instruction::Correlate { geometry, .. } => Tiles::Correlate(tiling::correlate(geometry, block)),
         _ => Tiles::None,
     }
 }
 
 /// The values with the rows of zeros that the tiles of their readers reach into.
-fn slots(program: &Program, tiles: &[Tiles]) -> Vec<Slot> {
-    let slot = |shape: &Shape| Slot { steps: shape.steps, channels: shape.channels, ..Slot::default() };
+fn slots(program: &Program, tiles: &[Tiles], block: Block) -> Vec<Slot> {
+    let slot = |shape: &Shape| Slot {
+        steps: shape.steps,
+        channels: shape.channels,
+        pitch: block.spacing.pitch(shape.channels),
+        ..Slot::default()
+    };
     let mut slots: Vec<Slot> = program.values.iter().map(slot).collect();
     // The first and the last step that is read.
     let mut ask = |value: Value, first: isize, last: isize| {

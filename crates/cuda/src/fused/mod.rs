@@ -36,6 +36,7 @@ use crate::step::{Buffers, Data, TrainingStep, Work};
 use emit::Emitter;
 use layout::Layout;
 pub use score::FusedScoring;
+use tiling::{Block, Spacing};
 
 /// Lanes of a warp.
 const WARP: usize = 32;
@@ -154,15 +155,21 @@ fn header(program: &Program, plan: &Plan, layout: &Layout) -> String {
 fn lay_out(program: &Program, plan: &Plan, properties: &Properties) -> Result<Layout, String> {
     require_known(program, &plan.layer_names)?;
     let bytes = |layout: &Layout| layout.floats * size_of::<f32>() + DECLARED;
-    let layouts = [false, true].map(|sharing| Layout::new(program, &plan.layout, THREADS, sharing));
-    let least = layouts.iter().map(bytes).min().expect("two of them");
-    layouts.into_iter().find(|layout| bytes(layout) <= properties.shared_bytes).ok_or_else(|| {
-        format!(
-            "its values, weights and sums take {:.0} KiB of shared memory, a block has at most {:.0} KiB",
-            least as f64 / 1024.0,
-            properties.shared_bytes as f64 / 1024.0
-        )
-    })
+    // From the fastest to the smallest.
+    let ways = [(Spacing::Odd, false), (Spacing::Odd, true), (Spacing::Close, true)];
+    let mut least = usize::MAX;
+    for (spacing, sharing) in ways {
+        let layout = Layout::new(program, &plan.layout, Block { threads: THREADS, spacing }, sharing);
+        if bytes(&layout) <= properties.shared_bytes {
+            return Ok(layout);
+        }
+        least = least.min(bytes(&layout));
+    }
+    Err(format!(
+        "its values, weights and sums take {} KiB of shared memory, a block has at most {} KiB",
+        least.div_ceil(1024),
+        properties.shared_bytes / 1024
+    ))
 }
 
 /// That all instructions are such that the kernels know.

@@ -66,13 +66,33 @@ pub(super) fn wide(channels: usize) -> bool {
     channels >= 4
 }
 
-/// How far apart the rows of a signal or a kernel lie, in floats: rows that begin at multiples of 16 bytes, an odd
-/// number of these, so that eight neighbouring rows lie on different banks.
-pub(super) fn pitch(channels: usize) -> usize {
-    match channels {
-        0..4 => channels,
-        _ => 4 * (channels.div_ceil(4) | 1),
+/// How far apart the rows of signals and kernels lie. Rows of four values and more begin at multiples of 16 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spacing {
+    /// An odd number of 16 bytes, so that eight neighbouring rows lie on different banks.
+    Odd,
+    /// As close as can be, to save memory.
+    Close,
+}
+
+impl Spacing {
+    /// Floats from one row of so many channels to the next.
+    pub(super) fn pitch(self, channels: usize) -> usize {
+        match (channels, self) {
+            (0..4, _) => channels,
+            (_, Self::Odd) => 4 * (channels.div_ceil(4) | 1),
+            (_, Self::Close) => channels.next_multiple_of(4),
+        }
     }
+}
+
+/// The threads that tiles are for, and the rows that they read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Block {
+    /// Threads of a block.
+    pub(super) threads: usize,
+    /// Of all rows.
+    pub(super) spacing: Spacing,
 }
 
 /// What a warp costs.
@@ -110,17 +130,17 @@ fn registers(threads: usize) -> usize {
     (REGISTERS / threads).min(255) - OTHER_REGISTERS
 }
 
-/// Cuts a product for a team of `team` of a block's `threads` threads.
-pub(super) fn product(p: &Product, team: usize, threads: usize) -> ProductTiles {
+/// Cuts a product for a team of `team` of a block's threads.
+pub(super) fn product(p: &Product, team: usize, block: Block) -> ProductTiles {
     let columns = p.columns.min(4);
     let mut best: Option<(f64, ProductTiles)> = None;
     for rows in 1..=p.rows.min(16) {
         let most = if wide(p.len) && columns.is_power_of_two() { p.len.div_ceil(4).min(32) } else { 1 };
         for split in powers_of_two(most) {
-            let Some(taps) = taps_at_once(p, rows, columns, threads) else { continue };
+            let Some(taps) = taps_at_once(p, rows, columns, block.threads) else { continue };
             let neighbours = neighbours(p.columns.div_ceil(columns), 32 / split);
             let tiles = ProductTiles { rows, columns, taps, split, neighbours };
-            let cost = product_cycles(p, tiles, team);
+            let cost = product_cycles(p, tiles, team, block.spacing);
             if best.is_none_or(|(least, _)| cost < least) {
                 best = Some((cost, tiles));
             }
@@ -142,8 +162,9 @@ fn taps_at_once(p: &Product, rows: usize, columns: usize, threads: usize) -> Opt
     (1..=p.taps.max(1)).rev().filter(|taps| p.taps.is_multiple_of(*taps)).find(fits)
 }
 
-fn product_cycles(p: &Product, t: ProductTiles, team: usize) -> f64 {
-    let (x_pitch, k_pitch) = (pitch(p.len), pitch(if p.transposed { p.len } else { p.columns }));
+fn product_cycles(p: &Product, t: ProductTiles, team: usize, spacing: Spacing) -> f64 {
+    let k_channels = if p.transposed { p.len } else { p.columns };
+    let (x_pitch, k_pitch) = (spacing.pitch(p.len), spacing.pitch(k_channels));
     let column_tiles = p.columns.div_ceil(t.columns);
     let terms = if wide(p.len) { 4 } else { 1 };
     let item = |lane: usize| {
@@ -184,8 +205,8 @@ fn product_cycles(p: &Product, t: ProductTiles, team: usize) -> f64 {
     cycles(column_tiles * p.rows.div_ceil(t.rows) * t.split, team, &work)
 }
 
-/// Cuts a correlation for all `threads` threads of a block.
-pub(super) fn correlate(g: &Geometry, threads: usize) -> CorrelateTiles {
+/// Cuts a correlation for all threads of a block.
+pub(super) fn correlate(g: &Geometry, block: Block) -> CorrelateTiles {
     let outs = g.out_channels.min(4);
     let mut best: Option<(f64, CorrelateTiles)> = None;
     for taps in (1..=g.taps).filter(|taps| g.taps.is_multiple_of(*taps)) {
@@ -195,14 +216,14 @@ pub(super) fn correlate(g: &Geometry, threads: usize) -> CorrelateTiles {
                 let sums = taps * ins * outs;
                 let read = span.min(steps * taps);
                 let one = (taps, ins, steps) == (1, 1, 1);
-                if !one && (sums + read * ins + 12 > registers(threads) || sums * steps > STRAIGHT) {
+                if !one && (sums + read * ins + 12 > registers(block.threads) || sums * steps > STRAIGHT) {
                     continue;
                 }
                 let most = if outs.is_power_of_two() { g.out_steps.div_ceil(steps).min(32) } else { 1 };
                 for split in powers_of_two(most) {
                     let neighbours = neighbours(g.out_channels.div_ceil(outs), 32 / split);
                     let tiles = CorrelateTiles { taps, ins, outs, steps, split, neighbours };
-                    let cost = correlate_cycles(g, tiles, threads);
+                    let cost = correlate_cycles(g, tiles, block);
                     if best.is_none_or(|(least, _)| cost < least) {
                         best = Some((cost, tiles));
                     }
@@ -213,7 +234,8 @@ pub(super) fn correlate(g: &Geometry, threads: usize) -> CorrelateTiles {
     best.expect("one tap, channel and step at a time always fits").1
 }
 
-fn correlate_cycles(g: &Geometry, t: CorrelateTiles, threads: usize) -> f64 {
+fn correlate_cycles(g: &Geometry, t: CorrelateTiles, block: Block) -> f64 {
+    let pitch = |channels| block.spacing.pitch(channels);
     let (x_pitch, y_pitch) = (pitch(g.in_channels), pitch(g.out_channels));
     let (in_tiles, out_tiles) = (g.in_channels.div_ceil(t.ins), g.out_channels.div_ceil(t.outs));
     let item = |lane: usize| {
@@ -242,5 +264,78 @@ fn correlate_cycles(g: &Geometry, t: CorrelateTiles, threads: usize) -> f64 {
         rounds: pieces * (span * x_rounds + y_loads * y_rounds) as f64 + scattered + 2.0 * outputs,
         code: piece + SCATTER * scattered + EPILOGUE * outputs,
     };
-    cycles(g.taps / t.taps * in_tiles * out_tiles * t.split, threads, &work)
+    cycles(g.taps / t.taps * in_tiles * out_tiles * t.split, block.threads, &work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::shapes;
+    use super::*;
+    use glassbox_engine::geometry::Padding;
+
+    const BLOCK: Block = Block { threads: 256, spacing: Spacing::Odd };
+
+    fn geometry(
+        steps: usize,
+        channels: (usize, usize),
+        taps: usize,
+        stride: usize,
+        dilation: usize,
+    ) -> Geometry {
+        let (out_steps, pad_left) = Padding::Same.resolve(steps, (taps - 1) * dilation + 1, stride).unwrap();
+        let (in_channels, out_channels) = channels;
+        Geometry { in_steps: steps, in_channels, out_steps, out_channels, taps, stride, dilation, pad_left }
+    }
+
+    /// What the kernels ask of tiles, for any geometry.
+    #[test]
+    fn tiles_are_such_that_the_kernels_take() {
+        let channels = [1, 2, 3, 4, 5, 8, 16, 31, 32, 33];
+        for (index, inputs) in channels.into_iter().enumerate() {
+            for (outputs, taps) in channels.into_iter().zip([1, 2, 3, 7, 8, 31, 5, 9, 4, 6]) {
+                let (stride, dilation) = (1 + index % 4, 1 + taps % 3);
+                let g = geometry(3 + 23 * index, (inputs, outputs), taps, stride, dilation);
+                let products = [vec![shapes::apply(&g)], shapes::apply_transposed(&g)].concat();
+                for p in products {
+                    let t = product(&p, 128, BLOCK);
+                    let column_tiles = p.columns.div_ceil(t.columns);
+                    assert!(p.taps.is_multiple_of(t.taps) && t.split.is_power_of_two(), "{p:?}: {t:?}");
+                    assert!(
+                        t.split * t.neighbours <= 32 && column_tiles.is_multiple_of(t.neighbours),
+                        "{p:?}: {t:?}"
+                    );
+                    assert!(t.split == 1 || (wide(p.len) && t.columns.is_power_of_two()), "{p:?}: {t:?}");
+                }
+                let t = correlate(&g, BLOCK);
+                let out_tiles = g.out_channels.div_ceil(t.outs);
+                assert!(g.taps.is_multiple_of(t.taps) && t.split.is_power_of_two(), "{g:?}: {t:?}");
+                assert!(
+                    t.split * t.neighbours <= 32 && out_tiles.is_multiple_of(t.neighbours),
+                    "{g:?}: {t:?}"
+                );
+                assert!(t.split == 1 || t.outs.is_power_of_two(), "{g:?}: {t:?}");
+                assert!(t.ins == 1 || wide(g.in_channels), "{g:?}: {t:?}");
+            }
+        }
+    }
+
+    /// The layers of the tutorial that most of the time goes to get large tiles, and a piece of work for each thread.
+    #[test]
+    fn the_tutorials_large_layers_keep_all_threads_busy() {
+        let decoder = geometry(288, (32, 16), 7, 2, 1);
+        for (p, team) in [(shapes::apply(&decoder), 256)]
+            .into_iter()
+            .chain(shapes::apply_transposed(&decoder).into_iter().map(|phase| (phase, 128)))
+        {
+            let t = product(&p, team, BLOCK);
+            assert_eq!((t.rows, t.columns), (9, 4), "{p:?}: {t:?}");
+            assert_eq!(
+                p.columns.div_ceil(t.columns) * p.rows.div_ceil(t.rows) * t.split,
+                team,
+                "{p:?}: {t:?}"
+            );
+        }
+        let t = correlate(&decoder, BLOCK);
+        assert_eq!((t.taps, t.ins, t.outs, t.split), (7, 2, 4, 4));
+    }
 }
