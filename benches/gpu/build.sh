@@ -23,11 +23,11 @@ for line in sys.stdin:
 print(path)' "$name"
 }
 
-for test in conformance golden properties profile fused; do
+for test in conformance golden fused properties profile; do
   cp "$(built "$test" test --release --locked --no-run -p glassbox-tests --test "$test")" "$to/$test"
 done
 cp "$(built gpu bench --locked --no-run -p glassbox-benches --bench gpu)" "$to/bench"
 cp "$(built glassbox build --release --locked -p glassbox)" "$to/glassbox"
 git rev-parse --short HEAD > "$to/commit"
-strip "$to"/{conformance,golden,properties,profile,fused,bench,glassbox}
+strip "$to"/{conformance,golden,fused,properties,profile,bench,glassbox}
 du -sh "$to"

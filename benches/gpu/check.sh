@@ -81,6 +81,7 @@ head -n 101 "$csv" > "$short"
 
 check devices usable
 check conformance on_the_gpu conformance
+check fused on_the_gpu fused
 check golden on_the_gpu golden
 check properties on_the_gpu properties
 check fused on_the_gpu fused
