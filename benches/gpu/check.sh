@@ -84,7 +84,6 @@ check conformance on_the_gpu conformance
 check fused on_the_gpu fused
 check golden on_the_gpu golden
 check properties on_the_gpu properties
-check fused on_the_gpu fused
 check profiled-steps on_the_gpu profile
 check same-bits same_bits
 check resume resumes
