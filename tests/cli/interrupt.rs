@@ -137,6 +137,26 @@ fn an_interrupted_training_goes_on_with_or_without_a_folder_for_checkpoints() {
 }
 
 #[test]
+fn an_interrupted_study_leaves_the_tutorials_results_and_says_so() {
+    let home = home();
+    let mut command = glassbox(home.path());
+    command.args(["--epochs", "1", "--batch-size", "512", "--study", "--study-seeds", "500"]);
+    let child = spawn(command.arg("--quiet"));
+    let out = home.path().join("glassbox-out");
+    wait_for_file(&out.join("result.json"));
+    interrupt(&child);
+    let output = child.wait_with_output().expect("a child to wait for");
+    let stderr = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("of which nothing is kept"), "{stderr}");
+    assert!(
+        stderr.lines().last().expect("a command").ends_with("--study --study-seeds 500 --quiet"),
+        "{stderr}"
+    );
+    assert!(out.join("model.safetensors").exists() && !out.join("study.json").exists());
+}
+
+#[test]
 fn a_second_ctrl_c_stops_at_once() {
     let home = home();
     let csv = &twin(home.path()).0;

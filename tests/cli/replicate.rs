@@ -61,7 +61,7 @@ fn seeds_that_have_a_row_are_not_run_again() {
     assert_eq!(fs::read_to_string(&rows).expect("rows"), rows_now);
     fs::write(&rows, rows_now.replace("1234.5", "long")).expect("room");
     let error = fail(&mut replicate(home.path(), "2", &[]), 3);
-    assert!(error.contains("runs.csv") && error.contains("long"), "{error}");
+    assert!(error.contains("runs.csv") && error.contains("line: 2") && error.contains("float"), "{error}");
     fs::remove_file(home.path().join("r/options.json")).expect("options");
     let error = fail(&mut replicate(home.path(), "2", &[]), 3);
     assert!(error.contains("options.json is missing"), "{error}");
