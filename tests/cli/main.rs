@@ -3,7 +3,11 @@
 mod arrays;
 mod errors;
 mod fetch;
+mod interrupt;
 mod kit;
 mod profile;
+mod replicate;
 mod results;
 mod resume;
+mod shell;
+mod study;
