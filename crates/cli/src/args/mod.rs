@@ -1,0 +1,118 @@
+//! What can be said on the command line. A file for each command or two, and one for what they share.
+
+mod data;
+mod detect;
+mod inspect;
+mod shared;
+mod train;
+mod tutorial;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use data::DataCommand;
+pub(crate) use detect::{DetectArgs, Format, ModelArgs, PredictArgs};
+pub(crate) use inspect::{ArchitectureArgs, GradcheckArgs, ProfileArgs, SimdPath, SummaryArgs};
+pub(crate) use shared::{CheckpointArgs, ColumnArgs, ComputeArgs, EarlyStoppingArgs, FitArgs, Rule};
+pub(crate) use train::{FitArraysArgs, TrainArgs};
+pub(crate) use tutorial::TutorialArgs;
+
+/// After every command's help.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  a check that was asked for has failed (gradcheck)
+  2  the command line makes no sense
+  3  an input file, a model or an option cannot be used
+  4  training or inference met a number that is not finite
+  5  a result could not be written
+  6  a download failed";
+
+/// An autoencoder one can see inside.
+///
+/// Reproduces the Keras tutorial "Timeseries anomaly detection using an autoencoder" on an engine written
+/// from scratch. Without a command it runs the whole tutorial.
+#[derive(Debug, Parser)]
+#[command(name = "glassbox", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    #[command(flatten)]
+    pub(crate) tutorial: TutorialArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the whole tutorial: load, train, find the anomaly (the default)
+    ///
+    /// Loads the two series, normalises by the training moments, trains the autoencoder on windows of a
+    /// day, takes the largest training error as the threshold, and looks for windows and points of the test
+    /// series above it. Prints every step with the tutorial's numbers and leaves the results in --out.
+    ///
+    /// The data is the first of: --data DIR, $GLASSBOX_NAB, files fetched by `glassbox data fetch`, and the
+    /// built-in twin, a synthetic copy that needs no download.
+    #[command(after_help = EXIT_CODES)]
+    Tutorial(TutorialArgs),
+
+    /// Train a detector on a CSV of your own
+    ///
+    /// Reads `timestamp,value` rows that show normal behaviour, trains an autoencoder on all windows of
+    /// --time-steps rows, and writes a model file that carries its scaler and its threshold: all that
+    /// `glassbox detect` needs.
+    ///
+    /// With --checkpoint-dir the run is saved after each epoch; if it is killed, the same command with
+    /// --resume goes on and ends with the same bits as a run that was not.
+    #[command(after_help = EXIT_CODES)]
+    Train(TrainArgs),
+
+    /// Train on an array, for comparing with other systems
+    ///
+    /// The same training on an .npy array of shape (n, steps, channels), which is both input and target,
+    /// with no scaling: given an architecture and start weights of Keras, the losses are those of Keras.
+    #[command(after_help = EXIT_CODES)]
+    FitArrays(FitArraysArgs),
+
+    /// Find anomalies in a CSV with a trained detector
+    ///
+    /// Normalises with the detector's own scaler, reconstructs every window, and reports the windows whose
+    /// mean absolute error is above the threshold and the points that all their windows agree on.
+    #[command(after_help = EXIT_CODES)]
+    Detect(DetectArgs),
+
+    /// Reconstruct raw windows: .npy in, .npy out
+    #[command(after_help = EXIT_CODES)]
+    Predict(PredictArgs),
+
+    /// Print a model as Keras's summary() does
+    #[command(after_help = EXIT_CODES)]
+    Summary(SummaryArgs),
+
+    /// Hold backpropagation against central differences
+    ///
+    /// In 64 bits, on the reference backend, with random weights, samples and targets and dropout masks held
+    /// still: every weight and every input is moved up and down, and the change of the loss compared with
+    /// the gradient. Prints the largest relative error of each tensor; fails if one is above 1e-7.
+    #[command(after_help = EXIT_CODES)]
+    Gradcheck(GradcheckArgs),
+
+    /// See where the time of a training step goes
+    ///
+    /// Takes training steps with a clock around each part of them, and others without to hold against the sum of
+    /// the parts, and measures what the machine can do: its arithmetic, and its traffic with the cache where a
+    /// window's values lie. Prints, for each layer and direction, its time, its work, and how close it comes to
+    /// the ceiling that binds it.
+    ///
+    /// How to read it: a part with a large share of the time and a small one of its ceiling is worth some work.
+    /// `glassbox summary --program` shows the instructions that are the lines of the table.
+    ///
+    /// Times are those of this machine at this moment: quartiles that are far apart say that it was busy.
+    #[command(after_help = EXIT_CODES)]
+    Profile(ProfileArgs),
+
+    /// The tutorial's data: where it is, and how to get it
+    #[command(after_help = EXIT_CODES)]
+    Data {
+        #[command(subcommand)]
+        command: DataCommand,
+    },
+}

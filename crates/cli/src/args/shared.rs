@@ -1,0 +1,107 @@
+//! Options that several commands have.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// The columns of a CSV.
+#[derive(Debug, Args)]
+pub(crate) struct ColumnArgs {
+    /// The column with the timestamps (RFC 3339 or YYYY-MM-DD HH:MM:SS)
+    #[arg(long, value_name = "NAME", default_value = "timestamp")]
+    pub(crate) timestamp_column: String,
+
+    /// The column with the values
+    #[arg(long, value_name = "NAME", default_value = "value")]
+    pub(crate) value_column: String,
+}
+
+/// The arguments of Keras's `fit` and of Adam.
+#[derive(Debug, Args)]
+pub(crate) struct FitArgs {
+    /// Epochs at most
+    #[arg(long, default_value_t = 50)]
+    pub(crate) epochs: usize,
+
+    /// Windows in a batch
+    #[arg(long, default_value_t = 128)]
+    pub(crate) batch_size: usize,
+
+    /// The fraction of the windows, from the end, that val_loss is taken of
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.1)]
+    pub(crate) validation_split: f64,
+
+    /// Keep the windows in order
+    #[arg(long)]
+    pub(crate) no_shuffle: bool,
+
+    /// Decides initial weights, shuffles and dropout masks
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+
+    /// Adam's learning rate
+    #[arg(long, default_value_t = 0.001)]
+    pub(crate) learning_rate: f64,
+}
+
+/// When to stop before all epochs are done.
+#[derive(Debug, Args)]
+pub(crate) struct EarlyStoppingArgs {
+    /// Epochs without a better loss after which training stops
+    #[arg(long, default_value_t = 5)]
+    pub(crate) patience: usize,
+
+    /// A change of no more than this is no improvement
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) min_delta: f64,
+
+    /// Take back the weights of the best epoch when training ends
+    #[arg(long)]
+    pub(crate) restore_best_weights: bool,
+
+    /// Train all epochs
+    #[arg(long, conflicts_with_all = ["patience", "min_delta", "restore_best_weights"])]
+    pub(crate) no_early_stopping: bool,
+}
+
+/// Saving a run.
+#[derive(Debug, Args)]
+pub(crate) struct CheckpointArgs {
+    /// Save the run in this folder after each epoch
+    #[arg(long, value_name = "DIR")]
+    pub(crate) checkpoint_dir: Option<PathBuf>,
+
+    /// Go on from the checkpoint in --checkpoint-dir; start anew if there is none yet
+    #[arg(long, requires = "checkpoint_dir")]
+    pub(crate) resume: bool,
+}
+
+/// What computes.
+#[derive(Debug, Args)]
+pub(crate) struct ComputeArgs {
+    /// Threads [one for each core]; the results do not depend on it
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+}
+
+/// What is printed.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// Print nothing but errors
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+
+    /// Print the result as a JSON object and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which windows a point's verdict asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Rule {
+    /// As the published loop does: all windows that hold the point but the one that starts at it
+    #[default]
+    Published,
+    /// All windows that hold the point
+    Inclusive,
+}
