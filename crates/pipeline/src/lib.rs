@@ -15,6 +15,7 @@
 //! | from errors of windows to anomalous windows and points | [`detection`] |
 //! | all of it for one series, or for another series later | [`detector`] |
 //! | all of it for the tutorial, step by step | [`tutorial`] |
+//! | what goes on inside the model, captured as it trains | [`inside`] |
 //! | where the time of a training step goes | [`profile`] |
 //! | what a run leaves behind | [`results`], [`statistics`] |
 //!
@@ -48,6 +49,7 @@ pub mod detection;
 pub mod detector;
 pub mod fingerprint;
 pub mod hash;
+pub mod inside;
 pub mod model_file;
 pub mod nab;
 pub mod profile;
