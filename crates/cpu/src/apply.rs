@@ -11,34 +11,30 @@
 //!        +-----------+        +-----+          +-----+
 //! ```
 //!
-//! With dilation the taps of a row do not lie together: then a row is a run for each tap.
+//! With dilation the taps of a row do not lie together: then a row is a run for each tap. With few channels
+//! neighbouring rows may be computed as one ([`band`](crate::band)).
 //!
 //! Reference: [`glassbox_engine::reference::apply`].
 
 use glassbox_engine::geometry::Geometry;
 
-use crate::kernels::rows::Rows;
-use crate::product::{Product, Products, Source};
+use crate::band::{Band, Phase};
+use crate::product::{Products, Tap};
 use crate::simd::Simd;
 
 /// Plans `y = A x` for an `x` with `left` zero rows before it.
 pub(crate) fn plan(simd: Simd, geometry: &Geometry, left: usize) -> Products {
+    band(geometry, left).plan(simd)
+}
+
+/// What the rows of y meet in x.
+pub(crate) fn band(geometry: &Geometry, left: usize) -> Band {
     let Geometry { in_channels, out_channels, out_steps, taps, stride, dilation, pad_left, .. } = *geometry;
-    let rows = Rows {
-        rows: out_steps,
-        x_row: stride * in_channels,
-        groups: taps,
-        len: in_channels,
-        group: dilation * in_channels,
-        y_first: 0,
-        y_row: out_channels,
-    };
-    let source = Source {
+    let phase = Phase {
+        x_first: (left - pad_left) * in_channels,
         taps: (0..taps).collect(),
-        tap_len: in_channels * out_channels,
-        terms: (in_channels, out_channels),
-        column: 1,
+        group: dilation * in_channels,
     };
-    let x_first = (left - pad_left) * in_channels;
-    Products::new(vec![Product::new(simd, rows, x_first, out_channels, source)])
+    let tap = Tap { terms: (in_channels, out_channels), column: 1, columns: out_channels };
+    Band { rows: out_steps, x_row: stride * in_channels, tap, phases: vec![phase] }
 }

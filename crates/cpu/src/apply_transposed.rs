@@ -10,38 +10,32 @@
 //! ```
 //!
 //! So row q of the view of x starts one row after row q - 1, and the kernel is packed tap by tap in the order
-//! of the phase, each transposed to `(out, in)`. A phase that no tap reaches is an empty sum.
+//! of the phase, each transposed to `(out, in)`. A phase that no tap reaches is an empty sum. With few channels
+//! neighbouring rows may be computed as one, across phases ([`band`](crate::band)).
 //!
 //! Reference: [`glassbox_engine::reference::apply_transposed`].
 
 use glassbox_engine::geometry::Geometry;
 
-use crate::kernels::rows::Rows;
+use crate::band::{Band, Phase};
 use crate::layout::phases;
-use crate::product::{Product, Products, Source};
+use crate::product::{Products, Tap};
 use crate::simd::Simd;
 
 /// Plans `y = A^T x` for an `x` with `left` zero rows before it.
 pub(crate) fn plan(simd: Simd, geometry: &Geometry, left: usize) -> Products {
-    let Geometry { in_channels, out_channels, stride, .. } = *geometry;
-    let product = |phase: crate::layout::Phase| {
-        let rows = Rows {
-            rows: phase.rows,
-            x_row: out_channels,
-            groups: phase.taps.len(),
-            len: out_channels,
-            group: phase.apart * out_channels,
-            y_first: phase.row * in_channels,
-            y_row: stride * in_channels,
-        };
-        let x_first = left.checked_add_signed(phase.start).expect("zero rows before x") * out_channels;
-        let source = Source {
-            taps: phase.taps,
-            tap_len: in_channels * out_channels,
-            terms: (out_channels, 1),
-            column: out_channels,
-        };
-        Product::new(simd, rows, x_first, in_channels, source)
+    band(geometry, left).plan(simd)
+}
+
+/// What the rows of y meet in x.
+pub(crate) fn band(geometry: &Geometry, left: usize) -> Band {
+    let Geometry { in_steps, in_channels, out_channels, .. } = *geometry;
+    let phase = |phase: crate::layout::Phase| Phase {
+        x_first: left.checked_add_signed(phase.start).expect("zero rows before x") * out_channels,
+        taps: phase.taps,
+        group: phase.apart * out_channels,
     };
-    Products::new(phases(geometry).into_iter().map(product).collect())
+    let tap = Tap { terms: (out_channels, 1), column: out_channels, columns: in_channels };
+    let phases = phases(geometry).into_iter().map(phase).collect();
+    Band { rows: in_steps, x_row: out_channels, tap, phases }
 }

@@ -27,6 +27,7 @@
 
 mod apply;
 mod apply_transposed;
+mod band;
 mod ceilings;
 mod contractions;
 mod correlate;
@@ -34,6 +35,7 @@ mod executor;
 mod gemm;
 mod kernels;
 mod layout;
+mod panels;
 mod passes;
 mod product;
 mod session;
