@@ -14,7 +14,7 @@ pub(crate) use detect::{DetectArgs, Format, ModelArgs, PredictArgs};
 pub(crate) use inspect::{ArchitectureArgs, GradcheckArgs, ProfileArgs, SimdPath, SummaryArgs};
 pub(crate) use shared::{CheckpointArgs, ColumnArgs, ComputeArgs, EarlyStoppingArgs, FitArgs, Rule};
 pub(crate) use train::{FitArraysArgs, TrainArgs};
-pub(crate) use tutorial::TutorialArgs;
+pub(crate) use tutorial::{ReportArgs, TutorialArgs};
 
 /// After every command's help.
 const EXIT_CODES: &str = "\
@@ -53,6 +53,13 @@ pub(crate) enum Command {
     /// built-in twin, a synthetic copy that needs no download.
     #[command(after_help = EXIT_CODES)]
     Tutorial(TutorialArgs),
+
+    /// Make the page of a run again, from its results
+    ///
+    /// Reads the folder that `glassbox tutorial` wrote and writes report.html and plots/ into it: the same page
+    /// that the tutorial leaves at its end.
+    #[command(after_help = EXIT_CODES)]
+    Report(ReportArgs),
 
     /// Train a detector on a CSV of your own
     ///

@@ -6,6 +6,7 @@ pub(crate) mod fit_arrays;
 pub(crate) mod gradcheck;
 pub(crate) mod predict;
 pub(crate) mod profile;
+pub(crate) mod report;
 pub(crate) mod summary;
 pub(crate) mod train;
 pub(crate) mod tutorial;

@@ -1,6 +1,7 @@
 //! `glassbox tutorial`: every step of the tutorial, printed as it is done.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use glassbox_engine::backend::BatchEnd;
 use glassbox_engine::training::{Callback, EpochEnd, Flow};
@@ -11,7 +12,7 @@ use glassbox_pipeline::results::{self, RunResult};
 use glassbox_pipeline::training::{TrainOptions, Trained};
 use glassbox_pipeline::tutorial::{self, Observer, Step, TutorialOptions};
 
-use super::{note, print, print_json};
+use super::{note, print, print_json, report};
 use crate::args::TutorialArgs;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::progress::Progress;
@@ -34,6 +35,7 @@ pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
             ..TrainOptions::default()
         },
         rule: args.rule.into(),
+        inside: !args.no_report,
         ..TutorialOptions::default()
     };
     let silent = args.output.quiet || args.output.json;
@@ -44,13 +46,17 @@ pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
         return Err(failure);
     }
     results::write(&args.out, &run).or_fail(Kind::Output)?;
+    let page = if args.no_report { None } else { Some(report::write(&args.out)?) };
+    if let Some(page) = page.as_deref().filter(|_| args.open) {
+        report::open(page, args.output.quiet);
+    }
     if args.output.json {
         return print_json(&RunResult::of(&run));
     }
     if args.output.quiet {
         return Ok(());
     }
-    print(&conclusion(&run, &args.out.display().to_string()))
+    print(&conclusion(&run, &args.out.display().to_string(), page.as_deref()))
 }
 
 /// Prints each step as the tutorial shows it.
@@ -176,7 +182,7 @@ fn detected(detection: &Detection) -> String {
 }
 
 /// What was found, and where it is written.
-fn conclusion(run: &tutorial::TutorialRun, out: &str) -> String {
+fn conclusion(run: &tutorial::TutorialRun, out: &str, page: Option<&Path>) -> String {
     let series = &run.data.test.series;
     let found: Vec<String> = stretches(&run.detection.points)
         .iter()
@@ -188,8 +194,10 @@ fn conclusion(run: &tutorial::TutorialRun, out: &str) -> String {
         [] => "No point of the test series is anomalous.".into(),
         stretches => format!("Anomalous: {}.", stretches.join("; ")),
     };
+    let page =
+        page.map_or(String::new(), |page| format!("The page is {}: open it in a browser.\n", page.display()));
     format!(
-        "\n{found}\nThe results are in {out}: result.json has all of them, model.safetensors the detector.\n"
+        "\n{found}\nThe results are in {out}: result.json has all of them, model.safetensors the detector.\n{page}"
     )
 }
 
