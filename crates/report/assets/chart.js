@@ -19,7 +19,7 @@ const lonely = (u, series) => {
   for (let i = 0; i < y.length; i++) {
     if (y[i] != null && y[i - 1] == null && y[i + 1] == null) alone.push(i);
   }
-  return alone.length ? alone : null;
+  return alone;
 };
 
 function seriesOf(curve, many) {
@@ -33,12 +33,12 @@ function seriesOf(curve, many) {
 }
 
 // Shaded intervals lie below the curves, lines across above them.
-function drawSpans(u, spans) {
+function drawSpans(u, spans, colour = translucent(property("anomaly"), 0.14)) {
   for (const span of spans) {
     const from = Math.max(u.valToPos(span.from, "x", true), u.bbox.left);
     const to = Math.min(u.valToPos(span.to, "x", true), u.bbox.left + u.bbox.width);
     if (to <= from) continue;
-    u.ctx.fillStyle = translucent(property("anomaly"), 0.14);
+    u.ctx.fillStyle = colour;
     u.ctx.fillRect(from, u.bbox.top, to - from, u.bbox.height);
   }
 }
@@ -90,13 +90,13 @@ function axesOf(figure) {
     values: (u, splits) => splits.map((at) => {
       const date = utc(at);
       const clock = `${two(date.getHours())}:${two(date.getMinutes())}`;
-      return clock === "00:00" ? date.toLocaleDateString("en", { day: "numeric", month: "short" }) : clock;
+      return clock === "00:00" ? date.toLocaleDateString("en-GB", { day: "numeric", month: "short" }) : clock;
     }),
   };
   const log = figure.y_axis.scale === "log";
   return [
     { ...common, size: 30, ...(time ? dates : { label: figure.x_axis.title }) },
-    { ...common, size: 52, label: figure.y_axis.title, values: (u, splits) => splits.map((v) => (v == null ? "" : short(v))), ...(log ? { space: 22 } : {}) },
+    { ...common, size: 52, label: figure.y_axis.title, values: (u, splits) => splits.map((v) => (v == null || (log && !/^[125]/.test(v.toExponential())) ? "" : short(Number(v.toPrecision(12))))), ...(log ? { filter: (u, splits) => splits } : {}) },
   ];
 }
 
@@ -136,7 +136,7 @@ function chart(holder, figure, extra = {}) {
     legend: { show: extra.legend ?? true },
     padding: [10, 12, 0, 0],
     hooks: {
-      drawClear: [(u) => drawSpans(u, extra.spans ? extra.spans() : figure.spans)],
+      drawClear: [(u) => extra.spans ? drawSpans(u, extra.spans(), translucent(property("faint"), 0.2)) : drawSpans(u, figure.spans)],
       draw: [(u) => drawRules(u, figure.rules)],
       ...extra.hooks,
     },

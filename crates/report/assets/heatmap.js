@@ -1,4 +1,5 @@
-// Heat maps: a pixel for each value, stretched over the width; the stronger, the larger.
+// Heat maps: a pixel for each value, stretched over the width; the stronger, the larger. How opaque a pixel is
+// grows with the root of its value, so that small ones show.
 
 const decode = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
 
@@ -12,7 +13,7 @@ function paintMap(canvas, bytes, steps, channels) {
   const image = context.createImageData(steps, channels);
   for (let step = 0; step < steps; step++) {
     for (let channel = 0; channel < channels; channel++) {
-      image.data.set([r, g, b, bytes[step * channels + channel]], 4 * (channel * steps + step));
+      image.data.set([r, g, b, Math.sqrt(255 * bytes[step * channels + channel])], 4 * (channel * steps + step));
     }
   }
   context.putImageData(image, 0, 0);

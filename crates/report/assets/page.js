@@ -1,6 +1,6 @@
 // Puts a plot that answers in the place of each picture, and the explorer in the place of its two windows.
 
-const data = JSON.parse(document.getElementById("data").textContent);
+const data = JSON.parse(document.getElementById("run-data").textContent);
 const live = new Map();
 
 // serde writes a layer's role as {"layer": n}; a curve's gaps as null.

@@ -1,5 +1,5 @@
-//! Heat maps as pictures: a pixel for each value, its strength told by how opaque it is, so that one picture
-//! suits light and dark paper.
+//! Heat maps as pictures: a pixel for each value, its size told by how opaque it is, so that one picture suits
+//! light and dark paper. It grows with the root of the value, so that small ones show.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,6 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 /// Of values above 0, and of those below it.
 const POSITIVE: [u8; 3] = [0x2B, 0x7F, 0xC4];
 const NEGATIVE: [u8; 3] = [0xD0, 0x85, 0x1A];
+
+/// Blocks of a kernel side by side.
+const ABREAST: usize = 16;
 
 /// A grid of values.
 pub(crate) struct Grid {
@@ -26,21 +29,24 @@ impl Grid {
         Self { width: steps, height: channels, values }
     }
 
-    /// A kernel of shape `(taps, a, b)`: for each of `outer` a block of its taps across and `inner` down, the
-    /// blocks side by side with a blank column between; `value` gives (tap, inner, outer).
+    /// A kernel of shape `(taps, a, b)`: for each of `outer` a block of its taps across and `inner` down, so many
+    /// blocks side by side as [`ABREAST`] says, with a blank row and column between; `value` gives
+    /// (tap, inner, outer).
     pub(crate) fn blocks(
         taps: usize,
         inner: usize,
         outer: usize,
         value: impl Fn(usize, usize, usize) -> f32,
     ) -> Self {
-        let width = outer * (taps + 1) - 1;
-        let at = |row: usize, column: usize| {
-            let (block, tap) = (column / (taps + 1), column % (taps + 1));
-            (tap < taps).then(|| value(tap, row, block))
+        let abreast = outer.min(ABREAST);
+        let (width, height) = (abreast * (taps + 1) - 1, outer.div_ceil(abreast) * (inner + 1) - 1);
+        let at = |y: usize, x: usize| {
+            let (block, row, tap) =
+                (y / (inner + 1) * abreast + x / (taps + 1), y % (inner + 1), x % (taps + 1));
+            (tap < taps && row < inner && block < outer).then(|| value(tap, row, block))
         };
-        let values = (0..inner).flat_map(|row| (0..width).map(move |column| (row, column)));
-        Self { width, height: inner, values: values.map(|(row, column)| at(row, column)).collect() }
+        let places = (0..height).flat_map(|y| (0..width).map(move |x| (y, x)));
+        Self { width, height, values: places.map(|(y, x)| at(y, x)).collect() }
     }
 
     /// The largest absolute value.
@@ -57,7 +63,7 @@ impl Grid {
             .flat_map(|value| {
                 let value = value.unwrap_or(0.0);
                 let [r, g, b] = if value < 0.0 { NEGATIVE } else { POSITIVE };
-                [r, g, b, (255.0 * (value.abs() / full).min(1.0)).round() as u8]
+                [r, g, b, (255.0 * (value.abs() / full).min(1.0).sqrt()).round() as u8]
             })
             .collect();
         format!("data:image/png;base64,{}", STANDARD.encode(png(self.width, self.height, &pixels)))
@@ -100,6 +106,9 @@ mod tests {
         let grid = Grid::blocks(2, 1, 2, |tap, inner, outer| (100 * tap + 10 * inner + outer) as f32);
         assert_eq!(grid.values, [Some(0.0), Some(100.0), None, Some(1.0), Some(101.0)]);
         assert_eq!(grid.largest(), 101.0);
+        let grid = Grid::blocks(7, 16, 32, |_, _, _| 1.0);
+        assert_eq!((grid.width, grid.height), (127, 33));
+        assert_eq!(grid.values.iter().flatten().count(), 7 * 16 * 32);
     }
 
     #[test]

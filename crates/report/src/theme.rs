@@ -65,7 +65,7 @@ pub(crate) fn css() -> String {
     };
     let (light, dark) = (block(false), block(true));
     format!(
-        ":root{{color-scheme:light dark;{light}}}\n@media (prefers-color-scheme:dark) and (not print){{:root{{{dark}}}}}\n"
+        ":root{{color-scheme:light dark;{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
     )
 }
 

@@ -1,7 +1,7 @@
 //! The section on the inside of the model.
 
 use glassbox_engine::model::NamedLayer;
-use glassbox_pipeline::inside::{Activity, Inside, Observed, Part};
+use glassbox_pipeline::inside::{Activity, Inside, Norms, Observed, Part};
 
 use crate::figures::{mean_error, worst_row, worst_window};
 use crate::folder::Folder;
@@ -20,6 +20,7 @@ pub(super) struct InsideView {
     pub(super) field: FieldView,
     pub(super) edge: FieldView,
     pub(super) worst: Worst,
+    pub(super) moved: Option<Moved>,
 }
 
 pub(super) struct WindowView {
@@ -81,6 +82,14 @@ pub(super) struct Worst {
     pub(super) ratio: String,
 }
 
+/// Norms over all layers together.
+pub(super) struct Moved {
+    pub(super) first_gradient: String,
+    pub(super) last_gradient: String,
+    pub(super) first_update: String,
+    pub(super) last_update: String,
+}
+
 impl InsideView {
     pub(super) fn of(folder: &Folder, inside: &Inside) -> Self {
         let model = &folder.detector.model;
@@ -101,6 +110,7 @@ impl InsideView {
             edge: field(folder, model.layers().len() - 1, 0),
             fields,
             worst: worst(folder, inside),
+            moved: moved(&inside.norms),
         }
     }
 }
@@ -251,4 +261,16 @@ fn worst(folder: &Folder, inside: &Inside) -> Worst {
         typical: format!("{typical:.3}"),
         ratio: format!("{:.0}", errors[row] / typical),
     }
+}
+
+fn moved(norms: &Norms) -> Option<Moved> {
+    let all = |tensors: &Vec<f32>| {
+        format!("{:.3}", tensors.iter().map(|norm| f64::from(*norm).powi(2)).sum::<f64>().sqrt())
+    };
+    Some(Moved {
+        first_gradient: all(norms.gradients.first()?),
+        last_gradient: all(norms.gradients.last()?),
+        first_update: all(norms.updates.first()?),
+        last_update: all(norms.updates.last()?),
+    })
 }

@@ -129,6 +129,12 @@ impl Page<'_> {
         (0..losses.len()).min_by(|a, b| losses[*a].total_cmp(&losses[*b])).map_or(0, |epoch| epoch + 1)
     }
 
+    /// Epochs whose validation loss is below their training loss.
+    fn epochs_below(&self) -> usize {
+        let history = &self.result.training.history;
+        history.val_loss.iter().zip(&history.loss).filter(|(val_loss, loss)| val_loss < loss).count()
+    }
+
     /// The first anomalous point and the last.
     fn ends(&self) -> Option<(&Point, &Point)> {
         let points = &self.result.anomalies.points;
