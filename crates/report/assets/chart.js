@@ -86,7 +86,7 @@ function axesOf(figure) {
   const hour = 3600, day = 86400;
   const dates = {
     space: 58,
-    incrs: [300, 900, 1800, hour, 3 * hour, 6 * hour, 12 * hour, day, 2 * day, 7 * day],
+    incrs: [300, 900, 1800, hour, 3 * hour, 6 * hour, 12 * hour, day, 2 * day, 3 * day, 4 * day, 7 * day],
     values: (u, splits) => splits.map((at) => {
       const date = utc(at);
       const clock = `${two(date.getHours())}:${two(date.getMinutes())}`;
@@ -134,7 +134,7 @@ function chart(holder, figure, extra = {}) {
     series: [{ label: time ? "time" : figure.x_axis.title || "x", value }, ...figure.curves.map((curve) => seriesOf(curve, many))],
     cursor: { drag: { x: true, y: false }, points: { size: 7 }, sync: extra.sync ? { key: extra.sync, setSeries: false } : undefined },
     legend: { show: extra.legend ?? true },
-    padding: [10, 12, 0, 0],
+    padding: [10, 24, 0, 0],
     hooks: {
       drawClear: [(u) => extra.spans ? drawSpans(u, extra.spans(), translucent(property("faint"), 0.2)) : drawSpans(u, figure.spans)],
       draw: [(u) => drawRules(u, figure.rules)],
@@ -163,8 +163,8 @@ function chart(holder, figure, extra = {}) {
   return { u, reset, zoom, move, destroy: () => { resize.disconnect(); u.destroy(); } };
 }
 
-// Buttons that do what a pointer can.
-function toolbar(plot, title) {
+// Buttons that do what a pointer can, and what the shade means.
+function toolbar(plot, title, spans) {
   const bar = document.createElement("div");
   bar.className = "toolbar";
   bar.setAttribute("role", "group");
@@ -183,5 +183,11 @@ function toolbar(plot, title) {
   button("‹", "Earlier", (p) => p.move(-0.25));
   button("›", "Later", (p) => p.move(0.25));
   button("all", "Show all", (p) => p.reset());
+  for (const label of new Set(spans.map((span) => span.label))) {
+    const key = document.createElement("span");
+    key.className = "key";
+    key.textContent = label;
+    bar.append(key);
+  }
   return bar;
 }

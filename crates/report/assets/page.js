@@ -3,7 +3,6 @@
 const data = JSON.parse(document.getElementById("run-data").textContent);
 const live = new Map();
 
-// serde writes a layer's role as {"layer": n}; a curve's gaps as null.
 for (const figure of data.figures) {
   const place = document.querySelector(`[data-figure="${figure.id}"]`);
   if (!place) continue;
@@ -13,7 +12,7 @@ for (const figure of data.figures) {
   frame.className = "live";
   frame.setAttribute("role", "group");
   frame.setAttribute("aria-label", figure.alt);
-  frame.append(holder, toolbar(() => live.get(figure.id).plot, figure.title));
+  frame.append(holder, toolbar(() => live.get(figure.id).plot, figure.title, figure.spans));
   place.append(frame);
   live.set(figure.id, { figure, holder, plot: null });
 }

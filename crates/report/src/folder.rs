@@ -75,12 +75,16 @@ impl Folder {
         let result = read_result(&dir.join("result.json"))?;
         let [mae] = columns(&dir.join("windows.csv"), ["mae"])?;
         let [values, reconstruction] = columns(&dir.join("first_window.csv"), ["value", "reconstruction"])?;
-        let series = |name: &str| read_csv(&dir.join(name), &Columns::default()).map(|loaded| loaded.series);
+        // Under the name that the run knew it by.
+        let series = |file: &str, name: &str| {
+            let read = read_csv(&dir.join(file), &Columns::default())?.series;
+            Series::new(name, read.clock(), read.timestamps().to_vec(), read.values().to_vec())
+        };
         let detector = Detector::load(&dir.join("model.safetensors"))?;
         let inside = Inside::read(dir, &detector.model)?;
         let folder = Self {
-            train: series("train.csv")?,
-            test: series("test.csv")?,
+            train: series("train.csv", &result.data.train.name)?,
+            test: series("test.csv", &result.data.test.name)?,
             errors: mae,
             first_window: FirstWindow { values, reconstruction },
             detector,

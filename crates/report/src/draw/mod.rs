@@ -59,7 +59,8 @@ fn draw(figure: &Figure, root: &Area<'_>) -> Drawn {
     let bottom = if figure.x_axis.title.is_empty() { 30 } else { 52 };
     let mut chart = ChartBuilder::on(root)
         .margin_top(34)
-        .margin_right(18)
+        .margin_right(30)
+        .margin_left(10)
         .margin_bottom(6)
         .x_label_area_size(bottom)
         .y_label_area_size(70)
@@ -147,7 +148,7 @@ fn rules(figure: &Figure, chart: &mut Chart<'_, '_>, root: &Area<'_>) -> Drawn {
 fn legend(figure: &Figure, root: &Area<'_>) -> Drawn {
     let curves = figure.curves.iter().map(|curve| (curve.name.as_str(), rgb(colour(curve.role)).to_rgba()));
     let spans = figure.spans.iter().map(|span| (span.label.as_str(), rgb(colour(Role::Anomaly)).mix(0.25)));
-    let mut left = 70;
+    let mut left = 80;
     for (name, colour) in curves.chain(spans) {
         root.draw(&Rectangle::new([(left, 13), (left + 16, 19)], colour.filled()))?;
         let style = text(INK).pos(Pos::new(HPos::Left, VPos::Center));

@@ -39,7 +39,7 @@ fn window(folder: &Folder, window: &Observed) -> Figure {
     let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect::<Vec<_>>();
     let output = window.outputs.last().map_or(&[][..], Vec::as_slice);
     let error = window.input.iter().zip(output).map(|(x, y)| f64::from((x - y).abs()));
-    Figure::new("worst-window", "The window that fails worst", axis, Axis::linear("standard deviations"), x)
+    Figure::new("worst-window", "The window that fails worst", axis, Axis::linear("std"), x)
         .line("window", Role::Series, wide(&window.input))
         .line("its reconstruction", Role::Model, wide(output))
         .line("|difference|", Role::Anomaly, error)
@@ -57,7 +57,7 @@ fn rows(folder: &Folder, inside: &Inside, truth: Option<&Truth>) -> Vec<Figure> 
     // Back in the unit of the file.
     let reconstruction = inside.rows.reconstruction.iter().map(|value| f64::from(*value) * std + mean);
     let worst = worst_row(&inside.rows.error);
-    let unit = Axis::linear("mean |difference| (standard deviations)");
+    let unit = Axis::linear("|difference| (std)");
     vec![
         Figure::new("row-reconstruction", "What the model makes of the series", axis.clone(), Axis::linear("value"), x.clone())
             .line(folder.test.name(), Role::Series, folder.test.values().iter().copied())

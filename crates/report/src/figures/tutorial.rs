@@ -75,7 +75,7 @@ fn histogram(id: &str, title: &str, summary: Option<&Summary>, result: &RunResul
     let histogram = &summary.histogram;
     let (last, edges) = histogram.edges.split_last()?;
     let counts = histogram.counts.iter().map(|count| Some(*count as f64)).collect();
-    let error = Axis::linear("mean absolute error of a window (standard deviations)");
+    let error = Axis::linear("mean absolute error of a window (std)");
     let mut figure = Figure::new(id, title, error, Axis::linear("windows"), edges.to_vec())
         .curve("windows", Role::Series, Mark::Bars, counts)
         .rule(true, result.threshold, format!("threshold {:.4}", result.threshold))
@@ -96,7 +96,7 @@ fn first_window(folder: &Folder) -> Figure {
     let (axis, x) = times(&folder.train, window.values.len());
     let pairs = window.values.iter().zip(&window.reconstruction);
     let mae = pairs.map(|(x, y)| (x - y).abs()).sum::<f64>() / window.values.len() as f64;
-    Figure::new("first-window", "The first training window", axis, Axis::linear("standard deviations"), x)
+    Figure::new("first-window", "The first training window", axis, Axis::linear("std"), x)
         .line("window", Role::Series, window.values.iter().copied())
         .line("its reconstruction", Role::Model, window.reconstruction.iter().copied())
         .alt(format!(
@@ -109,7 +109,7 @@ fn normalised(folder: &Folder) -> Figure {
     let (mean, std) = (folder.result.training.mean, folder.result.training.std);
     let values: Vec<f64> = folder.test.values().iter().map(|value| (value - mean) / std).collect();
     let high = values.iter().copied().fold(f64::MIN, f64::max);
-    Figure::new("test-normalised", "Test series, normalised", axis, Axis::linear("standard deviations"), x)
+    Figure::new("test-normalised", "Test series, normalised", axis, Axis::linear("std"), x)
         .line(folder.test.name(), Role::Series, values)
         .alt(format!(
             "The test series in standard deviations of the training series, from its mean; it reaches {high:.2}."
@@ -121,7 +121,7 @@ fn window_errors(folder: &Folder) -> Figure {
     let (axis, x) = times(&folder.test, folder.errors.len());
     let (threshold, windows) = (folder.result.threshold, &folder.result.anomalies.windows);
     let above = folder.errors.iter().map(|error| (*error > threshold).then_some(*error)).collect();
-    let error = Axis::linear("error (standard deviations)");
+    let error = Axis::linear("error (std)");
     Figure::new("window-errors", "Error of the window that begins here", axis, error, x)
         .line("mean absolute error", Role::Series, folder.errors.iter().copied())
         .curve(format!("{} anomalous windows", windows.count), Role::Anomaly, Mark::Line, above)

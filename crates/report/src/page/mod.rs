@@ -25,6 +25,8 @@ const STYLE: &str =
     concat!(include_str!("../../assets/vendor/uPlot.min.css"), include_str!("../../assets/page.css"));
 /// The library that draws the script's plots, as published.
 const LIBRARY: &str = include_str!("../../assets/vendor/uPlot.iife.min.js");
+/// Its licence, which goes where it goes.
+const LICENCE: &str = include_str!("../../assets/vendor/uPlot-LICENSE");
 /// The script, in the order in which its parts need each other.
 const SCRIPT: [&str; 4] = [
     include_str!("../../assets/chart.js"),
@@ -46,7 +48,7 @@ pub(crate) fn html(folder: &Folder, drawn: &[(&Figure, String)]) -> Result<Strin
         figures: drawn.iter().map(|(figure, svg)| (figure.id.as_str(), (*figure, svg.as_str()))).collect(),
         inside,
         style: theme::css() + STYLE,
-        script: format!("{LIBRARY}\n{{\n\"use strict\";\n{}}}\n", SCRIPT.concat()),
+        script: format!("/*\n{LICENCE}*/\n{LIBRARY}\n{{\n\"use strict\";\n{}}}\n", SCRIPT.concat()),
         data: data::json(folder, drawn).map_err(|error| ReportError::Page(error.to_string()))?,
         folder,
     };
