@@ -1,4 +1,5 @@
-//! Each contraction at each of the tutorial's layers, on each path; the reference is the zero of the scale.
+//! Each contraction at each of the tutorial's layers, on each path; the crate `gemm` is a yardstick, and the reference
+//! the zero of the scale.
 //!
 //! Throughput is in elements a second, an element being one multiplication or one addition: read Gelem/s as
 //! GFLOP/s, and compare with the group `ceiling`. Padding is not counted.
@@ -40,6 +41,8 @@ fn contractions(c: &mut Criterion) {
                 let mut contraction = operands.contraction(simd, operation);
                 group.bench_function(simd.name(), |b| b.iter(|| contraction.run()));
             }
+            let mut yardstick = operands.yardstick(operation);
+            group.bench_function("gemm", |b| b.iter(|| yardstick.run()));
             let mut result = vec![0.0; operands.result_len(operation)];
             group.sample_size(10);
             group.bench_function("reference", |b| b.iter(|| operands.reference(operation, &mut result)));

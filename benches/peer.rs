@@ -14,11 +14,14 @@ use glassbox_cpu::Cpu;
 use glassbox_engine::backend::{Backend as _, Dataset, Epoch, Session};
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::samples::Samples;
+use glassbox_engine::training::{self, Checkpoint, FitOptions};
 use serde_json::json;
 
 /// Windows of the training series, and how many of them are trained on.
 const WINDOWS: usize = 3745;
 const TRAIN_WINDOWS: usize = 3370;
+/// Epochs of the tutorial, at the most.
+const EPOCHS: usize = 50;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -55,6 +58,8 @@ fn main() {
 
     epochs(&peer, &mut *session, windows, runs.div_ceil(20));
 
+    fit(&peer, &mut *session, windows, if runs == 1 { 1 } else { EPOCHS });
+
     let mut y = vec![0.0; WINDOWS * windows.shape().len()];
     let times = time(runs.div_ceil(13), || session.predict(&windows, &mut y).expect("predictions"));
     let flop = forward_flop() * WINDOWS as f64;
@@ -82,6 +87,24 @@ fn epochs(peer: &Peer, session: &mut dyn Session<f32>, windows: Samples<'_, f32>
         "epoch",
         json!({"gflops": flop / median(&times) / 1e9, "rss_mib_after_epochs": peak_memory()}).with(&times),
     );
+}
+
+/// The tutorial's whole fit: 50 epochs with validation, none left out by early stopping.
+fn fit(peer: &Peer, session: &mut dyn Session<f32>, windows: Samples<'_, f32>, epochs: usize) {
+    let options = FitOptions {
+        epochs,
+        batch_size: BATCH,
+        validation_split: 0.1,
+        early_stopping: None,
+        ..FitOptions::default()
+    };
+    let data = Dataset::autoencoder(windows);
+    let start = session.state().expect("a state");
+    let times = time(if epochs == 1 { 1 } else { 3 }, || {
+        let checkpoint = Checkpoint::start(start.clone());
+        training::fit(session, &data, &options, checkpoint, &mut []).expect("a fit");
+    });
+    peer.say("fit", json!({"epochs": epochs}).with(&times));
 }
 
 /// Floating-point operations of a training step for one window.

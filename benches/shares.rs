@@ -6,12 +6,18 @@
 //! time within the best ceiling, which is what an undisturbed machine gives; where neighbours take turns on its
 //! cores, the median of a whole step, which stands beside it, says more of them than of the code. With
 //! `--test` everything runs once; `whole`, `layers` and `odd` name single tables.
+//!
+//! `check` measures each contraction at the tutorial's layers and at the odd shapes, and fails if one has fallen below
+//! half of its share in `recorded_shares.json`, which `record` writes. Those shares are of the ceiling of AVX2 whatever
+//! the path, so that they hold on processors of twice the width too, and for the portable path, which has no ceiling.
 
+use std::collections::BTreeMap;
+use std::process::ExitCode;
 use std::time::Instant;
 
 use glassbox_benches::{
-    BATCH, FORWARD_MULTIPLY_ADDS, Operands, TRAINING_MULTIPLY_ADDS, WINDOW, ceiling, layers, odd_shapes,
-    plan, series,
+    BATCH, FORWARD_MULTIPLY_ADDS, Operands, TRAINING_MULTIPLY_ADDS, WINDOW, ceiling, ceiling_of, layers,
+    odd_shapes, plan, series,
 };
 use glassbox_cpu::{Cpu, Operation, Simd};
 use glassbox_engine::backend::{Backend, Dataset};
@@ -37,37 +43,37 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// Operations a second in registers, on so many threads at a time: the best that each reaches while all run.
-fn ceiling_of(simd: Simd, threads: usize) -> f64 {
-    let once = || {
-        let mut done = 0.0;
-        let time = seconds(|| done = ceiling(simd).unwrap_or(0.0));
-        done / time
-    };
-    std::thread::scope(|scope| {
-        let work = || (0..10).map(|_| once()).fold(0.0, f64::max);
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
-    })
-}
-
-/// Microseconds of a contraction, and its share of the ceiling in percent.
-fn share(simd: Simd, operation: Operation, operands: &Operands, rounds: usize) -> (f64, f64) {
+/// Seconds that a contraction takes, and the ceiling of a path, measured in turns.
+fn measure(
+    simd: Simd,
+    operation: Operation,
+    operands: &Operands,
+    ceiling_path: Simd,
+    rounds: usize,
+) -> (f64, f64) {
     let mut contraction = operands.contraction(simd, operation);
-    let operations = 2.0 * operands.geometry.multiply_adds() as f64;
     // About a tenth of a millisecond at a time.
-    let repeats = (5e6 / operations).ceil() as usize;
+    let repeats = (5e6 / operations(operands)).ceil() as usize;
     let (mut ceilings, mut times) = (vec![], vec![]);
     for _ in 0..rounds {
         let mut done = 0.0;
-        let time = seconds(|| done = ceiling(simd).unwrap_or(0.0));
+        let time = seconds(|| done = ceiling(ceiling_path).unwrap_or(0.0));
         ceilings.push(done / time);
         for _ in 0..5 {
             times.push(seconds(|| (0..repeats).for_each(|_| contraction.run())) / repeats as f64);
         }
     }
-    let time = least(&times);
-    (1e6 * time, 100.0 * operations / time / most(&ceilings))
+    (least(&times), most(&ceilings))
+}
+
+fn operations(operands: &Operands) -> f64 {
+    2.0 * operands.geometry.multiply_adds() as f64
+}
+
+/// Microseconds of a contraction, and its share of the ceiling in percent.
+fn share(simd: Simd, operation: Operation, operands: &Operands, rounds: usize) -> (f64, f64) {
+    let (time, ceiling) = measure(simd, operation, operands, simd, rounds);
+    (1e6 * time, 100.0 * operations(operands) / time / ceiling)
 }
 
 fn table(title: &str, shapes: &[(String, Geometry)], rounds: usize, paths: &[Simd]) {
@@ -132,28 +138,104 @@ fn whole(rounds: usize, paths: &[Simd]) {
     }
 }
 
-fn main() {
+/// The shapes of a table, by their names.
+fn shapes(odd: bool) -> Vec<(String, Geometry)> {
+    if !odd {
+        return layers().map(|(name, geometry)| (name.to_string(), geometry)).into();
+    }
+    let name = |g: &Geometry| {
+        let Geometry { in_steps, in_channels, out_channels, taps, stride, .. } = g;
+        format!("{in_channels}-{out_channels}, {taps} taps, stride {stride}, {in_steps} steps")
+    };
+    odd_shapes().into_iter().map(|g| (name(&g), g)).collect()
+}
+
+/// Shares of the ceiling of AVX2, in percent: by path, shape and contraction.
+type Shares = BTreeMap<String, BTreeMap<String, BTreeMap<String, f64>>>;
+
+fn shares(paths: &[Simd], rounds: usize) -> Shares {
+    let mut shares = Shares::new();
+    for (name, geometry) in [false, true].into_iter().flat_map(shapes) {
+        let operands = Operands::new(geometry);
+        for simd in paths {
+            for operation in Operation::ALL {
+                let (time, ceiling) = measure(*simd, operation, &operands, Simd::Avx2, rounds);
+                let share = 100.0 * self::operations(&operands) / time / ceiling;
+                let of_path = shares.entry(simd.name().into()).or_default();
+                of_path.entry(name.clone()).or_default().insert(operation.name().into(), share.round());
+            }
+        }
+    }
+    shares
+}
+
+const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/recorded_shares.json");
+
+/// Names what has fallen below half of its recorded share.
+fn check(paths: &[Simd]) -> Result<(), String> {
+    let text = std::fs::read_to_string(RECORDED).map_err(|error| format!("{RECORDED}: {error}"))?;
+    let recorded: Shares = serde_json::from_str(&text).map_err(|error| format!("{RECORDED}: {error}"))?;
+    let mut found = shares(paths, 5);
+    let (mut fallen, mut compared) = (vec![], 0);
+    for (path, shapes) in recorded.iter().filter(|(path, _)| paths.iter().any(|simd| simd.name() == **path)) {
+        for (shape, operations) in shapes {
+            for (operation, recorded) in operations {
+                let share = found.get_mut(path).and_then(|shapes| shapes.get_mut(shape)?.remove(operation));
+                let share =
+                    share.ok_or(format!("{path}, {shape}, {operation} is recorded but not measured"))?;
+                compared += 1;
+                if share < 0.5 * recorded {
+                    fallen.push(format!("{path}, {shape}, {operation}: {share} %, recorded {recorded} %"));
+                }
+            }
+        }
+    }
+    println!("{compared} shares compared with {RECORDED}");
+    match (compared, fallen.is_empty()) {
+        (0, _) => Err("no path of this machine is recorded".into()),
+        (_, true) => Ok(()),
+        (_, false) => Err(format!("below half of what was recorded:\n{}", fallen.join("\n"))),
+    }
+}
+
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let rounds = if arguments.iter().any(|argument| argument == "--test") { 1 } else { 20 };
-    let tables = ["whole", "layers", "odd"];
-    let named = tables.iter().any(|table| arguments.iter().any(|argument| argument == table));
-    let wanted = |table: &str| !named || arguments.iter().any(|argument| argument == table);
+    let asked = |word: &str| arguments.iter().any(|argument| argument == word);
+    let rounds = if asked("--test") { 1 } else { 20 };
+    let named = ["whole", "layers", "odd"].into_iter().any(asked);
+    let wanted = |table: &str| !named || asked(table);
 
     let paths = Simd::under_test().expect("a path that this machine has");
     let with_ceiling: Vec<Simd> = paths.iter().copied().filter(|simd| ceiling(*simd).is_some()).collect();
+    if asked("check") || asked("record") {
+        // On a machine without AVX2 there is no ceiling that would be the same as the recorded one.
+        if !Simd::Avx2.is_available() {
+            println!(
+                "shares are recorded for processors with AVX2, which this one lacks: nothing to compare"
+            );
+            return ExitCode::SUCCESS;
+        }
+        let ours: Vec<Simd> = paths.into_iter().filter(|simd| *simd != Simd::MatrixMultiply).collect();
+        let outcome = if asked("check") {
+            check(&ours)
+        } else {
+            let text = serde_json::to_string_pretty(&shares(&ours, rounds)).expect("numbers by name");
+            std::fs::write(RECORDED, text + "\n").map_err(|error| format!("{RECORDED}: {error}"))
+        };
+        if let Err(error) = outcome {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+        return ExitCode::SUCCESS;
+    }
     if wanted("whole") {
         whole(rounds, &paths);
     }
     if wanted("layers") {
-        let layers = layers().map(|(name, geometry)| (name.to_string(), geometry));
-        table("The tutorial's layers", &layers, rounds, &with_ceiling);
+        table("The tutorial's layers", &shapes(false), rounds, &with_ceiling);
     }
     if wanted("odd") {
-        let name = |g: &Geometry| {
-            let Geometry { in_steps, in_channels, out_channels, taps, stride, .. } = g;
-            format!("{in_channels}-{out_channels}, {taps} taps, stride {stride}, {in_steps} steps")
-        };
-        let odd: Vec<_> = odd_shapes().into_iter().map(|g| (name(&g), g)).collect();
-        table("Odd shapes", &odd, rounds, &with_ceiling);
+        table("Odd shapes", &shapes(true), rounds, &with_ceiling);
     }
+    ExitCode::SUCCESS
 }

@@ -48,7 +48,7 @@ fn losses() -> impl Strategy<Value = Loss> {
     select(&[Loss::MeanSquaredError, Loss::MeanAbsoluteError][..])
 }
 
-/// Batches across the 8 samples that the CPU backend takes at a time.
+/// Batches that the CPU backend cuts into one chunk and into several, whole and not.
 fn batches() -> impl Strategy<Value = usize> {
     select(&[1usize, 2, 3, 7, 8, 9, 17][..])
 }

@@ -11,6 +11,7 @@ from statistics import median
 FIGURES = [  # heading, what, key, digits
     ("step, ms", "step", "median_ms", 1),
     ("epoch, ms", "epoch", "median_ms", 0),
+    ("fit of 50 epochs, s", "fit", "median_ms", 2),
     ("scoring, ms", "infer", "median_ms", 0),
     ("memory after a step, MiB", "cold", "rss_mib_after_first_step", 0),
     ("start to first step, s", "cold", "start_to_first_step_s", 3),
@@ -21,7 +22,8 @@ for line in open(sys.argv[1]):
     line = json.loads(line)
     for heading, what, key, _ in FIGURES:
         if line["what"] == what and line.get(key) is not None:
-            runs[line["peer"], line["variant"], heading].append(line[key])
+            seconds = heading.endswith(", s") and key.endswith("_ms")
+            runs[line["peer"], line["variant"], heading].append(line[key] / (1000 if seconds else 1))
 peers = list(dict.fromkeys(key[:2] for key in runs))
 ours = next(peer for peer in peers if peer[0] == "glassbox")
 
@@ -34,8 +36,16 @@ def cell(peer, heading, digits):
     return f"{value:.{digits}f}{ratio}"
 
 
+process = [line for line in map(json.loads, open(sys.argv[1])) if line["what"] == "process"]
 print("| peer | " + " | ".join(heading for heading, *_ in FIGURES) + " |")
 print("|---" * (len(FIGURES) + 1) + "|")
 for peer in peers:
     cells = (cell(peer, heading, digits) for heading, _, _, digits in FIGURES)
     print(f"| {peer[0]}, {peer[1].replace('cpu, ', '')} | " + " | ".join(cells) + " |")
+
+if process:
+    def least(key):
+        return min(line[key] for line in process)
+
+    print(f"\nThe whole process of `{process[0]['command']}`, start to results written: {least('wall_s'):.2f} s, "
+          f"{least('peak_rss_mib'):.0f} MiB at most; least of {len(process)} runs.")

@@ -1,5 +1,9 @@
 //! What the benches share: the shapes they run at, the operands, and the check that comes before the clock.
 
+pub mod yardstick;
+
+use std::time::Instant;
+
 use glassbox_cpu::{Contraction, Operation, Simd, peak};
 use glassbox_engine::backend::{Plan, State};
 use glassbox_engine::geometry::{Geometry, Padding};
@@ -12,6 +16,7 @@ use glassbox_pipeline::architecture::tutorial_model;
 use glassbox_pipeline::scaler::Scaler;
 use glassbox_pipeline::synthetic::{self, Part};
 use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3};
+use yardstick::Yardstick;
 
 /// Samples in a batch of the tutorial.
 pub const BATCH: usize = 128;
@@ -150,14 +155,35 @@ impl Operands {
             }
         }
         contraction.run();
+        self.check(simd.name(), operation, &contraction.result());
+        contraction
+    }
+
+    /// The same through the crate `gemm`, **checked against the reference**.
+    ///
+    /// # Panics
+    /// If its result is not that of the reference.
+    #[must_use]
+    pub fn yardstick(&self, operation: Operation) -> Yardstick {
+        let (signal, other) = match operation {
+            Operation::Apply => (&self.x, &self.kernel),
+            Operation::ApplyTransposed => (&self.y, &self.kernel),
+            Operation::Correlate => (&self.x, &self.y),
+        };
+        let mut yardstick = Yardstick::new(operation, &self.geometry, signal, other);
+        yardstick.run();
+        self.check("gemm", operation, yardstick.result());
+        yardstick
+    }
+
+    fn check(&self, who: &str, operation: Operation, found: &[f32]) {
         let mut expected = vec![0.0; self.result_len(operation)];
         self.reference(operation, &mut expected);
-        for (found, expected) in contraction.result().iter().zip(&expected) {
+        for (found, expected) in found.iter().zip(&expected) {
             // Both are rounded some hundred times at a size of about ten.
             let good = (found - expected).abs() <= 2e-4;
-            assert!(good, "{simd}, {}, {:?}: {found}, {expected}", operation.name(), self.geometry);
+            assert!(good, "{who}, {}, {:?}: {found}, {expected}", operation.name(), self.geometry);
         }
-        contraction
     }
 }
 
@@ -192,5 +218,23 @@ pub fn ceiling(simd: Simd) -> Option<f64> {
     peak::multiply_adds(simd, 150_000).map(|(operations, value)| {
         std::hint::black_box(value);
         operations
+    })
+}
+
+/// Operations a second in registers, on so many threads at a time: the best that each reaches while all run.
+///
+/// # Panics
+/// Never: the threads do not.
+#[must_use]
+pub fn ceiling_of(simd: Simd, threads: usize) -> f64 {
+    let once = || {
+        let start = Instant::now();
+        let done = ceiling(simd).unwrap_or(0.0);
+        done / start.elapsed().as_secs_f64()
+    };
+    std::thread::scope(|scope| {
+        let work = || (0..10).map(|_| once()).fold(0.0, f64::max);
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
     })
 }

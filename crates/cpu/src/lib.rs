@@ -37,6 +37,7 @@ mod kernels;
 mod layout;
 mod panels;
 mod passes;
+mod pieces;
 mod product;
 mod session;
 mod simd;
@@ -51,6 +52,7 @@ use session::CpuSession;
 
 pub use contractions::{Contraction, Epilogue, Operation};
 pub use kernels::peak;
+pub use pieces::Pieces;
 pub use simd::{Simd, VARIABLE};
 
 /// The fast CPU backend: a pool of threads.

@@ -15,10 +15,20 @@ use crate::kernels::sums;
 use crate::layout::Aligned;
 use crate::simd::{Isa, Simd};
 
-/// Samples in a chunk. It decides the order of sums, so it is a constant: a run gives the same bits with
-/// any number of threads. A batch of 128 makes 16 chunks, enough to keep many cores busy, and few enough
-/// that adding up their gradients costs nothing.
-const CHUNK: usize = 8;
+/// Samples in a chunk, of so many. It decides the order of sums, so it must depend on nothing else: a run gives the
+/// same bits with any number of threads. A batch of 128 makes 16 chunks of 8, enough to keep many cores busy, and few
+/// enough that adding up their gradients costs nothing. Smaller batches make as many while they can, and no batch
+/// makes more than 128: each has a gradient of its own, and they should stay in a cache.
+fn chunk_len(samples: usize) -> usize {
+    samples.div_ceil(16).clamp(1, 8).max(samples.div_ceil(MOST_CHUNKS))
+}
+
+const MOST_CHUNKS: usize = 128;
+
+/// The most chunks that up to so many samples can make.
+fn most_chunks(samples: usize) -> usize {
+    samples.min(16).max(samples.div_ceil(8)).min(MOST_CHUNKS)
+}
 
 pub(crate) struct CpuSession {
     plan: Plan,
@@ -67,7 +77,7 @@ impl CpuSession {
             .collect();
         let chunk = || Chunk { gradient: Aligned::zeros(zeros.len(), 0), loss: 0.0 };
         Self {
-            chunks: (0..plan.batch_size.div_ceil(CHUNK)).map(|_| chunk()).collect(),
+            chunks: (0..most_chunks(plan.batch_size)).map(|_| chunk()).collect(),
             state: State::new(zeros.clone(), &plan.optimizer),
             sums: zeros.clone(),
             gradient: zeros,
@@ -94,12 +104,13 @@ impl CpuSession {
         clock.lap(Part::Packing);
         let Self { training, workspaces, plan, state, pool, chunks, gradient, isa, .. } = self;
         let total = &mut self.sums;
-        let chunks = &mut chunks[..batch.len().div_ceil(CHUNK)];
+        let len = chunk_len(batch.len());
+        let chunks = &mut chunks[..batch.len().div_ceil(len)];
         // A clock for each chunk. Ordinary steps have none, and a vector of nothing allocates nothing.
         let mut clocks: Vec<C> = chunks.iter().map(|_| clock.fork()).collect();
         pool.install(|| {
             // Chunks are long enough to be taken one at a time, and what is left over at the end is short.
-            let work = chunks.par_iter_mut().zip(batch.par_chunks(CHUNK)).zip(&mut clocks);
+            let work = chunks.par_iter_mut().zip(batch.par_chunks(len)).zip(&mut clocks);
             work.enumerate().with_max_len(1).for_each(|(chunk, ((sums, samples), clock))| {
                 clock.start();
                 sums.gradient.fill(0.0);
@@ -107,7 +118,7 @@ impl CpuSession {
                 clock.lap(Part::Clearing);
                 with_workspace(workspaces, |workspace| {
                     for (within, index) in samples.iter().map(|index| *index as usize).enumerate() {
-                        let position = chunk * CHUNK + within;
+                        let position = chunk * len + within;
                         let sample = Sample {
                             x: data.x.get(index),
                             target: data.y.get(index),
@@ -155,12 +166,13 @@ impl CpuSession {
         each: impl Fn(usize, usize, &[f32], &mut T) + Sync,
     ) {
         self.pack_inference();
+        let len = chunk_len(x.len());
         let Self { inference, workspaces, plan, state, pool, .. } = &*self;
         pool.install(|| {
             chunks.par_iter_mut().enumerate().with_max_len(1).for_each(|(chunk, own)| {
                 with_workspace(workspaces, |workspace| {
-                    let first = chunk * CHUNK;
-                    for index in first..x.len().min(first + CHUNK) {
+                    let first = chunk * len;
+                    for index in first..x.len().min(first + len) {
                         let sample = Sample::inference(x.get(index));
                         let workspace = &mut workspace.inference;
                         inference.run(workspace, &sample, &plan.masks, &state.weights, &mut [], &mut NoClock);
@@ -244,7 +256,7 @@ impl Session<f32> for CpuSession {
     fn evaluate(&mut self, data: &Dataset<'_, f32>) -> Result<f64> {
         data.check(&self.plan)?;
         let loss = self.plan.loss;
-        let mut sums = vec![0.0f64; data.len().div_ceil(CHUNK)];
+        let mut sums = vec![0.0f64; data.len().div_ceil(chunk_len(data.len()))];
         self.infer(&data.x, &mut sums, |index, _, prediction, sum| {
             *sum += loss.sample(prediction, data.y.get(index));
         });
@@ -257,7 +269,7 @@ impl Session<f32> for CpuSession {
             return Ok(());
         }
         let len = y.len() / x.len();
-        let mut chunks: Vec<&mut [f32]> = y.chunks_mut(len * CHUNK).collect();
+        let mut chunks: Vec<&mut [f32]> = y.chunks_mut(len * chunk_len(x.len())).collect();
         self.infer(x, &mut chunks, |_, within, prediction, chunk| {
             chunk[within * len..][..len].copy_from_slice(prediction);
         });
@@ -269,5 +281,20 @@ impl Session<f32> for CpuSession {
         let Self { inference, workspaces, plan, state, .. } = &*self;
         let mut workspace = workspaces[0].lock().unwrap_or_else(PoisonError::into_inner);
         inference.observe(&mut workspace.inference, sample, &plan.masks, &state.weights, visit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_batch_needs_more_chunks_than_there_are() {
+        for batch_size in (1..=300).chain([1000, 1024, 1025, 1500, 5000]) {
+            let used = (1..=batch_size).map(|batch: usize| batch.div_ceil(chunk_len(batch))).max();
+            assert_eq!(used, Some(most_chunks(batch_size)), "up to {batch_size} samples");
+        }
+        // The tutorial's batch, and the last one of an epoch.
+        assert_eq!((chunk_len(128), chunk_len(42), chunk_len(1)), (8, 3, 1));
     }
 }

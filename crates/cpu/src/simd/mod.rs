@@ -31,7 +31,7 @@ pub enum Simd {
     Avx512,
     /// Our micro-kernels with AVX2 and FMA.
     Avx2,
-    /// Our micro-kernels without intrinsics, on any architecture.
+    /// Our micro-kernels without intrinsics, on any architecture; on 64-bit ARM they become NEON.
     Portable,
     /// The products of the crate `matrixmultiply`, on the same views, with epilogues as passes of their own.
     /// The yardstick of the benches and a second opinion in the tests; it is never chosen by itself. It
@@ -166,7 +166,8 @@ impl Isa {
     pub(crate) fn registers(self) -> usize {
         match self.0 {
             Simd::Avx512 => 32,
-            _ => 16,
+            Simd::Avx2 => 16,
+            Simd::Portable | Simd::MatrixMultiply => portable::REGISTERS,
         }
     }
 

@@ -40,7 +40,8 @@ pub(crate) trait Vector: Copy {
     /// `self * other`
     unsafe fn mul(self, other: Self) -> Self;
 
-    /// `self * factor + addend`: with one rounding on AVX-512 and AVX2, with two on the portable path.
+    /// `self * factor + addend`: with one rounding on AVX-512 and AVX2, with two on the portable path
+    /// unless the target has a fused one.
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self;
 
     /// `max(self, 0)`; NaN stays NaN and -0 stays -0, as in the reference.
