@@ -5,5 +5,6 @@ mod errors;
 mod fetch;
 mod kit;
 mod profile;
+mod report;
 mod results;
 mod resume;

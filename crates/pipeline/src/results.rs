@@ -49,7 +49,7 @@ pub enum ResultsError {
 }
 
 /// Writes all files of a run into the folder `dir`, which is created if absent. An `inside.safetensors` of an
-/// earlier run is removed if this run has none.
+/// earlier run is removed if this run has none, and its `report.html` in any case.
 ///
 /// # Errors
 /// If a file cannot be written; those before it are there.
@@ -57,6 +57,8 @@ pub fn write(dir: &Path, run: &TutorialRun) -> Result<(), ResultsError> {
     let test = &run.data.test.series;
     run.detector.save(&dir.join("model.safetensors"))?;
     let table = |name: &str| dir.join(name);
+    // A page of another run would be mistaken for this one's.
+    atomic::remove(&table("report.html"))?;
     atomic::write_with(&table("windows.csv"), |out| write_windows_csv(test, &run.detection, out))?;
     atomic::write_with(&table("anomalies.csv"), |out| write_anomalies_csv(test, &run.detection, out))?;
     atomic::write_with(&table("history.csv"), |out| write_history_csv(&run.fitted.history, out))?;
