@@ -3,8 +3,12 @@
 mod arrays;
 mod errors;
 mod fetch;
+mod interrupt;
 mod kit;
 mod profile;
+mod replicate;
 mod report;
 mod results;
 mod resume;
+mod shell;
+mod study;

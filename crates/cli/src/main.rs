@@ -5,6 +5,7 @@
 mod args;
 mod commands;
 mod failure;
+mod interrupt;
 mod options;
 mod progress;
 
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         None => commands::tutorial::run(&cli.tutorial),
         Some(Command::Tutorial(args)) => commands::tutorial::run(&args),
         Some(Command::Report(args)) => commands::report::run(&args),
+        Some(Command::Replicate(args)) => commands::replicate::run(&args),
         Some(Command::Train(args)) => commands::train::run(&args),
         Some(Command::FitArrays(args)) => commands::fit_arrays::run(&args),
         Some(Command::Detect(args)) => commands::detect::run(&args),
@@ -27,6 +29,8 @@ fn main() -> ExitCode {
         Some(Command::Gradcheck(args)) => commands::gradcheck::run(&args),
         Some(Command::Profile(args)) => commands::profile::run(&args),
         Some(Command::Data { command }) => commands::data::run(&command),
+        Some(Command::Completions(args)) => commands::shell::completions(&args),
+        Some(Command::Man(args)) => commands::shell::man(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

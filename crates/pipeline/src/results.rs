@@ -84,7 +84,7 @@ pub fn write_history_json(path: &Path, history: &History) -> Result<(), WriteErr
 }
 
 /// Indented, with a line feed at its end; floats as the shortest decimals that give the same bits again.
-fn write_json(path: &Path, value: &impl Serialize) -> Result<(), WriteError> {
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), WriteError> {
     atomic::write_with(path, |out| {
         serde_json::to_writer_pretty(&mut *out, value)?;
         out.write_all(b"\n")

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use glassbox_pipeline::detector::{Detector, DetectorError};
 use glassbox_pipeline::inside::{Inside, InsideFileError};
-use glassbox_pipeline::results::RunResult;
+use glassbox_pipeline::results::{Data, RunResult};
 use glassbox_pipeline::series::{Columns, Series, SeriesError, read_csv};
+use glassbox_pipeline::study::Study;
+use serde::de::DeserializeOwned;
 
 /// Why a folder of results cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +66,8 @@ pub struct Folder {
     pub detector: Detector,
     /// `inside.safetensors`, if the run captured it.
     pub inside: Option<Inside>,
+    /// `study.json`, if there is one and it is of the same two series.
+    pub study: Option<Study>,
 }
 
 impl Folder {
@@ -72,7 +76,7 @@ impl Folder {
     /// # Errors
     /// If a file is missing or damaged, or they are not of one run.
     pub fn read(dir: &Path) -> Result<Self, FolderError> {
-        let result = read_result(&dir.join("result.json"))?;
+        let result: RunResult = read_json(&dir.join("result.json"))?;
         let [mae] = columns(&dir.join("windows.csv"), ["mae"])?;
         let [values, reconstruction] = columns(&dir.join("first_window.csv"), ["value", "reconstruction"])?;
         // Under the name that the run knew it by.
@@ -89,6 +93,7 @@ impl Folder {
             first_window: FirstWindow { values, reconstruction },
             detector,
             inside,
+            study: read_study(&dir.join("study.json"), &result.data)?,
             result,
         };
         folder.check(dir)?;
@@ -127,10 +132,20 @@ impl Folder {
     }
 }
 
-fn read_result(path: &Path) -> Result<RunResult, FolderError> {
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, FolderError> {
     let text = read(path)?;
     serde_json::from_str(&text)
         .map_err(|error| FolderError::Malformed { path: path.to_owned(), problem: error.to_string() })
+}
+
+/// A study is made beside a run and may be older than it; of other series it says nothing of this one.
+fn read_study(path: &Path, data: &Data) -> Result<Option<Study>, FolderError> {
+    if matches!(path.try_exists(), Ok(false)) {
+        return Ok(None);
+    }
+    let study: Study = read_json(path)?;
+    let same = |a: &Data, b: &Data| a.train.sha256 == b.train.sha256 && a.test.sha256 == b.test.sha256;
+    Ok(Some(study).filter(|study| same(&study.data, data)))
 }
 
 /// Columns of numbers of a CSV, by their names.

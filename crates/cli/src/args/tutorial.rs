@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::shared::{ComputeArgs, OutputArgs, Rule};
+use super::shared::{CheckpointArgs, ComputeArgs, OutputArgs, Rule};
 
 #[derive(Debug, Args)]
 pub(crate) struct TutorialArgs {
@@ -36,6 +36,15 @@ pub(crate) struct TutorialArgs {
     #[arg(long, value_enum, default_value_t)]
     pub(crate) rule: Rule,
 
+    /// Afterwards try what people suggest to improve the tutorial, each over several seeds, and say what helps:
+    /// 14 variants in study.json and study.csv. Takes some minutes
+    #[arg(long)]
+    pub(crate) study: bool,
+
+    /// Seeds of the study, from --seed on
+    #[arg(long, value_name = "N", requires = "study", default_value_t = glassbox_pipeline::study::DEFAULT_SEEDS)]
+    pub(crate) study_seeds: usize,
+
     /// Where the results go
     #[arg(long, value_name = "DIR", default_value = "glassbox-out")]
     pub(crate) out: PathBuf,
@@ -47,6 +56,9 @@ pub(crate) struct TutorialArgs {
     /// Open the page when it is written
     #[arg(long)]
     pub(crate) open: bool,
+
+    #[command(flatten)]
+    pub(crate) checkpoint: CheckpointArgs,
 
     #[command(flatten)]
     pub(crate) compute: ComputeArgs,

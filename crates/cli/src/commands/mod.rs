@@ -1,12 +1,16 @@
 //! A file for each command.
 
+mod conclusion;
 pub(crate) mod data;
 pub(crate) mod detect;
 pub(crate) mod fit_arrays;
 pub(crate) mod gradcheck;
 pub(crate) mod predict;
 pub(crate) mod profile;
+pub(crate) mod replicate;
 pub(crate) mod report;
+pub(crate) mod shell;
+mod study;
 pub(crate) mod summary;
 pub(crate) mod train;
 pub(crate) mod tutorial;
@@ -15,6 +19,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use glassbox_cpu::Cpu;
+use glassbox_engine::backend::Backend;
 use glassbox_engine::model::Sequential;
 use glassbox_pipeline::architecture::tutorial_model;
 use glassbox_pipeline::model_file::{SavedModel, read_architecture};
@@ -26,11 +31,25 @@ use crate::failure::{Failure, Kind, OrFail as _};
 /// The length of the tutorial's windows: a day of five-minute steps.
 pub(crate) const TIME_STEPS: usize = glassbox_pipeline::tutorial::TIME_STEPS;
 
+/// What the first Ctrl-C waits for where a model is trained.
+const AFTER_EPOCH: &str = "after this epoch";
+
 impl ComputeArgs {
     /// The backend: the one place where it is chosen.
     fn backend(&self) -> Result<Cpu, Failure> {
         Ok(Cpu::new(self.threads)?)
     }
+
+    /// How many trainings run side by side, each on a backend of [`one_thread`].
+    fn workers(&self) -> Result<usize, Failure> {
+        // Refuses what no backend could have.
+        Ok(Cpu::new(self.threads)?.threads())
+    }
+}
+
+/// A backend of one thread, for a training among many.
+fn one_thread() -> glassbox_engine::Result<Box<dyn Backend<f32>>> {
+    Ok(Box::new(Cpu::new(Some(1))?))
 }
 
 impl ArchitectureArgs {

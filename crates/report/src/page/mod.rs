@@ -3,6 +3,7 @@
 mod data;
 mod functions;
 mod inside;
+mod study;
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use crate::theme;
 use crate::truth::Truth;
 use functions::{FUNCTIONS, Function, function};
 use inside::InsideView;
+use study::StudyView;
 
 /// The style, but for the colours.
 const STYLE: &str =
@@ -47,6 +49,7 @@ pub(crate) fn html(folder: &Folder, drawn: &[(&Figure, String)]) -> Result<Strin
         truth: Truth::of(&folder.result, &folder.test),
         figures: drawn.iter().map(|(figure, svg)| (figure.id.as_str(), (*figure, svg.as_str()))).collect(),
         inside,
+        study: folder.study.as_ref().map(StudyView::of),
         style: theme::css() + STYLE,
         script: format!("/*\n{LICENCE}*/\n{LIBRARY}\n{{\n\"use strict\";\n{}}}\n", SCRIPT.concat()),
         data: data::json(folder, drawn).map_err(|error| ReportError::Page(error.to_string()))?,
@@ -67,6 +70,7 @@ struct Page<'a> {
     truth: Option<Truth>,
     figures: HashMap<&'a str, (&'a Figure, &'a str)>,
     inside: Option<InsideView>,
+    study: Option<StudyView<'a>>,
     style: String,
     script: String,
     data: String,
