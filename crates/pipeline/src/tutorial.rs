@@ -160,7 +160,7 @@ pub struct Timings {
     pub predict_train: Duration,
     /// Normalising and predicting the test series.
     pub predict_test: Duration,
-    /// Capturing what goes on inside of the model, that during `fit` aside; 0 if it is off.
+    /// Capturing what goes on inside of the model, that during `fit` too; 0 if it is off.
     pub inside: Duration,
     /// The whole run, loading the data aside.
     pub total: Duration,
@@ -285,17 +285,21 @@ pub fn run(
 
     // Not a part of the tutorial: a look inside.
     let looking = Instant::now();
+    let mut inside_took = Duration::ZERO;
     let inside = match probe {
         None => None,
         Some(probe) => {
+            let (norms, took) = probe.finish();
             let test_values = normalise(&scaler, test)?;
             let test_windows = windows(&test_values, test, time_steps)?;
             let both = (&train_windows, &test_windows);
-            Some(Inside::capture(session, &detector.model, both, &detection, probe.finish())?)
+            let inside = Inside::capture(session, &detector.model, both, &detection, norms)?;
+            inside_took = took + looking.elapsed();
+            Some(inside)
         }
     };
     let timings = Timings {
-        inside: looking.elapsed(),
+        inside: inside_took,
         epochs: trained.epoch_durations,
         fit: trained.duration,
         predict_train,

@@ -96,7 +96,7 @@ function axesOf(figure) {
   const log = figure.y_axis.scale === "log";
   return [
     { ...common, size: 30, ...(time ? dates : { label: figure.x_axis.title }) },
-    { ...common, size: 52, label: figure.y_axis.title, values: (u, splits) => splits.map((v) => (v == null || (log && !/^[125]/.test(v.toExponential())) ? "" : short(Number(v.toPrecision(12))))), ...(log ? { filter: (u, splits) => splits } : {}) },
+    { ...common, size: 52, label: figure.y_axis.title, values: (u, splits) => splits.map((v) => (v == null || (log && !/^[125]e/.test(Number(v.toPrecision(6)).toExponential())) ? "" : short(Number(v.toPrecision(12))))), ...(log ? { filter: (u, splits) => splits } : {}) },
   ];
 }
 

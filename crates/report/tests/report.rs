@@ -254,3 +254,84 @@ fn what_is_missing_or_of_another_run_is_named() {
     });
     assert!(error.contains("model.safetensors") && error.contains("threshold"), "{error}");
 }
+
+/// A study of two variants, as `study.json` has it, of the two series of `result`.
+fn study_of(result: &Json) -> Json {
+    let spread = |value: f64| {
+        serde_json::json!({
+            "count": 2, "mean": value, "min": value - 0.01, "q1": value, "median": value, "q3": value, "max": value + 0.01,
+        })
+    };
+    let variant = |name: &str, f1: f64, difference: Json, verdict: &str| {
+        let numbers = [
+            "f1",
+            "precision",
+            "recall",
+            "windows",
+            "false_windows",
+            "points",
+            "threshold",
+            "epochs",
+            "seconds",
+        ];
+        let mut spreads: serde_json::Map<String, Json> =
+            numbers.iter().map(|number| ((*number).into(), spread(f1))).collect();
+        // No run found anything: there is no delay.
+        spreads.insert("delay_minutes".into(), Json::Null);
+        spreads.insert("live_delay_minutes".into(), Json::Null);
+        serde_json::json!({
+            "name": name, "title": format!("title of {name}"), "change": "What is <changed>.", "training": "tutorial",
+            "weights": "last", "error": "mean", "threshold": {"kind": "training_max", "q": null}, "rule": "published",
+            "members": 1, "runs": [], "spread": spreads, "difference": difference, "verdict": verdict,
+            "finding": format!("finding of {name}"),
+        })
+    };
+    let difference = serde_json::json!({
+        "mean": -0.1, "min": -0.2, "max": 0.0, "better": 0, "worse": 2, "equal": 0, "p": 0.5, "p_adjusted": 0.5,
+    });
+    let point = |index: usize| serde_json::json!({"index": index, "timestamp": "2014-04-11 09:00:00"});
+    serde_json::json!({
+        "schema": 1, "versions": result["versions"], "data": result["data"],
+        "truth": {"first": point(108), "last": point(216), "count": 109},
+        "config": {
+            "seeds": [1, 2], "time_steps": 24, "epochs": 3, "batch_size": 32, "validation_split": 0.1, "patience": 5,
+            "learning_rate": 0.001,
+        },
+        "judged": {"first": 23, "last": 264}, "baseline": "tutorial", "trainings": [],
+        "variants": [variant("tutorial", 0.875, Json::Null, "baseline"), variant("worse", 0.775, difference, "hurts")],
+        "conclusion": ["One thing hurts & nothing helps."],
+    })
+}
+
+#[test]
+fn a_study_of_the_same_series_is_the_conclusion() {
+    let folder = results_of_the_run();
+    let study = study_of(&result(folder.path()));
+    std::fs::write(folder.path().join("study.json"), study.to_string()).unwrap();
+    let page = std::fs::read_to_string(write(folder.path()).unwrap().page).unwrap();
+    for text in [
+        "2 variants over the same 2 seeds",
+        "title of worse",
+        "0.775",
+        "0.765 to 0.785",
+        "<td class=\"hurts\">hurts</td>",
+        "finding of tutorial",
+        // As text, not as elements.
+        "What is &#60;changed&#62;.",
+        "One thing hurts &#38; nothing helps.",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    assert!(!page.contains("puts what it does here"));
+
+    // Of other series it is not shown: the page says how to make one.
+    let mut other = study;
+    other["data"]["test"]["sha256"] = "another".into();
+    std::fs::write(folder.path().join("study.json"), other.to_string()).unwrap();
+    let page = std::fs::read_to_string(write(folder.path()).unwrap().page).unwrap();
+    assert!(!page.contains("title of worse") && page.contains("glassbox tutorial --study"));
+
+    std::fs::write(folder.path().join("study.json"), "{}").unwrap();
+    let error = write(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("study.json") && error.contains("missing field"), "{error}");
+}

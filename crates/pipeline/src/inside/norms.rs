@@ -1,6 +1,7 @@
 //! Norms of weights, gradients and updates, after each epoch.
 
 use std::error::Error;
+use std::time::{Duration, Instant};
 
 use glassbox_engine::model::WeightLayout;
 use glassbox_engine::training::{Callback, Checkpoint, EpochEnd, Flow};
@@ -37,6 +38,7 @@ pub struct NormsProbe {
     layout: WeightLayout,
     weights: Vec<f32>,
     norms: Norms,
+    took: Duration,
 }
 
 impl NormsProbe {
@@ -44,13 +46,18 @@ impl NormsProbe {
     #[must_use]
     pub fn new(layout: &WeightLayout) -> Self {
         let tensors = layout.tensors().iter().map(|tensor| tensor.name.clone()).collect();
-        Self { layout: layout.clone(), weights: vec![], norms: Norms { tensors, ..Norms::default() } }
+        Self {
+            layout: layout.clone(),
+            weights: vec![],
+            norms: Norms { tensors, ..Norms::default() },
+            took: Duration::ZERO,
+        }
     }
 
-    /// What was measured.
+    /// What was measured, and how long that took.
     #[must_use]
-    pub fn finish(self) -> Norms {
-        self.norms
+    pub fn finish(self) -> (Norms, Duration) {
+        (self.norms, self.took)
     }
 
     fn norms_of(&self, value: impl Fn(usize) -> f32) -> Vec<f32> {
@@ -68,12 +75,14 @@ impl Callback<f32> for NormsProbe {
     }
 
     fn on_epoch_end(&mut self, end: &EpochEnd<'_, f32>) -> Result<Flow, Box<dyn Error + Send + Sync>> {
+        let began = Instant::now();
         let weights = &end.checkpoint.state.weights;
         let gradient = end.session.gradient()?;
         self.norms.updates.push(self.norms_of(|i| weights[i] - self.weights[i]));
         self.norms.gradients.push(self.norms_of(|i| gradient[i]));
         self.norms.weights.push(self.norms_of(|i| weights[i]));
         self.weights.clone_from(weights);
+        self.took += began.elapsed();
         Ok(Flow::Continue)
     }
 }

@@ -236,7 +236,7 @@ pub struct TimingsInfo {
     pub fit: f64,
     pub predict_train: f64,
     pub predict_test: f64,
-    /// Looking inside of the trained model, for the report; 0 if that was off.
+    /// Looking inside of the model for the report, while it trained and after; 0 if that was off.
     #[serde(default)]
     pub inside: f64,
     pub total: f64,

@@ -142,7 +142,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         key: "history",
         name: "history.history",
-        url: "https://keras.io/api/callbacks/",
+        url: "https://keras.io/api/models/model_training_apis/",
         what: "The losses of every epoch. \"loss\" is the mean over the epoch's batches, each taken before its \
                update and with dropout; \"val_loss\" is taken after the epoch and without.",
         here: "glassbox_engine::training::History",

@@ -55,7 +55,7 @@ impl<'a> Row<'a> {
             change: &variant.change,
             finding: &variant.finding,
             verdict: match variant.verdict {
-                VerdictInfo::Baseline => "what the others are held against",
+                VerdictInfo::Baseline => "the yardstick",
                 other => other.name(),
             },
             kind: match variant.verdict {
