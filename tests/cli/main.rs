@@ -7,6 +7,7 @@ mod interrupt;
 mod kit;
 mod profile;
 mod replicate;
+mod report;
 mod results;
 mod resume;
 mod shell;

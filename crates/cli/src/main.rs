@@ -19,6 +19,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         None => commands::tutorial::run(&cli.tutorial),
         Some(Command::Tutorial(args)) => commands::tutorial::run(&args),
+        Some(Command::Report(args)) => commands::report::run(&args),
         Some(Command::Replicate(args)) => commands::replicate::run(&args),
         Some(Command::Train(args)) => commands::train::run(&args),
         Some(Command::FitArrays(args)) => commands::fit_arrays::run(&args),

@@ -15,6 +15,7 @@
 //! | from errors of windows to anomalous windows and points | [`detection`] |
 //! | all of it for one series, or for another series later | [`detector`] |
 //! | all of it for the tutorial, step by step | [`tutorial`] |
+//! | what goes on inside the model, captured as it trains | [`inside`] |
 //! | how well what was found lies on the true anomaly | [`evaluation`] |
 //! | what would improve it, measured | [`study`] |
 //! | over many seeds, against Keras | [`replicate`] |
@@ -53,6 +54,7 @@ pub mod detector;
 pub mod evaluation;
 pub mod fingerprint;
 pub mod hash;
+pub mod inside;
 pub mod interrupt;
 pub mod jobs;
 pub mod model_file;

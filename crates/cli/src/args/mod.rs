@@ -18,7 +18,7 @@ pub(crate) use replicate::ReplicateArgs;
 pub(crate) use shared::{CheckpointArgs, ColumnArgs, ComputeArgs, EarlyStoppingArgs, FitArgs, Rule};
 pub(crate) use shell::{CompletionsArgs, ManArgs};
 pub(crate) use train::{FitArraysArgs, TrainArgs};
-pub(crate) use tutorial::TutorialArgs;
+pub(crate) use tutorial::{ReportArgs, TutorialArgs};
 
 /// After every command's help.
 const EXIT_CODES: &str = "\
@@ -59,6 +59,12 @@ pub(crate) enum Command {
     #[command(after_help = EXIT_CODES)]
     Tutorial(TutorialArgs),
 
+    /// Make the page of a run again, from its results
+    ///
+    /// Reads the folder that `glassbox tutorial` wrote and writes report.html and plots/ into it: the same page
+    /// that the tutorial leaves at its end.
+    #[command(after_help = EXIT_CODES)]
+    Report(ReportArgs),
     /// Run the tutorial with many seeds and hold it against Keras
     ///
     /// What depends on the seed cannot be equal in two systems with different random generators; it can be

@@ -49,6 +49,14 @@ pub(crate) struct TutorialArgs {
     #[arg(long, value_name = "DIR", default_value = "glassbox-out")]
     pub(crate) out: PathBuf,
 
+    /// Write no page and no plots, and do not look inside of the model
+    #[arg(long, conflicts_with = "open")]
+    pub(crate) no_report: bool,
+
+    /// Open the page when it is written
+    #[arg(long)]
+    pub(crate) open: bool,
+
     #[command(flatten)]
     pub(crate) checkpoint: CheckpointArgs,
 
@@ -57,4 +65,19 @@ pub(crate) struct TutorialArgs {
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// The folder that `glassbox tutorial` wrote its results into
+    #[arg(value_name = "RESULT_DIR", default_value = "glassbox-out")]
+    pub(crate) dir: PathBuf,
+
+    /// Open the page when it is written
+    #[arg(long)]
+    pub(crate) open: bool,
+
+    /// Print nothing but errors
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
 }

@@ -8,6 +8,7 @@ pub(crate) mod gradcheck;
 pub(crate) mod predict;
 pub(crate) mod profile;
 pub(crate) mod replicate;
+pub(crate) mod report;
 pub(crate) mod shell;
 mod study;
 pub(crate) mod summary;

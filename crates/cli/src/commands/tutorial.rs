@@ -12,7 +12,7 @@ use glassbox_pipeline::study::Study;
 use glassbox_pipeline::training::{TrainOptions, Trained};
 use glassbox_pipeline::tutorial::{self, Observer, Step, TutorialOptions};
 
-use super::{AFTER_EPOCH, conclusion, note, print, print_json, study};
+use super::{AFTER_EPOCH, conclusion, note, print, print_json, report, study};
 use crate::args::TutorialArgs;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::interrupt;
@@ -39,6 +39,7 @@ pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
             ..TrainOptions::default()
         },
         rule: args.rule.into(),
+        inside: !args.no_report,
         ..TutorialOptions::default()
     };
     let mut narrator = Narrator { silent, progress: Progress::new(silent), failed: None };
@@ -54,6 +55,10 @@ pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
         true => Some(study::run(args, &run.data, &options.train, silent)?),
         false => None,
     };
+    let page = if args.no_report { None } else { Some(report::write(&args.out)?) };
+    if let Some(page) = page.as_deref().filter(|_| args.open) {
+        report::open(page, args.output.quiet);
+    }
     if args.output.json {
         return print_all(&RunResult::of(&run), study.as_ref());
     }
@@ -63,7 +68,7 @@ pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
     if let Some(study) = &study {
         print(&format!("\nThe study: {study}"))?;
     }
-    print(&conclusion::sentences(&run, &args.out, None))
+    print(&conclusion::sentences(&run, &args.out, page.as_deref()))
 }
 
 /// The result as JSON, the study in it as `study` if there is one.

@@ -185,6 +185,7 @@ impl TimingsInfo {
             fit: timings.fit.as_secs_f64(),
             predict_train: timings.predict_train.as_secs_f64(),
             predict_test: timings.predict_test.as_secs_f64(),
+            inside: timings.inside.as_secs_f64(),
             total: timings.total.as_secs_f64(),
         }
     }
