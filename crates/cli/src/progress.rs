@@ -86,6 +86,8 @@ impl Callback<f32> for Progress {
 pub(crate) struct Jobs {
     bar: ProgressBar,
     started: Instant,
+    /// The part that was done before: rows of an earlier run took no time of this one.
+    before: Option<f64>,
 }
 
 impl Jobs {
@@ -93,20 +95,22 @@ impl Jobs {
     pub(crate) fn new(quiet: bool, what: &str) -> Self {
         let bar = bar(quiet, "{prefix} {pos:>3}/{len} {bar:20} {msg}");
         bar.set_prefix(what.to_string());
-        Self { bar, started: Instant::now() }
+        Self { bar, started: Instant::now(), before: None }
     }
 
-    /// Some more are done.
-    pub(crate) fn advance(&self, advance: Advance) {
+    /// The beginning, and then: some more are done.
+    pub(crate) fn advance(&mut self, advance: Advance) {
+        let before = *self.before.get_or_insert(advance.part);
         self.bar.set_length(advance.of as u64);
         self.bar.set_position(advance.done as u64);
-        let left = remaining(self.started.elapsed(), advance.part, 1.0 - advance.part);
-        match advance.done {
-            done if done == advance.of => {
+        let done = advance.part - before;
+        let left = remaining(self.started.elapsed(), done, 1.0 - advance.part);
+        match () {
+            () if advance.done == advance.of => {
                 self.bar.finish_with_message(format!("in {}", brief(self.started.elapsed())));
             }
-            0 => self.bar.tick(),
-            _ => self.bar.set_message(format!("about {} left", brief(left))),
+            () if done == 0.0 => self.bar.tick(),
+            () => self.bar.set_message(format!("about {} left", brief(left))),
         }
     }
 }

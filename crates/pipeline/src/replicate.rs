@@ -73,7 +73,7 @@ const MOST_SEEDS: usize = 1_000_000;
 
 /// Runs the tutorial on `data` with `seeds` seeds, from that of `options` on, as many side by side as `workers`;
 /// those that have a row in the folder `dir` are taken from there. Writes all files into `dir`, which is created if
-/// absent; `on_advance` hears of each seed that is done.
+/// absent; `on_advance` hears of the beginning, with the rows that are there, and of each seed that is done.
 ///
 /// # Errors
 /// If `dir` holds rows of other options, the options make no sense, a run fails or is interrupted, or a file cannot

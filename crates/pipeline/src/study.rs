@@ -131,7 +131,7 @@ impl From<glassbox_engine::Error> for StudyError {
 const MOST_SEEDS: usize = 1_000_000;
 
 /// Trains and judges all [`VARIANTS`] on `data`, on as many threads as `workers`, each with a backend of its own;
-/// `on_advance` hears of each training that is done.
+/// `on_advance` hears of the beginning and of each training that is done.
 ///
 /// The same data, options and kind of backend give the same study for any number of workers, its seconds aside.
 ///
@@ -172,6 +172,7 @@ pub fn run(
             jobs.push(((training, model.clone(), seed), cost));
         }
     }
+    on_advance(Advance { done: 0, of: jobs.len(), part: 0.0 });
     let mut fitted = Fits::new();
     jobs::run::<_, Fit, StudyError>(
         jobs,

@@ -40,7 +40,7 @@ pub(crate) fn run(args: &ReplicateArgs) -> Result<(), Failure> {
         rule: args.rule.into(),
         ..TutorialOptions::default()
     };
-    let progress = Jobs::new(silent, "Seeds");
+    let mut progress = Jobs::new(silent, "Seeds");
     let workers = args.compute.workers()?;
     let done = replicate::run(&data, &one_thread, workers, &options, args.seeds, &args.out, &mut |advance| {
         progress.advance(advance);

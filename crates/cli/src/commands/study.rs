@@ -18,7 +18,7 @@ pub(super) fn run(
     silent: bool,
 ) -> Result<Study, Failure> {
     let options = StudyOptions { seeds: args.study_seeds, train: train.clone(), ..StudyOptions::default() };
-    let progress = Jobs::new(silent, "Study");
+    let mut progress = Jobs::new(silent, "Study");
     let study =
         study::run(data, &one_thread, args.compute.workers()?, &options, &mut |done| progress.advance(done))
             .map_err(|error| Failure::from(error).or_again(args))?;
