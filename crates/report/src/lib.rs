@@ -1,6 +1,6 @@
 //! A run of the tutorial as a page that one opens, reads and learns from; and its plots as files.
 //!
-//! [`write`] reads the folder of a run ([`Folder`]) and writes into it
+//! [`write()`] reads the folder of a run ([`Folder`]) and writes into it
 //!
 //! | file | |
 //! |---|---|
