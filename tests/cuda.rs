@@ -255,7 +255,7 @@ fn a_lost_device_leaves_the_last_checkpoint() {
         epochs: 4,
         batch_size: 20,
         early_stopping: None,
-        checkpoints: Some(Checkpoints { dir: folder.path().join("run"), resume }),
+        checkpoints: Some(Checkpoints { dir: folder.path().join("run"), every_epoch: true, resume }),
         ..TrainOptions::default()
     };
     let start = model.layout().initial(3);

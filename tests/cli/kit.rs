@@ -5,11 +5,16 @@ use std::process::{Command, Output};
 
 /// The command, with nothing of the developer's environment that could change what it does.
 pub(crate) fn glassbox(home: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_glassbox"));
+    clean(Command::new(env!("CARGO_BIN_EXE_glassbox")), home)
+}
+
+/// A command in `home`, with nothing of the developer's environment that could change what glassbox does.
+pub(crate) fn clean(mut command: Command, home: &Path) -> Command {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GLASSBOX_")) {
         command.env_remove(name);
     }
-    command.env("GLASSBOX_CACHE", home.join("cache")).current_dir(home);
+    // A test that means colour says so.
+    command.env_remove("CLICOLOR_FORCE").env("GLASSBOX_CACHE", home.join("cache")).current_dir(home);
     // The same numbers on every machine: its GPUs, if it has any, are not seen.
     command.env("CUDA_VISIBLE_DEVICES", "");
     command

@@ -2,4 +2,5 @@
 
 mod algebra;
 mod pieces;
+mod receptive_field;
 mod training;

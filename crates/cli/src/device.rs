@@ -79,6 +79,33 @@ impl ComputeArgs {
     }
 }
 
+impl ComputeArgs {
+    /// How many trainings run side by side, each on a backend of [`one_thread`]; on the CPU, whatever --device says.
+    pub(crate) fn workers(&self) -> Result<usize, Failure> {
+        // Refuses what no backend could have.
+        Ok(Cpu::new(self.threads)?.threads())
+    }
+
+    /// That no GPU was asked for by a command that trains many models side by side.
+    pub(crate) fn require_cpu(&self, command: &str) -> Result<(), Failure> {
+        match self.device {
+            DeviceChoice::Cuda(_) => Err(Failure::new(
+                Kind::Input,
+                format_args!(
+                    "{command} trains its models side by side, one on each core: leave out --device {}",
+                    self.device
+                ),
+            )),
+            DeviceChoice::Auto | DeviceChoice::Cpu => Ok(()),
+        }
+    }
+}
+
+/// A backend of one thread, for a training among many.
+pub(crate) fn one_thread() -> glassbox_engine::Result<Box<dyn Backend<f32>>> {
+    Ok(Box::new(Cpu::new(Some(1))?))
+}
+
 /// With --verbose, how the backend will train the model, unless `quiet`.
 pub(crate) fn explain(
     compute: &ComputeArgs,

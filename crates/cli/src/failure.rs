@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use glassbox_engine::Error;
 use glassbox_pipeline::detection::DetectionError;
 use glassbox_pipeline::detector::DetectorError;
+use glassbox_pipeline::study::StudyError;
 use glassbox_pipeline::training::TrainError;
 use glassbox_pipeline::tutorial::TutorialError;
 
@@ -33,11 +34,26 @@ pub(crate) enum Kind {
     Download = 6,
     /// The device that was asked for cannot be used, or failed.
     Device = 7,
+    /// Ctrl-C, as shells have it: 128 and the number of SIGINT.
+    Interrupted = 130,
 }
 
 impl Failure {
     pub(crate) fn new(kind: Kind, error: impl Display) -> Self {
         Self { kind, message: error.to_string() }
+    }
+
+    /// Says how to go on, if this is an interruption.
+    #[must_use]
+    pub(crate) fn or_go_on(mut self, command: impl FnOnce() -> String) -> Self {
+        if self.is_interruption() {
+            self.message = format!("{}; to go on:\n{}", self.message, command());
+        }
+        self
+    }
+
+    pub(crate) fn is_interruption(&self) -> bool {
+        self.kind == Kind::Interrupted
     }
 
     /// Prints the message and gives the code.
@@ -92,6 +108,15 @@ impl From<TutorialError> for Failure {
     }
 }
 
+impl From<StudyError> for Failure {
+    fn from(error: StudyError) -> Self {
+        match error {
+            StudyError::Tutorial(error) => error.into(),
+            other => Self::new(Kind::Input, other),
+        }
+    }
+}
+
 fn kind_of_detector(error: &DetectorError) -> Kind {
     match error {
         DetectorError::Train(error) => kind_of_training(error),
@@ -103,6 +128,7 @@ fn kind_of_detector(error: &DetectorError) -> Kind {
 fn kind_of_training(error: &TrainError) -> Kind {
     match error {
         TrainError::Engine(error) => kind_of(error),
+        TrainError::Interrupted { .. } => Kind::Interrupted,
         _ => Kind::Input,
     }
 }

@@ -6,6 +6,7 @@ mod args;
 mod commands;
 mod device;
 mod failure;
+mod interrupt;
 mod options;
 mod progress;
 
@@ -19,6 +20,8 @@ fn main() -> ExitCode {
     let done = match cli.command {
         None => commands::tutorial::run(&cli.tutorial),
         Some(Command::Tutorial(args)) => commands::tutorial::run(&args),
+        Some(Command::Report(args)) => commands::report::run(&args),
+        Some(Command::Replicate(args)) => commands::replicate::run(&args),
         Some(Command::Train(args)) => commands::train::run(&args),
         Some(Command::FitArrays(args)) => commands::fit_arrays::run(&args),
         Some(Command::Detect(args)) => commands::detect::run(&args),
@@ -28,6 +31,8 @@ fn main() -> ExitCode {
         Some(Command::Profile(args)) => commands::profile::run(&args),
         Some(Command::Devices(args)) => commands::devices::run(&args),
         Some(Command::Data { command }) => commands::data::run(&command),
+        Some(Command::Completions(args)) => commands::shell::completions(&args),
+        Some(Command::Man(args)) => commands::shell::man(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

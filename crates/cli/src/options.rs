@@ -1,5 +1,8 @@
 //! From arguments to the options of the pipeline.
 
+use std::io::ErrorKind;
+use std::path::Path;
+
 use glassbox_cpu::Simd;
 use glassbox_engine::training::{EarlyStopping, Mode, Monitor};
 use glassbox_pipeline::detection::PointRule;
@@ -7,6 +10,7 @@ use glassbox_pipeline::series::Columns;
 use glassbox_pipeline::training::{Checkpoints, TrainOptions};
 
 use crate::args::{CheckpointArgs, ColumnArgs, EarlyStoppingArgs, FitArgs, Rule, SimdPath};
+use crate::failure::{Failure, Kind};
 
 impl FitArgs {
     /// The options of training, with the tutorial's early stopping and no checkpoints.
@@ -39,8 +43,27 @@ impl EarlyStoppingArgs {
 }
 
 impl CheckpointArgs {
-    pub(crate) fn checkpoints(&self) -> Option<Checkpoints> {
-        self.checkpoint_dir.clone().map(|dir| Checkpoints { dir, resume: self.resume })
+    /// After each epoch in the folder that was asked for; else in `interrupted`, when Ctrl-C ends the run.
+    pub(crate) fn checkpoints(&self, interrupted: &Path) -> Checkpoints {
+        Checkpoints {
+            dir: self.checkpoint_dir.clone().unwrap_or_else(|| interrupted.into()),
+            resume: self.resume,
+            every_epoch: self.checkpoint_dir.is_some(),
+        }
+    }
+
+    /// Removes what Ctrl-C left in `interrupted`, once its run is done; a folder that was asked for is kept.
+    pub(crate) fn done(&self, interrupted: &Path) -> Result<(), Failure> {
+        let file = interrupted.join(glassbox_pipeline::checkpoint::FILE_NAME);
+        if self.checkpoint_dir.is_some() || !self.resume {
+            return Ok(());
+        }
+        match std::fs::remove_file(&file) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Failure::new(Kind::Output, format!("cannot remove {}: {error}", file.display())))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -1,56 +1,79 @@
-//! A bar for each epoch, as Keras shows it. On a terminal only: a log wants none.
+//! How far a run has come. On a terminal only: a log wants none.
 
 use std::time::{Duration, Instant};
 
 use glassbox_engine::backend::BatchEnd;
 use glassbox_engine::training::{Callback, EpochEnd, Flow};
+use glassbox_pipeline::jobs::Advance;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Shows epochs on standard error.
+/// Shows epochs on standard error: a line for each, as Keras has it, with the speed and the time left.
 pub(crate) struct Progress {
     quiet: bool,
     bar: ProgressBar,
-    epochs: usize,
-    epoch: usize,
+    /// When the first epoch of this run began.
     started: Instant,
+    /// When the epoch began.
+    epoch_started: Instant,
+    /// Epochs of this run that are done; a resumed run has more behind it.
+    done: usize,
+    /// Epochs at most that are still to come after this one.
+    to_come: usize,
+    /// Windows of the epoch so far.
+    windows: usize,
 }
 
 impl Progress {
     /// A progress display; silent if `quiet`, or if standard error is no terminal.
     pub(crate) fn new(quiet: bool) -> Self {
-        Self { quiet, bar: ProgressBar::hidden(), epochs: 0, epoch: 0, started: Instant::now() }
+        let now = Instant::now();
+        let (started, epoch_started) = (now, now);
+        Self { quiet, bar: ProgressBar::hidden(), started, epoch_started, done: 0, to_come: 0, windows: 0 }
+    }
+
+    /// What is left if all epochs are done and each takes as long as those so far, `part` of this one included.
+    fn left(&self, part: f64) -> String {
+        let to_come = self.to_come as f64 + 1.0 - part;
+        let left = remaining(self.started.elapsed(), self.done as f64 + part, to_come);
+        format!("at most {} left", brief(left))
     }
 }
 
 impl Callback<f32> for Progress {
     fn on_epoch_begin(&mut self, epoch: usize, epochs: usize) {
-        let target = if self.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        self.bar = ProgressBar::with_draw_target(None, target).with_style(
-            ProgressStyle::with_template("{prefix} {pos:>3}/{len} {bar:20} {msg}").expect("a template"),
-        );
+        self.bar = bar(self.quiet, "{prefix} {pos:>3}/{len} {bar:20} {msg}");
         self.bar.set_prefix(format!("Epoch {}/{epochs}", epoch + 1));
-        (self.epoch, self.epochs, self.started) = (epoch, epochs, Instant::now());
+        self.epoch_started = Instant::now();
+        if self.done == 0 {
+            self.started = self.epoch_started;
+        }
+        (self.to_come, self.windows) = (epochs.saturating_sub(epoch + 1), 0);
     }
 
     fn on_batch_end(&mut self, batch: BatchEnd) {
+        self.windows = batch.samples;
         if self.bar.is_hidden() {
             return;
         }
         self.bar.set_length(batch.batches as u64);
         self.bar.set_position(batch.batch as u64 + 1);
-        self.bar.set_message(format!("loss: {:.4}", batch.loss));
+        let speed = rate(self.windows, self.epoch_started.elapsed());
+        let left = self.left((batch.batch + 1) as f64 / batch.batches as f64);
+        self.bar.set_message(format!("loss: {:.4} - {speed} - {left}", batch.loss));
     }
 
     fn on_epoch_end(
         &mut self,
         end: &EpochEnd<'_, f32>,
     ) -> Result<Flow, Box<dyn std::error::Error + Send + Sync>> {
-        let took = self.started.elapsed();
+        let took = self.epoch_started.elapsed();
         let batches = self.bar.length().unwrap_or(0).max(1);
         let step = took / u32::try_from(batches).unwrap_or(u32::MAX);
         let val_loss = end.val_loss.map_or(String::new(), |v| format!(" - val_loss: {v:.4}"));
+        let (speed, left) = (rate(self.windows, took), self.left(1.0));
+        self.done += 1;
         self.bar.finish_with_message(format!(
-            "{} {}/step - loss: {:.4}{val_loss}",
+            "{} {}/step - loss: {:.4}{val_loss} - {speed} - {left}",
             brief(took),
             brief(step),
             end.loss
@@ -59,11 +82,96 @@ impl Callback<f32> for Progress {
     }
 }
 
-/// `1.2 s` or `340 ms`.
+/// Shows on standard error how many of many trainings are done, and the time left.
+pub(crate) struct Jobs {
+    bar: ProgressBar,
+    started: Instant,
+    /// The part that was done before: rows of an earlier run took no time of this one.
+    before: Option<f64>,
+}
+
+impl Jobs {
+    /// A progress display of `what`; silent if `quiet`, or if standard error is no terminal.
+    pub(crate) fn new(quiet: bool, what: &str) -> Self {
+        let bar = bar(quiet, "{prefix} {pos:>3}/{len} {bar:20} {msg}");
+        bar.set_prefix(what.to_string());
+        Self { bar, started: Instant::now(), before: None }
+    }
+
+    /// The beginning, and then: some more are done.
+    pub(crate) fn advance(&mut self, advance: Advance) {
+        let before = *self.before.get_or_insert(advance.part);
+        self.bar.set_length(advance.of as u64);
+        self.bar.set_position(advance.done as u64);
+        let done = advance.part - before;
+        let left = remaining(self.started.elapsed(), done, 1.0 - advance.part);
+        match () {
+            () if advance.done == advance.of => {
+                self.bar.finish_with_message(format!("in {}", brief(self.started.elapsed())));
+            }
+            () if done == 0.0 => self.bar.tick(),
+            () => self.bar.set_message(format!("about {} left", brief(left))),
+        }
+    }
+}
+
+fn bar(quiet: bool, template: &str) -> ProgressBar {
+    let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    ProgressBar::with_draw_target(None, target)
+        .with_style(ProgressStyle::with_template(template).expect("a template"))
+}
+
+/// The time that `to_come` takes if `done` took `elapsed`.
+fn remaining(elapsed: Duration, done: f64, to_come: f64) -> Duration {
+    let seconds = elapsed.as_secs_f64() * (to_come / done).max(0.0);
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO)
+}
+
+/// `16300 windows/s`
+fn rate(windows: usize, took: Duration) -> String {
+    format!("{:.0} windows/s", windows as f64 / took.as_secs_f64().max(1e-9))
+}
+
+/// `2 min 05 s`, `12 s`, `1.2 s` or `340 ms`.
 fn brief(duration: Duration) -> String {
     match duration.as_secs_f64() {
+        seconds if seconds >= 59.5 => {
+            let seconds = seconds.round() as u64;
+            format!("{} min {:02} s", seconds / 60, seconds % 60)
+        }
+        seconds if seconds >= 9.95 => format!("{seconds:.0} s"),
         seconds if seconds >= 1.0 => format!("{seconds:.1} s"),
         seconds if seconds >= 0.01 => format!("{:.0} ms", seconds * 1e3),
         seconds => format!("{:.1} ms", seconds * 1e3),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_brief() {
+        let brief = |seconds| brief(Duration::from_secs_f64(seconds));
+        for (seconds, text) in [
+            (0.0012, "1.2 ms"),
+            (0.34, "340 ms"),
+            (1.24, "1.2 s"),
+            (12.4, "12 s"),
+            (59.6, "1 min 00 s"),
+            (125.0, "2 min 05 s"),
+        ] {
+            assert_eq!(brief(seconds), text);
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_in_proportion_to_what_is_done() {
+        let seconds =
+            |elapsed, done, to_come| remaining(Duration::from_secs(elapsed), done, to_come).as_secs_f64();
+        assert_eq!(seconds(10, 5.0, 45.0), 90.0);
+        assert_eq!(seconds(10, 0.25, 0.75), 30.0);
+        // Nothing done yet says nothing about what is left.
+        assert_eq!((seconds(10, 0.0, 1.0), seconds(0, 0.0, 0.0)), (0.0, 0.0));
     }
 }

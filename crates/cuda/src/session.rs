@@ -423,7 +423,7 @@ impl<D: Device> Session<f32> for CudaSession<D> {
             self.step += 1;
             sum += loss * batch.len() as f64;
             samples += batch.len();
-            on_batch(BatchEnd { batch: index, batches, loss: sum / samples as f64 });
+            on_batch(BatchEnd { batch: index, batches, samples, loss: sum / samples as f64 });
         }
         Ok(sum / samples as f64)
     }

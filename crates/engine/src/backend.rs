@@ -174,6 +174,8 @@ pub struct BatchEnd {
     pub batch: usize,
     /// Batches in the epoch.
     pub batches: usize,
+    /// Samples of the epoch so far.
+    pub samples: usize,
     /// The mean loss of the epoch so far, each batch weighted by its samples.
     pub loss: f64,
 }
@@ -326,7 +328,7 @@ pub fn train_epoch<F: Float, S: Session<F> + ?Sized>(
         session.update()?;
         sum += loss * batch.len() as f64;
         samples += batch.len();
-        on_batch(BatchEnd { batch: index, batches, loss: sum / samples as f64 });
+        on_batch(BatchEnd { batch: index, batches, samples, loss: sum / samples as f64 });
     }
     Ok(sum / samples as f64)
 }

@@ -1,20 +1,24 @@
-//! The tutorial's model, as code.
+//! The tutorial's model and its family, as code.
 
 use glassbox_engine::geometry::Padding;
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout};
 use glassbox_engine::model::Sequential;
 use glassbox_engine::shape::Shape;
 
-/// A window length that the tutorial's model cannot reconstruct.
+/// A window length that an [`Autoencoder`] cannot reconstruct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the tutorial's model halves a window twice and doubles it twice, so windows of {time_steps} step(s) do not \
-     come back as long as they were: choose a multiple of 4 from 4 to {MAX_STEPS}, such as {suggestion}, or a \
-     model of your own"
+    "the model strides over a window by {strides} twice and then back, so windows of {time_steps} step(s) do not \
+     come back as long as they were: choose a multiple of {multiple} from {multiple} to {MAX_STEPS}, such as \
+     {suggestion}, or a model of your own"
 )]
 pub struct WindowLengthError {
     /// The length asked for, in steps.
     pub time_steps: usize,
+    /// The strides of the model.
+    pub strides: usize,
+    /// What a length must be a multiple of.
+    pub multiple: usize,
     /// A length near it that works.
     pub suggestion: usize,
 }
@@ -22,15 +26,74 @@ pub struct WindowLengthError {
 /// The longest window: far beyond any memory, and far from any overflow.
 const MAX_STEPS: usize = 1 << 24;
 
-/// The tutorial's autoencoder for windows of `time_steps` steps and one channel:
+/// The family of the tutorial's autoencoder: two layers that narrow a window, two that widen it, one that makes
+/// one channel of it. With `same` padding, 7 taps and a stride `s`:
 ///
 /// ```text
-/// Conv1D(32, 7, same, strides 2, relu)   Dropout(0.2)   Conv1D(16, 7, same, strides 2, relu)
-/// Conv1DTranspose(16, 7, same, strides 2, relu)   Dropout(0.2)
-/// Conv1DTranspose(32, 7, same, strides 2, relu)   Conv1DTranspose(1, 7, same)
+/// Conv1D(outer, 7, strides s, relu)   Dropout(rate)   Conv1D(inner, 7, strides s, relu)
+/// Conv1DTranspose(inner, 7, strides s, relu)   Dropout(rate)
+/// Conv1DTranspose(outer, 7, strides s, relu)   Conv1DTranspose(1, 7)
 /// ```
 ///
-/// The number of its parameters does not depend on the window's length.
+/// The default is the tutorial's: 32 and 16 channels, strides of 2, a rate of 0.2.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Autoencoder {
+    /// Channels of the outer and of the inner layers.
+    pub filters: [usize; 2],
+    /// Strides of all layers but the last.
+    pub strides: usize,
+    /// The rate of both dropout layers; at 0 there are none.
+    pub dropout: f64,
+}
+
+impl Default for Autoencoder {
+    fn default() -> Self {
+        Self { filters: [32, 16], strides: 2, dropout: 0.2 }
+    }
+}
+
+impl Autoencoder {
+    /// The model for windows of `time_steps` steps and one channel. The number of its parameters does not depend
+    /// on the window's length.
+    ///
+    /// # Errors
+    /// Unless `time_steps` is a multiple of the square of the strides: `same` padding rounds other lengths up, and
+    /// the way back would make them longer.
+    ///
+    /// # Panics
+    /// If there are no filters, the strides are 0, or the rate is not in [0, 1).
+    pub fn model(&self, time_steps: usize) -> Result<Sequential, WindowLengthError> {
+        let Self { filters: [outer, inner], strides, dropout } = *self;
+        let multiple = strides * strides;
+        let suggestion =
+            time_steps.clamp(multiple, MAX_STEPS / multiple * multiple).next_multiple_of(multiple);
+        if time_steps != suggestion {
+            return Err(WindowLengthError { time_steps, strides, multiple, suggestion });
+        }
+        let mut model = Sequential::new(Shape::new(time_steps, 1));
+        let relu = Activation::Relu;
+        let encode =
+            |filters| Conv1D::new(filters, 7).padding(Padding::Same).strides(strides).activation(relu);
+        let decode = |filters| {
+            Conv1DTranspose::new(filters, 7).padding(Padding::Same).strides(strides).activation(relu)
+        };
+        let drop = |model: &mut Sequential| match dropout {
+            0.0 => Ok(()),
+            rate => model.add(Dropout::new(rate)).map(|_| ()),
+        };
+        let mut build = || {
+            model.add(encode(outer))?;
+            drop(&mut model)?;
+            model.add(encode(inner))?.add(decode(inner))?;
+            drop(&mut model)?;
+            model.add(decode(outer))?.add(Conv1DTranspose::new(1, 7).padding(Padding::Same)).map(|_| ())
+        };
+        build().expect("sensible arguments, and a length that comes back");
+        Ok(model)
+    }
+}
+
+/// The tutorial's autoencoder for windows of `time_steps` steps and one channel: the default [`Autoencoder`].
 ///
 /// ```
 /// use glassbox_pipeline::architecture::tutorial_model;
@@ -43,26 +106,9 @@ const MAX_STEPS: usize = 1 << 24;
 /// ```
 ///
 /// # Errors
-/// Unless `time_steps` is a multiple of 4: `same` padding with strides 2 rounds an odd length up, and the way
-/// back would make it longer.
+/// Unless `time_steps` is a multiple of 4: see [`Autoencoder::model`].
 pub fn tutorial_model(time_steps: usize) -> Result<Sequential, WindowLengthError> {
-    let suggestion = time_steps.clamp(4, MAX_STEPS).next_multiple_of(4);
-    if time_steps != suggestion {
-        return Err(WindowLengthError { time_steps, suggestion });
-    }
-    let mut model = Sequential::new(Shape::new(time_steps, 1));
-    let encode =
-        |filters| Conv1D::new(filters, 7).padding(Padding::Same).strides(2).activation(Activation::Relu);
-    let decode = |filters| {
-        Conv1DTranspose::new(filters, 7).padding(Padding::Same).strides(2).activation(Activation::Relu)
-    };
-    let mut build = || {
-        model.add(encode(32))?.add(Dropout::new(0.2))?.add(encode(16))?;
-        model.add(decode(16))?.add(Dropout::new(0.2))?.add(decode(32))?;
-        model.add(Conv1DTranspose::new(1, 7).padding(Padding::Same)).map(|_| ())
-    };
-    build().expect("the arguments are the tutorial's, and a multiple of 4 halves twice");
-    Ok(model)
+    Autoencoder::default().model(time_steps)
 }
 
 #[cfg(test)]
@@ -80,6 +126,25 @@ mod tests {
             model.layers().iter().map(|layer| model.layout().range(layer.weights.clone()).len()).collect();
         assert_eq!(parameters, [256, 0, 3600, 1808, 0, 3616, 225]);
         assert_eq!(tensors[9].name, "conv1d_transpose_2.bias");
+    }
+
+    #[test]
+    fn the_family_gives_windows_back() {
+        for (autoencoder, parameters) in [
+            (Autoencoder { filters: [64, 32], ..Autoencoder::default() }, 36929),
+            (Autoencoder { filters: [16, 8], ..Autoencoder::default() }, 2513),
+            (Autoencoder { strides: 4, ..Autoencoder::default() }, 9505),
+            (Autoencoder { strides: 1, ..Autoencoder::default() }, 9505),
+            (Autoencoder { dropout: 0.0, ..Autoencoder::default() }, 9505),
+        ] {
+            let model = autoencoder.model(288).unwrap();
+            assert_eq!((model.layout().len(), model.output_shape()), (parameters, Shape::new(288, 1)));
+            let dropouts =
+                model.layers().iter().filter(|layer| layer.layer.class_name() == "Dropout").count();
+            assert_eq!(dropouts, if autoencoder.dropout == 0.0 { 0 } else { 2 });
+        }
+        let error = Autoencoder { strides: 4, ..Autoencoder::default() }.model(296).unwrap_err().to_string();
+        assert!(error.contains("multiple of 16") && error.contains("such as 304"), "{error}");
     }
 
     #[test]

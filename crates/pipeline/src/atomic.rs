@@ -87,6 +87,19 @@ pub fn write_with(
     Ok(())
 }
 
+/// Removes the file at `path`, if there is one.
+///
+/// # Errors
+/// If it is there and stays.
+pub fn remove(path: &Path) -> Result<(), WriteError> {
+    match std::fs::remove_file(path) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+            Err(WriteError { path: path.to_owned(), doing: "removing it", cause })
+        }
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

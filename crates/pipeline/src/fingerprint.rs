@@ -10,6 +10,8 @@ use glassbox_engine::samples::Samples;
 use glassbox_engine::training::{EarlyStopping, FitOptions};
 
 use crate::hash::Sha256;
+use crate::nab::TutorialData;
+use crate::tutorial::TutorialOptions;
 
 /// All that decides the numbers of a run, as pairs of name and text, in the order in which two runs are
 /// compared: the model, the loss and the optimiser, `fit`'s options, the data, the initial weights.
@@ -42,14 +44,7 @@ impl Fingerprint {
         start: &[f32],
     ) -> Self {
         let mut entries = Self(vec![]);
-        entries.add("input", model.input_shape());
-        for (index, named) in model.layers().iter().enumerate() {
-            let config = serde_json::Value::Object(named.layer.config());
-            entries.add(
-                &format!("layer {index}"),
-                format!("{} ({}) {config}", named.name, named.layer.class_name()),
-            );
-        }
+        entries.model(model);
         entries.add("loss", plan.loss.name());
         entries.optimizer(&plan.optimizer);
         entries.add("seed", options.seed);
@@ -60,6 +55,34 @@ impl Fingerprint {
         entries.early_stopping(options.early_stopping.as_ref());
         entries.add("data", dataset(data));
         entries.add("initial weights", format!("sha256 {}", Sha256::of(&bytes(start))));
+        entries
+    }
+
+    /// The fingerprint of running the tutorial with many seeds: all that decides the numbers of a run but its seed.
+    /// Here the number of epochs is a part of it, and so is the backend, by name: runs do not resume, and those of one
+    /// table are of one kind.
+    #[must_use]
+    pub fn of_seeds(
+        model: &Sequential,
+        data: &TutorialData,
+        options: &TutorialOptions,
+        backend: &str,
+    ) -> Self {
+        let mut entries = Self(vec![]);
+        let train = &options.train;
+        entries.add("training series", format!("sha256 {}", data.train.sha256));
+        entries.add("test series", format!("sha256 {}", data.test.sha256));
+        entries.model(model);
+        entries.add("loss", train.loss.name());
+        entries.optimizer(&train.optimizer());
+        entries.add("epochs", train.epochs);
+        entries.add("batch_size", train.batch_size);
+        entries.number("validation_split", train.validation_split);
+        entries.add("shuffle", train.shuffle);
+        entries.early_stopping(train.early_stopping.as_ref());
+        entries.add("point rule", options.rule);
+        entries.add("backend", backend);
+        entries.add("glassbox", env!("CARGO_PKG_VERSION"));
         entries
     }
 
@@ -92,6 +115,17 @@ impl Fingerprint {
     /// With as many digits as tell the number apart from every other.
     fn number(&mut self, what: &str, value: f64) {
         self.add(what, format!("{value:?}"));
+    }
+
+    fn model(&mut self, model: &Sequential) {
+        self.add("input", model.input_shape());
+        for (index, named) in model.layers().iter().enumerate() {
+            let config = serde_json::Value::Object(named.layer.config());
+            self.add(
+                &format!("layer {index}"),
+                format!("{} ({}) {config}", named.name, named.layer.class_name()),
+            );
+        }
     }
 
     fn optimizer(&mut self, optimizer: &Optimizer) {

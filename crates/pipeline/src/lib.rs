@@ -15,6 +15,11 @@
 //! | from errors of windows to anomalous windows and points | [`detection`] |
 //! | all of it for one series, or for another series later | [`detector`] |
 //! | all of it for the tutorial, step by step | [`tutorial`] |
+//! | what goes on inside the model, captured as it trains | [`inside`] |
+//! | how well what was found lies on the true anomaly | [`evaluation`] |
+//! | what would improve it, measured | [`study`] |
+//! | over many seeds, against Keras | [`replicate`] |
+//! | both of these train side by side | [`jobs`] |
 //! | where the time of a training step goes | [`profile`] |
 //! | what a run leaves behind | [`results`], [`statistics`] |
 //!
@@ -23,7 +28,7 @@
 //! | file | module |
 //! |---|---|
 //! | models and detectors | [`model_file`] |
-//! | interrupted runs, and how they are told apart | [`checkpoint`], [`fingerprint`] |
+//! | interrupted runs, and how they are told apart | [`interrupt`], [`checkpoint`], [`fingerprint`] |
 //! | both of these are named tensors | [`tensor_file`] |
 //! | arrays in and out | [`arrays`] |
 //! | files that are whole or not there at all | [`atomic`] |
@@ -46,16 +51,22 @@ pub mod atomic;
 pub mod checkpoint;
 pub mod detection;
 pub mod detector;
+pub mod evaluation;
 pub mod fingerprint;
 pub mod hash;
+pub mod inside;
+pub mod interrupt;
+pub mod jobs;
 pub mod model_file;
 pub mod nab;
 pub mod profile;
 pub mod reconstruction;
+pub mod replicate;
 pub mod results;
 pub mod scaler;
 pub mod series;
 pub mod statistics;
+pub mod study;
 pub mod synthetic;
 pub mod tensor_file;
 pub mod training;

@@ -6,6 +6,7 @@ use glassbox_engine::masks::Masks;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::samples::Samples;
+use glassbox_engine::shape::Shape;
 use glassbox_engine::{Error, Result};
 use ndarray::Array3;
 
@@ -53,6 +54,27 @@ pub fn predict(session: &mut dyn Session<f32>, x: &Samples<'_, f32>) -> Result<A
     Ok(y)
 }
 
+/// What of a window counts as its error; in the unit of the window (standard deviations of the training series).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum ErrorMeasure {
+    /// The mean over its values of |x - reconstruction|, as in the tutorial.
+    #[default]
+    Mean,
+    /// The same over the values of its last step only: how far off the newest row is.
+    LastStep,
+}
+
+impl ErrorMeasure {
+    /// The error of a window `x` of `shape` and its reconstruction `y`.
+    fn of(self, x: &[f32], y: &[f32], shape: Shape) -> f64 {
+        let from = match self {
+            Self::Mean => 0,
+            Self::LastStep => shape.len() - shape.channels,
+        };
+        Loss::MeanAbsoluteError.sample(&y[from..], &x[from..])
+    }
+}
+
 /// The error of each window: the mean over its values of |x - reconstruction|, in the unit of `x` (standard
 /// deviations of the training series). A device that has the windows gives nothing but these; others predict in
 /// batches of [`PREDICT_BATCH`]. `on_batch` is told how many batches are done and how many there are.
@@ -64,6 +86,21 @@ pub fn window_errors(
     windows: &Samples<'_, f32>,
     on_batch: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<f64>> {
+    require_reconstructions(session, windows)?;
+    let mut errors = vec![0.0; windows.len()];
+    let batches = predict_batches(windows.len());
+    for (group, errors) in errors.chunks_mut(GROUP * PREDICT_BATCH).enumerate() {
+        let start = group * GROUP * PREDICT_BATCH;
+        let group_windows = Dataset::autoencoder(windows.slice(start..start + errors.len()));
+        session.sample_losses(&group_windows, Loss::MeanAbsoluteError, errors)?;
+        let done = group * GROUP;
+        (done..batches.min(done + GROUP)).for_each(|batch| on_batch(batch + 1, batches));
+    }
+    Ok(errors)
+}
+
+/// That the model gives back what it reads: the shape of a window.
+fn require_reconstructions(session: &dyn Session<f32>, windows: &Samples<'_, f32>) -> Result<Shape> {
     let program = &session.plan().inference;
     let output = program.values[program.output.index()];
     if output != windows.shape() {
@@ -73,14 +110,35 @@ pub fn window_errors(
             found: output.to_string(),
         });
     }
-    let mut errors = vec![0.0; windows.len()];
+    Ok(output)
+}
+
+/// The errors of each window by several measures, which share its prediction; else as [`window_errors`].
+///
+/// # Errors
+/// As there.
+pub fn measured_errors<const N: usize>(
+    session: &mut dyn Session<f32>,
+    windows: &Samples<'_, f32>,
+    measures: [ErrorMeasure; N],
+    on_batch: &mut dyn FnMut(usize, usize),
+) -> Result<[Vec<f64>; N]> {
+    let output = require_reconstructions(session, windows)?;
+    let size = output.len();
+    let mut buffer = vec![0.0; PREDICT_BATCH.min(windows.len()) * size];
+    let mut errors = measures.map(|_| Vec::with_capacity(windows.len()));
     let batches = predict_batches(windows.len());
-    for (group, errors) in errors.chunks_mut(GROUP * PREDICT_BATCH).enumerate() {
-        let start = group * GROUP * PREDICT_BATCH;
-        let group_windows = Dataset::autoencoder(windows.slice(start..start + errors.len()));
-        session.sample_losses(&group_windows, Loss::MeanAbsoluteError, errors)?;
-        let done = group * GROUP;
-        (done..batches.min(done + GROUP)).for_each(|batch| on_batch(batch + 1, batches));
+    for batch in 0..batches {
+        let start = batch * PREDICT_BATCH;
+        let x = windows.slice(start..windows.len().min(start + PREDICT_BATCH));
+        let y = &mut buffer[..x.len() * size];
+        session.predict(&x, y)?;
+        for (index, y) in y.chunks_exact(size).enumerate() {
+            for (errors, measure) in errors.iter_mut().zip(measures) {
+                errors.push(measure.of(x.get(index), y, output));
+            }
+        }
+        on_batch(batch + 1, batches);
     }
     Ok(errors)
 }

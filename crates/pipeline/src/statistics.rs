@@ -1,7 +1,13 @@
-//! What many errors look like in a few numbers, as NumPy and Matplotlib count them.
+//! What many numbers look like in a few, as NumPy and Matplotlib count them, and how samples are compared.
 #![allow(clippy::doc_markdown, reason = "names of libraries, in prose")]
 
+mod paired;
+mod two_samples;
+
 use serde::{Deserialize, Serialize};
+
+pub use paired::{Spread, holm, sign_test};
+pub use two_samples::{ks_critical_distance, ks_distance, ks_p_value};
 
 /// The bins of a histogram; the tutorial's `bins=50`.
 pub const BINS: usize = 50;
@@ -66,8 +72,11 @@ impl Summary {
     }
 }
 
-/// The value at fraction `q` of the way through `sorted`.
-fn quantile(sorted: &[f64], q: f64) -> f64 {
+/// The value at fraction `q`, in [0, 1], of the way through `sorted`, interpolated as `numpy.quantile` does.
+///
+/// # Panics
+/// If there is no value.
+pub(crate) fn quantile(sorted: &[f64], q: f64) -> f64 {
     let at = q * (sorted.len() - 1) as f64;
     let (below, above) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
     below + (above - below) * at.fract()

@@ -1,7 +1,7 @@
 //! Training on samples: Keras's `compile` and `fit`, with checkpoints.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use glassbox_engine::backend::{Backend, Dataset, Plan, Session, State};
@@ -17,6 +17,7 @@ use glassbox_engine::training::{
 
 use crate::checkpoint::{self, CheckpointError, CheckpointWriter};
 use crate::fingerprint::Fingerprint;
+use crate::interrupt::Interrupt;
 
 /// How a model is trained; the defaults are the tutorial's.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,18 +40,22 @@ pub struct TrainOptions {
     /// When to stop before all epochs are done. Default: once `val_loss` has not improved for 5 epochs, the
     /// weights of the last epoch being kept.
     pub early_stopping: Option<EarlyStopping>,
-    /// Where the run is kept after each epoch. Default: nowhere.
+    /// Where the run is kept, to go on from there. Default: nowhere.
     pub checkpoints: Option<Checkpoints>,
+    /// A request to stop, heeded at the end of each epoch. Default: none will be made.
+    pub interrupt: Option<Interrupt>,
 }
 
-/// Where a run is kept after each epoch.
+/// Where a run is kept, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoints {
     /// The folder of [`checkpoint::FILE_NAME`].
     pub dir: PathBuf,
     /// Whether to go on from the checkpoint that is there. If there is none, or this is false, the run starts
-    /// from the beginning, and its first epoch replaces a checkpoint that is there.
+    /// from the beginning, and its first checkpoint replaces one that is there.
     pub resume: bool,
+    /// Whether the run is kept after each epoch; if not, only when it is interrupted.
+    pub every_epoch: bool,
 }
 
 impl Default for TrainOptions {
@@ -70,6 +75,7 @@ impl Default for TrainOptions {
                 ..EarlyStopping::default()
             }),
             checkpoints: None,
+            interrupt: None,
         }
     }
 }
@@ -127,6 +133,20 @@ pub enum TrainError {
         /// The shape of its output.
         output: Shape,
     },
+    /// [`TrainOptions::interrupt`] was requested.
+    #[error("interrupted after epoch {epochs} of at most {of}{}", kept(checkpoint.as_deref()))]
+    Interrupted {
+        /// Epochs done.
+        epochs: usize,
+        /// Epochs at most.
+        of: usize,
+        /// The file that holds the run, if [`TrainOptions::checkpoints`] said where.
+        checkpoint: Option<PathBuf>,
+    },
+}
+
+fn kept(checkpoint: Option<&Path>) -> String {
+    checkpoint.map_or_else(String::new, |file| format!("; the run is kept in {}", file.display()))
 }
 
 /// A model after training.
@@ -212,7 +232,8 @@ pub fn train_autoencoder(
 ///
 /// # Errors
 /// If an option makes no sense, the data does not fit the model, a number is not finite, the checkpoint to
-/// resume from is not of this run, or a callback fails.
+/// resume from is not of this run, or a callback fails; [`TrainError::Interrupted`] after the epoch during
+/// which an interrupt was requested.
 pub fn train(
     backend: &dyn Backend<f32>,
     model: &Sequential,
@@ -226,23 +247,21 @@ pub fn train(
     let start = start.map_or_else(|| plan.layout.initial(options.seed), <[f32]>::to_vec);
     let fit_options = options.fit_options();
 
-    let mut writer = None;
+    let mut keeper = Keeper { interrupt: options.interrupt.clone(), ..Keeper::default() };
     let mut resumed = None;
-    if let Some(Checkpoints { dir, resume }) = &options.checkpoints {
+    if let Some(Checkpoints { dir, resume, every_epoch }) = &options.checkpoints {
         let fingerprint = Fingerprint::of(model, &plan, &fit_options, data, &start);
         if *resume {
             resumed = checkpoint::resume(dir, &plan, &fingerprint, options.epochs)?;
         }
-        writer = Some(CheckpointWriter::new(dir, &plan, fingerprint));
+        keeper.writer = Some(CheckpointWriter::new(dir, &plan, fingerprint));
+        keeper.every_epoch = *every_epoch;
     }
     let resumed_from = resumed.as_ref().map_or(0, |checkpoint| checkpoint.epochs);
     let checkpoint = resumed.unwrap_or_else(|| Checkpoint::start(State::new(start, &plan.optimizer)));
 
     let mut timer = EpochTimer::default();
-    let mut all: Vec<&mut dyn Callback<f32>> = vec![&mut timer];
-    if let Some(writer) = &mut writer {
-        all.push(writer);
-    }
+    let mut all: Vec<&mut dyn Callback<f32>> = vec![&mut timer, &mut keeper];
     for callback in callbacks {
         all.push(&mut **callback);
     }
@@ -252,8 +271,37 @@ pub fn train(
     let began = Instant::now();
     let fitted = fit(&mut *session, data, &fit_options, checkpoint, &mut all)?;
     let duration = began.elapsed();
+    if let Some(epochs) = keeper.interrupted_after {
+        let checkpoint = options.checkpoints.as_ref().map(|kept| kept.dir.join(checkpoint::FILE_NAME));
+        return Err(TrainError::Interrupted { epochs, of: options.epochs, checkpoint });
+    }
     let weights = session.state()?.weights;
     Ok(Trained { session, weights, fitted, resumed_from, epoch_durations: timer.durations, duration })
+}
+
+/// Keeps the run, and ends it when that is asked for. One callback does both, with one look at the request an
+/// epoch: a run that ends by it has surely been kept.
+#[derive(Debug, Default)]
+struct Keeper {
+    writer: Option<CheckpointWriter>,
+    every_epoch: bool,
+    interrupt: Option<Interrupt>,
+    /// Epochs done, if the run was ended.
+    interrupted_after: Option<usize>,
+}
+
+impl Callback<f32> for Keeper {
+    fn on_epoch_end(&mut self, end: &EpochEnd<'_, f32>) -> Result<Flow, Box<dyn Error + Send + Sync>> {
+        let stop = self.interrupt.as_ref().is_some_and(Interrupt::is_requested);
+        if let Some(writer) = self.writer.as_mut().filter(|_| self.every_epoch || stop) {
+            writer.on_epoch_end(end)?;
+        }
+        if !stop {
+            return Ok(Flow::Continue);
+        }
+        self.interrupted_after = Some(end.epoch + 1);
+        Ok(Flow::Stop)
+    }
 }
 
 #[derive(Debug, Default)]

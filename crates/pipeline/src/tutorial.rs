@@ -12,6 +12,7 @@ use glassbox_engine::training::{Callback, Fitted};
 use crate::architecture::{WindowLengthError, tutorial_model};
 use crate::detection::{PointRule, Threshold};
 use crate::detector::{Detection, Detector, DetectorError, fit_scaler, normalise, windows};
+use crate::inside::{Inside, NormsProbe};
 use crate::nab::TutorialData;
 use crate::reconstruction::{predict, predict_batches, window_errors};
 use crate::scaler::Scaler;
@@ -31,11 +32,18 @@ pub struct TutorialOptions {
     pub train: TrainOptions,
     /// Which windows must be anomalous for a point to be. Default: as published.
     pub rule: PointRule,
+    /// Whether to capture what goes on inside of the model. Default: no.
+    pub inside: bool,
 }
 
 impl Default for TutorialOptions {
     fn default() -> Self {
-        Self { time_steps: TIME_STEPS, train: TrainOptions::default(), rule: PointRule::default() }
+        Self {
+            time_steps: TIME_STEPS,
+            train: TrainOptions::default(),
+            rule: PointRule::default(),
+            inside: false,
+        }
     }
 }
 
@@ -152,6 +160,8 @@ pub struct Timings {
     pub predict_train: Duration,
     /// Normalising and predicting the test series.
     pub predict_test: Duration,
+    /// Capturing what goes on inside of the model, that during `fit` too; 0 if it is off.
+    pub inside: Duration,
     /// The whole run, loading the data aside.
     pub total: Duration,
 }
@@ -193,6 +203,8 @@ pub struct TutorialRun {
     pub detector: Detector,
     /// What was found in the test series.
     pub detection: Detection,
+    /// What went on inside of the model, if it was to be captured.
+    pub inside: Option<Inside>,
     /// How long it took.
     pub timings: Timings,
 }
@@ -235,8 +247,12 @@ pub fn run(
     observer.on_step(Step::Built { model: &model });
 
     // 5. Fit.
-    let callbacks: &mut [&mut dyn Callback<f32>] = &mut [&mut *observer];
-    let mut trained = train_autoencoder(backend, &model, None, train_windows, &options.train, callbacks)
+    let mut probe = options.inside.then(|| NormsProbe::new(model.layout()));
+    let mut callbacks: Vec<&mut dyn Callback<f32>> = vec![&mut *observer];
+    if let Some(probe) = &mut probe {
+        callbacks.push(probe);
+    }
+    let mut trained = train_autoencoder(backend, &model, None, train_windows, &options.train, &mut callbacks)
         .map_err(DetectorError::from)?;
     observer.on_step(Step::Trained { trained: &trained });
 
@@ -267,7 +283,23 @@ pub fn run(
     // 9. Anomalous windows and points.
     observer.on_step(Step::Detected { detection: &detection });
 
+    // Not a part of the tutorial: a look inside.
+    let looking = Instant::now();
+    let mut inside_took = Duration::ZERO;
+    let inside = match probe {
+        None => None,
+        Some(probe) => {
+            let (norms, took) = probe.finish();
+            let test_values = normalise(&scaler, test)?;
+            let test_windows = windows(&test_values, test, time_steps)?;
+            let both = (&train_windows, &test_windows);
+            let inside = Inside::capture(session, &detector.model, both, &detection, norms)?;
+            inside_took = took + looking.elapsed();
+            Some(inside)
+        }
+    };
     let timings = Timings {
+        inside: inside_took,
         epochs: trained.epoch_durations,
         fit: trained.duration,
         predict_train,
@@ -291,6 +323,7 @@ pub fn run(
         first_reconstruction,
         detector,
         detection,
+        inside,
         timings,
         data,
     })

@@ -12,6 +12,7 @@ use glassbox_engine::training::{
 };
 use glassbox_pipeline::checkpoint::{CheckpointError, FILE_NAME, from_bytes, to_bytes};
 use glassbox_pipeline::fingerprint::Fingerprint;
+use glassbox_pipeline::interrupt::Interrupt;
 use glassbox_pipeline::tensor_file::TensorFile;
 use glassbox_pipeline::training::{Checkpoints, TrainError, TrainOptions, Trained, train};
 use proptest::prelude::*;
@@ -28,7 +29,7 @@ fn options(dir: Option<&Path>, resume: bool) -> TrainOptions {
             restore_best_weights: true,
             ..EarlyStopping::default()
         }),
-        checkpoints: dir.map(|dir| Checkpoints { dir: dir.to_owned(), resume }),
+        checkpoints: dir.map(|dir| Checkpoints { dir: dir.to_owned(), resume, every_epoch: true }),
         ..TrainOptions::default()
     }
 }
@@ -83,6 +84,55 @@ fn a_resumed_run_equals_the_uninterrupted_one_to_the_bit() {
     let dir = folder.path().join("none");
     let fresh = run(&options(Some(&dir), true), &mut []).unwrap();
     assert_eq!((fresh.resumed_from, bits(&fresh.weights)), (0, bits(&whole.weights)));
+}
+
+/// Asks to stop in the middle of an epoch, as Ctrl-C does.
+struct AskIn(usize, Interrupt);
+
+impl Callback<f32> for AskIn {
+    fn on_epoch_begin(&mut self, epoch: usize, _: usize) {
+        if epoch + 1 == self.0 {
+            self.1.request();
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_run_ends_with_its_epoch_and_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = run(&options(None, false), &mut []).unwrap();
+    for (every_epoch, epoch) in [(false, 2), (true, 3)] {
+        let dir = folder.path().join(epoch.to_string());
+        let interrupt = Interrupt::default();
+        let checkpoints = Some(Checkpoints { dir: dir.clone(), resume: true, every_epoch });
+        let interrupted = TrainOptions {
+            checkpoints: checkpoints.clone(),
+            interrupt: Some(interrupt.clone()),
+            ..options(None, false)
+        };
+        let error = run(&interrupted, &mut [&mut AskIn(epoch, interrupt)]).unwrap_err();
+        let file = dir.join(FILE_NAME);
+        assert!(
+            matches!(&error, TrainError::Interrupted { epochs, of: 14, checkpoint: Some(kept) }
+                if *epochs == epoch && *kept == file),
+            "{error}"
+        );
+        assert!(error.to_string().contains(&format!("after epoch {epoch} of at most 14")), "{error}");
+
+        std::fs::copy(&file, dir.join("copy")).unwrap();
+        let resumed = run(&TrainOptions { checkpoints, ..options(None, false) }, &mut []).unwrap();
+        assert_eq!((resumed.resumed_from, bits(&resumed.weights)), (epoch, bits(&whole.weights)));
+        assert_eq!(resumed.fitted, whole.fitted);
+        // Kept after each epoch if that was asked for, else only by the interruption.
+        let again = std::fs::read(&file).unwrap() != std::fs::read(dir.join("copy")).unwrap();
+        assert_eq!(again, every_epoch);
+    }
+    // Nowhere to keep it: it ends all the same.
+    let interrupt = Interrupt::default();
+    interrupt.request();
+    let error =
+        run(&TrainOptions { interrupt: Some(interrupt), ..options(None, false) }, &mut []).unwrap_err();
+    assert!(matches!(error, TrainError::Interrupted { epochs: 1, checkpoint: None, .. }), "{error}");
 }
 
 #[test]

@@ -3,7 +3,9 @@
 mod data;
 mod detect;
 mod inspect;
+mod replicate;
 mod shared;
+mod shell;
 mod train;
 mod tutorial;
 
@@ -12,21 +14,24 @@ use clap::{Parser, Subcommand};
 pub(crate) use data::DataCommand;
 pub(crate) use detect::{DetectArgs, Format, ModelArgs, PredictArgs};
 pub(crate) use inspect::{ArchitectureArgs, DevicesArgs, GradcheckArgs, ProfileArgs, SimdPath, SummaryArgs};
+pub(crate) use replicate::ReplicateArgs;
 pub(crate) use shared::{CheckpointArgs, ColumnArgs, ComputeArgs, EarlyStoppingArgs, FitArgs, Rule};
+pub(crate) use shell::{CompletionsArgs, ManArgs};
 pub(crate) use train::{FitArraysArgs, TrainArgs};
-pub(crate) use tutorial::TutorialArgs;
+pub(crate) use tutorial::{ReportArgs, TutorialArgs};
 
 /// After every command's help.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done
-  1  a check that was asked for has failed (gradcheck)
-  2  the command line makes no sense
-  3  an input file, a model or an option cannot be used
-  4  training or inference met a number that is not finite
-  5  a result could not be written
-  6  a download failed
-  7  the device that was asked for cannot be used, or failed";
+  0    done
+  1    a check that was asked for has failed (gradcheck)
+  2    the command line makes no sense
+  3    an input file, a model or an option cannot be used
+  4    training or inference met a number that is not finite
+  5    a result could not be written
+  6    a download failed
+  7    the device that was asked for cannot be used, or failed
+  130  interrupted by Ctrl-C; the message says how to go on";
 
 /// An autoencoder one can see inside.
 ///
@@ -54,6 +59,23 @@ pub(crate) enum Command {
     /// built-in twin, a synthetic copy that needs no download.
     #[command(after_help = EXIT_CODES)]
     Tutorial(TutorialArgs),
+
+    /// Make the page of a run again, from its results
+    ///
+    /// Reads the folder that `glassbox tutorial` wrote and writes report.html and plots/ into it: the same page
+    /// that the tutorial leaves at its end.
+    #[command(after_help = EXIT_CODES)]
+    Report(ReportArgs),
+    /// Run the tutorial with many seeds and hold it against Keras
+    ///
+    /// What depends on the seed cannot be equal in two systems with different random generators; it can be
+    /// equally distributed. Trains with each seed, several side by side, and compares epochs, threshold, windows,
+    /// points and losses with 60 recorded runs of Keras by the test of Kolmogorov and Smirnov. Leaves a row for
+    /// each seed, a JSON document, and plots of the distributions in --out.
+    ///
+    /// The same command again goes on where it was stopped: a seed that has a row is not run again.
+    #[command(after_help = EXIT_CODES)]
+    Replicate(ReplicateArgs),
 
     /// Train a detector on a CSV of your own
     ///
@@ -123,4 +145,16 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: DataCommand,
     },
+
+    /// Print a script that completes this command's words in a shell
+    ///
+    /// For bash: glassbox completions bash > ~/.local/share/bash-completion/completions/glassbox
+    #[command(after_help = EXIT_CODES)]
+    Completions(CompletionsArgs),
+
+    /// Print the manual page, or write those of all commands
+    ///
+    /// To read one: glassbox man --out man && man man/glassbox-tutorial.1
+    #[command(after_help = EXIT_CODES)]
+    Man(ManArgs),
 }

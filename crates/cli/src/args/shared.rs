@@ -73,8 +73,9 @@ pub(crate) struct CheckpointArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) checkpoint_dir: Option<PathBuf>,
 
-    /// Go on from the checkpoint in --checkpoint-dir; start anew if there is none yet
-    #[arg(long, requires = "checkpoint_dir")]
+    /// Go on from the checkpoint in --checkpoint-dir, or else from the one that Ctrl-C left; start anew if there
+    /// is none
+    #[arg(long)]
     pub(crate) resume: bool,
 }
 

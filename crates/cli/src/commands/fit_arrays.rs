@@ -7,26 +7,30 @@ use glassbox_pipeline::arrays::read_npy;
 use glassbox_pipeline::model_file::{SavedModel, read_architecture};
 use glassbox_pipeline::training::{TrainOptions, train};
 
-use super::{note, print_json};
+use super::{AFTER_EPOCH, note, print_json};
 use crate::args::FitArraysArgs;
 use crate::device::explain;
 use crate::failure::{Failure, Kind, OrFail as _};
+use crate::interrupt;
 use crate::progress::Progress;
 
 pub(crate) fn run(args: &FitArraysArgs) -> Result<(), Failure> {
     let x = read_npy(&args.input).or_fail(Kind::Input)?;
     let (model, start) = load(args, x.dim().1)?;
+    let quiet = args.output.quiet || args.output.json;
+    let interrupted = args.out.with_extension("checkpoint");
     let options = TrainOptions {
         early_stopping: None,
-        checkpoints: args.checkpoint.checkpoints(),
+        checkpoints: Some(args.checkpoint.checkpoints(&interrupted)),
+        interrupt: Some(interrupt::listen(quiet, AFTER_EPOCH)?),
         ..args.fit.options()
     };
-    let quiet = args.output.quiet || args.output.json;
     let mut progress = Progress::new(quiet);
     let data = Dataset::autoencoder(Samples::from_array(x.view())?);
     let backend = args.compute.backend(quiet)?;
     explain(&args.compute, quiet, &*backend, &model, args.fit.batch_size)?;
-    let trained = train(&*backend, &model, start.as_deref(), &data, &options, &mut [&mut progress])?;
+    let trained = train(&*backend, &model, start.as_deref(), &data, &options, &mut [&mut progress])
+        .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
 
     let saved = SavedModel { model, weights: trained.weights, calibration: None };
     saved.save(&args.out).or_fail(Kind::Output)?;
@@ -34,6 +38,7 @@ pub(crate) fn run(args: &FitArraysArgs) -> Result<(), Failure> {
         glassbox_pipeline::results::write_history_json(path, &trained.fitted.history)
             .or_fail(Kind::Output)?;
     }
+    args.checkpoint.done(&interrupted)?;
     if args.output.json {
         return print_json(&trained.fitted.history);
     }

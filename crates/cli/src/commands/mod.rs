@@ -1,5 +1,6 @@
 //! A file for each command.
 
+mod conclusion;
 pub(crate) mod data;
 pub(crate) mod detect;
 pub(crate) mod devices;
@@ -7,6 +8,10 @@ pub(crate) mod fit_arrays;
 pub(crate) mod gradcheck;
 pub(crate) mod predict;
 pub(crate) mod profile;
+pub(crate) mod replicate;
+pub(crate) mod report;
+pub(crate) mod shell;
+mod study;
 pub(crate) mod summary;
 pub(crate) mod train;
 pub(crate) mod tutorial;
@@ -24,6 +29,9 @@ use crate::failure::{Failure, Kind, OrFail as _};
 
 /// The length of the tutorial's windows: a day of five-minute steps.
 pub(crate) const TIME_STEPS: usize = glassbox_pipeline::tutorial::TIME_STEPS;
+
+/// What the first Ctrl-C waits for where a model is trained.
+const AFTER_EPOCH: &str = "after this epoch";
 
 impl ArchitectureArgs {
     /// The model to look at; the tutorial's has `tutorial_steps` steps unless --time-steps says otherwise.

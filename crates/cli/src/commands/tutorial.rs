@@ -5,17 +5,19 @@ use std::fmt::Write as _;
 use glassbox_engine::backend::BatchEnd;
 use glassbox_engine::training::{Callback, EpochEnd, Flow};
 use glassbox_pipeline::architecture::tutorial_model;
-use glassbox_pipeline::detection::{PointRule, show_indices, stretches};
+use glassbox_pipeline::detection::{PointRule, show_indices};
 use glassbox_pipeline::detector::Detection;
 use glassbox_pipeline::nab::{self, Places, Source, TutorialData};
 use glassbox_pipeline::results::{self, RunResult};
+use glassbox_pipeline::study::Study;
 use glassbox_pipeline::training::{TrainOptions, Trained};
 use glassbox_pipeline::tutorial::{self, Observer, Step, TutorialOptions};
 
-use super::{TIME_STEPS, note, print, print_json};
+use super::{AFTER_EPOCH, TIME_STEPS, conclusion, note, print, print_json, report, study};
 use crate::args::TutorialArgs;
 use crate::device::explain;
 use crate::failure::{Failure, Kind, OrFail as _};
+use crate::interrupt;
 use crate::progress::Progress;
 
 pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
@@ -24,6 +26,7 @@ pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
     for warning in data.train.warnings.iter().chain(&data.test.warnings) {
         note(args.output.quiet, format_args!("warning: {warning}"));
     }
+    let silent = args.output.quiet || args.output.json;
     let options = TutorialOptions {
         train: TrainOptions {
             seed: args.seed,
@@ -33,28 +36,52 @@ pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
             early_stopping: TrainOptions::default().early_stopping.map(|early_stopping| {
                 glassbox_engine::training::EarlyStopping { patience: args.patience, ..early_stopping }
             }),
+            checkpoints: Some(args.checkpoint.checkpoints(&args.out)),
+            interrupt: Some(interrupt::listen(silent, AFTER_EPOCH)?),
             ..TrainOptions::default()
         },
         rule: args.rule.into(),
+        inside: !args.no_report,
         ..TutorialOptions::default()
     };
-    let silent = args.output.quiet || args.output.json;
     let mut narrator = Narrator { silent, progress: Progress::new(silent), failed: None };
     let backend = args.compute.backend(silent)?;
     let model = tutorial_model(TIME_STEPS).or_fail(Kind::Input)?;
     explain(&args.compute, silent, &*backend, &model, args.batch_size)?;
-    let run = tutorial::run(data, &*backend, &options, &mut narrator)?;
+    let run = tutorial::run(data, &*backend, &options, &mut narrator)
+        .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
     if let Some(failure) = narrator.failed {
         return Err(failure);
     }
     results::write(&args.out, &run).or_fail(Kind::Output)?;
+    args.checkpoint.done(&args.out)?;
+    let study = match args.study {
+        true => Some(study::run(args, &run.data, &options.train, silent)?),
+        false => None,
+    };
+    let page = if args.no_report { None } else { Some(report::write(&args.out)?) };
+    if let Some(page) = page.as_deref().filter(|_| args.open) {
+        report::open(page, args.output.quiet);
+    }
     if args.output.json {
-        return print_json(&RunResult::of(&run));
+        return print_all(&RunResult::of(&run), study.as_ref());
     }
     if args.output.quiet {
         return Ok(());
     }
-    print(&conclusion(&run, &args.out.display().to_string()))
+    if let Some(study) = &study {
+        print(&format!("\nThe study: {study}"))?;
+    }
+    print(&conclusion::sentences(&run, &args.out, page.as_deref()))
+}
+
+/// The result as JSON, the study in it as `study` if there is one.
+fn print_all(result: &RunResult, study: Option<&Study>) -> Result<(), Failure> {
+    let mut document = serde_json::to_value(result).or_fail(Kind::Output)?;
+    if let Some(study) = study {
+        document["study"] = serde_json::to_value(study).or_fail(Kind::Output)?;
+    }
+    print_json(&document)
 }
 
 /// Prints each step as the tutorial shows it.
@@ -176,24 +203,6 @@ fn detected(detection: &Detection) -> String {
         show_indices(&detection.windows),
         detection.points.len(),
         show_indices(&detection.points)
-    )
-}
-
-/// What was found, and where it is written.
-fn conclusion(run: &tutorial::TutorialRun, out: &str) -> String {
-    let series = &run.data.test.series;
-    let found: Vec<String> = stretches(&run.detection.points)
-        .iter()
-        .map(|points| {
-            format!("{} to {}", series.timestamp_text(points.start), series.timestamp_text(points.end - 1))
-        })
-        .collect();
-    let found = match found.as_slice() {
-        [] => "No point of the test series is anomalous.".into(),
-        stretches => format!("Anomalous: {}.", stretches.join("; ")),
-    };
-    format!(
-        "\n{found}\nThe results are in {out}: result.json has all of them, model.safetensors the detector.\n"
     )
 }
 

@@ -3,15 +3,24 @@
 //! Reading is strict. An argument that would change what is computed and that the engine does not have
 //! is refused by name, and so is one that nobody here has heard of, unless it is null.
 
+mod near;
+mod write;
+
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{NamedLayer, Sequential};
+use super::Sequential;
 use crate::error::{Error, Result};
 use crate::geometry::Padding;
 use crate::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, Layer, ReLU};
 use crate::shape::Shape;
+use near::{misspelt, respelt};
+
+pub(super) use write::write;
+
+/// The layers that there are.
+const CLASSES: [&str; 4] = ["Conv1D", "Conv1DTranspose", "Dropout", "ReLU"];
 
 pub(super) fn read(text: &str, steps: Option<usize>) -> Result<Sequential> {
     let document: Json = serde_json::from_str(text).map_err(|error| Error::Architecture {
@@ -146,7 +155,7 @@ fn read_layer(class: &str, mut config: Object) -> Result<(String, Arc<dyn Layer>
             return Err(Error::Unsupported {
                 place: format!("layer {name}"),
                 feature: format!("class {other}"),
-                instead: "Conv1D, Conv1DTranspose, Dropout and ReLU are".into(),
+                instead: format!("{} and ReLU are{}", CLASSES[..3].join(", "), respelt(other, &CLASSES)),
             });
         }
     };
@@ -230,7 +239,7 @@ impl Object {
         let name = self.text("padding")?;
         supported.iter().find(|padding| padding.name() == name).copied().ok_or_else(|| {
             let names: Vec<_> = supported.iter().map(|padding| padding.name()).collect();
-            self.wrong("padding", &names.join(" or "), &name)
+            self.wrong("padding", &names.join(" or "), &format!("{name}{}", respelt(&name, &names)))
         })
     }
 
@@ -239,7 +248,10 @@ impl Object {
             Json::Null => Ok(Activation::Linear),
             Json::String(name) if name == "linear" => Ok(Activation::Linear),
             Json::String(name) if name == "relu" => Ok(Activation::Relu),
-            other => Err(self.unsupported("activation", &other, "linear and relu are")),
+            other => {
+                let meant = respelt(other.as_str().unwrap_or_default(), &["linear", "relu"]);
+                Err(self.unsupported("activation", &other, &format!("linear and relu are{meant}")))
+            }
         }
     }
 
@@ -323,7 +335,11 @@ impl Object {
     }
 
     fn missing(&self, key: &str) -> Error {
-        self.wrong(key, "a value", "none")
+        let found = match misspelt(key, self.entries.keys()) {
+            None => "none".into(),
+            Some(other) => format!("none; did you mean `{key}` where it has `{other}`?"),
+        };
+        self.wrong(key, "a value", &found)
     }
 }
 
@@ -334,60 +350,4 @@ fn abridged(value: &Json) -> String {
         None => text,
         Some((at, _)) => format!("{}...", &text[..at]),
     }
-}
-
-pub(super) fn write(model: &Sequential) -> String {
-    let shape = |shape: Shape| json!([null, shape.steps, shape.channels]);
-    let input = json!({
-        "module": "keras.layers",
-        "class_name": "InputLayer",
-        "config": {
-            "batch_shape": shape(model.input_shape()),
-            "dtype": "float32",
-            "sparse": false,
-            "ragged": false,
-            "name": "input_layer",
-            "optional": false,
-        },
-        "registered_name": null,
-    });
-    let layers: Vec<Json> = std::iter::once(input).chain(model.layers().iter().map(write_layer)).collect();
-    let document = json!({
-        "module": "keras",
-        "class_name": "Sequential",
-        "config": {
-            "name": model.name(),
-            "trainable": true,
-            "dtype": dtype(),
-            "layers": layers,
-            "build_input_shape": shape(model.input_shape()),
-        },
-        "registered_name": null,
-        "build_config": {"input_shape": shape(model.input_shape())},
-        "compile_config": {},
-    });
-    document.to_string()
-}
-
-fn write_layer(layer: &NamedLayer) -> Json {
-    let mut config = Map::from_iter([
-        ("name".to_string(), json!(layer.name)),
-        ("trainable".to_string(), json!(true)),
-        ("dtype".to_string(), dtype()),
-    ]);
-    config.extend(layer.layer.config());
-    let mut document = json!({
-        "module": "keras.layers",
-        "class_name": layer.layer.class_name(),
-        "config": config,
-        "registered_name": null,
-    });
-    if !layer.weights.is_empty() {
-        document["build_config"] = json!({"input_shape": [null, layer.input.steps, layer.input.channels]});
-    }
-    document
-}
-
-fn dtype() -> Json {
-    json!({"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}, "registered_name": null})
 }

@@ -18,6 +18,7 @@
 pub mod cost;
 pub mod custom;
 mod fuse;
+mod receptive_field;
 mod tape;
 
 use std::fmt;

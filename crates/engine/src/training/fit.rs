@@ -113,6 +113,9 @@ pub fn fit<F: Float>(
     session.plan().layout.require_finite(&checkpoint.state.weights)?;
     session.set_state(&checkpoint.state)?;
 
+    for callback in callbacks.iter_mut() {
+        callback.on_train_begin(&checkpoint);
+    }
     let mut order: Vec<u32> = Vec::with_capacity(train_len);
     while checkpoint.epochs < options.epochs && checkpoint.early_stopping.stopped_epoch.is_none() {
         let epoch = checkpoint.epochs;
@@ -145,7 +148,8 @@ pub fn fit<F: Float>(
             let weights = &checkpoint.state.weights;
             early_stopping.on_epoch_end(&mut checkpoint.early_stopping, epoch, value, weights);
         }
-        let end = EpochEnd { epoch, epochs: options.epochs, loss, val_loss, checkpoint: &checkpoint };
+        let (epochs, checkpoint) = (options.epochs, &checkpoint);
+        let end = EpochEnd { epoch, epochs, loss, val_loss, checkpoint, session: &*session };
         let mut flow = Flow::Continue;
         for callback in callbacks.iter_mut() {
             if callback.on_epoch_end(&end).map_err(Error::Callback)? == Flow::Stop {

@@ -26,7 +26,7 @@ impl RunResult {
         let layers = detector.model.layers().iter().map(|layer| layer.name.clone()).collect();
         Self {
             schema: SCHEMA,
-            versions: Versions { glassbox: env!("CARGO_PKG_VERSION").into(), keras_semantics: "3".into() },
+            versions: Versions::current(),
             data: Data::of(&run.data),
             config: Config::of(&run.options),
             model: ModelInfo {
@@ -46,8 +46,14 @@ impl RunResult {
     }
 }
 
+impl Versions {
+    pub(crate) fn current() -> Self {
+        Self { glassbox: env!("CARGO_PKG_VERSION").into(), keras_semantics: "3".into() }
+    }
+}
+
 impl Data {
-    fn of(data: &TutorialData) -> Self {
+    pub(crate) fn of(data: &TutorialData) -> Self {
         let (source, folder, twin_seed) = match &data.source {
             Source::Directory(folder) => ("directory", Some(folder), None),
             Source::Cache(folder) => ("cache", Some(folder), None),
@@ -81,7 +87,7 @@ impl SeriesInfo {
 }
 
 impl Config {
-    fn of(options: &TutorialOptions) -> Self {
+    pub(crate) fn of(options: &TutorialOptions) -> Self {
         let train = &options.train;
         Self {
             seed: train.seed,
@@ -179,6 +185,7 @@ impl TimingsInfo {
             fit: timings.fit.as_secs_f64(),
             predict_train: timings.predict_train.as_secs_f64(),
             predict_test: timings.predict_test.as_secs_f64(),
+            inside: timings.inside.as_secs_f64(),
             total: timings.total.as_secs_f64(),
         }
     }

@@ -236,5 +236,8 @@ pub struct TimingsInfo {
     pub fit: f64,
     pub predict_train: f64,
     pub predict_test: f64,
+    /// Looking inside of the model for the report, while it trained and after; 0 if that was off.
+    #[serde(default)]
+    pub inside: f64,
     pub total: f64,
 }

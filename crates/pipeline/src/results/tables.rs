@@ -6,6 +6,7 @@ use glassbox_engine::training::History;
 
 use crate::detector::Detection;
 use crate::series::Series;
+use crate::tutorial::TutorialRun;
 
 /// The `Debug` of a float is its shortest exact text, with an exponent where that is shorter.
 fn decimal(value: f64) -> String {
@@ -44,6 +45,22 @@ pub fn write_anomalies_csv(series: &Series, detection: &Detection, out: &mut dyn
     for &point in &detection.points {
         let value = decimal(series.values()[point]);
         csv.write_record([point.to_string(), series.timestamp_text(point), value])?;
+    }
+    csv.flush()
+}
+
+/// Writes the first training window: `step`, `timestamp`, `value`, `reconstruction` (both in standard deviations
+/// of the training series).
+///
+/// # Errors
+/// If `out` refuses to be written to.
+pub fn write_first_window_csv(run: &TutorialRun, out: &mut dyn Write) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record(["step", "timestamp", "value", "reconstruction"])?;
+    for (step, (value, reconstruction)) in run.first_window.iter().zip(&run.first_reconstruction).enumerate()
+    {
+        let timestamp = run.data.train.series.timestamp_text(step);
+        csv.write_record([step.to_string(), timestamp, format!("{value:?}"), format!("{reconstruction:?}")])?;
     }
     csv.flush()
 }

@@ -1,0 +1,74 @@
+//! `glassbox replicate`
+
+use glassbox_engine::training::EarlyStopping;
+use glassbox_pipeline::nab::{self, Places, Source};
+use glassbox_pipeline::replicate::{self, ReplicateError};
+use glassbox_pipeline::training::TrainOptions;
+use glassbox_pipeline::tutorial::TutorialOptions;
+
+use super::{AFTER_EPOCH, note, print, print_json};
+use crate::args::ReplicateArgs;
+use crate::device::one_thread;
+use crate::failure::{Failure, Kind, OrFail as _};
+use crate::interrupt;
+use crate::progress::Jobs;
+
+/// The twin's noise: one series for all seeds, as the published file is one.
+const TWIN_SEED: u64 = 1;
+
+pub(crate) fn run(args: &ReplicateArgs) -> Result<(), Failure> {
+    args.compute.require_cpu("replicate")?;
+    let source = Source::choose(&Places::from_env(args.data.clone()), TWIN_SEED);
+    let data = nab::load(&source).or_fail(Kind::Input)?;
+    let silent = args.output.quiet || args.output.json;
+    for warning in data.train.warnings.iter().chain(&data.test.warnings) {
+        note(args.output.quiet, format_args!("warning: {warning}"));
+    }
+    note(silent, format_args!("data: {source}"));
+    let defaults = TrainOptions::default();
+    let options = TutorialOptions {
+        train: TrainOptions {
+            seed: args.seed,
+            epochs: args.epochs,
+            batch_size: args.batch_size,
+            learning_rate: args.learning_rate,
+            early_stopping: defaults
+                .early_stopping
+                .clone()
+                .map(|early_stopping| EarlyStopping { patience: args.patience, ..early_stopping }),
+            interrupt: Some(interrupt::listen(silent, AFTER_EPOCH)?),
+            ..defaults
+        },
+        rule: args.rule.into(),
+        ..TutorialOptions::default()
+    };
+    let mut progress = Jobs::new(silent, "Seeds");
+    let workers = args.compute.workers()?;
+    let done = replicate::run(&data, &one_thread, workers, &options, args.seeds, &args.out, &mut |advance| {
+        progress.advance(advance);
+    });
+    let replication = done.map_err(|error| Failure::from(error).or_go_on(interrupt::same_command))?;
+    if args.output.json {
+        return print_json(&replication);
+    }
+    if args.output.quiet {
+        return Ok(());
+    }
+    print(&format!(
+        "{replication}\nThe results are in {out}: runs.csv has a row for each seed, replicate.json everything, \
+         plots/distributions.svg shows it.\n",
+        out = args.out.display()
+    ))
+}
+
+impl From<ReplicateError> for Failure {
+    fn from(error: ReplicateError) -> Self {
+        match error {
+            ReplicateError::Tutorial(error) => error.into(),
+            ReplicateError::Write(error) => Self::new(Kind::Output, error),
+            ReplicateError::Rows(replicate::rows::RowsError::Write(error)) => Self::new(Kind::Output, error),
+            ReplicateError::Plot(error) => Self::new(Kind::Output, error),
+            other => Self::new(Kind::Input, other),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! `glassbox completions` and `glassbox man`: both made from the definitions of the arguments.
+
+use std::path::Path;
+
+use clap::{Command, CommandFactory as _};
+use clap_mangen::Man;
+use glassbox_pipeline::atomic;
+
+use super::print;
+use crate::args::{Cli, CompletionsArgs, ManArgs};
+use crate::failure::{Failure, Kind, OrFail as _};
+
+const NAME: &str = "glassbox";
+
+pub(crate) fn completions(args: &CompletionsArgs) -> Result<(), Failure> {
+    let mut script = vec![];
+    clap_complete::generate(args.shell, &mut Cli::command(), NAME, &mut script);
+    print(&String::from_utf8(script).or_fail(Kind::Output)?)
+}
+
+pub(crate) fn man(args: &ManArgs) -> Result<(), Failure> {
+    // Built: each subcommand then knows its whole name.
+    let mut command = Cli::command();
+    command.build();
+    match &args.out {
+        None => print(&String::from_utf8(rendered(&Man::new(command))?).or_fail(Kind::Output)?),
+        Some(folder) => pages(&command, folder),
+    }
+}
+
+/// The page of a command and, below it, those of its subcommands: `glassbox-data-fetch.1`.
+fn pages(command: &Command, folder: &Path) -> Result<(), Failure> {
+    let man = Man::new(command.clone());
+    let path = folder.join(man.get_filename());
+    atomic::write(&path, &rendered(&man)?).or_fail(Kind::Output)?;
+    print(&format!("{}\n", path.display()))?;
+    let mut subcommands = command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help");
+    subcommands.try_for_each(|subcommand| pages(subcommand, folder))
+}
+
+fn rendered(man: &Man) -> Result<Vec<u8>, Failure> {
+    let mut page = vec![];
+    man.render(&mut page).or_fail(Kind::Output)?;
+    Ok(page)
+}

@@ -1,0 +1,62 @@
+//! A model as Keras's JSON, with the entries in the order in which Keras writes them.
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::model::{NamedLayer, Sequential};
+use crate::shape::Shape;
+
+pub(in crate::model) fn write(model: &Sequential) -> String {
+    let shape = |shape: Shape| json!([null, shape.steps, shape.channels]);
+    let input = json!({
+        "module": "keras.layers",
+        "class_name": "InputLayer",
+        "config": {
+            "batch_shape": shape(model.input_shape()),
+            "dtype": "float32",
+            "sparse": false,
+            "ragged": false,
+            "name": "input_layer",
+            "optional": false,
+        },
+        "registered_name": null,
+    });
+    let layers: Vec<Json> = std::iter::once(input).chain(model.layers().iter().map(write_layer)).collect();
+    let document = json!({
+        "module": "keras",
+        "class_name": "Sequential",
+        "config": {
+            "name": model.name(),
+            "trainable": true,
+            "dtype": dtype(),
+            "layers": layers,
+            "build_input_shape": shape(model.input_shape()),
+        },
+        "registered_name": null,
+        "build_config": {"input_shape": shape(model.input_shape())},
+        "compile_config": {},
+    });
+    document.to_string()
+}
+
+fn write_layer(layer: &NamedLayer) -> Json {
+    let mut config = Map::from_iter([
+        ("name".to_string(), json!(layer.name)),
+        ("trainable".to_string(), json!(true)),
+        ("dtype".to_string(), dtype()),
+    ]);
+    config.extend(layer.layer.config());
+    let mut document = json!({
+        "module": "keras.layers",
+        "class_name": layer.layer.class_name(),
+        "config": config,
+        "registered_name": null,
+    });
+    if !layer.weights.is_empty() {
+        document["build_config"] = json!({"input_shape": [null, layer.input.steps, layer.input.channels]});
+    }
+    document
+}
+
+fn dtype() -> Json {
+    json!({"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}, "registered_name": null})
+}

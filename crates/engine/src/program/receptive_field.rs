@@ -1,0 +1,81 @@
+//! Which input steps have a say in an output step.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+
+use super::{Instruction, Program, Value};
+use crate::geometry::Geometry;
+
+impl Program {
+    /// The receptive field of step `step` of `value`: the least range of input steps outside of which a change
+    /// of the sample leaves that step as it is, whatever the weights are. Empty if it depends on no input step.
+    ///
+    /// The program is read backwards. A contraction leads from a step to those that its geometry joins it with,
+    /// a function of single elements stays where it is, and a user's operation may read all of its input. For
+    /// convolutions of k taps with strides s alone the length is the known
+    /// `1 + sum over layers of (k - 1) (product of the strides before)` (Araujo, Norris and Sim, *Computing
+    /// receptive fields of convolutional neural networks*, Distill 2019); a transposed convolution widens it by
+    /// less, and at the ends of a signal it is cut off.
+    ///
+    /// ```
+    /// # use glassbox_engine::{geometry::Padding, layers::Conv1D, model::Sequential, shape::Shape};
+    /// let mut model = Sequential::new(Shape::new(20, 1));
+    /// model.add(Conv1D::new(1, 3).padding(Padding::Same))?;
+    /// model.add(Conv1D::new(1, 3).padding(Padding::Same))?;
+    /// let program = model.inference_program();
+    /// assert_eq!(program.receptive_field(program.output, 10), 8..13);
+    /// assert_eq!(program.receptive_field(program.output, 0), 0..3);
+    /// # Ok::<(), glassbox_engine::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If `value` has no such step.
+    #[must_use]
+    pub fn receptive_field(&self, value: Value, step: usize) -> Range<usize> {
+        assert!(step < self.values[value.0].steps, "step {step} of {}", self.values[value.0]);
+        // Sets and not ranges: a stride longer than its kernel leaves steps out, and what those depend on must
+        // not count.
+        let mut needed = HashMap::from([(value, BTreeSet::from([step]))]);
+        for line in self.lines.iter().rev() {
+            let stored = line.instruction.stores().and_then(|stored| needed.get(&stored).cloned());
+            let Some(stored) = stored else { continue };
+            for read in line.instruction.reads() {
+                let steps = self.steps_read(&line.instruction, read, &stored);
+                needed.entry(read).or_default().extend(steps);
+            }
+        }
+        let steps = needed.remove(&self.input).unwrap_or_default();
+        steps.first().zip(steps.last()).map_or(0..0, |(first, last)| *first..last + 1)
+    }
+
+    /// The steps of `read` that `instruction` needs for the steps `stored` of what it stores.
+    fn steps_read(
+        &self,
+        instruction: &Instruction,
+        read: Value,
+        stored: &BTreeSet<usize>,
+    ) -> BTreeSet<usize> {
+        match instruction {
+            Instruction::Apply { geometry, x, .. } if *x == read => in_steps(geometry, stored),
+            Instruction::ApplyTransposed { geometry, x, .. } if *x == read => out_steps(geometry, stored),
+            Instruction::Custom { .. } | Instruction::CustomGradient { .. } => {
+                (0..self.values[read.0].steps).collect()
+            }
+            // Element by element; so is the gate of a contraction's epilogue.
+            _ => stored.clone(),
+        }
+    }
+}
+
+/// The input steps of A that its output steps `out` read.
+fn in_steps(geometry: &Geometry, out: &BTreeSet<usize>) -> BTreeSet<usize> {
+    out.iter().flat_map(|t| (0..geometry.taps).filter_map(|tap| geometry.in_step(*t, tap))).collect()
+}
+
+/// The output steps of A that read one of its input steps `input`.
+fn out_steps(geometry: &Geometry, input: &BTreeSet<usize>) -> BTreeSet<usize> {
+    let reads = |t: &usize| {
+        (0..geometry.taps).any(|tap| geometry.in_step(*t, tap).is_some_and(|step| input.contains(&step)))
+    };
+    (0..geometry.out_steps).filter(reads).collect()
+}

@@ -1,0 +1,202 @@
+//! `inside.safetensors`; `docs/result-schema.md` describes it for its readers.
+
+use std::path::Path;
+
+use glassbox_engine::model::Sequential;
+
+use super::{Activity, FILE_NAME, Inside, Norms, Observed, Rows, WindowId};
+use crate::atomic;
+use crate::tensor_file::{Tensor, TensorFile, TensorFileError};
+
+const VERSION_KEY: &str = "glassbox.inside";
+const VERSION: &str = "1";
+const WINDOWS: &str = "glassbox.windows";
+const TENSORS: &str = "glassbox.tensors";
+const EPOCHS_BEFORE: &str = "glassbox.epochs_before";
+const ADVICE: &str = "run the tutorial again";
+
+/// Why the file cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InsideFileError {
+    /// The file is none of tensors, or lacks some.
+    #[error(transparent)]
+    Tensors(#[from] TensorFileError),
+    /// The file is of another model than the one beside it.
+    #[error("{file} does not belong to the model beside it: {problem}; run the tutorial again")]
+    AnotherModel {
+        /// The file's path as given.
+        file: String,
+        /// What does not fit.
+        problem: String,
+    },
+}
+
+impl Inside {
+    /// Writes the file into the folder `dir`, whole or not at all.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, dir: &Path, model: &Sequential) -> Result<(), atomic::WriteError> {
+        atomic::write(&dir.join(FILE_NAME), &self.to_file(model).to_bytes())
+    }
+
+    /// Reads the file of the folder `dir`, beside which lies `model`; `None` if there is none.
+    ///
+    /// # Errors
+    /// If the file is damaged, or of another model.
+    pub fn read(dir: &Path, model: &Sequential) -> Result<Option<Self>, InsideFileError> {
+        let path = dir.join(FILE_NAME);
+        match path.try_exists() {
+            Ok(false) => Ok(None),
+            _ => Reader { file: path.display().to_string(), tensors: TensorFile::read(&path)? }
+                .inside(model)
+                .map(Some),
+        }
+    }
+
+    fn to_file(&self, model: &Sequential) -> TensorFile {
+        let mut file = TensorFile::default();
+        let ids: Vec<WindowId> = self.windows.iter().map(|window| window.id).collect();
+        for (key, text) in [
+            (VERSION_KEY, VERSION.into()),
+            (WINDOWS, serde_json::json!(ids).to_string()),
+            (TENSORS, serde_json::json!(self.norms.tensors).to_string()),
+            (EPOCHS_BEFORE, self.norms.epochs_before.to_string()),
+        ] {
+            file.metadata.insert(key.into(), text);
+        }
+        let mut put = |name: String, shape: Vec<usize>, values: Vec<f32>| {
+            file.tensors.insert(name, Tensor { shape, values });
+        };
+        let windows = self.windows.len();
+        let input = model.input_shape();
+        let inputs = self.windows.iter().flat_map(|window| window.input.iter().copied()).collect();
+        put("input".into(), vec![windows, input.steps, input.channels], inputs);
+        for (index, layer) in model.layers().iter().enumerate() {
+            let values =
+                self.windows.iter().flat_map(|window| window.outputs[index].iter().copied()).collect();
+            let shape = vec![windows, layer.output.steps, layer.output.channels];
+            put(format!("output.{}", layer.name), shape, values);
+        }
+        for (layer, activity) in &self.activity {
+            let name = &model.layers()[*layer].name;
+            put(format!("active.{name}"), vec![activity.active.len()], activity.active.clone());
+            put(format!("mean.{name}"), vec![activity.mean.len()], activity.mean.clone());
+        }
+        for (name, norms) in [
+            ("weights", &self.norms.weights),
+            ("gradients", &self.norms.gradients),
+            ("updates", &self.norms.updates),
+        ] {
+            put(format!("norms.{name}"), vec![norms.len(), self.norms.tensors.len()], norms.concat());
+        }
+        for (name, values) in [("reconstruction", &self.rows.reconstruction), ("error", &self.rows.error)] {
+            put(format!("rows.{name}"), vec![values.len()], values.clone());
+        }
+        file
+    }
+}
+
+struct Reader {
+    file: String,
+    tensors: TensorFile,
+}
+
+impl Reader {
+    fn inside(mut self, model: &Sequential) -> Result<Inside, InsideFileError> {
+        self.tensors.require_finite(&self.file)?;
+        let version = self.text(VERSION_KEY)?;
+        if version != VERSION {
+            return Err(self.bad(VERSION_KEY, version, "version 1").into());
+        }
+        let ids: Vec<WindowId> = self.json(WINDOWS)?;
+        let names: Vec<String> = self.json(TENSORS)?;
+        let epochs_before: usize = self.json(EPOCHS_BEFORE)?;
+        let layout = model.layout().tensors();
+        if !layout.iter().map(|tensor| &tensor.name).eq(&names) {
+            let problem = format!("it measured the tensors {}", names.join(", "));
+            return Err(InsideFileError::AnotherModel { file: self.file, problem });
+        }
+        let n = ids.len();
+        let input = model.input_shape();
+        let inputs = self.take("input", &[n, input.steps, input.channels])?;
+        let mut outputs = vec![];
+        for layer in model.layers() {
+            let shape = [n, layer.output.steps, layer.output.channels];
+            outputs.push((layer.output.len(), self.take(&format!("output.{}", layer.name), &shape)?));
+        }
+        let part = |values: &[f32], len: usize, index: usize| values[index * len..][..len].to_vec();
+        let windows = ids.into_iter().enumerate().map(|(index, id)| Observed {
+            id,
+            input: part(&inputs, input.len(), index),
+            outputs: outputs.iter().map(|(len, values)| part(values, *len, index)).collect(),
+        });
+        let windows = windows.collect();
+        let mut activity = vec![];
+        for (index, layer) in model.layers().iter().enumerate() {
+            if self.tensors.tensors.contains_key(&format!("active.{}", layer.name)) {
+                let shape = [layer.output.channels];
+                let active = self.take(&format!("active.{}", layer.name), &shape)?;
+                let mean = self.take(&format!("mean.{}", layer.name), &shape)?;
+                activity.push((index, Activity { active, mean }));
+            }
+        }
+        let epochs = self.first_axis("norms.updates");
+        let mut norms = |name: &str, rows: usize| -> Result<Vec<Vec<f32>>, InsideFileError> {
+            let values = self.take(&format!("norms.{name}"), &[rows, names.len()])?;
+            Ok(values.chunks(names.len().max(1)).map(<[f32]>::to_vec).collect())
+        };
+        let weights = norms("weights", epochs + 1)?;
+        let (gradients, updates) = (norms("gradients", epochs)?, norms("updates", epochs)?);
+        let rows = self.first_axis("rows.error");
+        let rows = Rows {
+            reconstruction: self.take("rows.reconstruction", &[rows])?,
+            error: self.take("rows.error", &[rows])?,
+        };
+        self.tensors.require_empty(&self.file)?;
+        let norms = Norms { tensors: names, epochs_before, weights, gradients, updates };
+        Ok(Inside { norms, windows, activity, rows })
+    }
+
+    /// The length of a tensor's first axis; 0 if there is none, and then [`Reader::take`] names it.
+    fn first_axis(&self, name: &str) -> usize {
+        self.tensors.tensors.get(name).and_then(|tensor| tensor.shape.first().copied()).unwrap_or(0)
+    }
+
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, TensorFileError> {
+        let (file, shape) = (self.file.clone(), shape.to_vec());
+        match self.tensors.tensors.remove(name) {
+            None => {
+                let unused = self.tensors.tensors.keys().cloned().collect::<Vec<_>>().join(", ");
+                Err(TensorFileError::MissingTensor { file, tensor: name.into(), shape, unused })
+            }
+            Some(found) if found.shape != shape => Err(TensorFileError::WrongShape {
+                file,
+                tensor: name.into(),
+                found: found.shape,
+                expected: shape,
+            }),
+            Some(found) => Ok(found.values),
+        }
+    }
+
+    fn text(&self, key: &str) -> Result<String, TensorFileError> {
+        self.tensors.metadata.get(key).cloned().ok_or_else(|| TensorFileError::MissingKey {
+            file: self.file.clone(),
+            key: key.into(),
+            expected: "what a run of the tutorial writes".into(),
+            advice: ADVICE,
+        })
+    }
+
+    fn json<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<T, TensorFileError> {
+        let text = self.text(key)?;
+        serde_json::from_str(&text).map_err(|error| self.bad(key, text, &error.to_string()))
+    }
+
+    fn bad(&self, key: &str, found: String, expected: &str) -> TensorFileError {
+        let (file, key, expected) = (self.file.clone(), key.into(), expected.into());
+        TensorFileError::BadKey { file, key, found, expected, advice: ADVICE }
+    }
+}

@@ -1,0 +1,127 @@
+//! What is captured of the inside of a model is what the model has, and capturing leaves a run as it is.
+
+use glassbox_engine::reference::Reference;
+use glassbox_pipeline::hash::Sha256;
+use glassbox_pipeline::inside::{Inside, Part};
+use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
+use glassbox_pipeline::reconstruction::{inference_session, predict};
+use glassbox_pipeline::results;
+use glassbox_pipeline::series::Series;
+use glassbox_pipeline::synthetic;
+use glassbox_pipeline::training::TrainOptions;
+use glassbox_pipeline::tutorial::{Quiet, TutorialOptions, TutorialRun, run};
+
+use glassbox_engine::samples::Samples;
+
+const STEPS: usize = 24;
+
+/// Half a day of the twin's training series, and a day of its test series from the jump on.
+fn tutorial(inside: bool) -> TutorialRun {
+    let part = |part, rows: std::ops::Range<usize>| {
+        let twin = synthetic::series(part, 1);
+        let (times, values) = (&twin.timestamps()[rows.clone()], &twin.values()[rows]);
+        let series = Series::new(twin.name(), twin.clock(), times.to_vec(), values.to_vec()).unwrap();
+        LoadedPart { series, sha256: Sha256::of(b"a test"), warnings: vec![] }
+    };
+    let data = TutorialData {
+        train: part(synthetic::Part::Train, 0..144),
+        test: part(synthetic::Part::Test, 10 * 288..11 * 288),
+        source: Source::Twin { seed: 1 },
+    };
+    let train = TrainOptions { epochs: 3, seed: 1, batch_size: 32, ..TrainOptions::default() };
+    let options = TutorialOptions { time_steps: STEPS, train, inside, ..TutorialOptions::default() };
+    run(data, &Reference, &options, &mut Quiet).unwrap()
+}
+
+#[test]
+fn capturing_changes_no_number_of_the_run() {
+    let (plain, captured) = (tutorial(false), tutorial(true));
+    assert!(plain.inside.is_none() && captured.inside.is_some());
+    assert_eq!(plain.detector.weights, captured.detector.weights);
+    assert_eq!(plain.fitted, captured.fitted);
+    assert_eq!(plain.detection, captured.detection);
+}
+
+#[test]
+fn what_is_captured_is_what_the_model_has() {
+    let done = tutorial(true);
+    let inside = done.inside.as_ref().unwrap();
+    let model = &done.detector.model;
+
+    // Norms: one row more of weights than of epochs; the last is of the final weights.
+    let norms = &inside.norms;
+    assert_eq!((norms.epochs(), norms.gradients.len(), norms.weights.len()), (3, 3, 4));
+    for (index, tensor) in model.layout().tensors().iter().enumerate() {
+        assert_eq!(norms.tensors[index], tensor.name);
+        let weights = &done.detector.weights[tensor.range.clone()];
+        let norm = weights.iter().map(|w| f64::from(*w).powi(2)).sum::<f64>().sqrt();
+        assert_eq!(norms.weights[3][index], norm as f32, "{}", tensor.name);
+        for epoch in 0..3 {
+            // The triangle inequality, up to the rounding of three norms to f32.
+            let (before, after) = (norms.weights[epoch][index], norms.weights[epoch + 1][index]);
+            assert!((after - before).abs() <= norms.updates[epoch][index] + 1e-6 * after, "{}", tensor.name);
+            assert!(norms.gradients[epoch][index] > 0.0, "{}", tensor.name);
+        }
+    }
+
+    // Windows: the first of the training series, then some of the test series, those of most interest too.
+    let mut session = inference_session(&Reference, model, &done.detector.weights).unwrap();
+    assert_eq!((inside.windows[0].id.series, inside.windows[0].id.window), (Part::Train, 0));
+    assert_eq!(inside.windows[0].outputs.last(), Some(&done.first_reconstruction));
+    let worst = (0..done.detection.errors.len())
+        .max_by(|a, b| done.detection.errors[*a].total_cmp(&done.detection.errors[*b]))
+        .unwrap();
+    assert!(inside.windows.iter().any(|window| window.id.window == worst));
+    for window in &inside.windows {
+        let sample = Samples::windows(&window.input, STEPS, 1).unwrap();
+        let predicted = predict(&mut *session, &sample).unwrap();
+        assert_eq!(window.outputs.last().unwrap()[..], *predicted.as_slice().unwrap());
+        for (layer, output) in model.layers().iter().zip(&window.outputs) {
+            assert_eq!(output.len(), layer.output.len(), "{}", layer.name);
+        }
+    }
+
+    // Rows: the errors of all windows and of all rows are the same absolute differences, summed otherwise.
+    let rows = &inside.rows;
+    let held = |row: usize| (row + 1).min(rows.error.len() - row).min(STEPS) as f64;
+    let by_rows: f64 = rows.error.iter().enumerate().map(|(row, error)| f64::from(*error) * held(row)).sum();
+    let by_windows: f64 = done.detection.errors.iter().map(|error| error * STEPS as f64).sum();
+    // Each row's mean is rounded to f32 once, each term is an f32 difference: a few units of 2^-24.
+    assert!((by_rows - by_windows).abs() <= 1e-6 * by_windows, "{by_rows} {by_windows}");
+
+    // Activity: fractions, of the four layers with a ReLU; a unit is dead if it is never active.
+    let layers: Vec<usize> = inside.activity.iter().map(|(layer, _)| *layer).collect();
+    assert_eq!(layers, [0, 2, 3, 5]);
+    for (layer, activity) in &inside.activity {
+        assert_eq!(activity.active.len(), model.layers()[*layer].output.channels);
+        assert!(activity.active.iter().all(|active| (0.0..=1.0).contains(active)));
+        for (unit, (active, mean)) in activity.active.iter().zip(&activity.mean).enumerate() {
+            assert_eq!(*active == 0.0, *mean == 0.0, "unit {unit}");
+            assert_eq!(activity.dead().contains(&unit), *active == 0.0, "unit {unit}");
+        }
+    }
+}
+
+#[test]
+fn the_file_gives_back_what_was_captured_and_refuses_what_it_should() {
+    let folder = tempfile::tempdir().unwrap();
+    let done = tutorial(true);
+    let model = &done.detector.model;
+    results::write(folder.path(), &done).unwrap();
+    assert_eq!(Inside::read(folder.path(), model).unwrap(), done.inside);
+
+    // Another model beside it: said, not misread.
+    let other = glassbox_pipeline::architecture::tutorial_model(STEPS + 4).unwrap();
+    let error = Inside::read(folder.path(), &other).unwrap_err().to_string();
+    assert!(error.contains("inside.safetensors") && error.contains(", 28, 1]"), "{error}");
+
+    // Cut short.
+    let path = folder.path().join("inside.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    assert!(Inside::read(folder.path(), model).is_err());
+
+    // A run that captured nothing leaves nothing of another's.
+    results::write(folder.path(), &tutorial(false)).unwrap();
+    assert_eq!(Inside::read(folder.path(), model).unwrap(), None);
+}

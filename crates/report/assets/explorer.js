@@ -1,0 +1,121 @@
+// One window, layer by layer: a slider chooses it, another the output step whose receptive field is shown.
+
+function explorer(inside, times) {
+  const element = (id) => document.getElementById(id);
+  const [windowSlider, stepSlider] = [element("window-slider"), element("step-slider")];
+  const steps = inside.fields.length;
+  const maps = inside.layers.map((layer) => mapOf(layer));
+  let plots = [];
+
+  function mapOf(layer) {
+    const figure = document.createElement("figure");
+    figure.className = "map";
+    const caption = document.createElement("figcaption");
+    caption.textContent = `${layer.name}: ${layer.channels} units, ${layer.steps} steps; strongest colour ${short(layer.full)}`;
+    const frame = document.createElement("div");
+    frame.className = "frame";
+    const canvas = document.createElement("canvas");
+    canvas.setAttribute("role", "img");
+    canvas.style.height = `${Math.max(56, layer.channels * 3.2)}px`;
+    const mark = document.createElement("div");
+    mark.className = "mark";
+    const shade = document.createElement("div");
+    shade.className = "shade";
+    frame.append(shade, canvas, mark);
+    figure.append(caption, frame);
+    element("explorer-maps").append(figure);
+    canvas.addEventListener("pointermove", (event) => {
+      const [step, channel] = cellAt(canvas, event);
+      const value = (bytesOf(layer)[step * layer.channels + channel] * layer.full) / 255;
+      element("map-says").textContent = `${layer.name}, unit ${channel}, step ${step} of ${layer.steps}: ${short(value)}`;
+    });
+    return { layer, canvas, mark, shade };
+  }
+
+  const chosen = () => inside.windows[windowSlider.value];
+  const bytesOf = (layer) => decode(chosen().maps[inside.layers.indexOf(layer)]);
+  const timesOf = (window) => times[window.series].slice(window.window, window.window + steps);
+
+  function figureOf(window, curves, axis) {
+    return { x_axis: { scale: "time", title: "" }, y_axis: { scale: "linear", title: axis }, x: timesOf(window), curves, rules: [], spans: [] };
+  }
+
+  // The range of input steps that the chosen output step sees, as times.
+  function field() {
+    const x = timesOf(chosen());
+    const [first, end] = inside.fields[stepSlider.value];
+    return [{ from: x[first], to: x[end - 1] }];
+  }
+
+  function rule(u) {
+    const at = u.valToPos(timesOf(chosen())[stepSlider.value], "x", true);
+    u.ctx.strokeStyle = property("ink");
+    u.ctx.lineWidth = devicePixelRatio;
+    u.ctx.beginPath();
+    u.ctx.moveTo(at, u.bbox.top);
+    u.ctx.lineTo(at, u.bbox.top + u.bbox.height);
+    u.ctx.stroke();
+  }
+
+  function drawPlots() {
+    for (const plot of plots) plot.destroy();
+    const window = chosen();
+    const error = window.input.map((x, i) => Math.abs(x - window.output[i]));
+    const curve = (name, role, y) => ({ name, role, mark: "line", y });
+    const signal = figureOf(window, [curve("input", "series", window.input), curve("reconstruction", "model", window.output)], "std");
+    const errors = figureOf(window, [curve("|difference|", "anomaly", error)], "std");
+    const extra = { sync: "explorer", hooks: { draw: [rule] }, spans: field };
+    plots = [
+      chart(element("explorer-signal"), signal, { ...extra, height: 230 }),
+      chart(element("explorer-error"), errors, { ...extra, height: 150 }),
+    ];
+  }
+
+  function showWindow() {
+    const window = chosen();
+    const anomalous = window.series === "test" && window.error > inside.threshold;
+    const name = `${window.series} window ${window.window}, ${window.from} to ${window.to}`;
+    element("window-name").textContent = name;
+    windowSlider.setAttribute("aria-valuetext", name);
+    const error = window.input.map((x, i) => Math.abs(x - window.output[i]));
+    const worst = error.indexOf(Math.max(...error));
+    const sorted = [...error].sort((a, b) => b - a);
+    const share = sorted.slice(0, Math.ceil(steps / 10)).reduce((a, b) => a + b, 0) / error.reduce((a, b) => a + b, 0);
+    const way = window.output[worst] < window.input[worst] ? "too low" : "too high";
+    element("window-says").innerHTML = `Mean absolute error <b>${window.error.toFixed(4)}</b>, ` +
+      `${(window.error / inside.threshold).toFixed(2)} times the threshold: <b class="${anomalous ? "bad" : "good"}">${anomalous ? "anomalous" : "normal"}</b>. ` +
+      `Worst at ${dateText(timesOf(window)[worst]).slice(11)}: rebuilt ${error[worst].toFixed(2)} ${way}. ` +
+      `The worst tenth of its steps makes up ${Math.round(100 * share)} % of its error.`;
+    for (const { layer, canvas } of maps) {
+      const bytes = bytesOf(layer);
+      paintMap(canvas, bytes, layer.steps, layer.channels);
+      const largest = Math.max(...bytes);
+      const at = bytes.indexOf(largest);
+      canvas.setAttribute("aria-label", `Output of ${layer.name}: largest ${short((largest * layer.full) / 255)}, in unit ${at % layer.channels} at step ${Math.floor(at / layer.channels)} of ${layer.steps}`);
+    }
+    drawPlots();
+    showStep();
+  }
+
+  function showStep() {
+    const step = Number(stepSlider.value);
+    const [first, end] = inside.fields[step];
+    const x = timesOf(chosen());
+    const clock = (at) => dateText(x[at]).slice(11);
+    const text = `${step} (${clock(step)}), made from steps ${first} to ${end - 1} (${clock(first)} to ${clock(end - 1)})`;
+    element("step-name").textContent = text;
+    stepSlider.setAttribute("aria-valuetext", text);
+    for (const { mark, shade } of maps) {
+      mark.style.left = `${(100 * (step + 0.5)) / steps}%`;
+      shade.style.left = `${(100 * first) / steps}%`;
+      shade.style.width = `${(100 * (end - first)) / steps}%`;
+    }
+    for (const plot of plots) plot.u.redraw(false);
+  }
+
+  windowSlider.addEventListener("input", showWindow);
+  stepSlider.addEventListener("input", showStep);
+  element("explorer").hidden = false;
+  showWindow();
+  return { redraw: showWindow };
+}

@@ -1,0 +1,34 @@
+//! An SVG picture as pixels, by the library `resvg` and with a font of our own: the same on every machine.
+
+use std::sync::{Arc, OnceLock};
+
+use resvg::tiny_skia::{Pixmap, Transform};
+use resvg::usvg::fontdb::Database;
+use resvg::usvg::{Options, Tree};
+
+/// Noto Sans, cut down to the letters that a plot may have (SIL Open Font Licence, `fonts/OFL.txt`).
+const FONT: &[u8] = include_bytes!("../../fonts/NotoSans-Latin.ttf");
+/// Pixels for a unit of the picture.
+const SCALE: f32 = 2.0;
+
+/// The bytes of a PNG file.
+pub(crate) fn to_png(svg: &str) -> Result<Vec<u8>, String> {
+    let options = Options { fontdb: fonts(), font_family: "Noto Sans".into(), ..Options::default() };
+    let tree = Tree::from_str(svg, &options).map_err(|error| error.to_string())?;
+    let size = tree.size();
+    let (width, height) = ((size.width() * SCALE) as u32, (size.height() * SCALE) as u32);
+    let mut pixels = Pixmap::new(width, height).ok_or("the picture has no size")?;
+    resvg::render(&tree, Transform::from_scale(SCALE, SCALE), &mut pixels.as_mut());
+    pixels.encode_png().map_err(|error| error.to_string())
+}
+
+fn fonts() -> Arc<Database> {
+    static FONTS: OnceLock<Arc<Database>> = OnceLock::new();
+    let load = || {
+        let mut fonts = Database::new();
+        fonts.load_font_data(FONT.to_vec());
+        fonts.set_sans_serif_family("Noto Sans");
+        Arc::new(fonts)
+    };
+    Arc::clone(FONTS.get_or_init(load))
+}

@@ -1,0 +1,137 @@
+//! The plots of what goes on inside.
+
+use glassbox_engine::losses::Loss;
+use glassbox_pipeline::inside::{Inside, Norms, Observed, Part};
+use glassbox_pipeline::series::Series;
+
+use super::times;
+use crate::figure::{Axis, Figure, Role};
+use crate::folder::Folder;
+use crate::truth::Truth;
+
+pub(super) fn figures(folder: &Folder, inside: &Inside, truth: Option<&Truth>) -> Vec<Figure> {
+    let mut figures = vec![];
+    figures.extend(worst_window(inside).map(|worst| window(folder, worst)));
+    figures.extend(rows(folder, inside, truth));
+    figures.extend(norms(&inside.norms));
+    figures
+}
+
+/// The observed window of the test series that is reconstructed worst.
+pub(crate) fn worst_window(inside: &Inside) -> Option<&Observed> {
+    let error = |window: &&Observed| mean_error(window);
+    inside
+        .windows
+        .iter()
+        .filter(|window| window.id.series == Part::Test)
+        .max_by(|a, b| error(a).total_cmp(&error(b)))
+}
+
+/// The mean absolute error of a window, as the pipeline takes it.
+pub(crate) fn mean_error(window: &Observed) -> f64 {
+    Loss::MeanAbsoluteError.sample(window.outputs.last().map_or(&[][..], Vec::as_slice), &window.input)
+}
+
+fn window(folder: &Folder, window: &Observed) -> Figure {
+    let first = window.id.window;
+    let (axis, x) = times(&folder.test, folder.test.len());
+    let x = x[first..first + window.input.len()].to_vec();
+    let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect::<Vec<_>>();
+    let output = window.outputs.last().map_or(&[][..], Vec::as_slice);
+    let error = window.input.iter().zip(output).map(|(x, y)| f64::from((x - y).abs()));
+    Figure::new("worst-window", "The window that fails worst", axis, Axis::linear("std"), x)
+        .line("window", Role::Series, wide(&window.input))
+        .line("its reconstruction", Role::Model, wide(output))
+        .line("|difference|", Role::Anomaly, error)
+        .alt(format!(
+            "Window {first} of the test series, its reconstruction, and the difference, {:.3} on average.",
+            mean_error(window)
+        ))
+}
+
+/// Where the reconstruction fails, and by how much, over the whole test series.
+fn rows(folder: &Folder, inside: &Inside, truth: Option<&Truth>) -> Vec<Figure> {
+    let (axis, x) = times(&folder.test, folder.test.len());
+    let span = || truth.filter(|_| axis == Axis::time()).map(|truth| truth.span.clone());
+    let (mean, std) = (folder.result.training.mean, folder.result.training.std);
+    // Back in the unit of the file.
+    let reconstruction = inside.rows.reconstruction.iter().map(|value| f64::from(*value) * std + mean);
+    let worst = worst_row(&inside.rows.error);
+    let unit = Axis::linear("|difference| (std)");
+    vec![
+        Figure::new("row-reconstruction", "What the model makes of the series", axis.clone(), Axis::linear("value"), x.clone())
+            .line(folder.test.name(), Role::Series, folder.test.values().iter().copied())
+            .line("mean reconstruction", Role::Model, reconstruction)
+            .span(span())
+            .alt("The test series and, for each row, the mean of its reconstructions over all windows that hold it."),
+        Figure::new("row-error", "How far it is off, row by row", axis.clone(), unit, x)
+            .line("mean |difference|", Role::Anomaly, inside.rows.error.iter().map(|error| f64::from(*error)))
+            .span(span())
+            .alt(format!(
+                "The mean absolute difference of each row of the test series; it is largest, {:.2}, at {}.",
+                inside.rows.error[worst],
+                shown(&folder.test, worst)
+            )),
+    ]
+}
+
+/// The row with the largest error.
+pub(crate) fn worst_row(errors: &[f32]) -> usize {
+    (0..errors.len()).max_by(|a, b| errors[*a].total_cmp(&errors[*b])).unwrap_or(0)
+}
+
+fn shown(series: &Series, row: usize) -> String {
+    series.timestamp_text(row)
+}
+
+fn norms(norms: &Norms) -> Vec<Figure> {
+    let epochs = |first: usize, count: usize| -> Vec<f64> {
+        (0..count).map(|i| (norms.epochs_before + first + i) as f64).collect()
+    };
+    let n = norms.epochs();
+    [
+        ("norms-weights", "Norm of the weights", "|w|", epochs(0, n + 1), &norms.weights),
+        (
+            "norms-gradients",
+            "Norm of the gradient of each epoch's last batch",
+            "|dw|",
+            epochs(1, n),
+            &norms.gradients,
+        ),
+        (
+            "norms-updates",
+            "How far each epoch moved the weights",
+            "|change of w|",
+            epochs(1, n),
+            &norms.updates,
+        ),
+    ]
+    .into_iter()
+    .map(|(id, title, unit, x, rows)| {
+        let mut figure = Figure::new(id, title, Axis::linear("epoch"), Axis::log(unit), x);
+        for (place, (layer, tensors)) in layers(&norms.tensors).into_iter().enumerate() {
+            let norm =
+                |row: &Vec<f32>| tensors.clone().map(|t| f64::from(row[t]).powi(2)).sum::<f64>().sqrt();
+            figure = figure.line(layer, Role::Layer(place as u8), rows.iter().map(norm));
+        }
+        let alt = format!(
+            "A line for each layer, over {n} epochs, on a logarithmic axis: {}.",
+            title.to_lowercase()
+        );
+        figure.alt(alt)
+    })
+    .collect()
+}
+
+/// The layers that tensors named `{layer}.{tensor}` belong to, and where their tensors are.
+fn layers(tensors: &[String]) -> Vec<(String, std::ops::Range<usize>)> {
+    let layer = |name: &String| name.rsplit_once('.').map_or(name.clone(), |(layer, _)| layer.to_string());
+    let mut layers: Vec<(String, std::ops::Range<usize>)> = vec![];
+    for (index, name) in tensors.iter().map(layer).enumerate() {
+        match layers.last_mut() {
+            Some((last, range)) if *last == name => range.end = index + 1,
+            _ => layers.push((name, index..index + 1)),
+        }
+    }
+    layers
+}

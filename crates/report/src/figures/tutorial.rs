@@ -1,0 +1,159 @@
+//! The plots that the tutorial shows.
+
+use glassbox_pipeline::results::RunResult;
+use glassbox_pipeline::series::Series;
+use glassbox_pipeline::statistics::Summary;
+
+use super::times;
+use crate::figure::{Axis, Figure, Mark, Role, Span};
+use crate::folder::Folder;
+use crate::truth::Truth;
+
+pub(super) fn figures(folder: &Folder, truth: Option<&Truth>) -> Vec<Figure> {
+    let result = &folder.result;
+    let mut figures = vec![
+        series("series-train", "Training series: normal", &folder.train),
+        series("series-test", "Test series: with an anomaly", &folder.test),
+        losses(result),
+    ];
+    figures.extend(histogram(
+        "train-mae",
+        "Training windows by their error",
+        result.errors.train.as_ref(),
+        result,
+    ));
+    figures.push(first_window(folder));
+    figures.push(normalised(folder));
+    figures.extend(histogram("test-mae", "Test windows by their error", result.errors.test.as_ref(), result));
+    figures.push(window_errors(folder));
+    figures.push(anomalies(folder, truth));
+    figures
+}
+
+fn series(id: &str, title: &str, series: &Series) -> Figure {
+    let (axis, x) = times(series, series.len());
+    let values = series.values();
+    let (low, high) = values.iter().fold((f64::INFINITY, 0.0f64), |(l, h), v| (l.min(*v), h.max(*v)));
+    let alt = format!(
+        "Line of {} values of {} over time, from {} to {}, between {low:.1} and {high:.1}.",
+        series.len(),
+        series.name(),
+        series.timestamp_text(0),
+        series.timestamp_text(series.len() - 1)
+    );
+    Figure::new(id, title, axis, Axis::linear("value"), x)
+        .line(series.name(), Role::Series, values.iter().copied())
+        .alt(alt)
+}
+
+fn losses(result: &RunResult) -> Figure {
+    let history = &result.training.history;
+    let x = (1..=history.loss.len()).map(|epoch| epoch as f64).collect();
+    let mut figure = Figure::new(
+        "losses",
+        "Loss, epoch by epoch",
+        Axis::linear("epoch"),
+        Axis::log("mean squared error"),
+        x,
+    )
+    .line("Training loss", Role::Series, history.loss.iter().copied());
+    if !history.val_loss.is_empty() {
+        figure = figure.line("Validation loss", Role::Model, history.val_loss.iter().copied());
+    }
+    let last = |values: &[f64]| values.last().map_or("none".into(), |value| format!("{value:.4}"));
+    let alt = format!(
+        "Two lines that fall over {} epochs, on a logarithmic axis: the training loss to {}, the validation loss to {}.",
+        history.loss.len(),
+        last(&history.loss),
+        last(&history.val_loss)
+    );
+    figure.alt(alt)
+}
+
+fn histogram(id: &str, title: &str, summary: Option<&Summary>, result: &RunResult) -> Option<Figure> {
+    let summary = summary?;
+    let histogram = &summary.histogram;
+    let (last, edges) = histogram.edges.split_last()?;
+    let counts = histogram.counts.iter().map(|count| Some(*count as f64)).collect();
+    let error = Axis::linear("mean absolute error of a window (std)");
+    let mut figure = Figure::new(id, title, error, Axis::linear("windows"), edges.to_vec())
+        .curve("windows", Role::Series, Mark::Bars, counts)
+        .rule(true, result.threshold, format!("threshold {:.4}", result.threshold))
+        .alt(format!(
+            "Histogram of the errors of {} windows in {} bins from {:.4} to {:.4}; the threshold is at {:.4}.",
+            summary.count,
+            histogram.counts.len(),
+            summary.min,
+            summary.max,
+            result.threshold
+        ));
+    figure.x_end = Some(*last);
+    Some(figure)
+}
+
+fn first_window(folder: &Folder) -> Figure {
+    let window = &folder.first_window;
+    let (axis, x) = times(&folder.train, window.values.len());
+    let pairs = window.values.iter().zip(&window.reconstruction);
+    let mae = pairs.map(|(x, y)| (x - y).abs()).sum::<f64>() / window.values.len() as f64;
+    Figure::new("first-window", "The first training window", axis, Axis::linear("std"), x)
+        .line("window", Role::Series, window.values.iter().copied())
+        .line("its reconstruction", Role::Model, window.reconstruction.iter().copied())
+        .alt(format!(
+            "Two lines over a window: its values, and their reconstruction, {mae:.3} off on average."
+        ))
+}
+
+fn normalised(folder: &Folder) -> Figure {
+    let (axis, x) = times(&folder.test, folder.test.len());
+    let (mean, std) = (folder.result.training.mean, folder.result.training.std);
+    let values: Vec<f64> = folder.test.values().iter().map(|value| (value - mean) / std).collect();
+    let high = values.iter().copied().fold(f64::MIN, f64::max);
+    Figure::new("test-normalised", "Test series, normalised", axis, Axis::linear("std"), x)
+        .line(folder.test.name(), Role::Series, values)
+        .alt(format!(
+            "The test series in standard deviations of the training series, from its mean; it reaches {high:.2}."
+        ))
+}
+
+/// The error of each window, over the time at which the window begins.
+fn window_errors(folder: &Folder) -> Figure {
+    let (axis, x) = times(&folder.test, folder.errors.len());
+    let (threshold, windows) = (folder.result.threshold, &folder.result.anomalies.windows);
+    let above = folder.errors.iter().map(|error| (*error > threshold).then_some(*error)).collect();
+    let error = Axis::linear("error (std)");
+    Figure::new("window-errors", "Error of the window that begins here", axis, error, x)
+        .line("mean absolute error", Role::Series, folder.errors.iter().copied())
+        .curve(format!("{} anomalous windows", windows.count), Role::Anomaly, Mark::Line, above)
+        .rule(false, threshold, format!("threshold {threshold:.4}"))
+        .alt(format!(
+            "The error of each of {} windows over time; {} of them lie above the threshold of {threshold:.4}.",
+            folder.errors.len(),
+            windows.count
+        ))
+}
+
+fn anomalies(folder: &Folder, truth: Option<&Truth>) -> Figure {
+    let (axis, x) = times(&folder.test, folder.test.len());
+    let span = truth.filter(|_| axis == Axis::time()).map(|truth| truth.span.clone());
+    let points = &folder.result.anomalies.points;
+    let mut red = vec![None; folder.test.len()];
+    for &row in &points.indices {
+        red[row] = Some(folder.test.values()[row]);
+    }
+    let found = match (&points.first, &points.last) {
+        (Some(first), Some(last)) => format!(
+            "The test series over time, with {} points in red, between {} and {}.",
+            points.count, first.timestamp, last.timestamp
+        ),
+        _ => "The test series over time; no point of it is anomalous.".into(),
+    };
+    let truly = span.as_ref().map_or(String::new(), |Span { .. }| {
+        " The truly anomalous interval is shaded: 2014-04-11, from 09:00 to 18:00.".into()
+    });
+    Figure::new("anomalies", "Anomalous points of the test series", axis, Axis::linear("value"), x)
+        .line(folder.test.name(), Role::Series, folder.test.values().iter().copied())
+        .curve(format!("{} anomalous points", points.count), Role::Anomaly, Mark::Line, red)
+        .span(span)
+        .alt(found + &truly)
+}

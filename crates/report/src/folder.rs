@@ -1,0 +1,179 @@
+//! What a run left in its folder, read back and held against each other.
+
+use std::path::{Path, PathBuf};
+
+use glassbox_pipeline::detector::{Detector, DetectorError};
+use glassbox_pipeline::inside::{Inside, InsideFileError};
+use glassbox_pipeline::results::{Data, RunResult};
+use glassbox_pipeline::series::{Columns, Series, SeriesError, read_csv};
+use glassbox_pipeline::study::Study;
+use serde::de::DeserializeOwned;
+
+/// Why a folder of results cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FolderError {
+    /// A file is not there, or cannot be read.
+    #[error("cannot read {}: {cause}; give a folder that `glassbox tutorial` wrote", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// A file is not what a run writes.
+    #[error("{} is not what a run of the tutorial writes: {problem}; run it again", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A series is no CSV.
+    #[error(transparent)]
+    Series(#[from] SeriesError),
+    /// The model file is damaged.
+    #[error(transparent)]
+    Detector(#[from] DetectorError),
+    /// The file of the inside is damaged, or of another run.
+    #[error(transparent)]
+    Inside(#[from] InsideFileError),
+}
+
+/// The first training window, in standard deviations of the training series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FirstWindow {
+    /// What the model read.
+    pub values: Vec<f64>,
+    /// What it made of it.
+    pub reconstruction: Vec<f64>,
+}
+
+/// A run, as its folder has it.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    /// `result.json`.
+    pub result: RunResult,
+    /// `train.csv`.
+    pub train: Series,
+    /// `test.csv`.
+    pub test: Series,
+    /// The errors in `windows.csv`.
+    pub errors: Vec<f64>,
+    /// `first_window.csv`.
+    pub first_window: FirstWindow,
+    /// `model.safetensors`.
+    pub detector: Detector,
+    /// `inside.safetensors`, if the run captured it.
+    pub inside: Option<Inside>,
+    /// `study.json`, if there is one and it is of the same two series.
+    pub study: Option<Study>,
+}
+
+impl Folder {
+    /// Reads the folder `dir`.
+    ///
+    /// # Errors
+    /// If a file is missing or damaged, or they are not of one run.
+    pub fn read(dir: &Path) -> Result<Self, FolderError> {
+        let result: RunResult = read_json(&dir.join("result.json"))?;
+        let [mae] = columns(&dir.join("windows.csv"), ["mae"])?;
+        let [values, reconstruction] = columns(&dir.join("first_window.csv"), ["value", "reconstruction"])?;
+        // Under the name that the run knew it by.
+        let series = |file: &str, name: &str| {
+            let read = read_csv(&dir.join(file), &Columns::default())?.series;
+            Series::new(name, read.clock(), read.timestamps().to_vec(), read.values().to_vec())
+        };
+        let detector = Detector::load(&dir.join("model.safetensors"))?;
+        let inside = Inside::read(dir, &detector.model)?;
+        let folder = Self {
+            train: series("train.csv", &result.data.train.name)?,
+            test: series("test.csv", &result.data.test.name)?,
+            errors: mae,
+            first_window: FirstWindow { values, reconstruction },
+            detector,
+            inside,
+            study: read_study(&dir.join("study.json"), &result.data)?,
+            result,
+        };
+        folder.check(dir)?;
+        Ok(folder)
+    }
+
+    /// That the files are of one run: a page of two would be wrong in silence.
+    fn check(&self, dir: &Path) -> Result<(), FolderError> {
+        let result = &self.result;
+        let steps = result.config.time_steps;
+        let inside = self.inside.as_ref();
+        let fits = [
+            ("train.csv", "rows", self.train.len(), result.data.train.rows),
+            ("test.csv", "rows", self.test.len(), result.data.test.rows),
+            ("windows.csv", "rows", self.errors.len(), result.anomalies.windows.shape[0]),
+            ("first_window.csv", "rows", self.first_window.values.len(), steps),
+            ("model.safetensors", "steps a window", self.detector.time_steps(), steps),
+            (
+                "inside.safetensors",
+                "rows of the test series",
+                inside.map_or(self.test.len(), |inside| inside.rows.error.len()),
+                self.test.len(),
+            ),
+        ];
+        for (name, what, found, expected) in fits {
+            if found != expected {
+                let problem = format!("it has {found} {what}, and result.json speaks of {expected}");
+                return Err(FolderError::Malformed { path: dir.join(name), problem });
+            }
+        }
+        if self.detector.threshold.value() != result.threshold {
+            let problem = "its threshold is not that of result.json".into();
+            return Err(FolderError::Malformed { path: dir.join("model.safetensors"), problem });
+        }
+        Ok(())
+    }
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, FolderError> {
+    let text = read(path)?;
+    serde_json::from_str(&text)
+        .map_err(|error| FolderError::Malformed { path: path.to_owned(), problem: error.to_string() })
+}
+
+/// A study is made beside a run and may be older than it; of other series it says nothing of this one.
+fn read_study(path: &Path, data: &Data) -> Result<Option<Study>, FolderError> {
+    if matches!(path.try_exists(), Ok(false)) {
+        return Ok(None);
+    }
+    let study: Study = read_json(path)?;
+    let same = |a: &Data, b: &Data| a.train.sha256 == b.train.sha256 && a.test.sha256 == b.test.sha256;
+    Ok(Some(study).filter(|study| same(&study.data, data)))
+}
+
+/// Columns of numbers of a CSV, by their names.
+fn columns<const N: usize>(path: &Path, names: [&str; N]) -> Result<[Vec<f64>; N], FolderError> {
+    let malformed = |problem: String| FolderError::Malformed { path: path.to_owned(), problem };
+    let text = read(path)?;
+    let mut csv = csv::Reader::from_reader(text.as_bytes());
+    let header = csv.headers().map_err(|error| malformed(error.to_string()))?.clone();
+    let mut columns = [const { vec![] }; N];
+    let mut places = [0; N];
+    for (place, name) in places.iter_mut().zip(names) {
+        *place = header
+            .iter()
+            .position(|column| column == name)
+            .ok_or_else(|| malformed(format!("it has no column `{name}`")))?;
+    }
+    for (row, record) in csv.records().enumerate() {
+        let record = record.map_err(|error| malformed(error.to_string()))?;
+        for (column, place) in columns.iter_mut().zip(places) {
+            let number = record[place].parse::<f64>().ok().filter(|number| number.is_finite());
+            column.push(number.ok_or_else(|| {
+                malformed(format!("line {}: `{}` is no finite number", row + 2, &record[place]))
+            })?);
+        }
+    }
+    Ok(columns)
+}
+
+fn read(path: &Path) -> Result<String, FolderError> {
+    std::fs::read_to_string(path).map_err(|cause| FolderError::Unreadable { path: path.to_owned(), cause })
+}

@@ -1,0 +1,92 @@
+//! A run of the tutorial as a page that one opens, reads and learns from; and its plots as files.
+//!
+//! [`write()`] reads the folder of a run ([`Folder`]) and writes into it
+//!
+//! | file | |
+//! |---|---|
+//! | `report.html` | the page: one file, that loads nothing |
+//! | `plots/*.svg`, `plots/*.png` | each plot |
+//!
+//! Data flows one way: files ([`folder`]) -> plots as data ([`figures()`], [`figure`]) -> pictures (`draw`,
+//! `raster`) -> what the page shows (`page`) -> templates (`templates/`) with style and script (`assets/`). The
+//! page is complete without JavaScript; with it the plots answer to a pointer, and a slider leads through the
+//! windows.
+//!
+//! The script's plots are drawn by uPlot (MIT licence, `assets/vendor`), which stands in the page as published.
+
+#![forbid(unsafe_code)]
+
+mod draw;
+pub mod figure;
+mod figures;
+pub mod folder;
+mod page;
+mod raster;
+mod theme;
+mod truth;
+
+use std::path::{Path, PathBuf};
+
+use glassbox_pipeline::atomic::{self, WriteError};
+
+pub use draw::DrawError;
+pub use figures::figures;
+pub use folder::{Folder, FolderError};
+
+/// The page's file in a folder of results.
+pub const PAGE: &str = "report.html";
+/// The folder of the plots in a folder of results.
+pub const PLOTS: &str = "plots";
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// The results cannot be read.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// A plot cannot be drawn.
+    #[error(transparent)]
+    Draw(#[from] DrawError),
+    /// The page cannot be put together.
+    #[error("the page cannot be put together: {0}")]
+    Page(String),
+    /// A file could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The page.
+    pub page: PathBuf,
+    /// The plots.
+    pub plots: Vec<PathBuf>,
+}
+
+/// Writes the report of the run whose results are in the folder `dir`, each file whole or not at all, the page
+/// last.
+///
+/// # Errors
+/// If the results are not all there or not of one run, or a file cannot be written.
+pub fn write(dir: &Path) -> Result<Written, ReportError> {
+    let folder = Folder::read(dir)?;
+    let figures = figures(&folder);
+    let mut plots = vec![];
+    let mut drawn = vec![];
+    for figure in &figures {
+        let svg = draw::to_svg(figure)?;
+        let failed = |problem| DrawError { id: figure.id.clone(), problem };
+        let png = draw::to_png(&svg).map_err(failed)?;
+        for (extension, bytes) in [("svg", svg.as_bytes()), ("png", &png)] {
+            let path = dir.join(PLOTS).join(format!("{}.{extension}", figure.id));
+            atomic::write(&path, bytes)?;
+            plots.push(path);
+        }
+        drawn.push((figure, svg));
+    }
+    let page = dir.join(PAGE);
+    atomic::write(&page, page::html(&folder, &drawn)?.as_bytes())?;
+    Ok(Written { page, plots })
+}

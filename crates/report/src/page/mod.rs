@@ -1,0 +1,212 @@
+//! What the page shows, as the templates read it.
+
+mod data;
+mod functions;
+mod inside;
+mod study;
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+
+use askama::Template;
+use glassbox_pipeline::detection::show_indices;
+use glassbox_pipeline::results::{Point, RunResult, SeriesInfo};
+use glassbox_pipeline::tutorial::HEAD;
+
+use crate::ReportError;
+use crate::figure::Figure;
+use crate::folder::Folder;
+use crate::theme;
+use crate::truth::Truth;
+use functions::{FUNCTIONS, Function, function};
+use inside::InsideView;
+use study::StudyView;
+
+/// The style, but for the colours.
+const STYLE: &str =
+    concat!(include_str!("../../assets/vendor/uPlot.min.css"), include_str!("../../assets/page.css"));
+/// The library that draws the script's plots, as published.
+const LIBRARY: &str = include_str!("../../assets/vendor/uPlot.iife.min.js");
+/// Its licence, which goes where it goes.
+const LICENCE: &str = include_str!("../../assets/vendor/uPlot-LICENSE");
+/// The script, in the order in which its parts need each other.
+const SCRIPT: [&str; 4] = [
+    include_str!("../../assets/chart.js"),
+    include_str!("../../assets/heatmap.js"),
+    include_str!("../../assets/explorer.js"),
+    include_str!("../../assets/page.js"),
+];
+
+/// The page of a run whose plots are drawn.
+pub(crate) fn html(folder: &Folder, drawn: &[(&Figure, String)]) -> Result<String, ReportError> {
+    let inside = folder.inside.as_ref().map(|inside| InsideView::of(folder, inside));
+    let page = Page {
+        result: &folder.result,
+        train_head: folder.train.head(HEAD),
+        test_head: folder.test.head(HEAD),
+        summary: folder.detector.model.summary().to_string(),
+        architecture: pretty(&folder.detector.model.to_json()),
+        truth: Truth::of(&folder.result, &folder.test),
+        figures: drawn.iter().map(|(figure, svg)| (figure.id.as_str(), (*figure, svg.as_str()))).collect(),
+        inside,
+        study: folder.study.as_ref().map(StudyView::of),
+        style: theme::css() + STYLE,
+        script: format!("/*\n{LICENCE}*/\n{LIBRARY}\n{{\n\"use strict\";\n{}}}\n", SCRIPT.concat()),
+        data: data::json(folder, drawn).map_err(|error| ReportError::Page(error.to_string()))?,
+        folder,
+    };
+    page.render().map_err(|error| ReportError::Page(error.to_string()))
+}
+
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Page<'a> {
+    folder: &'a Folder,
+    result: &'a RunResult,
+    train_head: String,
+    test_head: String,
+    summary: String,
+    architecture: String,
+    truth: Option<Truth>,
+    figures: HashMap<&'a str, (&'a Figure, &'a str)>,
+    inside: Option<InsideView>,
+    study: Option<StudyView<'a>>,
+    style: String,
+    script: String,
+    data: String,
+}
+
+impl Page<'_> {
+    /// A plot: its title, the picture, and the place where the script puts one that answers.
+    fn figure(&self, id: &str) -> String {
+        let Some((figure, svg)) = self.figures.get(id) else { return String::new() };
+        let picture = theme::with_properties(svg).replacen(
+            "<svg ",
+            &format!("<svg role=\"img\" aria-label=\"{}\" ", escape(&figure.alt)),
+            1,
+        );
+        format!(
+            "<figure class=\"plot\" data-figure=\"{id}\" id=\"plot-{id}\"><figcaption>{}</figcaption>\
+             <div class=\"still\">{picture}</div></figure>",
+            escape(&figure.title)
+        )
+    }
+
+    fn fixed(&self, value: impl Borrow<f64>, digits: usize) -> String {
+        fixed(*value.borrow(), digits)
+    }
+
+    fn percent(&self, part: impl Borrow<f64>) -> String {
+        format!("{:.1} %", 100.0 * part.borrow())
+    }
+
+    fn keras(&self, key: &str) -> &'static Function {
+        function(key)
+    }
+
+    fn functions(&self) -> &'static [Function] {
+        FUNCTIONS
+    }
+
+    /// What early stopping did.
+    fn ending(&self) -> String {
+        let training = &self.result.training;
+        let patience = self.result.config.early_stopping.as_ref().map_or(0, |early| early.patience);
+        match training.stopped_epoch {
+            Some(epoch) => format!(
+                "Early stopping ended it after epoch {}: the validation loss had not fallen below its best for \
+                 {patience} epochs.",
+                epoch + 1
+            ),
+            None => format!("It used all of its {} epochs.", training.epochs),
+        }
+    }
+
+    fn last_loss(&self) -> String {
+        last(&self.result.training.history.loss)
+    }
+
+    fn last_val_loss(&self) -> String {
+        last(&self.result.training.history.val_loss)
+    }
+
+    fn best_epoch(&self) -> usize {
+        let losses = &self.result.training.history.val_loss;
+        (0..losses.len()).min_by(|a, b| losses[*a].total_cmp(&losses[*b])).map_or(0, |epoch| epoch + 1)
+    }
+
+    /// Epochs whose validation loss is below their training loss.
+    fn epochs_below(&self) -> usize {
+        let history = &self.result.training.history;
+        history.val_loss.iter().zip(&history.loss).filter(|(val_loss, loss)| val_loss < loss).count()
+    }
+
+    /// The first anomalous point and the last.
+    fn ends(&self) -> Option<(&Point, &Point)> {
+        let points = &self.result.anomalies.points;
+        points.first.as_ref().zip(points.last.as_ref())
+    }
+
+    fn series(&self) -> [&SeriesInfo; 2] {
+        [&self.result.data.train, &self.result.data.test]
+    }
+
+    fn windows_shown(&self) -> String {
+        show_indices(&self.result.anomalies.windows.indices)
+    }
+
+    fn points_shown(&self) -> String {
+        show_indices(&self.result.anomalies.points.indices)
+    }
+
+    /// The mean error of the first training window.
+    fn first_error(&self) -> String {
+        let window = &self.folder.first_window;
+        let pairs = window.values.iter().zip(&window.reconstruction);
+        fixed(pairs.map(|(x, y)| (x - y).abs()).sum::<f64>() / window.values.len() as f64, 4)
+    }
+
+    fn source(&self) -> &'static str {
+        match self.result.data.source.as_str() {
+            "twin" => "the built-in twin of NAB's two files, made from a seed",
+            _ => "the two published files of the Numenta Anomaly Benchmark",
+        }
+    }
+
+    /// Time per epoch, the median.
+    fn epoch_time(&self) -> String {
+        let mut epochs = self.result.timings.epochs.clone();
+        epochs.sort_by(f64::total_cmp);
+        epochs.get(epochs.len() / 2).map_or("unknown".into(), |seconds| format!("{:.0} ms", 1e3 * seconds))
+    }
+
+    /// What looking inside cost, as a part of the training time.
+    fn inside_cost(&self) -> String {
+        let timings = &self.result.timings;
+        format!(
+            "{:.2} s, {:.1} % of the {:.1} s",
+            timings.inside,
+            100.0 * timings.inside / timings.fit,
+            timings.fit
+        )
+    }
+}
+
+fn last(values: &[f64]) -> String {
+    values.last().map_or("none".into(), |value| fixed(*value, 6))
+}
+
+/// With so many digits behind the point.
+fn fixed(value: f64, digits: usize) -> String {
+    format!("{value:.digits$}")
+}
+
+/// Text within an attribute or an element.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+fn pretty(json: &str) -> String {
+    let value: Result<serde_json::Value, _> = serde_json::from_str(json);
+    value.and_then(|value| serde_json::to_string_pretty(&value)).unwrap_or_else(|_| json.into())
+}

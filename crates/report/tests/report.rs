@@ -1,0 +1,337 @@
+//! The report of a small run: what it shows is what the run found.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use glassbox_engine::reference::Reference;
+use glassbox_pipeline::hash::Sha256;
+use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
+use glassbox_pipeline::results;
+use glassbox_pipeline::series::Series;
+use glassbox_pipeline::synthetic::{self, Part};
+use glassbox_pipeline::training::TrainOptions;
+use glassbox_pipeline::tutorial::{Quiet, TutorialOptions, TutorialRun, run};
+use glassbox_report::figure::Figure;
+use glassbox_report::{Folder, figures, write};
+use serde_json::Value as Json;
+
+/// Half a day of the twin's training series, and the day of the jump: enough for some windows to be anomalous.
+fn tutorial() -> &'static TutorialRun {
+    static RUN: OnceLock<TutorialRun> = OnceLock::new();
+    RUN.get_or_init(|| {
+        let part = |part, rows: std::ops::Range<usize>| {
+            let twin = synthetic::series(part, 1);
+            let (times, values) = (&twin.timestamps()[rows.clone()], &twin.values()[rows]);
+            let series = Series::new(twin.name(), twin.clock(), times.to_vec(), values.to_vec()).unwrap();
+            LoadedPart { series, sha256: Sha256::of(b"a test"), warnings: vec![] }
+        };
+        let data = TutorialData {
+            train: part(Part::Train, 0..288),
+            test: part(Part::Test, 10 * 288..11 * 288),
+            source: Source::Twin { seed: 1 },
+        };
+        let train = TrainOptions { epochs: 3, seed: 1, batch_size: 32, ..TrainOptions::default() };
+        let options = TutorialOptions { time_steps: 24, train, inside: true, ..TutorialOptions::default() };
+        run(data, &Reference, &options, &mut Quiet).unwrap()
+    })
+}
+
+/// A folder with the results of the run.
+fn results_of_the_run() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    results::write(folder.path(), tutorial()).unwrap();
+    folder
+}
+
+fn named<'a>(figures: &'a [Figure], id: &str) -> &'a Figure {
+    figures.iter().find(|figure| figure.id == id).unwrap_or_else(|| panic!("no plot {id}"))
+}
+
+/// The values of a curve; all are there.
+fn values(figure: &Figure, curve: usize) -> Vec<f64> {
+    figure.curves[curve].y.iter().map(|y| y.expect("a value")).collect()
+}
+
+/// Where a curve has values.
+fn places(figure: &Figure, curve: usize) -> Vec<usize> {
+    let there = |(index, y): (usize, &Option<f64>)| y.is_some().then_some(index);
+    figure.curves[curve].y.iter().enumerate().filter_map(there).collect()
+}
+
+/// `result.json` as text has it, to hold the plots against the file and not against the types behind it.
+fn result(folder: &Path) -> Json {
+    serde_json::from_slice(&std::fs::read(folder.join("result.json")).unwrap()).unwrap()
+}
+
+fn numbers(json: &Json, at: &str) -> Vec<f64> {
+    json.pointer(at).unwrap().as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+#[test]
+fn plots_show_the_numbers_of_the_results() {
+    let folder = results_of_the_run();
+    let result = result(folder.path());
+    let figures = figures(&Folder::read(folder.path()).unwrap());
+
+    let losses = named(&figures, "losses");
+    assert_eq!(losses.x, [1.0, 2.0, 3.0]);
+    assert_eq!(values(losses, 0), numbers(&result, "/training/history/loss"));
+    assert_eq!(values(losses, 1), numbers(&result, "/training/history/val_loss"));
+
+    for part in ["train", "test"] {
+        let histogram = named(&figures, &format!("{part}-mae"));
+        let edges = numbers(&result, &format!("/errors/{part}/histogram/edges"));
+        assert_eq!(histogram.x, edges[..50]);
+        assert_eq!(histogram.x_end, Some(edges[50]));
+        assert_eq!(values(histogram, 0), numbers(&result, &format!("/errors/{part}/histogram/counts")));
+        assert_eq!(Some(histogram.rules[0].at), result["threshold"].as_f64());
+        let series = named(&figures, &format!("series-{part}"));
+        assert_eq!(
+            Some(series.x.len() as u64),
+            result.pointer(&format!("/data/{part}/rows")).unwrap().as_u64()
+        );
+    }
+
+    let anomalies = named(&figures, "anomalies");
+    let found = numbers(&result, "/anomalies/points/indices");
+    assert!(!found.is_empty(), "a run without anomalies shows nothing here");
+    assert_eq!(places(anomalies, 1).iter().map(|row| *row as f64).collect::<Vec<_>>(), found);
+    for row in places(anomalies, 1) {
+        assert_eq!(anomalies.curves[1].y[row], anomalies.curves[0].y[row]);
+    }
+    // The true interval, by the clock of the series.
+    assert_eq!(anomalies.spans.len(), 1);
+    let row = |at: f64| anomalies.x.iter().position(|x| *x == at).unwrap();
+    assert_eq!((row(anomalies.spans[0].from), row(anomalies.spans[0].to)), (9 * 12, 18 * 12));
+
+    let errors = named(&figures, "window-errors");
+    let indices: Vec<f64> = places(errors, 1).iter().map(|window| *window as f64).collect();
+    assert_eq!(indices, numbers(&result, "/anomalies/windows/indices"));
+    assert_eq!(values(errors, 0), tutorial().detection.errors);
+
+    let first = named(&figures, "first-window");
+    let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect::<Vec<_>>();
+    // Each f32 is read back from its shortest decimal as an f64: equal once it is an f32 again.
+    let narrow = |values: &[f64]| values.iter().map(|value| *value as f32).collect::<Vec<_>>();
+    assert_eq!(narrow(&values(first, 0)), tutorial().first_window);
+    assert_eq!(narrow(&values(first, 1)), tutorial().first_reconstruction);
+
+    let inside = tutorial().inside.as_ref().unwrap();
+    assert_eq!(values(named(&figures, "row-error"), 0), wide(&inside.rows.error));
+    for (id, norms) in [
+        ("norms-weights", &inside.norms.weights),
+        ("norms-gradients", &inside.norms.gradients),
+        ("norms-updates", &inside.norms.updates),
+    ] {
+        let figure = named(&figures, id);
+        assert_eq!(figure.curves.len(), 5, "five layers have weights");
+        for (layer, curve) in figure.curves.iter().enumerate() {
+            // Kernel and bias of each layer.
+            let norm =
+                |row: &Vec<f32>| f64::from(row[2 * layer]).powi(2) + f64::from(row[2 * layer + 1]).powi(2);
+            let expected: Vec<f64> = norms.iter().map(|row| norm(row).sqrt()).collect();
+            assert_eq!(curve.y.iter().map(|y| y.unwrap()).collect::<Vec<_>>(), expected, "{}", curve.name);
+        }
+    }
+}
+
+/// The script's data, out of the page.
+fn data_of(page: &str) -> Json {
+    let (_, rest) = page.split_once("id=\"run-data\">").expect("the data");
+    serde_json::from_str(rest.split_once("</script>").expect("its end").0).expect("JSON")
+}
+
+#[test]
+fn the_page_carries_its_plots_and_files_and_nothing_from_elsewhere() {
+    let folder = results_of_the_run();
+    let written = write(folder.path()).unwrap();
+    let page = std::fs::read_to_string(&written.page).unwrap();
+    assert!(page.len() < 5_000_000);
+
+    let figures = figures(&Folder::read(folder.path()).unwrap());
+    let data = data_of(&page);
+    assert_eq!(
+        data["figures"],
+        serde_json::to_value(&figures).unwrap(),
+        "the script draws what the pictures show"
+    );
+    for figure in &figures {
+        assert!(figure.alt.len() > 40, "{}: {:?}", figure.id, figure.alt);
+        let svg = std::fs::read_to_string(folder.path().join(format!("plots/{}.svg", figure.id))).unwrap();
+        assert!(svg.starts_with("<svg") && svg.contains("</svg>"), "{}", figure.id);
+        let png = std::fs::read(folder.path().join(format!("plots/{}.png", figure.id))).unwrap();
+        assert!(png.starts_with(b"\x89PNG"), "{}", figure.id);
+        assert!(page.contains(&format!("id=\"plot-{}\"", figure.id)), "{} is not in the page", figure.id);
+    }
+    assert_eq!(written.plots.len(), 2 * figures.len());
+
+    // Links lead elsewhere when followed; nothing is loaded.
+    for loads in
+        ["src=\"http", "src=\"//", "url(http", "@import", "<link rel=\"stylesheet", "srcset", "<iframe"]
+    {
+        assert!(!page.contains(loads), "{loads}");
+    }
+    // Every threshold, count and index that the tutorial prints.
+    let result = &Folder::read(folder.path()).unwrap().result;
+    for text in
+        [result.threshold.to_string(), result.training.mean.to_string(), result.training.std.to_string()]
+    {
+        assert!(page.contains(&text), "{text}");
+    }
+
+    // The same results give the same bytes.
+    let again = write(folder.path()).unwrap();
+    assert_eq!(std::fs::read_to_string(again.page).unwrap(), page);
+}
+
+#[test]
+fn windows_in_the_page_are_those_that_were_observed() {
+    let folder = results_of_the_run();
+    let page = std::fs::read_to_string(write(folder.path()).unwrap().page).unwrap();
+    let data = data_of(&page);
+    let inside = tutorial().inside.as_ref().unwrap();
+    let windows = data["inside"]["windows"].as_array().unwrap();
+    assert_eq!(windows.len(), inside.windows.len());
+    for (shown, observed) in windows.iter().zip(&inside.windows) {
+        let narrow = |at: &str| numbers(shown, at).iter().map(|value| *value as f32).collect::<Vec<_>>();
+        assert_eq!(narrow("/input"), observed.input);
+        assert_eq!(narrow("/output"), observed.outputs[6]);
+        if shown["series"] == "test" {
+            let window = shown["window"].as_u64().unwrap() as usize;
+            assert_eq!(shown["error"].as_f64(), Some(tutorial().detection.errors[window]));
+        }
+    }
+    // Of an output step in the middle: 18 before and 20 after, cut off by the ends of a window of 24.
+    assert_eq!(data["inside"]["fields"][12], serde_json::json!([0, 24]));
+    assert_eq!(data["inside"]["fields"][0], serde_json::json!([0, 21]));
+}
+
+#[test]
+fn a_run_that_did_not_look_inside_has_a_page_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = TutorialRun { inside: None, ..tutorial().clone() };
+    results::write(folder.path(), &plain).unwrap();
+    let page = std::fs::read_to_string(write(folder.path()).unwrap().page).unwrap();
+    assert!(page.contains("This run did not look inside"));
+    assert!(!page.contains("id=\"explorer\"") && data_of(&page)["inside"].is_null());
+    assert!(page.contains("id=\"plot-anomalies\""));
+}
+
+#[test]
+fn what_is_missing_or_of_another_run_is_named() {
+    let refused = |change: &dyn Fn(&Path)| {
+        let folder = results_of_the_run();
+        change(folder.path());
+        let error = write(folder.path()).unwrap_err().to_string();
+        assert!(!folder.path().join("report.html").exists());
+        error
+    };
+    for name in ["result.json", "windows.csv", "train.csv", "model.safetensors", "first_window.csv"] {
+        let error = refused(&|folder| std::fs::remove_file(folder.join(name)).unwrap());
+        assert!(error.contains(name), "{name}: {error}");
+    }
+    let error = refused(&|folder| {
+        let csv = std::fs::read_to_string(folder.join("windows.csv")).unwrap();
+        let half: String = csv.lines().take(100).map(|line| format!("{line}\n")).collect();
+        std::fs::write(folder.join("windows.csv"), half).unwrap();
+    });
+    assert!(
+        error.contains("windows.csv") && error.contains("it has 99 rows, and result.json speaks of 265"),
+        "{error}"
+    );
+    let error = refused(&|folder| {
+        let csv = std::fs::read_to_string(folder.join("windows.csv")).unwrap().replacen("0.", "zero.", 1);
+        std::fs::write(folder.join("windows.csv"), csv).unwrap();
+    });
+    assert!(error.contains("line 2") && error.contains("no finite number"), "{error}");
+    let error = refused(&|folder| std::fs::write(folder.join("result.json"), "{}").unwrap());
+    assert!(error.contains("result.json") && error.contains("missing field"), "{error}");
+    let error = refused(&|folder| {
+        let json = std::fs::read_to_string(folder.join("result.json")).unwrap();
+        let other = json.replacen("\"threshold\": 0.", "\"threshold\": 1.", 1);
+        assert_ne!(json, other);
+        std::fs::write(folder.join("result.json"), other).unwrap();
+    });
+    assert!(error.contains("model.safetensors") && error.contains("threshold"), "{error}");
+}
+
+/// A study of two variants, as `study.json` has it, of the two series of `result`.
+fn study_of(result: &Json) -> Json {
+    let spread = |value: f64| {
+        serde_json::json!({
+            "count": 2, "mean": value, "min": value - 0.01, "q1": value, "median": value, "q3": value, "max": value + 0.01,
+        })
+    };
+    let variant = |name: &str, f1: f64, difference: Json, verdict: &str| {
+        let numbers = [
+            "f1",
+            "precision",
+            "recall",
+            "windows",
+            "false_windows",
+            "points",
+            "threshold",
+            "epochs",
+            "seconds",
+        ];
+        let mut spreads: serde_json::Map<String, Json> =
+            numbers.iter().map(|number| ((*number).into(), spread(f1))).collect();
+        // No run found anything: there is no delay.
+        spreads.insert("delay_minutes".into(), Json::Null);
+        spreads.insert("live_delay_minutes".into(), Json::Null);
+        serde_json::json!({
+            "name": name, "title": format!("title of {name}"), "change": "What is <changed>.", "training": "tutorial",
+            "weights": "last", "error": "mean", "threshold": {"kind": "training_max", "q": null}, "rule": "published",
+            "members": 1, "runs": [], "spread": spreads, "difference": difference, "verdict": verdict,
+            "finding": format!("finding of {name}"),
+        })
+    };
+    let difference = serde_json::json!({
+        "mean": -0.1, "min": -0.2, "max": 0.0, "better": 0, "worse": 2, "equal": 0, "p": 0.5, "p_adjusted": 0.5,
+    });
+    let point = |index: usize| serde_json::json!({"index": index, "timestamp": "2014-04-11 09:00:00"});
+    serde_json::json!({
+        "schema": 1, "versions": result["versions"], "data": result["data"],
+        "truth": {"first": point(108), "last": point(216), "count": 109},
+        "config": {
+            "seeds": [1, 2], "time_steps": 24, "epochs": 3, "batch_size": 32, "validation_split": 0.1, "patience": 5,
+            "learning_rate": 0.001,
+        },
+        "judged": {"first": 23, "last": 264}, "baseline": "tutorial", "trainings": [],
+        "variants": [variant("tutorial", 0.875, Json::Null, "baseline"), variant("worse", 0.775, difference, "hurts")],
+        "conclusion": ["One thing hurts & nothing helps."],
+    })
+}
+
+#[test]
+fn a_study_of_the_same_series_is_the_conclusion() {
+    let folder = results_of_the_run();
+    let study = study_of(&result(folder.path()));
+    std::fs::write(folder.path().join("study.json"), study.to_string()).unwrap();
+    let page = std::fs::read_to_string(write(folder.path()).unwrap().page).unwrap();
+    for text in [
+        "2 variants over the same 2 seeds",
+        "title of worse",
+        "0.775",
+        "0.765 to 0.785",
+        "<td class=\"hurts\">hurts</td>",
+        "finding of tutorial",
+        // As text, not as elements.
+        "What is &#60;changed&#62;.",
+        "One thing hurts &#38; nothing helps.",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    assert!(!page.contains("puts what it does here"));
+
+    // Of other series it is not shown: the page says how to make one.
+    let mut other = study;
+    other["data"]["test"]["sha256"] = "another".into();
+    std::fs::write(folder.path().join("study.json"), other.to_string()).unwrap();
+    let page = std::fs::read_to_string(write(folder.path()).unwrap().page).unwrap();
+    assert!(!page.contains("title of worse") && page.contains("glassbox tutorial --study"));
+
+    std::fs::write(folder.path().join("study.json"), "{}").unwrap();
+    let error = write(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("study.json") && error.contains("missing field"), "{error}");
+}
