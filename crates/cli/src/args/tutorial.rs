@@ -37,7 +37,8 @@ pub(crate) struct TutorialArgs {
     pub(crate) rule: Rule,
 
     /// Afterwards try what people suggest to improve the tutorial, each over several seeds, and say what helps:
-    /// 14 variants in study.json and study.csv. Takes about six minutes on two cores
+    /// 14 variants in study.json and study.csv. Its trainings run side by side on the CPU, one thread each, whatever
+    /// --device says. Takes about six minutes on two cores
     #[arg(long)]
     pub(crate) study: bool,
 
