@@ -155,9 +155,11 @@ fn main() {
     let channels = each(&CHANNELS, &|channels| Work { channels, ..tutorial });
     let channels = table("Times the tutorial's channels", "channels", &channels, simd, seconds);
     let threads: Vec<usize> = (1..=all).collect();
-    let threads: Vec<_> =
-        few(&threads).iter().map(|n| (n.to_string(), Work { threads: *n, ..tutorial })).collect();
-    table("Threads", "threads", &threads, simd, seconds);
+    let threads: Vec<_> = few(&threads)
+        .iter()
+        .map(|n| ("the tutorial's".to_string(), Work { threads: *n, ..tutorial }))
+        .collect();
+    table("Threads", "step", &threads, simd, seconds);
 
     if let Some(file) = svg {
         let panels: [Panel<'_>; 3] = [
@@ -172,7 +174,7 @@ fn main() {
 /// What grows, what that took, and how large it was.
 type Panel<'a> = (&'a str, &'a [Took], fn(Work) -> usize);
 
-/// A panel for each axis: share of the ceiling, a line for one thread and one for all.
+/// A panel for each axis, in powers of two: share of the ceiling, a line for one thread and one for all.
 fn draw(file: &str, panels: &[Panel<'_>], all: usize) -> Result<(), Box<dyn std::error::Error>> {
     const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
     const GRID: RGBColor = RGBColor(0xE6, 0xE6, 0xE6);
@@ -181,6 +183,7 @@ fn draw(file: &str, panels: &[Panel<'_>], all: usize) -> Result<(), Box<dyn std:
     root.fill(&WHITE)?;
     for ((name, took, size), area) in panels.iter().zip(root.split_evenly((1, panels.len()))) {
         let sizes = || took.iter().map(|took| size(took.work));
+        let log = |size: usize| (size as f64).log2();
         let (least, most) = (sizes().min().unwrap_or(1), sizes().max().unwrap_or(1));
         let mut chart = ChartBuilder::on(&area)
             .margin(16)
@@ -198,13 +201,17 @@ fn draw(file: &str, panels: &[Panel<'_>], all: usize) -> Result<(), Box<dyn std:
             .axis_desc_style(("sans-serif", 17, &INK))
             .x_desc(*name)
             .y_desc("share of the ceiling, %")
-            .x_label_formatter(&|value| format!("{value:.0}"))
+            .x_label_formatter(&|value| match value.fract() == 0.0 {
+                true => format!("{}", value.exp2()),
+                false => String::new(),
+            })
+            .y_label_formatter(&|value| format!("{value:.0}"))
             .draw()?;
         for (threads, colour) in [1, all].into_iter().zip(LINES) {
             let points: Vec<_> = took
                 .iter()
                 .filter(|took| took.work.threads == threads)
-                .map(|took| (size(took.work) as f64, 100.0 * took.share))
+                .map(|took| (log(size(took.work)), 100.0 * took.share))
                 .collect();
             let label = if threads == 1 { "1 thread".into() } else { format!("{threads} threads") };
             chart
