@@ -189,10 +189,7 @@ fn draw(file: &str, panels: &[Panel<'_>], all: usize) -> Result<(), Box<dyn std:
             .margin(16)
             .x_label_area_size(48)
             .y_label_area_size(56)
-            .build_cartesian_2d(
-                (least as f64..(most as f64).max(least as f64 * 2.0)).log_scale(),
-                0.0..100.0,
-            )?;
+            .build_cartesian_2d(log(least)..log(most).max(log(least) + 1.0), 0.0..100.0)?;
         chart
             .configure_mesh()
             .bold_line_style(GRID)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::shared::{ComputeArgs, OutputArgs, Rule};
+use super::shared::{ComputeArgs, OutputArgs, TutorialFitArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplicateArgs {
@@ -20,25 +20,8 @@ pub(crate) struct ReplicateArgs {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 
-    /// Epochs at most
-    #[arg(long, default_value_t = 50)]
-    pub(crate) epochs: usize,
-
-    /// Windows in a batch
-    #[arg(long, default_value_t = 128)]
-    pub(crate) batch_size: usize,
-
-    /// Epochs without a better val_loss after which training stops
-    #[arg(long, default_value_t = 5)]
-    pub(crate) patience: usize,
-
-    /// Adam's learning rate
-    #[arg(long, default_value_t = 0.001)]
-    pub(crate) learning_rate: f64,
-
-    /// Which windows a point's verdict asks
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) rule: Rule,
+    #[command(flatten)]
+    pub(crate) fit: TutorialFitArgs,
 
     /// Where the results go; seeds that have a row in its runs.csv are not run again
     #[arg(long, value_name = "DIR", default_value = "glassbox-replicate")]

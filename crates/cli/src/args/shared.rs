@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use glassbox_engine::training::EarlyStopping;
+use glassbox_pipeline::training::TrainOptions;
+use glassbox_pipeline::tutorial::TutorialOptions;
 
 use crate::device::DeviceChoice;
 
@@ -16,6 +19,50 @@ pub(crate) struct ColumnArgs {
     /// The column with the values
     #[arg(long, value_name = "NAME", default_value = "value")]
     pub(crate) value_column: String,
+}
+
+/// What of the tutorial may be chosen.
+#[derive(Debug, Args)]
+pub(crate) struct TutorialFitArgs {
+    /// Epochs at most
+    #[arg(long, default_value_t = 50)]
+    pub(crate) epochs: usize,
+
+    /// Windows in a batch
+    #[arg(long, default_value_t = 128)]
+    pub(crate) batch_size: usize,
+
+    /// Epochs without a better val_loss after which training stops
+    #[arg(long, default_value_t = 5)]
+    pub(crate) patience: usize,
+
+    /// Adam's learning rate
+    #[arg(long, default_value_t = 0.001)]
+    pub(crate) learning_rate: f64,
+
+    /// Which windows a point's verdict asks
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) rule: Rule,
+}
+
+impl TutorialFitArgs {
+    /// The tutorial with these choices.
+    pub(crate) fn options(&self, seed: u64) -> TutorialOptions {
+        let defaults = TrainOptions::default();
+        let patience = |stop: EarlyStopping| EarlyStopping { patience: self.patience, ..stop };
+        TutorialOptions {
+            train: TrainOptions {
+                seed,
+                epochs: self.epochs,
+                batch_size: self.batch_size,
+                learning_rate: self.learning_rate,
+                early_stopping: defaults.early_stopping.map(patience),
+                ..TrainOptions::default()
+            },
+            rule: self.rule.into(),
+            ..TutorialOptions::default()
+        }
+    }
 }
 
 /// The arguments of Keras's `fit` and of Adam.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::shared::{CheckpointArgs, ComputeArgs, OutputArgs, Rule};
+use super::shared::{CheckpointArgs, ComputeArgs, OutputArgs, TutorialFitArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct TutorialArgs {
@@ -16,25 +16,8 @@ pub(crate) struct TutorialArgs {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 
-    /// Epochs at most
-    #[arg(long, default_value_t = 50)]
-    pub(crate) epochs: usize,
-
-    /// Windows in a batch
-    #[arg(long, default_value_t = 128)]
-    pub(crate) batch_size: usize,
-
-    /// Epochs without a better val_loss after which training stops
-    #[arg(long, default_value_t = 5)]
-    pub(crate) patience: usize,
-
-    /// Adam's learning rate
-    #[arg(long, default_value_t = 0.001)]
-    pub(crate) learning_rate: f64,
-
-    /// Which windows a point's verdict asks
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) rule: Rule,
+    #[command(flatten)]
+    pub(crate) fit: TutorialFitArgs,
 
     /// Afterwards try what people suggest to improve the tutorial, each over several seeds, and say what helps:
     /// 14 variants in study.json and study.csv. Its trainings run side by side on the CPU, one thread each, whatever

@@ -1,10 +1,7 @@
 //! `glassbox replicate`
 
-use glassbox_engine::training::EarlyStopping;
 use glassbox_pipeline::nab::{self, Places, Source};
 use glassbox_pipeline::replicate::{self, ReplicateError};
-use glassbox_pipeline::training::TrainOptions;
-use glassbox_pipeline::tutorial::TutorialOptions;
 
 use super::{AFTER_EPOCH, note, print, print_json};
 use crate::args::ReplicateArgs;
@@ -25,23 +22,8 @@ pub(crate) fn run(args: &ReplicateArgs) -> Result<(), Failure> {
         note(args.output.quiet, format_args!("warning: {warning}"));
     }
     note(silent, format_args!("data: {source}"));
-    let defaults = TrainOptions::default();
-    let options = TutorialOptions {
-        train: TrainOptions {
-            seed: args.seed,
-            epochs: args.epochs,
-            batch_size: args.batch_size,
-            learning_rate: args.learning_rate,
-            early_stopping: defaults
-                .early_stopping
-                .clone()
-                .map(|early_stopping| EarlyStopping { patience: args.patience, ..early_stopping }),
-            interrupt: Some(interrupt::listen(silent, AFTER_EPOCH)?),
-            ..defaults
-        },
-        rule: args.rule.into(),
-        ..TutorialOptions::default()
-    };
+    let mut options = args.fit.options(args.seed);
+    options.train.interrupt = Some(interrupt::listen(silent, AFTER_EPOCH)?);
     let mut progress = Jobs::new(silent, "Seeds");
     let workers = args.compute.workers()?;
     let done = replicate::run(&data, &one_thread, workers, &options, args.seeds, &args.out, &mut |advance| {

@@ -10,7 +10,7 @@ use glassbox_pipeline::detector::Detection;
 use glassbox_pipeline::nab::{self, Places, Source, TutorialData};
 use glassbox_pipeline::results::{self, RunResult};
 use glassbox_pipeline::study::Study;
-use glassbox_pipeline::training::{TrainOptions, Trained};
+use glassbox_pipeline::training::Trained;
 use glassbox_pipeline::tutorial::{self, Observer, Step, TutorialOptions};
 
 use super::{AFTER_EPOCH, TIME_STEPS, conclusion, note, print, print_json, report, study};
@@ -27,27 +27,13 @@ pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
         note(args.output.quiet, format_args!("warning: {warning}"));
     }
     let silent = args.output.quiet || args.output.json;
-    let options = TutorialOptions {
-        train: TrainOptions {
-            seed: args.seed,
-            epochs: args.epochs,
-            batch_size: args.batch_size,
-            learning_rate: args.learning_rate,
-            early_stopping: TrainOptions::default().early_stopping.map(|early_stopping| {
-                glassbox_engine::training::EarlyStopping { patience: args.patience, ..early_stopping }
-            }),
-            checkpoints: Some(args.checkpoint.checkpoints(&args.out)),
-            interrupt: Some(interrupt::listen(silent, AFTER_EPOCH)?),
-            ..TrainOptions::default()
-        },
-        rule: args.rule.into(),
-        inside: !args.no_report,
-        ..TutorialOptions::default()
-    };
+    let mut options = TutorialOptions { inside: !args.no_report, ..args.fit.options(args.seed) };
+    options.train.checkpoints = Some(args.checkpoint.checkpoints(&args.out));
+    options.train.interrupt = Some(interrupt::listen(silent, AFTER_EPOCH)?);
     let mut narrator = Narrator { silent, progress: Progress::new(silent), failed: None };
     let backend = args.compute.backend(silent)?;
     let model = tutorial_model(TIME_STEPS).or_fail(Kind::Input)?;
-    explain(&args.compute, silent, &*backend, &model, args.batch_size)?;
+    explain(&args.compute, silent, &*backend, &model, args.fit.batch_size)?;
     let run = tutorial::run(data, &*backend, &options, &mut narrator)
         .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
     if let Some(failure) = narrator.failed {
