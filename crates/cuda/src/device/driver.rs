@@ -4,6 +4,8 @@
 //! where there is none. One stream keeps all work in order.
 #![allow(unsafe_code)]
 
+mod handles;
+
 use std::ffi::{CString, c_void};
 use std::fmt;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use super::cache::{Cache, Key};
 use super::nvrtc::Nvrtc;
 use super::{Arg, Device, Launch, Properties, Source};
 use crate::error::{DeviceError, LEAST_CAPABILITY, LEAST_DRIVER, Result};
+use handles::{Context, GpuFunction, GpuMark, GpuMemory, GpuModule, GpuRecording};
 
 /// Bytes of shared memory that a block can have without asking for more.
 const USUAL_SHARED_BYTES: u32 = 48 << 10;
@@ -320,155 +323,6 @@ impl Value {
         match self {
             Self::Word(word) => std::ptr::from_ref(word).cast_mut().cast(),
             Self::Struct(words) => words.as_ptr().cast_mut().cast(),
-        }
-    }
-}
-
-/// A device's primary context, released at the end.
-struct Context {
-    device: sys::CUdevice,
-    handle: sys::CUcontext,
-}
-
-// SAFETY: the handles are only passed to the driver, which any thread may call.
-unsafe impl Send for Context {}
-// SAFETY: as above.
-unsafe impl Sync for Context {}
-
-impl fmt::Debug for Context {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "context of device {}", self.device)
-    }
-}
-
-impl Context {
-    fn retain(ordinal: usize) -> Result<Self> {
-        let device = done("cuDeviceGet", result::device::get(ordinal as i32))?;
-        // SAFETY: the device is one of the driver's.
-        let handle = done("cuDevicePrimaryCtxRetain", unsafe { result::primary_ctx::retain(device) })?;
-        Ok(Self { device, handle })
-    }
-
-    /// Makes it current in this thread.
-    fn enter(&self) -> Result<()> {
-        // SAFETY: the context is retained as long as `self` is alive.
-        done("cuCtxSetCurrent", unsafe { result::ctx::set_current(self.handle) })
-    }
-}
-
-impl Drop for Context {
-    fn drop(&mut self) {
-        // SAFETY: retained once, released once. That it could not be released would change nothing.
-        let _ = unsafe { result::primary_ctx::release(self.device) };
-    }
-}
-
-/// A module on a GPU.
-#[derive(Debug)]
-pub struct GpuModule {
-    handle: sys::CUmodule,
-    name: String,
-    context: Arc<Context>,
-}
-
-// SAFETY: the handle is only passed to the driver, which any thread may call.
-unsafe impl Send for GpuModule {}
-// SAFETY: as above.
-unsafe impl Sync for GpuModule {}
-
-impl Drop for GpuModule {
-    fn drop(&mut self) {
-        if self.context.enter().is_ok() {
-            // SAFETY: whoever has a function of it holds it as well. A failure would change nothing.
-            let _ = unsafe { result::module::unload(self.handle) };
-        }
-    }
-}
-
-/// A kernel on a GPU.
-#[derive(Clone)]
-pub struct GpuFunction {
-    handle: sys::CUfunction,
-    name: String,
-    module: Arc<GpuModule>,
-}
-
-impl fmt::Debug for GpuFunction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {}", self.name, self.module.name)
-    }
-}
-
-// SAFETY: the handle is only passed to the driver, which any thread may call.
-unsafe impl Send for GpuFunction {}
-// SAFETY: as above.
-unsafe impl Sync for GpuFunction {}
-
-/// Memory on a GPU.
-#[derive(Debug)]
-pub struct GpuMemory {
-    address: sys::CUdeviceptr,
-    bytes: usize,
-    context: Arc<Context>,
-}
-
-impl GpuMemory {
-    /// The address of `len` bytes from `offset` on.
-    fn at(&self, offset: usize, len: usize, what: &str) -> Result<sys::CUdeviceptr> {
-        match offset.checked_add(len) {
-            Some(end) if end <= self.bytes => Ok(self.address + offset as u64),
-            _ => Err(DeviceError::Refused {
-                what: what.into(),
-                problem: format!("{len} bytes at {offset} of {}", self.bytes),
-            }),
-        }
-    }
-}
-
-impl Drop for GpuMemory {
-    fn drop(&mut self) {
-        if self.context.enter().is_ok() {
-            // SAFETY: allocated once, freed once; freeing waits for the work that uses it. A failure would
-            // change nothing.
-            let _ = unsafe { result::free_sync(self.address) };
-        }
-    }
-}
-
-/// A graph that was made ready, with the memory that it uses.
-pub struct GpuRecording {
-    instance: sys::CUgraphExec,
-    _launches: Vec<Launch<Gpu>>,
-    context: Arc<Context>,
-}
-
-// SAFETY: the handle is only passed to the driver, which any thread may call.
-unsafe impl Send for GpuRecording {}
-
-impl Drop for GpuRecording {
-    fn drop(&mut self) {
-        if self.context.enter().is_ok() {
-            // SAFETY: nobody else has it; the driver keeps what is still under way. A failure would change
-            // nothing.
-            let _ = unsafe { result::graph::exec_destroy(self.instance) };
-        }
-    }
-}
-
-/// An event.
-pub struct GpuMark {
-    event: sys::CUevent,
-    context: Arc<Context>,
-}
-
-// SAFETY: the handle is only passed to the driver, which any thread may call.
-unsafe impl Send for GpuMark {}
-
-impl Drop for GpuMark {
-    fn drop(&mut self) {
-        if self.context.enter().is_ok() {
-            // SAFETY: nobody else has it. A failure would change nothing.
-            let _ = unsafe { result::event::destroy(self.event) };
         }
     }
 }
