@@ -55,8 +55,11 @@ impl Installed {
     }
 }
 
-/// Where cargo puts the library: beside the test that asks, or above it.
-fn library() -> io::Result<PathBuf> {
+/// The library itself: cargo puts it beside the test that asks, or above it.
+///
+/// # Errors
+/// If it is not there.
+pub fn library() -> io::Result<PathBuf> {
     let name = "libglassbox_stand_in.so";
     let test = env::current_exe()?;
     let places = test

@@ -31,5 +31,5 @@ mod machine;
 mod nvrtc;
 mod settings;
 
-pub use install::{Installed, install};
+pub use install::{Installed, install, library};
 pub use settings::{SETTINGS, Settings, TRACE};
