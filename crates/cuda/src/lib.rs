@@ -113,8 +113,9 @@ impl<D: Device> Backend<f32> for Cuda<D> {
         })
     }
 
-    fn ceilings(&self, _working_set: usize) -> Option<Ceilings> {
+    /// Of device memory, and of reads of `working_set` bytes over and over: of the second cache, if they fit there.
+    fn ceilings(&self, working_set: usize) -> Option<Ceilings> {
         // A device that fails here fails the training step as well, which then says how.
-        ceilings::measure(&self.device, &self.kernels).ok()
+        ceilings::measure(&self.device, &self.kernels, working_set).ok()
     }
 }
