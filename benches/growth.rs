@@ -8,20 +8,17 @@
 //! Were every step bound by its multiply-adds alone, all shares would be the same. With `--test` everything runs once,
 //! at the smallest sizes.
 
+use std::path::Path;
 use std::time::Instant;
 
-use glassbox_benches::{BATCH, WINDOW, ceiling_of};
+use glassbox_benches::plot::{self, Line, Upwards};
+use glassbox_benches::{BATCH, WINDOW, ceiling_of, network};
 use glassbox_cpu::{Cpu, Simd};
 use glassbox_engine::backend::{Backend as _, Dataset, State};
-use glassbox_engine::geometry::Padding;
-use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::Masks;
-use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::samples::Samples;
-use glassbox_engine::shape::Shape;
-use plotters::prelude::*;
 
 const BATCHES: [usize; 13] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
 const WINDOWS: [usize; 8] = [96, 192, 288, 576, 1152, 2304, 4608, 8192];
@@ -50,25 +47,9 @@ struct Took {
     share: f64,
 }
 
-/// The tutorial's model with so many times its channels.
-fn model(window: usize, channels: usize) -> Sequential {
-    let mut model = Sequential::new(Shape::new(window, 1));
-    let (same, relu) = (Padding::Same, Activation::Relu);
-    let encode = |filters| Conv1D::new(filters * channels, 7).padding(same).strides(2).activation(relu);
-    let decode =
-        |filters| Conv1DTranspose::new(filters * channels, 7).padding(same).strides(2).activation(relu);
-    let mut build = || {
-        model.add(encode(32))?.add(Dropout::new(0.2))?.add(encode(16))?;
-        model.add(decode(16))?.add(Dropout::new(0.2))?.add(decode(32))?;
-        model.add(Conv1DTranspose::new(1, 7).padding(same)).map(|_| ())
-    };
-    build().expect("windows are multiples of four");
-    model
-}
-
 fn measure(work: Work, simd: Simd, seconds: f64) -> Took {
     let Work { batch, window, channels, threads } = work;
-    let model = model(window, channels);
+    let model = network(window, channels);
     let optimizer = Optimizer::default();
     let state = State::new(model.layout().initial(1), &optimizer);
     let plan =
@@ -167,63 +148,23 @@ fn main() {
             ("steps in a window", &windows, |work| work.window),
             ("times the channels", &channels, |work| work.channels),
         ];
-        draw(file, &panels, all).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let panels = panels.iter().map(|panel| shares(panel, all)).collect();
+        plot::write(Path::new(file), &[panels]).unwrap_or_else(|error| panic!("{file}: {error}"));
     }
 }
 
 /// What grows, what that took, and how large it was.
 type Panel<'a> = (&'a str, &'a [Took], fn(Work) -> usize);
 
-/// A panel for each axis, in powers of two: share of the ceiling, a line for one thread and one for all.
-fn draw(file: &str, panels: &[Panel<'_>], all: usize) -> Result<(), Box<dyn std::error::Error>> {
-    const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
-    const GRID: RGBColor = RGBColor(0xE6, 0xE6, 0xE6);
-    const LINES: [RGBColor; 2] = [RGBColor(0x00, 0x72, 0xB2), RGBColor(0xD5, 0x5E, 0x00)];
-    let root = SVGBackend::new(file, (1320, 420)).into_drawing_area();
-    root.fill(&WHITE)?;
-    for ((name, took, size), area) in panels.iter().zip(root.split_evenly((1, panels.len()))) {
-        let sizes = || took.iter().map(|took| size(took.work));
-        let log = |size: usize| (size as f64).log2();
-        let (least, most) = (sizes().min().unwrap_or(1), sizes().max().unwrap_or(1));
-        let mut chart = ChartBuilder::on(&area)
-            .margin(16)
-            .x_label_area_size(48)
-            .y_label_area_size(56)
-            .build_cartesian_2d(log(least)..log(most).max(log(least) + 1.0), 0.0..100.0)?;
-        chart
-            .configure_mesh()
-            .bold_line_style(GRID)
-            .light_line_style(WHITE)
-            .label_style(("sans-serif", 15, &INK))
-            .axis_desc_style(("sans-serif", 17, &INK))
-            .x_desc(*name)
-            .y_desc("share of the ceiling, %")
-            .x_label_formatter(&|value| match value.fract() == 0.0 {
-                true => format!("{}", value.exp2()),
-                false => String::new(),
-            })
-            .y_label_formatter(&|value| format!("{value:.0}"))
-            .draw()?;
-        for (threads, colour) in [1, all].into_iter().zip(LINES) {
-            let points: Vec<_> = took
-                .iter()
-                .filter(|took| took.work.threads == threads)
-                .map(|took| (log(size(took.work)), 100.0 * took.share))
-                .collect();
-            let label = if threads == 1 { "1 thread".into() } else { format!("{threads} threads") };
-            chart
-                .draw_series(LineSeries::new(points.clone(), colour.stroke_width(2)))?
-                .label(label)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
-            chart.draw_series(points.into_iter().map(|point| Circle::new(point, 4, colour.filled())))?;
+/// Shares of the ceiling, a line for one thread and one for all.
+fn shares((name, took, size): &Panel<'_>, all: usize) -> plot::Panel {
+    let line = |threads: usize| {
+        let points = took.iter().filter(|took| took.work.threads == threads);
+        Line {
+            name: if threads == 1 { "1 thread".into() } else { format!("{threads} threads") },
+            points: points.map(|took| (size(took.work) as f64, took.share)).collect(),
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::LowerRight)
-            .label_font(("sans-serif", 15, &INK))
-            .background_style(WHITE)
-            .draw()?;
-    }
-    root.present()?;
-    Ok(())
+    };
+    let lines = if all > 1 { vec![line(1), line(all)] } else { vec![line(1)] };
+    plot::Panel { x: (*name).into(), y: Upwards::Share, lines }
 }

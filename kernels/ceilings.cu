@@ -35,3 +35,25 @@ extern "C" __global__ void copy(In<float> x, Out<float> y, unsigned quads) {
         store4(y, size_t(4) * i, v);
     }
 }
+
+// Reads of the same memory over and over, sixteen bytes at a time, `rounds` of them a thread. In each round the blocks
+// together move on by `stride` quads, which is more than they read at once: so a block comes back to what it has read
+// only after a long way round, and does not find it in the cache of its own multiprocessor.
+//
+// x    (4 quads)
+// out  (threads), overwritten, so that the work is not thought useless
+//
+// Grid: as many blocks of 256 threads as keep every multiprocessor busy.
+extern "C" __global__ void reads(In<float> x, Out<float> out, unsigned quads, unsigned stride, unsigned rounds) {
+    const unsigned thread = blockIdx.x * blockDim.x + threadIdx.x;
+    unsigned at = thread % quads;
+    float sum = 0.0f;
+#pragma unroll 4
+    for (unsigned round = 0; round < rounds; ++round) {
+        const float4 v = load4(x, size_t(4) * at);
+        sum += v.x + v.y + v.z + v.w;
+        at += stride;
+        if (at >= quads) at -= quads;
+    }
+    out[thread] = sum;
+}

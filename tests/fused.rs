@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
+use glassbox_cuda::Cuda;
 use glassbox_cuda::device::{Device as _, Source};
-use glassbox_cuda::fused::programs;
+use glassbox_cuda::fused::{FusedSource, Tuning, programs};
 use glassbox_cuda::kernels::FUSED_FILES;
 use glassbox_engine::backend::{Backend, Dataset, Epoch};
 use glassbox_engine::geometry::Padding;
@@ -20,7 +21,9 @@ use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
 use glassbox_shim::HostDevice;
-use glassbox_tests::backends::{Backend32, Setup, backends, can_run_fused, fused_on, predict};
+use glassbox_tests::backends::{
+    Backend32, Setup, backends, can_run_fused, can_run_kernels, fused_on, predict,
+};
 use glassbox_tests::cases::{normals, weights};
 use glassbox_tests::nvrtc::nvrtc;
 
@@ -87,12 +90,17 @@ impl Bench {
 
 /// Holds loss and gradient of a batch against the reference in `f64`, on some devices.
 fn gradient_agrees(model: Sequential, loss: Loss, batch: &[u32], devices: Vec<HostDevice>) {
+    let named = |device: HostDevice| (format!("{device:?}"), fused_on(device));
+    gradient_agrees_on(model, loss, batch, devices.into_iter().map(named).collect());
+}
+
+/// The same, on backends that have names.
+fn gradient_agrees_on(model: Sequential, loss: Loss, batch: &[u32], backends: Vec<(String, Backend32)>) {
     let bench = Bench::new(model, *batch.iter().max().unwrap() as usize + 1);
     let setup = Setup { loss, ..Setup::new(&bench.model) };
     let (expected_loss, expected) = bench.reference(&setup, batch);
-    for device in devices {
-        let name = format!("{device:?}");
-        let mut session = setup.session::<f32>(&*fused_on(device), weights(&bench.model, 3));
+    for (name, backend) in backends {
+        let mut session = setup.session::<f32>(&*backend, weights(&bench.model, 3));
         let found_loss = session.compute_gradient(&bench.data(), batch).unwrap();
         assert!((found_loss - expected_loss).abs() <= 1e-6 * expected_loss, "{found_loss}, {expected_loss}");
         let found = session.gradient().unwrap();
@@ -116,10 +124,18 @@ fn gradient_agrees(model: Sequential, loss: Loss, batch: &[u32], devices: Vec<Ho
 }
 
 /// What a model's step and its scoring are compiled from; or why they are not fused, and left to the plain kernels.
-fn sources(model: &Sequential, device: &HostDevice) -> Result<[(&'static str, String); 2], String> {
+fn sources(model: &Sequential, device: &HostDevice) -> Result<[FusedSource; 2], String> {
+    tuned_sources(model, device, Tuning::default())
+}
+
+fn tuned_sources(
+    model: &Sequential,
+    device: &HostDevice,
+    tuning: Tuning,
+) -> Result<[FusedSource; 2], String> {
     let setup = Setup::new(model);
     let plan = model.plan(setup.loss, setup.optimizer, setup.masks, 32).unwrap();
-    programs(&plan, device.properties())
+    programs(&plan, device.properties(), tuning)
 }
 
 /// The tutorial's network: each window a block of its own; and two blocks for five windows, so that blocks take
@@ -196,7 +212,7 @@ fn odd_networks_agree_with_the_reference() {
 fn fused_kernels_compile_for_every_architecture_without_a_warning() {
     let Some(nvrtc) = nvrtc() else { return };
     let compile = |model: &Sequential, architecture: &str| {
-        for (file, header) in sources(model, &HostDevice::hopper()).unwrap() {
+        for FusedSource { file, header, .. } in sources(model, &HostDevice::hopper()).unwrap() {
             let mut headers = FUSED_FILES.to_vec();
             headers.push(("fused_program.cuh", &header));
             let (name, text) = *headers.iter().find(|(name, _)| *name == file).unwrap();
@@ -220,9 +236,77 @@ fn the_tutorials_step_fits_ampere() {
         return;
     }
     let ampere = || HostDevice::new((8, 0), 163 * 1024, 108);
-    let [(_, step), _] = sources(&tutorial(288), &ampere()).unwrap();
-    assert_ne!(step, sources(&tutorial(288), &HostDevice::hopper()).unwrap()[0].1);
+    let [step, _] = sources(&tutorial(288), &ampere()).unwrap();
+    assert_ne!(step, sources(&tutorial(288), &HostDevice::hopper()).unwrap()[0]);
     gradient_agrees(tutorial(288), Loss::MeanSquaredError, &[3, 1], vec![ampere()]);
+}
+
+/// A network of two strided layers, small enough to be compiled many times.
+fn small() -> Sequential {
+    let mut model = Sequential::new(Shape::new(26, 2));
+    let (same, relu) = (Padding::Same, Activation::Relu);
+    model
+        .add(Conv1D::new(8, 5).strides(2).padding(same).activation(relu))
+        .unwrap()
+        .add(Dropout::new(0.2))
+        .unwrap();
+    model.add(Conv1DTranspose::new(3, 5).strides(2).padding(same)).unwrap();
+    model
+}
+
+/// However a step is cut, its gradient is the same within rounding: for numbers of warps that the phases of a
+/// transposed convolution share evenly and for others, for the least and the most threads of a block, for tiles as small
+/// as can be.
+#[test]
+fn any_tuning_gives_the_same_gradient() {
+    if !can_run_kernels() {
+        return;
+    }
+    let tuning = |threads, straight, fetch| Tuning { threads, straight, fetch };
+    let variants =
+        [tuning(32, 2200, 0.0), tuning(96, 40, 0.25), tuning(512, 300, 1.0), tuning(1024, 1, 0.25)];
+    let backend = |tuning: Tuning| -> Backend32 {
+        Box::new(Cuda::new(hopper(3)).unwrap_or_else(|error| panic!("{error}")).tuned(tuning))
+    };
+    let usual = sources(&small(), &hopper(3)).unwrap();
+    for tuning in variants {
+        // Fused, and not as it was.
+        let cut = tuned_sources(&small(), &hopper(3), tuning).unwrap();
+        assert!(cut[0].header.contains(&format!("THREADS = {},", tuning.threads)), "{tuning:?}");
+        assert!(cut[0].header != usual[0].header && cut[1].header != usual[1].header, "{tuning:?}");
+    }
+    let named = variants.map(|tuning| (format!("{tuning:?}"), backend(tuning)));
+    gradient_agrees_on(small(), Loss::MeanSquaredError, &[4, 0, 2, 7, 5, 1, 3], named.into());
+
+    // And so are predictions.
+    let bench = Bench::new(small(), 5);
+    let setup = Setup::new(&bench.model);
+    let wide: Vec<f64> = bench.series.iter().map(|v| f64::from(*v)).collect();
+    let x = Samples::windows(&wide, bench.data().x.shape().steps, bench.data().x.shape().channels).unwrap();
+    let w64 = weights::<f32>(&bench.model, 3).into_iter().map(f64::from).collect();
+    let expected = predict(&mut *setup.session::<f64>(&Reference, w64), &x);
+    let largest = expected.iter().fold(0.0, |a: f64, v| a.max(v.abs()));
+    let mut session = setup.session::<f32>(&*backend(variants[1]), weights(&bench.model, 3));
+    for (found, expected) in predict(&mut *session, &bench.data().x).iter().zip(&expected) {
+        // Some dozens of terms in each of two layers.
+        assert!((f64::from(*found) - expected).abs() <= 1e-6 * largest, "{found} is not {expected}");
+    }
+}
+
+/// Blocks that no GPU has are refused with the reason, and the plain kernels take the step.
+#[test]
+fn a_tuning_that_cannot_be_says_why() {
+    let usual = Tuning::default();
+    for (tuning, what) in [
+        (Tuning { threads: 0, ..usual }, "0 threads"),
+        (Tuning { threads: 100, ..usual }, "100 threads"),
+        (Tuning { threads: 2048, ..usual }, "2048 threads"),
+        (Tuning { fetch: f64::NAN, ..usual }, "NaN cycles"),
+        (Tuning { fetch: -1.0, ..usual }, "-1 cycles"),
+    ] {
+        let reason = tuned_sources(&small(), &HostDevice::hopper(), tuning).unwrap_err();
+        assert!(reason.contains(what), "{reason}");
+    }
 }
 
 /// Predictions are those of the reference, and losses are those of the predictions: for more windows than blocks.

@@ -1,9 +1,15 @@
 //! Every kernel compiles for every architecture, without a word from the compiler. NVRTC needs neither a GPU nor a
 //! driver: `GLASSBOX_NVRTC` names its library.
 
-use glassbox_cuda::device::Source;
 use glassbox_cuda::device::nvrtc::OPTIONS;
+use glassbox_cuda::device::{Device as _, Source};
+use glassbox_cuda::fused::{Tuning, programs};
+use glassbox_cuda::kernels::FUSED_FILES;
 use glassbox_cuda::{DeviceError, kernels};
+use glassbox_pipeline::architecture::tutorial_model;
+use glassbox_shim::HostDevice;
+use glassbox_tests::backends::Setup;
+use glassbox_tests::cubin;
 use glassbox_tests::nvrtc::nvrtc;
 
 /// Turing, Ampere, Hopper, Blackwell: from the oldest that is supported on.
@@ -24,6 +30,61 @@ fn every_plain_kernel_compiles_for_every_architecture_without_a_warning() {
             assert!(compiled.image.windows(kernel.len()).any(|bytes| bytes == kernel), "{architecture}");
         }
     }
+}
+
+/// What the bench of the GPU varies: the tutorial's step with more threads than by default keeps everything in
+/// registers, of which each thread then has fewer.
+#[test]
+fn other_tunings_of_the_tutorials_step_compile_without_a_warning_and_spill_nothing() {
+    let Some(nvrtc) = nvrtc() else { return };
+    let model = tutorial_model(288).expect("a multiple of 4");
+    let setup = Setup::new(&model);
+    let plan = model.plan(setup.loss, setup.optimizer, setup.masks, 128).expect("a plan");
+    let compile = |threads: usize| {
+        let tuning = Tuning { threads, straight: 600, ..Tuning::default() };
+        let [step, _] = programs(&plan, HostDevice::hopper().properties(), tuning).expect("it fits");
+        let mut headers = FUSED_FILES.to_vec();
+        headers.push(("fused_program.cuh", &step.header));
+        let (name, text) = *headers.iter().find(|(name, _)| *name == step.file).expect("its file");
+        let source = Source { name, text, headers: &headers, defines: &[] };
+        let compiled = nvrtc.compile(&source, "sm_90").unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(compiled.log, "", "{threads} threads");
+        let kernels = cubin::kernels(&compiled.image);
+        assert_eq!(kernels.len(), 2, "{kernels:?}");
+        for kernel in kernels {
+            // A multiprocessor has 65,536 registers, for whole warps.
+            let most = if kernel.name == "fused_gradient" { 65_536 / threads as u64 } else { 255 };
+            let fits = (16..=most.min(255)).contains(&kernel.registers);
+            assert!(fits && kernel.frame == 0, "{threads} threads: {kernel:?}");
+        }
+    };
+    // Each takes the compiler some seconds.
+    std::thread::scope(|scope| {
+        let compile = &compile;
+        let others = [384, 512].map(|threads| scope.spawn(move || compile(threads)));
+        for other in others {
+            other.join().expect("no panic");
+        }
+    });
+}
+
+/// The test above can fail: what does not fit into registers is seen.
+#[test]
+fn what_is_spilled_is_seen() {
+    let Some(nvrtc) = nvrtc() else { return };
+    // 128 values that are all needed after a barrier, in 64 registers.
+    let text = "extern \"C\" __global__ void __launch_bounds__(1024) k(float* x, int n) {
+        float kept[128], sum = 0.0f;
+        for (int i = 0; i < 128; i++) kept[i] = x[i * n];
+        __syncthreads();
+        for (int i = 0; i < 128; i++) sum = sum * kept[i] + kept[(i * 37 + 5) % 128];
+        x[0] = sum;
+    }";
+    let source = Source { name: "k.cu", text, headers: &[], defines: &[] };
+    let image = nvrtc.compile(&source, "sm_90").expect("it compiles").image;
+    let kernels = cubin::kernels(&image);
+    assert_eq!((kernels.len(), kernels[0].name.as_str()), (1, "k"));
+    assert!(kernels[0].registers <= 64 && kernels[0].frame >= 4 * (128 - 64), "{kernels:?}");
 }
 
 /// A GPU that is newer than the compiler gets code that its driver can compile.

@@ -3,13 +3,15 @@
 
 use std::time::Duration;
 
+use glassbox_cpu::Cpu;
 use glassbox_engine::geometry::Padding;
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout};
 use glassbox_engine::model::Sequential;
 use glassbox_engine::profile::{Part, PartTime};
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::shape::Shape;
-use glassbox_tests::backends::{Setup, backends, dataset, launches_kernels};
+use glassbox_pipeline::profile::{PartInfo, Profile, ProfileOptions, What, run_beside};
+use glassbox_tests::backends::{Setup, backends, backends_and_fused, dataset, launches_kernels};
 
 /// More samples than a chunk has, and not a whole number of chunks.
 const BATCH: u32 = 21;
@@ -105,4 +107,98 @@ fn ceilings_are_there_where_a_backend_can_measure_them_and_are_numbers() {
         }
         assert!(!ceilings.peaks.is_empty() && !ceilings.bandwidths.is_empty(), "{}", backend.name());
     }
+}
+
+/// As few steps as show everything.
+const BRIEF: ProfileOptions = ProfileOptions { batch_size: 5, steps: 2, seed: 1 };
+
+fn sum_of(parts: &[PartInfo]) -> f64 {
+    parts.iter().map(|part| part.seconds).sum()
+}
+
+/// Kernels, on a GPU or on the host, and the CPU beside them, with plain steps and with fused ones: each part is held
+/// against the same work, and nothing is lost on the way.
+#[test]
+fn the_same_step_side_by_side_is_the_same_work() {
+    let model = model();
+    let cpu = Cpu::new(Some(2)).expect("two threads");
+    let backends = backends_and_fused().into_iter().filter(|backend| launches_kernels(&**backend));
+    let mut fused = vec![];
+    for backend in backends {
+        let both = run_beside([&*backend, &cpu], &model, None, &BRIEF).expect("two profiles");
+        let (here, there) = (&both.profile, &both.beside.profile);
+        assert_eq!((&here.model, &here.config), (&there.model, &there.config));
+        assert!(there.backend.starts_with("cpu") && launches_kernels(&*backend), "{}", here.backend);
+        let is_fused = here.parts.iter().any(|part| part.what == What::WholeProgram);
+        fused.push(is_fused);
+
+        // Each part once, on both sides.
+        let each = |parts: Vec<usize>, of: &Profile| {
+            let mut parts = parts;
+            parts.sort_unstable();
+            assert_eq!(parts, (0..of.parts.len()).collect::<Vec<_>>(), "{both:?}");
+        };
+        each(both.beside.pairs.iter().filter_map(|pair| pair.part).collect(), here);
+        each(both.beside.pairs.iter().flat_map(|pair| pair.beside.clone()).collect(), there);
+        let (mut of_lines, mut sums) = (0, [0.0, 0.0]);
+        for pair in &both.beside.pairs {
+            let parts: Vec<PartInfo> = pair.beside.iter().map(|part| there.parts[*part].clone()).collect();
+            assert_eq!(pair.beside_seconds, sum_of(&parts));
+            sums = [sums[0] + pair.seconds, sums[1] + pair.beside_seconds];
+            let Some(part) = pair.part.map(|part| &here.parts[part]) else {
+                assert!((pair.seconds, pair.ratio) == (0.0, None) && parts.len() == 1, "{pair:?}");
+                continue;
+            };
+            assert_eq!(pair.seconds, part.seconds);
+            if part.instruction.is_some() {
+                of_lines += 1;
+                let same = |other: &PartInfo| {
+                    (&other.instruction, &other.layer, other.pass, other.what, other.flops, other.bytes)
+                        == (&part.instruction, &part.layer, part.pass, part.what, part.flops, part.bytes)
+                };
+                assert!(parts.len() == 1 && same(&parts[0]), "{part:?}, {parts:?}");
+            }
+            if part.what == What::WholeProgram {
+                // The same arithmetic, since all lines are in it, and nothing else does any.
+                assert_eq!(parts.iter().map(|part| part.flops).sum::<u64>(), part.flops);
+                let lines =
+                    |parts: &[PartInfo]| parts.iter().filter(|part| part.instruction.is_some()).count();
+                assert_eq!(lines(&parts), lines(&there.parts), "{parts:?}");
+            }
+        }
+        assert_eq!(of_lines == 0, is_fused, "{}", here.backend);
+        // Sums of the same numbers in another order.
+        for (sum, profile) in sums.into_iter().zip([here, there]) {
+            let parts = profile.step.parts_seconds;
+            assert!((sum - parts).abs() <= 1e-12 * parts, "{sum} is not {parts}");
+        }
+        assert_eq!(both.beside.step_ratio, there.step.seconds / here.step.seconds);
+
+        let text = both.to_string();
+        assert!(text.starts_with(&here.to_string()), "{text}");
+        assert!(text.contains(&format!("Beside it, the same steps on {}", there.backend)), "{text}");
+        assert_eq!(text.contains("= the whole program"), is_fused, "{text}");
+        assert_eq!(text.contains("= backward"), !is_fused, "{text}");
+        assert!(text.contains("= all parts") && text.contains(" times as long."), "{text}");
+        // A table that fits a screen.
+        let table = text.lines().skip_while(|line| !line.starts_with("Beside it"));
+        let table = table.take_while(|line| !line.starts_with("On cpu"));
+        let widest = table.map(|line| line.chars().count()).max();
+        assert!(widest <= Some(120), "{widest:?}: {text}");
+
+        // Who reads the JSON of one profile reads this.
+        let json = serde_json::to_value(&both).expect("JSON");
+        let alone = serde_json::to_value(here).expect("JSON");
+        for (key, value) in alone.as_object().expect("an object") {
+            assert_eq!(&json[key], value, "{key}");
+        }
+        assert_eq!(json["beside"]["profile"], serde_json::to_value(there).expect("JSON"));
+        let pairs = json["beside"]["pairs"].as_array().expect("pairs");
+        assert_eq!(pairs.len(), both.beside.pairs.len());
+        assert!(pairs.iter().all(|pair| pair.get("ratio").is_some() && pair["beside"].is_array()), "{json}");
+        assert!(alone.get("beside").is_none(), "{alone}");
+    }
+    // Both ways were seen, but on a machine that can run neither.
+    fused.sort_unstable();
+    assert!(fused.is_empty() || fused == [false, true], "{fused:?}");
 }

@@ -4,7 +4,8 @@
 #
 #   benches/gpu/check.sh [number of the GPU]
 #
-# Prints a table at the end; all that was said on the way is in target/gpu/logs. Fails if a line of the table does.
+# Prints a table at the end; all that was said on the way is in target/gpu/logs, and growth.svg, how the step grows, as a
+# picture. Fails if a line of the table does.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -70,7 +71,7 @@ PYTHON
 }
 measures() {
   local said
-  said=$("$bin/bench") || return 1
+  said=$("$bin/bench" --svg "$logs/growth.svg") || return 1
   printf '%s\n' "$said"
   [[ $said != *"no GPU is measured"* ]]
 }
@@ -110,4 +111,5 @@ printf '| check                    | verdict |    time |\n|---|---|---|\n'
 printf '%s\n' "${table[@]}"
 printf '\n'
 cat "$logs/benchmarks.txt" "$logs/profile.txt"
+[ -f "$logs/growth.svg" ] && printf '\nHow the step grows, as a picture: %s\n' "$logs/growth.svg"
 exit "$failed"

@@ -1,5 +1,9 @@
 //! What the benches share: the shapes they run at, the operands, and the check that comes before the clock.
 
+pub mod growth;
+pub mod limits;
+pub mod plot;
+pub mod variants;
 pub mod yardstick;
 
 use std::time::Instant;
@@ -7,11 +11,14 @@ use std::time::Instant;
 use glassbox_cpu::{Contraction, Operation, Simd, peak};
 use glassbox_engine::backend::{Plan, State};
 use glassbox_engine::geometry::{Geometry, Padding};
+use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::Masks;
+use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::reference;
+use glassbox_engine::shape::Shape;
 use glassbox_pipeline::architecture::tutorial_model;
 use glassbox_pipeline::scaler::Scaler;
 use glassbox_pipeline::synthetic::{self, Part};
@@ -185,6 +192,26 @@ impl Operands {
             assert!(good, "{who}, {}, {:?}: {found}, {expected}", operation.name(), self.geometry);
         }
     }
+}
+
+/// The tutorial's network on windows of so many steps, with so many times its channels.
+///
+/// # Panics
+/// If the window is no multiple of four steps.
+#[must_use]
+pub fn network(window: usize, channels: usize) -> Sequential {
+    let mut model = Sequential::new(Shape::new(window, 1));
+    let (same, relu) = (Padding::Same, Activation::Relu);
+    let encode = |filters| Conv1D::new(filters * channels, 7).padding(same).strides(2).activation(relu);
+    let decode =
+        |filters| Conv1DTranspose::new(filters * channels, 7).padding(same).strides(2).activation(relu);
+    let mut build = || {
+        model.add(encode(32))?.add(Dropout::new(0.2))?.add(encode(16))?;
+        model.add(decode(16))?.add(Dropout::new(0.2))?.add(decode(32))?;
+        model.add(Conv1DTranspose::new(1, 7).padding(same)).map(|_| ())
+    };
+    build().expect("windows are multiples of four");
+    model
 }
 
 /// How the tutorial trains, and the state it starts from.

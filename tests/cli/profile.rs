@@ -17,6 +17,8 @@ fn the_json_has_every_layer_and_every_part_of_a_step() {
     let profile: Json = serde_json::from_str(&printed).expect("JSON");
     assert_eq!((&profile["schema"], &profile["threads"]), (&1.into(), &2.into()));
     assert_eq!(profile["config"]["data"], "twin");
+    // Beside the CPU stands nothing.
+    assert!(profile.get("beside").is_none(), "{printed}");
     let parts = profile["parts"].as_array().expect("parts");
     let has = |layer: &str, pass: &str, what: &str| {
         parts.iter().any(|part| {
@@ -48,7 +50,7 @@ fn the_table_ends_with_the_step_and_the_picture_is_well_formed() {
     let mut command = glassbox(home.path());
     let model = fixtures::path("architectures/named.json");
     command.args(BRIEF).arg("--model").arg(model).args(["--time-steps", "96", "--svg", "out/roofline.svg"]);
-    let printed = succeed(command.args(["--simd", "portable"]));
+    let printed = succeed(command.args(["--simd", "portable", "--no-cpu"]));
     assert!(printed.contains("portable") && printed.contains("A step without clocks takes "), "{printed}");
 
     let svg = fs::read_to_string(home.path().join("out/roofline.svg")).expect("a picture");

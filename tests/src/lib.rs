@@ -28,11 +28,13 @@
 //! is shrunk and printed.
 //!
 //! The kit: [`compare`] holds numbers against each other, [`fixtures`] reads what Keras said, [`cases`] makes
-//! models and data, [`rounding`] says how far rounding may lead, [`backends`] lists who is tested.
+//! models and data, [`rounding`] says how far rounding may lead, [`backends`] lists who is tested, [`cubin`] reads what the
+//! compiler says of a kernel.
 
 pub mod backends;
 pub mod cases;
 pub mod compare;
+pub mod cubin;
 pub mod fixtures;
 pub mod nvrtc;
 mod real_data;

@@ -57,29 +57,42 @@ impl fmt::Display for DeviceChoice {
     }
 }
 
-impl ComputeArgs {
-    /// The backend. What was taken, and with --verbose why nothing else was, is said unless `quiet`.
-    pub(crate) fn backend(&self, quiet: bool) -> Result<Box<dyn Backend<f32>>, Failure> {
-        let cpu = || -> Result<Box<dyn Backend<f32>>, Failure> { Ok(Box::new(Cpu::new(self.threads)?)) };
-        let backend = match self.device {
-            DeviceChoice::Cpu => return cpu(),
-            DeviceChoice::Cuda(ordinal) => cuda(ordinal).map_err(|problem| {
-                Failure::new(Kind::Device, format_args!("--device {}: {problem}", self.device))
-            })?,
-            DeviceChoice::Auto => match cuda(0) {
-                Ok(backend) => backend,
-                Err(problem) => {
-                    note(quiet || !self.verbose, format_args!("not on a GPU: {problem}"));
-                    cpu()?
-                }
-            },
-        };
-        note(quiet, format_args!("Computing on {}", backend.name()));
-        Ok(backend)
-    }
+/// What was chosen.
+pub(crate) enum Chosen {
+    /// The CPU.
+    Cpu(Box<dyn Backend<f32>>),
+    /// A GPU.
+    Gpu(Box<dyn Backend<f32>>),
 }
 
 impl ComputeArgs {
+    /// The backend. What was taken, and with --verbose why nothing else was, is said unless `quiet`.
+    pub(crate) fn backend(&self, quiet: bool) -> Result<Box<dyn Backend<f32>>, Failure> {
+        let (Chosen::Cpu(backend) | Chosen::Gpu(backend)) = self.choose(quiet)?;
+        Ok(backend)
+    }
+
+    /// The same, and what it is.
+    pub(crate) fn choose(&self, quiet: bool) -> Result<Chosen, Failure> {
+        let cpu = || -> Result<Box<dyn Backend<f32>>, Failure> { Ok(Box::new(Cpu::new(self.threads)?)) };
+        let chosen = match self.device {
+            DeviceChoice::Cpu => return cpu().map(Chosen::Cpu),
+            DeviceChoice::Cuda(ordinal) => Chosen::Gpu(cuda(ordinal).map_err(|problem| {
+                Failure::new(Kind::Device, format_args!("--device {}: {problem}", self.device))
+            })?),
+            DeviceChoice::Auto => match cuda(0) {
+                Ok(backend) => Chosen::Gpu(backend),
+                Err(problem) => {
+                    note(quiet || !self.verbose, format_args!("not on a GPU: {problem}"));
+                    Chosen::Cpu(cpu()?)
+                }
+            },
+        };
+        let (Chosen::Cpu(backend) | Chosen::Gpu(backend)) = &chosen;
+        note(quiet, format_args!("Computing on {}", backend.name()));
+        Ok(chosen)
+    }
+
     /// How many trainings run side by side, each on a backend of [`one_thread`]; on the CPU, whatever --device says.
     pub(crate) fn workers(&self) -> Result<usize, Failure> {
         // Refuses what no backend could have.

@@ -1,4 +1,4 @@
-//! What a GPU can do at most, measured on it: arithmetic, and traffic with its memory.
+//! What a GPU can do at most, measured on it: arithmetic, traffic with its memory, and with what caches it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +24,13 @@ const ROUNDS: [u32; 2] = [16, 1 << 16];
 /// Values that are copied in the first try, and at most: 1 MiB, and 256 MiB, several times what any cache holds.
 const VALUES: [usize; 2] = [1 << 18, 1 << 26];
 
+/// Bytes that are read over and over: what the second cache of every supported GPU about holds, and much more than those
+/// of its multiprocessors; and at most, several times what any cache holds.
+const READ: [usize; 2] = [4 << 20, 256 << 20];
+
+/// Blocks by which reads move on, beyond those that read: odd, so that a block goes all the way round.
+const AHEAD: usize = 37;
+
 /// A try that takes less says little: the work is made larger.
 const LONG_ENOUGH: Duration = Duration::from_millis(1);
 
@@ -33,13 +40,24 @@ const WARM_UP: Duration = Duration::from_millis(300);
 /// The best of so many tries counts: whatever disturbs one makes it slower.
 const TRIES: usize = 5;
 
-/// Measures them.
-pub(crate) fn measure<D: Device>(device: &Arc<D>, kernels: &Kernels<D>) -> Result<Ceilings> {
+/// Measures them. Reads are measured over about `working_set` bytes: wherever so many lie.
+pub(crate) fn measure<D: Device>(
+    device: &Arc<D>,
+    kernels: &Kernels<D>,
+    working_set: usize,
+) -> Result<Ceilings> {
+    let [least, most] = READ;
+    let most = most.min(device.properties().memory as usize / 16).max(least);
+    let read = working_set.clamp(least, most).next_multiple_of(16);
+    let over_and_over = format!("{} MiB read over and over", read >> 20);
     let ceiling =
         |name: &str, rate: f64| Ceiling { name: format!("{}, {name}", device.properties().place), rate };
     Ok(Ceilings {
         peaks: vec![ceiling("multiply-adds", arithmetic(device, kernels)?)],
-        bandwidths: vec![ceiling("device memory", bandwidth(device, kernels)?)],
+        bandwidths: vec![
+            ceiling("device memory", bandwidth(device, kernels)?),
+            ceiling(&over_and_over, reads(device, kernels, read)?),
+        ],
     })
 }
 
@@ -73,6 +91,22 @@ fn bandwidth<D: Device>(device: &Arc<D>, kernels: &Kernels<D>) -> Result<f64> {
             return Ok(rate(2.0 * (values * size_of::<f32>()) as f64, time));
         }
         values *= 4;
+    }
+}
+
+/// Bytes a second, of so many that are read over and over.
+fn reads<D: Device>(device: &Arc<D>, kernels: &Kernels<D>, bytes: usize) -> Result<f64> {
+    let x = Buffer::<D, f32>::zeros(device, bytes / size_of::<f32>())?;
+    let out = Buffer::undefined(device, blocks(device) * THREADS)?;
+    let stride = out.len() + AHEAD * THREADS;
+    let [_, most] = ROUNDS;
+    let mut rounds = 1;
+    loop {
+        let time = best(&**device, &kernels.reads(&x, &out, stride, rounds))?;
+        if time >= LONG_ENOUGH || rounds >= most {
+            return Ok(rate(16.0 * f64::from(rounds) * out.len() as f64, time));
+        }
+        rounds *= 4;
     }
 }
 

@@ -35,7 +35,7 @@ use glassbox_engine::profile::Ceilings;
 
 use device::Device;
 pub use error::{DeviceError, LEAST_CAPABILITY, LEAST_DRIVER, Result};
-use fused::FusedStep;
+use fused::{FusedStep, Tuning};
 use kernels::Kernels;
 use plain::PlainStep;
 use session::CudaSession;
@@ -46,12 +46,13 @@ use step::TrainingStep;
 pub struct Cuda<D: Device> {
     device: Arc<D>,
     kernels: Arc<Kernels<D>>,
-    fuses: bool,
+    /// How steps are fused; `None` if they are not.
+    tuning: Option<Tuning>,
 }
 
 impl<D: Device> Clone for Cuda<D> {
     fn clone(&self) -> Self {
-        Self { device: Arc::clone(&self.device), kernels: Arc::clone(&self.kernels), fuses: self.fuses }
+        Self { device: Arc::clone(&self.device), kernels: Arc::clone(&self.kernels), tuning: self.tuning }
     }
 }
 
@@ -62,14 +63,20 @@ impl<D: Device> Cuda<D> {
     /// If they cannot be compiled or loaded.
     pub fn new(device: D) -> Result<Self> {
         let kernels = Arc::new(Kernels::new(&device)?);
-        Ok(Self { device: Arc::new(device), kernels, fuses: true })
+        Ok(Self { device: Arc::new(device), kernels, tuning: Some(Tuning::default()) })
     }
 
     /// Takes every training step by the plain kernels, also where the fused ones would fit: they need no compilation
     /// for a model.
     #[must_use]
     pub fn plain(self) -> Self {
-        Self { fuses: false, ..self }
+        Self { tuning: None, ..self }
+    }
+
+    /// Fuses training steps and inference where they fit, with kernels cut as `tuning` has it.
+    #[must_use]
+    pub fn tuned(self, tuning: Tuning) -> Self {
+        Self { tuning: Some(tuning), ..self }
     }
 
     /// The device.
@@ -92,29 +99,30 @@ impl<D: Device> Backend<f32> for Cuda<D> {
     }
 
     fn session(&self, plan: Plan) -> glassbox_engine::Result<Box<dyn Session<f32>>> {
-        let Self { device, kernels, fuses } = self;
+        let Self { device, kernels, tuning } = self;
         let choose = |plan: &Plan, buffers: &_| -> glassbox_engine::Result<Box<dyn TrainingStep<D>>> {
-            if *fuses && let Ok(step) = FusedStep::new(device, plan, buffers)? {
+            if let Some(tuning) = tuning
+                && let Ok(step) = FusedStep::new(device, plan, buffers, *tuning)?
+            {
                 return Ok(Box::new(step));
             }
             Ok(Box::new(PlainStep::new(device, kernels, plan, buffers)?))
         };
-        Ok(Box::new(CudaSession::new(plan, device, kernels, *fuses, choose)?))
+        Ok(Box::new(CudaSession::new(plan, device, kernels, *tuning, choose)?))
     }
 
     fn describe(&self, plan: &Plan) -> Option<String> {
         let plain = "a launch for each instruction of a training step";
-        if !self.fuses {
-            return Some(plain.into());
-        }
-        Some(match fused::describe(plan, self.device.properties()) {
+        let Some(tuning) = self.tuning else { return Some(plain.into()) };
+        Some(match fused::describe(plan, self.device.properties(), tuning) {
             Ok(fused) => fused,
             Err(reason) => format!("{plain}, which is not fused: {reason}"),
         })
     }
 
-    fn ceilings(&self, _working_set: usize) -> Option<Ceilings> {
+    /// Of device memory, and of reads of `working_set` bytes over and over: of the second cache, if they fit there.
+    fn ceilings(&self, working_set: usize) -> Option<Ceilings> {
         // A device that fails here fails the training step as well, which then says how.
-        ceilings::measure(&self.device, &self.kernels).ok()
+        ceilings::measure(&self.device, &self.kernels, working_set).ok()
     }
 }

@@ -23,7 +23,7 @@ use glassbox_engine::{Error, Result, When};
 use crate::data::Uploads;
 use crate::device::{Buffer, Device, Launch};
 use crate::error::DeviceError;
-use crate::fused::FusedScoring;
+use crate::fused::{FusedScoring, Tuning};
 use crate::kernels::{At, Control, Kernels, Series, require_launchable};
 use crate::plain::{Inference, require_runnable, update};
 use crate::step::{Buffers, Data, STEPS_IN_A_RECORDING, TrainingStep, Work};
@@ -59,7 +59,7 @@ enum Scoring<D: Device> {
     /// A launch for each instruction.
     Plain,
     /// As may be: nobody has asked yet, and to find out costs a compilation.
-    Open,
+    Open(Tuning),
     /// All in one launch.
     Fused(FusedScoring<D>),
 }
@@ -78,12 +78,13 @@ struct Look<D: Device> {
 }
 
 impl<D: Device> CudaSession<D> {
-    /// Lays out all memory of a plan. `choose` makes the training step; inference is fused where it fits if `fuses`.
+    /// Lays out all memory of a plan. `choose` makes the training step; inference is fused where it fits, if there
+    /// is a `tuning` for it.
     pub(crate) fn new(
         plan: Plan,
         device: &Arc<D>,
         kernels: &Arc<Kernels<D>>,
-        fuses: bool,
+        tuning: Option<Tuning>,
         choose: impl FnOnce(&Plan, &Buffers<D>) -> Result<Box<dyn TrainingStep<D>>>,
     ) -> Result<Self> {
         require_runnable(&plan)?;
@@ -116,19 +117,19 @@ impl<D: Device> CudaSession<D> {
             step: 0,
             epoch: None,
             looks: None,
-            scoring: if fuses { Scoring::Open } else { Scoring::Plain },
+            scoring: tuning.map_or(Scoring::Plain, Scoring::Open),
         })
     }
 
     /// Inference in one launch, if it fits.
     fn fused_scoring(&mut self) -> Result<Option<&mut FusedScoring<D>>> {
-        if let Scoring::Open = self.scoring {
-            let fused = FusedScoring::new(&self.device, &self.plan, &self.buffers.weights)?;
+        if let Scoring::Open(tuning) = self.scoring {
+            let fused = FusedScoring::new(&self.device, &self.plan, &self.buffers.weights, tuning)?;
             self.scoring = fused.map_or(Scoring::Plain, Scoring::Fused);
         }
         Ok(match &mut self.scoring {
             Scoring::Fused(scoring) => Some(scoring),
-            Scoring::Plain | Scoring::Open => None,
+            Scoring::Plain | Scoring::Open(_) => None,
         })
     }
 

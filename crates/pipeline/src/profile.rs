@@ -10,8 +10,11 @@
 //! ([`Step::agreement`]). And a share above 1 of a ceiling would show that work or ceiling are counted wrongly.
 //!
 //! [`Profile`] is a table when it is printed, JSON when it is serialised (`docs/profile.md` has the fields), and
-//! a picture with [`roofline_svg`].
+//! a picture with [`roofline_svg`]. [`run_beside`] profiles the same step on a second backend, and [`SideBySide`] has
+//! both, part by part.
 
+mod beside;
+mod beside_table;
 mod labels;
 mod roofline;
 mod schema;
@@ -32,6 +35,7 @@ use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
 use glassbox_engine::{Error, Result};
 
+pub use beside::{Beside, Pair, SideBySide};
 pub use roofline::{RooflineError, roofline_svg};
 pub use schema::{
     Bound, BoundBy, CeilingsInfo, ClockInfo, Config, ModelInfo, PartInfo, PassInfo, Profile, Rate, SCHEMA,
@@ -126,6 +130,20 @@ pub fn run(
         ceilings: measured.ceilings(working_set),
     };
     Ok(measured.profile(subject))
+}
+
+/// Profiles the same training steps on two backends, one after the other: the same model, weights and batches.
+///
+/// # Errors
+/// As [`run`], on either of them.
+pub fn run_beside(
+    [backend, beside]: [&dyn Backend<f32>; 2],
+    model: &Sequential,
+    weights: Option<&[f32]>,
+    options: &ProfileOptions,
+) -> Result<SideBySide> {
+    let profile = run(backend, model, weights, options)?;
+    Ok(SideBySide::new(profile, run(beside, model, weights, options)?))
 }
 
 /// What was profiled, and what is known of it besides times.
@@ -259,8 +277,8 @@ impl Measured {
             .map(|time| self.part(time, &subject))
             .filter(|part| part.what != What::Waiting || part.seconds > 0.0)
             .collect();
-        // The program first, then what is outside of it; both are in order.
-        parts.sort_by_key(|part| part.pass == PassInfo::Outside);
+        // The program first, then what is outside of it; both are in order, and Adam ends a step.
+        parts.sort_by_key(|part| (part.pass == PassInfo::Outside, part.what == What::Adam));
         let parts_seconds: f64 = parts.iter().map(|part| part.seconds).sum();
         for part in &mut parts {
             part.share = part.seconds / parts_seconds;

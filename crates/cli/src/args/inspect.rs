@@ -99,11 +99,15 @@ pub(crate) struct ProfileArgs {
     #[command(flatten)]
     pub(crate) compute: ComputeArgs,
 
+    /// On a GPU: do not profile the same steps on the CPU, to stand beside it
+    #[arg(long)]
+    pub(crate) no_cpu: bool,
+
     /// Print a JSON object instead; docs/profile.md says what is in it
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Also draw a roofline plot: each line of the program under the ceilings, as SVG
+    /// Also draw a roofline plot: each line of the program under the ceilings of its device, as SVG
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
 }

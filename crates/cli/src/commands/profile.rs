@@ -1,31 +1,45 @@
 //! `glassbox profile`
 
 use glassbox_cpu::{Cpu, Simd};
-use glassbox_engine::backend::Backend;
 use glassbox_pipeline::atomic;
-use glassbox_pipeline::profile::{ProfileOptions, roofline_svg, run as profile};
+use glassbox_pipeline::profile::{Profile, ProfileOptions, roofline_svg, run as profile, run_beside};
 
 use super::{note, print, print_json, start_model};
 use crate::args::ProfileArgs;
-use crate::device::{DeviceChoice, explain};
+use crate::device::{Chosen, DeviceChoice, explain};
 use crate::failure::{Failure, Kind, OrFail as _};
 
 pub(crate) fn run(args: &ProfileArgs) -> Result<(), Failure> {
     let (model, start) = start_model(args.model.as_deref(), args.time_steps)?;
-    let backend = backend(args)?;
-    explain(&args.compute, args.json, &*backend, &model, args.batch_size)?;
+    let chosen = choose(args)?;
+    let (Chosen::Cpu(backend) | Chosen::Gpu(backend)) = &chosen;
+    explain(&args.compute, args.json, &**backend, &model, args.batch_size)?;
     let options = ProfileOptions { batch_size: args.batch_size, steps: args.steps, seed: args.seed };
-    let profile = profile(&*backend, &model, start.as_deref(), &options)?;
-    if let Some(path) = &args.svg {
-        let svg = roofline_svg(&profile).or_fail(Kind::Output)?;
-        atomic::write(path, svg.as_bytes()).or_fail(Kind::Output)?;
-        note(args.json, format_args!("wrote {}", path.display()));
+    if let Chosen::Gpu(_) = chosen
+        && !args.no_cpu
+    {
+        let cpu = Cpu::new(args.compute.threads)?;
+        let both = run_beside([&**backend, &cpu], &model, start.as_deref(), &options)?;
+        draw(args, &both.profile)?;
+        return if args.json { print_json(&both) } else { print(&both.to_string()) };
     }
+    let profile = profile(&**backend, &model, start.as_deref(), &options)?;
+    draw(args, &profile)?;
     if args.json { print_json(&profile) } else { print(&profile.to_string()) }
 }
 
-fn backend(args: &ProfileArgs) -> Result<Box<dyn Backend<f32>>, Failure> {
-    let Some(path) = args.simd else { return args.compute.backend(args.json) };
+/// The picture, if it was asked for: of the device that was.
+fn draw(args: &ProfileArgs, profile: &Profile) -> Result<(), Failure> {
+    if let Some(path) = &args.svg {
+        let svg = roofline_svg(profile).or_fail(Kind::Output)?;
+        atomic::write(path, svg.as_bytes()).or_fail(Kind::Output)?;
+        note(args.json, format_args!("wrote {}", path.display()));
+    }
+    Ok(())
+}
+
+fn choose(args: &ProfileArgs) -> Result<Chosen, Failure> {
+    let Some(path) = args.simd else { return args.compute.choose(args.json) };
     if let DeviceChoice::Cuda(_) = args.compute.device {
         let message =
             format!("--simd is for the CPU, and --device is {}: leave one of them out", args.compute.device);
@@ -37,5 +51,5 @@ fn backend(args: &ProfileArgs) -> Result<Box<dyn Backend<f32>>, Failure> {
         let message = format!("--simd {simd}: this processor cannot take it; it has {}", names.join(", "));
         return Err(Failure::new(Kind::Input, message));
     }
-    Ok(Box::new(Cpu::with_simd(args.compute.threads, simd)?))
+    Ok(Chosen::Cpu(Box::new(Cpu::with_simd(args.compute.threads, simd)?)))
 }

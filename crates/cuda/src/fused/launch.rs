@@ -5,7 +5,7 @@
 use glassbox_engine::masks::Masks;
 use glassbox_engine::random::{Purpose, Stream};
 
-use super::{FusedStep, THREADS};
+use super::FusedStep;
 use crate::device::{Arg, Buffer, Device, Launch};
 use crate::kernels::Series;
 use crate::step::Data;
@@ -36,7 +36,7 @@ impl<D: Device> FusedStep<D> {
         if let Masks::Given(_) = self.masks {
             args.extend(self.buffers.masks.iter().map(Buffer::arg));
         }
-        let (grid, block) = ([word(self.blocks), 1, 1], [THREADS as u32, 1, 1]);
+        let (grid, block) = ([word(self.blocks), 1, 1], [word(self.threads), 1, 1]);
         // SAFETY: the series have every sample that there is, and the order names those only, as the session sees
         // to; a loss for each sample of the epoch; a row of sums for each block, and all weights; masks as the
         // session laid them out. The kernel was compiled for the plan's shapes and takes this much shared memory.

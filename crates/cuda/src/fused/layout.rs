@@ -134,7 +134,7 @@ fn reads_weight(instruction: &Instruction, index: usize) -> bool {
 }
 
 fn cut(instruction: &Instruction, block: Block) -> Tiles {
-    let threads = block.threads;
+    let threads = block.tuning.threads;
     match instruction {
         Instruction::Apply { geometry, .. } => {
             let product = shapes::apply(geometry);

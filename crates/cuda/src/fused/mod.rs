@@ -9,6 +9,8 @@
 //! * `emit`: all that as constants, in a header that the kernels include;
 //! * `launch`: the two launches of a step.
 //!
+//! [`Tuning`] has what only a clock can decide.
+//!
 //! [`FusedScoring`] does the same for inference: `kernels/fused_score.cu`.
 //!
 //! A plan that does not fit is no error: [`FusedStep::new`] says why, and the plain step takes it.
@@ -20,6 +22,7 @@ mod layout;
 mod score;
 mod shapes;
 mod tiling;
+mod tuning;
 
 use std::sync::Arc;
 
@@ -37,16 +40,10 @@ use emit::Emitter;
 use layout::Layout;
 pub use score::FusedScoring;
 use tiling::{Block, Spacing};
+pub use tuning::Tuning;
 
 /// Lanes of a warp.
 const WARP: usize = 32;
-
-/// Threads of a block. Two warps for each of a multiprocessor's schedulers, so that a thread can have 255
-/// registers: tiles that large keep the schedulers busy by themselves.
-const THREADS: usize = 256;
-
-/// Shared memory that `fused_gradient` declares itself, in bytes.
-const DECLARED: usize = THREADS / WARP * size_of::<f64>();
 
 /// A training step in two launches.
 #[derive(Debug)]
@@ -57,6 +54,7 @@ pub struct FusedStep<D: Device> {
     /// The sums of each block.
     partials: Buffer<D, f32>,
     blocks: usize,
+    threads: usize,
     shared_bytes: usize,
     sample: (usize, usize),
     adam: Adam,
@@ -68,12 +66,17 @@ impl<D: Device> FusedStep<D> {
     ///
     /// # Errors
     /// If the kernels cannot be compiled or loaded, or there is not enough device memory.
-    pub fn new(device: &Arc<D>, plan: &Plan, buffers: &Buffers<D>) -> Result<Result<Self, String>> {
+    pub fn new(
+        device: &Arc<D>,
+        plan: &Plan,
+        buffers: &Buffers<D>,
+        tuning: Tuning,
+    ) -> Result<Result<Self, String>> {
         let Optimizer::Adam(adam) = plan.optimizer else {
             return Ok(Err("its optimiser is not Adam".into()));
         };
         let properties = device.properties();
-        let layout = match lay_out(&plan.training, plan, properties) {
+        let layout = match lay_out(&plan.training, plan, properties, tuning) {
             Ok(layout) => layout,
             Err(reason) => return Ok(Err(reason)),
         };
@@ -87,6 +90,7 @@ impl<D: Device> FusedStep<D> {
             buffers: buffers.clone(),
             partials: Buffer::undefined(device, blocks * plan.layout.len())?,
             blocks,
+            threads: tuning.threads,
             shared_bytes: layout.floats * size_of::<f32>(),
             sample: (
                 program.values[program.input.index()].len(),
@@ -118,22 +122,39 @@ impl<D: Device> TrainingStep<D> for FusedStep<D> {
 ///
 /// # Errors
 /// Why they are not fused, in words.
-pub fn describe(plan: &Plan, properties: &Properties) -> Result<String, String> {
-    let layout = lay_out(&plan.training, plan, properties)?;
+pub fn describe(plan: &Plan, properties: &Properties, tuning: Tuning) -> Result<String, String> {
+    let layout = lay_out(&plan.training, plan, properties, tuning)?;
     let (kib, blocks) = ((layout.floats * size_of::<f32>()).div_ceil(1024), blocks(plan, properties));
     Ok(format!(
         "fused training steps: {blocks} blocks, each a window at a time in {kib} KiB of shared memory"
     ))
 }
 
-/// The sources of a plan's fused kernels, for those who want to read or to compile them: the step's, then those of
-/// scoring; each its name, and the header `fused_program.cuh` that it includes beside [`FUSED_FILES`].
+/// What a fused kernel is compiled from, for those who want to read it, to compile it or to count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FusedSource {
+    /// The name of its file, which is among [`FUSED_FILES`].
+    pub file: &'static str,
+    /// The header `fused_program.cuh` that it includes beside these.
+    pub header: String,
+    /// Shared memory of a block, in bytes.
+    pub shared_bytes: usize,
+    /// Barriers between the lines of the program, for each window. The kernel has two or three of its own.
+    pub barriers: usize,
+}
+
+/// The sources of a plan's fused kernels: the step's, then those of scoring.
 ///
 /// # Errors
 /// Why they are not fused, in words.
-pub fn programs(plan: &Plan, properties: &Properties) -> Result<[(&'static str, String); 2], String> {
-    let of = |program: &Program| Ok::<_, String>(header(program, plan, &lay_out(program, plan, properties)?));
-    Ok([("fused_step.cu", of(&plan.training)?), ("fused_score.cu", of(&plan.inference.fused())?)])
+pub fn programs(plan: &Plan, properties: &Properties, tuning: Tuning) -> Result<[FusedSource; 2], String> {
+    let of = |file: &'static str, program: &Program| {
+        let layout = lay_out(program, plan, properties, tuning)?;
+        let header = header(program, plan, &layout);
+        let barriers = header.matches("__syncthreads()").count();
+        Ok::<_, String>(FusedSource { file, header, shared_bytes: bytes(&layout), barriers })
+    };
+    Ok([of("fused_step.cu", &plan.training)?, of("fused_score.cu", &plan.inference.fused())?])
 }
 
 /// A block for each window of a batch, up to one for each multiprocessor.
@@ -152,14 +173,24 @@ fn header(program: &Program, plan: &Plan, layout: &Layout) -> String {
     Emitter { program, weights: &plan.layout, layout, masks: &plan.masks }.text()
 }
 
-fn lay_out(program: &Program, plan: &Plan, properties: &Properties) -> Result<Layout, String> {
+/// Shared memory of a block, in bytes.
+fn bytes(layout: &Layout) -> usize {
+    layout.floats * size_of::<f32>() + layout.block.tuning.declared_bytes()
+}
+
+fn lay_out(
+    program: &Program,
+    plan: &Plan,
+    properties: &Properties,
+    tuning: Tuning,
+) -> Result<Layout, String> {
+    tuning.check()?;
     require_known(program, &plan.layer_names)?;
-    let bytes = |layout: &Layout| layout.floats * size_of::<f32>() + DECLARED;
     // From the fastest to the smallest.
     let ways = [(Spacing::Odd, false), (Spacing::Odd, true), (Spacing::Close, true)];
     let mut least = usize::MAX;
     for (spacing, sharing) in ways {
-        let layout = Layout::new(program, &plan.layout, Block { threads: THREADS, spacing }, sharing);
+        let layout = Layout::new(program, &plan.layout, Block { tuning, spacing }, sharing);
         if bytes(&layout) <= properties.shared_bytes {
             return Ok(layout);
         }

@@ -10,7 +10,7 @@ use glassbox_engine::backend::Plan;
 use glassbox_engine::losses::Loss;
 
 use super::launch::{require_series, word};
-use super::{THREADS, compile, header, lay_out};
+use super::{Tuning, compile, header, lay_out};
 use crate::device::{Arg, Buffer, Device, Launch};
 use crate::error::Result;
 use crate::kernels::Series;
@@ -21,6 +21,7 @@ pub struct FusedScoring<D: Device> {
     device: Arc<D>,
     score: D::Function,
     weights: Buffer<D, f32>,
+    threads: usize,
     shared_bytes: usize,
     sample: (usize, usize),
     /// Room for losses and predictions, as much as was asked for so far.
@@ -36,9 +37,14 @@ impl<D: Device> FusedScoring<D> {
     ///
     /// # Errors
     /// If the kernel cannot be compiled or loaded, or there is not enough device memory.
-    pub fn new(device: &Arc<D>, plan: &Plan, weights: &Buffer<D, f32>) -> Result<Result<Self, String>> {
+    pub fn new(
+        device: &Arc<D>,
+        plan: &Plan,
+        weights: &Buffer<D, f32>,
+        tuning: Tuning,
+    ) -> Result<Result<Self, String>> {
         let program = plan.inference.fused();
-        let layout = match lay_out(&program, plan, device.properties()) {
+        let layout = match lay_out(&program, plan, device.properties(), tuning) {
             Ok(layout) => layout,
             Err(reason) => return Ok(Err(reason)),
         };
@@ -48,6 +54,7 @@ impl<D: Device> FusedScoring<D> {
             device: Arc::clone(device),
             score: device.function(&module, "fused_score")?,
             weights: weights.clone(),
+            threads: tuning.threads,
             shared_bytes: layout.floats * size_of::<f32>(),
             sample: (len(program.input), len(program.output)),
             losses: Buffer::undefined(device, 0)?,
@@ -118,7 +125,7 @@ impl<D: Device> FusedScoring<D> {
         args.extend(loss);
         args.extend(prediction);
         let blocks = count.min(self.device.properties().multiprocessors).max(1);
-        let (grid, block) = ([word(blocks), 1, 1], [THREADS as u32, 1, 1]);
+        let (grid, block) = ([word(blocks), 1, 1], [word(self.threads), 1, 1]);
         // SAFETY: all samples are in the series, and their targets where there is a loss; all weights; room for
         // what is written, as the two callers see to. The kernel was compiled for the plan's shapes and takes this
         // much shared memory.

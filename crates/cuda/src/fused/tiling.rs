@@ -4,8 +4,9 @@
 //! take the fewest cycles is taken. The model knows four schedulers that issue an instruction a cycle, one path to
 //! shared memory that serves a round a cycle ([`super::banks`]), some cycles to fill and drain the pipes each time
 //! that threads take new tiles, and that instructions which run but once have to be fetched first. It is a way to
-//! choose, not a forecast.
+//! choose, not a forecast. [`Tuning`] has those of its numbers that are to be measured.
 
+use super::Tuning;
 use super::banks::rounds;
 use super::shapes::Product;
 use glassbox_engine::geometry::Geometry;
@@ -16,16 +17,12 @@ const SCHEDULERS: usize = 4;
 const TURN: f64 = 150.0;
 /// Cycles an instruction of a warp that has a scheduler for itself: it waits for its own results.
 const ALONE: f64 = 1.7;
-/// Cycles to fetch an instruction that is not in the cache of the multiprocessor.
-const FETCH: f64 = 0.25;
 /// Instructions for the epilogue and the store of an output.
 const EPILOGUE: f64 = 12.0;
 /// The same where some rows of a tile may lie past the last: each store asks.
 const RAGGED_EPILOGUE: f64 = 18.0;
 /// Instructions to add up and give away one sum: two choices, a shuffle, an addition.
 const SCATTER: f64 = 4.0;
-/// Multiply-adds in a piece of straight code, at most.
-const STRAIGHT: usize = 1100;
 /// Registers of a thread that are not for operands and sums.
 const OTHER_REGISTERS: usize = 48;
 
@@ -87,10 +84,10 @@ impl Spacing {
 }
 
 /// The threads that tiles are for, and the rows that they read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Block {
-    /// Threads of a block.
-    pub(super) threads: usize,
+    /// Threads of a block, and how tiles for them are chosen.
+    pub(super) tuning: Tuning,
     /// Of all rows.
     pub(super) spacing: Spacing,
 }
@@ -106,15 +103,15 @@ struct Work {
     code: f64,
 }
 
-/// Cycles of a team of `team` threads for `items` pieces of work, one a thread.
-fn cycles(items: usize, team: usize, work: &Work) -> f64 {
+/// Cycles of a team of `team` threads for `items` pieces of work, one a thread; `fetch` of them an instruction.
+fn cycles(items: usize, team: usize, work: &Work, fetch: f64) -> f64 {
     let (turns, mut issue) = (items.div_ceil(team), 0.0);
     for turn in 0..turns {
         let warps = (items - turn * team).min(team).div_ceil(32);
         issue += (warps.div_ceil(SCHEDULERS) as f64).max(ALONE) * work.issued;
     }
     let shared = items.div_ceil(32) as f64 * work.rounds;
-    issue.max(shared) + turns as f64 * TURN + FETCH * work.code
+    issue.max(shared) + turns as f64 * TURN + fetch * work.code
 }
 
 fn powers_of_two(most: usize) -> impl Iterator<Item = usize> {
@@ -137,10 +134,10 @@ pub(super) fn product(p: &Product, team: usize, block: Block) -> ProductTiles {
     for rows in 1..=p.rows.min(16) {
         let most = if wide(p.len) && columns.is_power_of_two() { p.len.div_ceil(4).min(32) } else { 1 };
         for split in powers_of_two(most) {
-            let Some(taps) = taps_at_once(p, rows, columns, block.threads) else { continue };
+            let Some(taps) = taps_at_once(p, rows, columns, block.tuning) else { continue };
             let neighbours = neighbours(p.columns.div_ceil(columns), 32 / split);
             let tiles = ProductTiles { rows, columns, taps, split, neighbours };
-            let cost = product_cycles(p, tiles, team, block.spacing);
+            let cost = product_cycles(p, tiles, team, block);
             if best.is_none_or(|(least, _)| cost < least) {
                 best = Some((cost, tiles));
             }
@@ -149,22 +146,23 @@ pub(super) fn product(p: &Product, team: usize, block: Block) -> ProductTiles {
     best.expect("a tile of one row, and one tap at a time, always fits").1
 }
 
-/// As many taps as fit into registers and into a piece of straight code.
-fn taps_at_once(p: &Product, rows: usize, columns: usize, threads: usize) -> Option<usize> {
+/// As many taps as fit into registers and into a piece of straight code. One row and one tap have to do.
+fn taps_at_once(p: &Product, rows: usize, columns: usize, tuning: Tuning) -> Option<usize> {
     let terms = if wide(p.len) { 4 } else { 1 };
     let fits = |taps: &usize| {
         let span = (rows - 1) * p.x_step + (*taps - 1) * p.apart + 1;
         // What no row meets at any tap is not read.
         let read = span.min(rows * taps);
         let registers_needed = rows * columns + terms * read + 4 * terms;
-        registers_needed <= registers(threads) && rows * columns * terms * taps <= STRAIGHT
+        let fits = registers_needed <= registers(tuning.threads);
+        (rows, *taps) == (1, 1) || (fits && rows * columns * terms * taps <= tuning.straight)
     };
     (1..=p.taps.max(1)).rev().filter(|taps| p.taps.is_multiple_of(*taps)).find(fits)
 }
 
-fn product_cycles(p: &Product, t: ProductTiles, team: usize, spacing: Spacing) -> f64 {
+fn product_cycles(p: &Product, t: ProductTiles, team: usize, block: Block) -> f64 {
     let k_channels = if p.transposed { p.len } else { p.columns };
-    let (x_pitch, k_pitch) = (spacing.pitch(p.len), spacing.pitch(k_channels));
+    let (x_pitch, k_pitch) = (block.spacing.pitch(p.len), block.spacing.pitch(k_channels));
     let column_tiles = p.columns.div_ceil(t.columns);
     let terms = if wide(p.len) { 4 } else { 1 };
     let item = |lane: usize| {
@@ -202,7 +200,7 @@ fn product_cycles(p: &Product, t: ProductTiles, team: usize, spacing: Spacing) -
         rounds: pieces as f64 * (span * x_rounds + k_loads * k_rounds) as f64 + scattered + 2.0 * outputs,
         code: piece + SCATTER * scattered + epilogue * outputs,
     };
-    cycles(column_tiles * p.rows.div_ceil(t.rows) * t.split, team, &work)
+    cycles(column_tiles * p.rows.div_ceil(t.rows) * t.split, team, &work, block.tuning.fetch)
 }
 
 /// Cuts a correlation for all threads of a block.
@@ -216,7 +214,9 @@ pub(super) fn correlate(g: &Geometry, block: Block) -> CorrelateTiles {
                 let sums = taps * ins * outs;
                 let read = span.min(steps * taps);
                 let one = (taps, ins, steps) == (1, 1, 1);
-                if !one && (sums + read * ins + 12 > registers(block.threads) || sums * steps > STRAIGHT) {
+                let fits = sums + read * ins + 12 <= registers(block.tuning.threads)
+                    && sums * steps <= block.tuning.straight;
+                if !one && !fits {
                     continue;
                 }
                 let most = if outs.is_power_of_two() { g.out_steps.div_ceil(steps).min(32) } else { 1 };
@@ -264,7 +264,8 @@ fn correlate_cycles(g: &Geometry, t: CorrelateTiles, block: Block) -> f64 {
         rounds: pieces * (span * x_rounds + y_loads * y_rounds) as f64 + scattered + 2.0 * outputs,
         code: piece + SCATTER * scattered + EPILOGUE * outputs,
     };
-    cycles(g.taps / t.taps * in_tiles * out_tiles * t.split, block.threads, &work)
+    let items = g.taps / t.taps * in_tiles * out_tiles * t.split;
+    cycles(items, block.tuning.threads, &work, block.tuning.fetch)
 }
 
 #[cfg(test)]
@@ -273,7 +274,9 @@ mod tests {
     use super::*;
     use glassbox_engine::geometry::Padding;
 
-    const BLOCK: Block = Block { threads: 256, spacing: Spacing::Odd };
+    fn block() -> Block {
+        Block { tuning: Tuning::default(), spacing: Spacing::Odd }
+    }
 
     fn geometry(
         steps: usize,
@@ -297,7 +300,7 @@ mod tests {
                 let g = geometry(3 + 23 * index, (inputs, outputs), taps, stride, dilation);
                 let products = [vec![shapes::apply(&g)], shapes::apply_transposed(&g)].concat();
                 for p in products {
-                    let t = product(&p, 128, BLOCK);
+                    let t = product(&p, 128, block());
                     let column_tiles = p.columns.div_ceil(t.columns);
                     assert!(p.taps.is_multiple_of(t.taps) && t.split.is_power_of_two(), "{p:?}: {t:?}");
                     assert!(
@@ -306,7 +309,7 @@ mod tests {
                     );
                     assert!(t.split == 1 || (wide(p.len) && t.columns.is_power_of_two()), "{p:?}: {t:?}");
                 }
-                let t = correlate(&g, BLOCK);
+                let t = correlate(&g, block());
                 let out_tiles = g.out_channels.div_ceil(t.outs);
                 assert!(g.taps.is_multiple_of(t.taps) && t.split.is_power_of_two(), "{g:?}: {t:?}");
                 assert!(
@@ -327,7 +330,7 @@ mod tests {
             .into_iter()
             .chain(shapes::apply_transposed(&decoder).into_iter().map(|phase| (phase, 128)))
         {
-            let t = product(&p, team, BLOCK);
+            let t = product(&p, team, block());
             assert_eq!((t.rows, t.columns), (9, 4), "{p:?}: {t:?}");
             assert_eq!(
                 p.columns.div_ceil(t.columns) * p.rows.div_ceil(t.rows) * t.split,
@@ -335,7 +338,7 @@ mod tests {
                 "{p:?}: {t:?}"
             );
         }
-        let t = correlate(&decoder, BLOCK);
+        let t = correlate(&decoder, block());
         assert_eq!((t.taps, t.ins, t.outs, t.split), (7, 2, 4, 4));
     }
 }

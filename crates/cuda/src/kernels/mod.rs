@@ -67,6 +67,7 @@ pub struct Kernels<D: Device> {
     advance: D::Function,
     multiply_adds: D::Function,
     copy: D::Function,
+    reads: D::Function,
 }
 
 impl<D: Device> Kernels<D> {
@@ -96,6 +97,7 @@ impl<D: Device> Kernels<D> {
             advance: kernel("advance")?,
             multiply_adds: kernel("multiply_adds")?,
             copy: kernel("copy")?,
+            reads: kernel("reads")?,
         })
     }
 
@@ -395,6 +397,20 @@ impl<D: Device> Kernels<D> {
         let args = vec![x.arg(), y.arg(), Arg::U32(word(x.len() / 4))];
         // SAFETY: both have so many quads; they begin at the start of an allocation, so quads are aligned.
         unsafe { Launch::new(&self.copy, [blocks, 1, 1], [THREADS as u32, 1, 1], 0, args) }
+    }
+
+    /// Reads of `x`, a multiple of four values, four at a time: a thread for each value of `out`, so many rounds of them,
+    /// which begin `stride` quads after one another.
+    #[must_use]
+    pub fn reads(&self, x: &Buffer<D, f32>, out: &Buffer<D, f32>, stride: usize, rounds: u32) -> Launch<D> {
+        let quads = x.len() / 4;
+        require(quads > 0 && x.len().is_multiple_of(4), "values in fours");
+        require(out.len().is_multiple_of(THREADS), "whole blocks");
+        let args =
+            vec![x.arg(), out.arg(), Arg::U32(word(quads)), Arg::U32(word(stride % quads)), Arg::U32(rounds)];
+        // SAFETY: a place for each thread; a thread stays below the number of quads, by one subtraction, since a stride
+        // is less than that. They begin at the start of an allocation, so quads are aligned.
+        unsafe { over(&self.reads, out.len(), args) }
     }
 }
 

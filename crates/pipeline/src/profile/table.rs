@@ -12,6 +12,10 @@ const HEADER: [&str; 9] = ["layer", "part", "us", "share", "GFLOP/s", "MB", "FLO
 /// How much longer than the fastest a quarter of the steps may take on a quiet machine.
 const QUIET: f64 = 1.15;
 
+/// In the order in which they are taken.
+pub(super) const PASSES: [PassInfo; 4] =
+    [PassInfo::Forward, PassInfo::Loss, PassInfo::Backward, PassInfo::Outside];
+
 /// Columns of words; the others are numbers, and stand to the right.
 const WORDS: usize = 2;
 
@@ -19,21 +23,25 @@ impl Display for Profile {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.head(f)?;
         writeln!(f)?;
-        let rows = self.rows();
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let widths: [usize; HEADER.len()] = std::array::from_fn(width);
-        for row in rows {
-            let cells =
-                row.iter().zip(widths).enumerate().map(|(column, (cell, width))| match column < WORDS {
-                    true => format!("{cell:width$}"),
-                    false => format!("{cell:>width$}"),
-                });
-            let line = cells.collect::<Vec<_>>().join(&" ".repeat(GAP));
-            writeln!(f, "{}", line.trim_end())?;
-        }
+        align(f, &self.rows())?;
         writeln!(f)?;
         self.foot(f)
     }
+}
+
+/// Writes rows in columns.
+pub(super) fn align<const COLUMNS: usize>(f: &mut Formatter<'_>, rows: &[[String; COLUMNS]]) -> fmt::Result {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; COLUMNS] = std::array::from_fn(width);
+    for row in rows {
+        let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| match column < WORDS {
+            true => format!("{cell:width$}"),
+            false => format!("{cell:>width$}"),
+        });
+        let line = cells.collect::<Vec<_>>().join(&" ".repeat(GAP));
+        writeln!(f, "{}", line.trim_end())?;
+    }
+    Ok(())
 }
 
 impl Profile {
@@ -53,6 +61,10 @@ impl Profile {
             "Medians of {} steps; bytes and operations are those of the whole batch.",
             self.config.steps
         )?;
+        self.list_ceilings(f)
+    }
+
+    pub(super) fn list_ceilings(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Some(ceilings) = &self.ceilings else {
             return writeln!(f, "This backend measures no ceilings.");
         };
@@ -70,7 +82,7 @@ impl Profile {
 
     fn rows(&self) -> Vec<[String; HEADER.len()]> {
         let mut rows = vec![HEADER.map(Into::into)];
-        for pass in [PassInfo::Forward, PassInfo::Loss, PassInfo::Backward, PassInfo::Outside] {
+        for pass in PASSES {
             let parts: Vec<&PartInfo> = self.parts.iter().filter(|part| part.pass == pass).collect();
             rows.extend(parts.iter().map(|part| row(part)));
             if parts.len() > 1 {
@@ -84,7 +96,7 @@ impl Profile {
         rows
     }
 
-    fn foot(&self, f: &mut Formatter<'_>) -> fmt::Result {
+    pub(super) fn foot(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let step = &self.step;
         writeln!(
             f,
@@ -123,7 +135,7 @@ impl Profile {
     }
 }
 
-fn name(pass: PassInfo) -> &'static str {
+pub(super) fn name(pass: PassInfo) -> &'static str {
     match pass {
         PassInfo::Forward => "forward",
         PassInfo::Loss => "loss",
@@ -162,10 +174,7 @@ fn sum(name: &str, parts: &[&PartInfo], all: f64) -> [String; HEADER.len()] {
     let flops = parts.iter().map(|part| part.flops).sum();
     let bytes = parts.iter().map(|part| part.bytes).sum();
     let [flops, bytes, intensity] = work(flops, bytes, seconds);
-    // The least time of all that has one, over the time that this took.
-    let bound: Vec<_> = parts.iter().filter_map(|part| Some((part.ceiling?.seconds, part.seconds))).collect();
-    let (least, taken) = bound.iter().fold((0.0, 0.0), |(a, b), (least, taken)| (a + least, b + taken));
-    let share = if taken > 0.0 { percent(least / taken) } else { String::new() };
+    let share = share_of_ceilings(parts).map_or_else(String::new, percent);
     [
         format!("= {name}"),
         String::new(),
@@ -179,8 +188,15 @@ fn sum(name: &str, parts: &[&PartInfo], all: f64) -> [String; HEADER.len()] {
     ]
 }
 
+/// The least time of all parts that have a ceiling, over the time that they took.
+pub(super) fn share_of_ceilings(parts: &[&PartInfo]) -> Option<f64> {
+    let bound = parts.iter().filter_map(|part| Some((part.ceiling?.seconds, part.seconds)));
+    let (least, taken) = bound.fold((0.0, 0.0), |(a, b), (least, taken)| (a + least, b + taken));
+    (taken > 0.0).then(|| least / taken)
+}
+
 /// GFLOP/s, MB and FLOP/B; empty where there is nothing to say.
-fn work(flops: u64, bytes: u64, seconds: f64) -> [String; 3] {
+pub(super) fn work(flops: u64, bytes: u64, seconds: f64) -> [String; 3] {
     let some = |is: bool, text: String| if is { text } else { String::new() };
     [
         some(flops > 0 && seconds > 0.0, format!("{:.1}", flops as f64 / seconds / 1e9)),
@@ -189,10 +205,10 @@ fn work(flops: u64, bytes: u64, seconds: f64) -> [String; 3] {
     ]
 }
 
-fn micros(seconds: f64) -> String {
+pub(super) fn micros(seconds: f64) -> String {
     format!("{:.1}", seconds * 1e6)
 }
 
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }

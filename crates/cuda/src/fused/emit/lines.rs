@@ -29,7 +29,7 @@ impl Emitter<'_> {
             }
             writeln!(out, "{epilogue}}};\n").expect("a string takes all");
         };
-        let warps = ("WARPS", (self.layout.block.threads / WARP) as isize);
+        let warps = ("WARPS", (self.layout.block.tuning.threads / WARP) as isize);
         match (&line.instruction, &self.layout.tiles[index]) {
             (
                 Instruction::Apply { x, y, kernel, .. } | Instruction::ApplyTransposed { x, y, kernel, .. },
@@ -140,7 +140,7 @@ impl Emitter<'_> {
     fn map(&self, a: Value, b: Value, y: Value) -> [(&'static str, isize); 9] {
         let (a, b, y) = (self.slot(a), self.slot(b), self.slot(y));
         [
-            ("WARPS", (self.layout.block.threads / WARP) as isize),
+            ("WARPS", (self.layout.block.tuning.threads / WARP) as isize),
             ("STEPS", y.steps as isize),
             ("CHANNELS", y.channels as isize),
             ("A", a.at as isize),

@@ -17,7 +17,7 @@ const MOST_HELD: usize = 16;
 impl Emitter<'_> {
     pub(super) fn load_weights(&self) -> String {
         let (mut body, mut reads, mut writes, mut held) = (String::new(), String::new(), String::new(), 0);
-        let threads = self.layout.block.threads;
+        let threads = self.layout.block.tuning.threads;
         for (index, (tensor, place)) in self.weights.tensors().iter().zip(&self.layout.weights).enumerate() {
             let Some((at, rows, columns)) = place else { continue };
             let (first, pitch) = (tensor.range.start, self.pitch(*columns));
@@ -69,7 +69,7 @@ impl Emitter<'_> {
 
     pub(super) fn clear_margins(&self) -> String {
         let mut body = String::new();
-        let threads = self.layout.block.threads;
+        let threads = self.layout.block.tuning.threads;
         for (index, slot) in self.layout.slots.iter().enumerate() {
             if self.layout.places[index] != index {
                 continue;
@@ -96,7 +96,7 @@ impl Emitter<'_> {
     }
 
     pub(super) fn gather(&self) -> String {
-        let threads = self.layout.block.threads;
+        let threads = self.layout.block.tuning.threads;
         let (input, output) = (self.slot(self.program.input), self.slot(self.program.output));
         let copy = |name: &str, rows: usize, columns: usize, pitch: usize, at: usize| {
             let body = format!(
@@ -113,7 +113,7 @@ impl Emitter<'_> {
 
     /// The prediction, for those who ask for its loss; `dy` is not written.
     pub(super) fn scored(&self) -> String {
-        let (y, warps) = (self.slot(self.program.output), self.layout.block.threads / WARP);
+        let (y, warps) = (self.slot(self.program.output), self.layout.block.tuning.threads / WARP);
         let (len, pitch) = (y.steps * y.channels, y.pitch);
         let constants = format!(
             "WARPS = {warps}, STEPS = {}, CHANNELS = {c}, LEN = {len}, PREDICTION = {at}, PREDICTION_PITCH = {pitch}, \
@@ -130,7 +130,7 @@ impl Emitter<'_> {
     }
 
     pub(super) fn draw_masks(&self) -> String {
-        let (threads, warps) = (self.layout.block.threads, self.layout.block.threads / WARP);
+        let (threads, warps) = (self.layout.block.tuning.threads, self.layout.block.tuning.threads / WARP);
         let (mut draws, mut copies, mut parameters) = (String::new(), String::new(), String::new());
         for (index, (spec, at)) in self.program.masks.iter().zip(&self.layout.masks).enumerate() {
             let words = spec.len.div_ceil(WORD);

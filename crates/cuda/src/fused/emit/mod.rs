@@ -11,6 +11,7 @@ use glassbox_engine::masks::Masks;
 use glassbox_engine::model::WeightLayout;
 use glassbox_engine::program::{Instruction, Program, Value, Weight};
 
+use super::Tuning;
 use super::layout::{Layout, Slot, Tiles, trains};
 use super::tiling::Block;
 
@@ -32,7 +33,7 @@ pub(super) struct Emitter<'a> {
 impl Emitter<'_> {
     /// The whole text.
     pub(super) fn text(&self) -> String {
-        let Layout { block: Block { threads, .. }, floats, sums, .. } = *self.layout;
+        let Layout { block: Block { tuning: Tuning { threads, .. }, .. }, floats, sums, .. } = *self.layout;
         let given = matches!(self.masks, Masks::Given(_));
         let mut text = format!(
             "// Made by crates/cuda/src/fused/emit, of the program:\n//\n{}\n\n#pragma once\n\n",

@@ -1,0 +1,272 @@
+//! The tutorial on a GPU, and how it grows: steps, a whole fit, scoring, cold start; and which tuning of the fused kernels
+//! is the fastest there. Tables on standard output.
+//!
+//! ```sh
+//! cargo bench -p glassbox-benches --bench gpu -- [--svg FILE]
+//! ```
+//!
+//! Times are of whole epochs, from the call to the losses that come back, so nothing that a user waits for is left
+//! out. Best and median of several. Each line first holds its loss against the CPU's: what is wrong has no time.
+//!
+//! * `steps`: the training step by batch, window and channels, and what limits it ([`glassbox_benches::limits`] defines
+//!   each limit); the picture;
+//! * here: each kernel of a step under its roof (as `glassbox profile` has it), the whole fit, scoring, cold start;
+//! * `variants`: the tutorial's step and scoring with other tunings of the fused kernels, and what to make of it.
+//!
+//! Without a GPU it says why and measures nothing. `benches/gpu/check.sh` runs it on a machine that has one. With
+//! `--test` everything that is small runs, once.
+
+mod steps;
+mod variants;
+
+use std::path::Path;
+use std::time::Instant;
+
+use glassbox_benches::limits::{Machine, Step};
+use glassbox_benches::{BATCH, WINDOW, network, series};
+use glassbox_cpu::Cpu;
+use glassbox_cuda::Cuda;
+use glassbox_cuda::device::cache::Cache;
+use glassbox_cuda::device::{Buffer, Device as _, Gpu};
+use glassbox_cuda::kernels::Control;
+use glassbox_engine::Result;
+use glassbox_engine::backend::{Backend, Dataset, Epoch, Plan, Session, State};
+use glassbox_engine::losses::Loss;
+use glassbox_engine::masks::Masks;
+use glassbox_engine::model::Sequential;
+use glassbox_engine::optimizers::Optimizer;
+use glassbox_engine::program::cost::Cost;
+use glassbox_engine::samples::Samples;
+use glassbox_pipeline::profile::{ProfileOptions, run as profile};
+
+/// Epochs that are timed, for each line of a table.
+const EPOCHS: usize = 7;
+
+/// Steps of a timed epoch: those of the tutorial.
+const STEPS: usize = 27;
+
+/// Epochs of the tutorial's fit.
+const FIT: usize = 50;
+
+/// Windows that are scored.
+const SCORED: usize = 1_000_000;
+
+/// Launches without work that are timed together.
+const LAUNCHES: usize = 256;
+
+/// What is asked of the bench.
+struct Options<'a> {
+    /// Where the picture goes.
+    svg: Option<&'a Path>,
+    /// Everything that is small, once.
+    test: bool,
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let svg = arguments.iter().position(|argument| argument == "--svg").map(|at| {
+        arguments.get(at + 1).map(Path::new).unwrap_or_else(|| {
+            eprintln!("--svg needs the name of a file");
+            std::process::exit(2)
+        })
+    });
+    let options = Options { svg, test: arguments.iter().any(|argument| argument == "--test") };
+    // A kernel is compiled once for all that is measured with it.
+    let folder = std::env::temp_dir().join(format!("glassbox-bench-{}", std::process::id()));
+    let gpu = match Gpu::open(0, Cache::in_folder(&folder)).and_then(Cuda::new) {
+        Ok(gpu) => gpu,
+        Err(error) => return println!("no GPU is measured: {error}"),
+    };
+    let measured = measure(&gpu, &options);
+    // It is ours alone, and small.
+    let _ = std::fs::remove_dir_all(&folder);
+    if let Err(error) = measured {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
+
+fn measure(gpu: &Cuda<Gpu>, options: &Options<'_>) -> Result<()> {
+    println!("{}\n", gpu.name());
+    let model = network(WINDOW, 1);
+    if let Some(how) = gpu.describe(&plan(&model, BATCH)?) {
+        println!("the tutorial's network: {how}\n");
+    }
+    let machine = machine(gpu, 0)?;
+    println!(
+        "ceilings measured: {:.1} TFLOP/s f32, {:.0} GB/s device memory, {:.0} GB/s second cache, {:.2} us a launch\n",
+        machine.flops / 1e12,
+        machine.memory / 1e9,
+        machine.reads / 1e9,
+        machine.launch * 1e6
+    );
+    steps::measure(gpu, options)?;
+    fit(gpu, &model)?;
+    if !options.test {
+        scoring(gpu, &model, &machine)?;
+    }
+    cold_start(&model)?;
+    variants::measure(gpu, &model, options)?;
+    kernels(gpu, &model, options)
+}
+
+/// What the machine can do, with reads measured over as many bytes as something touches.
+fn machine(gpu: &Cuda<Gpu>, bytes: usize) -> Result<Machine> {
+    let ceilings = gpu.ceilings(bytes).ok_or_else(|| glassbox_engine::Error::Option {
+        option: "the GPU",
+        found: "no ceilings".into(),
+        expected: "a device that can be measured".into(),
+    })?;
+    Ok(Machine {
+        flops: ceilings.peaks[0].rate,
+        memory: ceilings.bandwidths[0].rate,
+        reads: ceilings.bandwidths[1].rate,
+        launch: launch_seconds(gpu)?,
+        multiprocessors: gpu.device().properties().multiprocessors,
+    })
+}
+
+/// Seconds of a launch that does nothing, among others in a recording: the best of several tries.
+fn launch_seconds(gpu: &Cuda<Gpu>) -> Result<f64> {
+    let device = gpu.device();
+    let control = Buffer::of(device, &Control { samples: 1, batch: 1, step: 0 }.words())?;
+    // A kernel of one thread that moves a run on by no batch.
+    let recording = device.record(&vec![gpu.kernels().advance(&control, 0); LAUNCHES])?;
+    let mut best = f64::INFINITY;
+    for _ in 0..EPOCHS {
+        let start = device.mark()?;
+        device.replay(&recording)?;
+        best = best.min(device.elapsed(&start, &device.mark()?)?.as_secs_f64());
+    }
+    Ok(best / LAUNCHES as f64)
+}
+
+/// Each kernel of the tutorial's step under its roof, plain and fused: operations, bytes, time by events, share of the
+/// ceiling that binds it.
+fn kernels(gpu: &Cuda<Gpu>, model: &Sequential, options: &Options<'_>) -> Result<()> {
+    let few = ProfileOptions { steps: if options.test { 2 } else { 50 }, ..ProfileOptions::default() };
+    for (how, backend) in [("fused", gpu.clone()), ("plain", gpu.clone().plain())] {
+        println!("\nEach kernel of the tutorial's step, {how}:\n\n{}", profile(&backend, model, None, &few)?);
+    }
+    Ok(())
+}
+
+fn plan(model: &Sequential, batch: usize) -> Result<Plan> {
+    model.plan(Loss::MeanSquaredError, Optimizer::default(), Masks::Random { seed: 1 }, batch)
+}
+
+fn session(backend: &dyn Backend<f32>, model: &Sequential, batch: usize) -> Result<Box<dyn Session<f32>>> {
+    let mut session = backend.session(plan(model, batch)?)?;
+    session.set_state(&State::new(model.layout().initial(1), &Optimizer::default()))?;
+    Ok(session)
+}
+
+/// A long series of the tutorial's kind.
+fn long(values: usize) -> Vec<f32> {
+    series().into_iter().cycle().take(values).collect()
+}
+
+/// The best and the median of several times, in seconds.
+fn times(mut once: impl FnMut() -> Result<()>) -> Result<(f64, f64)> {
+    let mut times = vec![];
+    // The first records, and touches memory.
+    for epoch in 0..=EPOCHS {
+        let start = Instant::now();
+        once()?;
+        if epoch > 0 {
+            times.push(start.elapsed().as_secs_f64());
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    Ok((times[0], times[times.len() / 2]))
+}
+
+fn share(share: f64) -> String {
+    format!("{:.0} %", 100.0 * share)
+}
+
+/// A number that is wrong has no time.
+fn require_the_cpus_loss(
+    session: &mut dyn Session<f32>,
+    model: &Sequential,
+    data: &Dataset<'_, f32>,
+    batch: &[u32],
+) -> Result<()> {
+    let mut cpu = self::session(&Cpu::new(None)?, model, batch.len())?;
+    let (found, expected) = (session.compute_gradient(data, batch)?, cpu.compute_gradient(data, batch)?);
+    // The same sums in another order.
+    assert!((found - expected).abs() <= 1e-6 * expected, "a loss of {found}, on the CPU {expected}");
+    Ok(())
+}
+
+/// The whole fit through a session, validation and all, once the kernels are loaded.
+fn fit(gpu: &Cuda<Gpu>, model: &Sequential) -> Result<()> {
+    let series = series();
+    let data = Dataset::autoencoder(Samples::windows(&series, WINDOW, 1)?);
+    let (train, validation) = (data.slice(0..3370), data.slice(3370..data.len()));
+    let order: Vec<u32> = (0..train.len() as u32).collect();
+    // What is compiled is compiled before, and in the first fit, which is not timed.
+    let mut session = session(gpu, model, BATCH)?;
+    let start = State::new(model.layout().initial(1), &Optimizer::default());
+    let (best, median) = times(|| {
+        session.set_state(&start)?;
+        for epoch in 0..FIT {
+            session.train_epoch(&train, &Epoch { epoch, order: &order, batch_size: BATCH }, &mut |_| {})?;
+            session.evaluate(&validation)?;
+        }
+        Ok(())
+    })?;
+    println!("\nThe tutorial's fit, {FIT} epochs with validation: best {best:.3} s, median {median:.3} s");
+    Ok(())
+}
+
+fn scoring(gpu: &Cuda<Gpu>, model: &Sequential, machine: &Machine) -> Result<()> {
+    let series = long(SCORED + WINDOW - 1);
+    let data = Dataset::autoencoder(Samples::windows(&series, WINDOW, 1)?);
+    let mut session = session(gpu, model, BATCH)?;
+    let mut errors = vec![0.0; data.len()];
+    let (best, median) = times(|| session.sample_losses(&data, Loss::MeanAbsoluteError, &mut errors))?;
+    let cost: Cost = plan(model, 1)?.inference.costs(model.layout(), size_of::<f32>()).into_iter().sum();
+    let rate = 2.0 * cost.multiply_adds as f64 * SCORED as f64 / best;
+    // One launch; of each block the weights, of each window itself twice and its loss.
+    let multiprocessors = machine.multiprocessors;
+    let bytes = multiprocessors * model.layout().len() * size_of::<f32>()
+        + SCORED * (2 * WINDOW * size_of::<f32>() + size_of::<f64>());
+    let work = Step { windows: SCORED, flops: cost.flops(), bytes: bytes as u64, launches: 1, fused: true };
+    println!(
+        "Scoring {SCORED} windows: best {best:.3} s, median {median:.3} s, {:.0} GFLOP/s, {} of the peak, limited by {}",
+        rate / 1e9,
+        share(rate / machine.flops),
+        work.limited_by(machine, best)
+    );
+    Ok(())
+}
+
+/// From nothing to the first step: without the cache of kernels, with an empty one, with a full one.
+fn cold_start(model: &Sequential) -> Result<()> {
+    let series = series();
+    let data = Dataset::autoencoder(Samples::windows(&series, WINDOW, 1)?);
+    let batch: Vec<u32> = (0..BATCH as u32).collect();
+    let folder = std::env::temp_dir().join(format!("glassbox-kernels-{}", std::process::id()));
+    for (what, cache) in [
+        ("no cache", Cache::none()),
+        ("an empty cache", Cache::in_folder(&folder)),
+        ("a full cache", Cache::in_folder(&folder)),
+    ] {
+        let start = Instant::now();
+        let gpu = Cuda::new(Gpu::open(0, cache)?)?;
+        let opened = start.elapsed();
+        let mut session = session(&gpu, model, BATCH)?;
+        session.compute_gradient(&data, &batch)?;
+        session.update()?;
+        session.state()?;
+        println!(
+            "To the first step with {what}: {:.3} s, {:.3} s of it until the kernels were loaded",
+            start.elapsed().as_secs_f64(),
+            opened.as_secs_f64()
+        );
+    }
+    // It is ours alone, and small.
+    let _ = std::fs::remove_dir_all(&folder);
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! What a clock has to decide, and no count can.
+//!
+//! The layout and the tiles of a network are chosen by a model of a multiprocessor (`tiling`). The model has three
+//! numbers whose best values depend on what it does not know: how well warps hide each other's waiting, and what it
+//! costs to fetch code. The bench `gpu` measures variants of them on the GPU at hand.
+
+use super::WARP;
+
+/// How fused kernels are cut.
+///
+/// Any tuning gives the same gradient within rounding, since only the order of sums depends on it; and the same bits
+/// each time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tuning {
+    /// Threads of a block: a multiple of 32, at most 1024. More are more warps that hide each other's waiting, and
+    /// fewer registers for each of them, so smaller tiles. Default: 256, two warps for each of a multiprocessor's
+    /// schedulers, so that a thread can have 255 registers: tiles that large keep the schedulers busy by themselves.
+    pub threads: usize,
+    /// Multiply-adds in a piece of straight code, at most. Fewer are less code to fetch, and more operands to read for
+    /// each of them. A tile of one row and one tap at a time is taken however few they are. Default: 1100.
+    pub straight: usize,
+    /// Cycles to fetch an instruction that is not in the cache of the multiprocessor, as the model has it: at 0
+    /// code costs nothing, and more makes tiles smaller. Default: 0.25.
+    pub fetch: f64,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self { threads: 256, straight: 1100, fetch: 0.25 }
+    }
+}
+
+impl Tuning {
+    /// That blocks of so many threads can be.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let Self { threads, fetch, .. } = *self;
+        if threads == 0 || !threads.is_multiple_of(WARP) || threads > MOST_THREADS {
+            return Err(format!(
+                "it is tuned for blocks of {threads} threads, and a block has a multiple of {WARP} up to {MOST_THREADS}"
+            ));
+        }
+        if !(fetch >= 0.0 && fetch.is_finite()) {
+            return Err(format!("it is tuned for {fetch} cycles an instruction, which are no time"));
+        }
+        Ok(())
+    }
+
+    /// Shared memory that a kernel declares itself, in bytes: a sum of losses for each warp.
+    pub(super) fn declared_bytes(&self) -> usize {
+        self.threads / WARP * size_of::<f64>()
+    }
+}
+
+/// Threads of a block, at most, on every architecture.
+const MOST_THREADS: usize = 1024;
