@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use glassbox_cuda::Cuda;
 use glassbox_cuda::device::{Device as _, Source};
-use glassbox_cuda::fused::{FusedSource, Tuning, programs};
+use glassbox_cuda::fused::{FusedSource, Tuning, Tunings, programs};
 use glassbox_cuda::kernels::FUSED_FILES;
 use glassbox_engine::backend::{Backend, Dataset, Epoch};
 use glassbox_engine::geometry::Padding;
@@ -125,17 +125,17 @@ fn gradient_agrees_on(model: Sequential, loss: Loss, batch: &[u32], backends: Ve
 
 /// What a model's step and its scoring are compiled from; or why they are not fused, and left to the plain kernels.
 fn sources(model: &Sequential, device: &HostDevice) -> Result<[FusedSource; 2], String> {
-    tuned_sources(model, device, Tuning::default())
+    tuned_sources(model, device, Tunings::default())
 }
 
 fn tuned_sources(
     model: &Sequential,
     device: &HostDevice,
-    tuning: Tuning,
+    tunings: Tunings,
 ) -> Result<[FusedSource; 2], String> {
     let setup = Setup::new(model);
     let plan = model.plan(setup.loss, setup.optimizer, setup.masks, 32).unwrap();
-    programs(&plan, device.properties(), tuning)
+    programs(&plan, device.properties(), tunings)
 }
 
 /// The tutorial's network: each window a block of its own; and two blocks for five windows, so that blocks take
@@ -271,7 +271,7 @@ fn any_tuning_gives_the_same_gradient() {
     let usual = sources(&small(), &hopper(3)).unwrap();
     for tuning in variants {
         // Fused, and not as it was.
-        let cut = tuned_sources(&small(), &hopper(3), tuning).unwrap();
+        let cut = tuned_sources(&small(), &hopper(3), tuning.into()).unwrap();
         assert!(cut[0].header.contains(&format!("THREADS = {},", tuning.threads)), "{tuning:?}");
         assert!(cut[0].header != usual[0].header && cut[1].header != usual[1].header, "{tuning:?}");
     }
@@ -296,7 +296,7 @@ fn any_tuning_gives_the_same_gradient() {
 /// Blocks that no GPU has are refused with the reason, and the plain kernels take the step.
 #[test]
 fn a_tuning_that_cannot_be_says_why() {
-    let usual = Tuning::default();
+    let usual = Tunings::default().step;
     for (tuning, what) in [
         (Tuning { threads: 0, ..usual }, "0 threads"),
         (Tuning { threads: 100, ..usual }, "100 threads"),
@@ -304,7 +304,7 @@ fn a_tuning_that_cannot_be_says_why() {
         (Tuning { fetch: f64::NAN, ..usual }, "NaN cycles"),
         (Tuning { fetch: -1.0, ..usual }, "-1 cycles"),
     ] {
-        let reason = tuned_sources(&small(), &HostDevice::hopper(), tuning).unwrap_err();
+        let reason = tuned_sources(&small(), &HostDevice::hopper(), tuning.into()).unwrap_err();
         assert!(reason.contains(what), "{reason}");
     }
 }

@@ -3,7 +3,7 @@
 
 use glassbox_cuda::device::nvrtc::OPTIONS;
 use glassbox_cuda::device::{Device as _, Source};
-use glassbox_cuda::fused::{Tuning, programs};
+use glassbox_cuda::fused::{Tuning, Tunings, programs};
 use glassbox_cuda::kernels::FUSED_FILES;
 use glassbox_cuda::{DeviceError, kernels};
 use glassbox_pipeline::architecture::tutorial_model;
@@ -41,8 +41,8 @@ fn other_tunings_of_the_tutorials_step_compile_without_a_warning_and_spill_nothi
     let setup = Setup::new(&model);
     let plan = model.plan(setup.loss, setup.optimizer, setup.masks, 128).expect("a plan");
     let compile = |threads: usize| {
-        let tuning = Tuning { threads, straight: 600, ..Tuning::default() };
-        let [step, _] = programs(&plan, HostDevice::hopper().properties(), tuning).expect("it fits");
+        let tuning = Tuning { threads, straight: 600, ..Tunings::default().step };
+        let [step, _] = programs(&plan, HostDevice::hopper().properties(), tuning.into()).expect("it fits");
         let mut headers = FUSED_FILES.to_vec();
         headers.push(("fused_program.cuh", &step.header));
         let (name, text) = *headers.iter().find(|(name, _)| *name == step.file).expect("its file");

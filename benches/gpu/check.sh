@@ -2,14 +2,14 @@
 # The whole check on a machine with a GPU, in one call: is it right, is it the same each time, is it clean, how fast.
 # Needs what build.sh has built, the fixtures of this repository, the NVIDIA driver and NVRTC; no Rust, no network.
 #
-#   benches/gpu/check.sh [number of the GPU]
+#   benches/gpu/check.sh [number of the GPU [script that measures PyTorch]]
 #
 # Prints a table at the end; all that was said on the way is in target/gpu/logs, and growth.svg, how the step grows, as a
 # picture. Fails if a line of the table does.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 
-gpu=${1:-0}
+gpu=${1:-0} peer=${2:-}
 bin=$PWD/target/gpu
 [ -x "$bin/glassbox" ] || { echo "target/gpu has no binaries: run benches/gpu/build.sh first" >&2; exit 2; }
 logs=$bin/logs
@@ -71,7 +71,7 @@ PYTHON
 }
 measures() {
   local said
-  said=$("$bin/bench" --svg "$logs/growth.svg") || return 1
+  said=$("$bin/bench" --gpu "$gpu" --svg "$logs/growth.svg") || return 1
   printf '%s\n' "$said"
   [[ $said != *"no GPU is measured"* ]]
 }
@@ -86,7 +86,19 @@ csv=$(head -n 1 "$work/paths")
 short=$work/short.csv
 head -n 101 "$csv" > "$short"
 
+# NVRTC: what the loader finds, or else what is beside a CUDA toolkit or among Python's packages.
+if [ -z "${GLASSBOX_NVRTC:-}" ] && ! usable > "$logs/first.txt" 2>&1; then
+  toolkit=$(command -v nvcc) && toolkit=$(dirname "$(dirname "$toolkit")")
+  packages=$(python3 -c 'import sys; print("\n".join(path for path in sys.path if path.endswith("-packages")))')
+  while read -r folder; do
+    for found in "$folder"/lib64/libnvrtc.so.1[23] "$folder"/nvidia/*/lib/libnvrtc.so.1[23]; do
+      [ -f "$found" ] && export GLASSBOX_NVRTC=$found && break 2
+    done
+  done <<< "${toolkit:-/usr/local/cuda}"$'\n'"$packages"
+fi
 check devices usable
+# Nothing that follows could pass.
+[ "$failed" = 0 ] || exit 1
 check conformance on_the_gpu conformance
 check fused on_the_gpu fused
 check golden on_the_gpu golden
@@ -103,6 +115,7 @@ for tool in memcheck racecheck synccheck; do
   fi
 done
 check benchmarks measures
+[ -z "$peer" ] || check pytorch python3 "$peer"
 check profile "$bin/glassbox" profile --device "cuda:$gpu"
 
 printf '\n%s, %s, commit %s\n' "$(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader -i "$gpu" 2> "$logs/smi.txt")" \
@@ -111,5 +124,6 @@ printf '| check                    | verdict |    time |\n|---|---|---|\n'
 printf '%s\n' "${table[@]}"
 printf '\n'
 cat "$logs/benchmarks.txt" "$logs/profile.txt"
+[ -z "$peer" ] || { printf '\nPyTorch, on the same GPU:\n'; cat "$logs/pytorch.txt"; }
 [ -f "$logs/growth.svg" ] && printf '\nHow the step grows, as a picture: %s\n' "$logs/growth.svg"
 exit "$failed"

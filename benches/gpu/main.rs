@@ -2,25 +2,27 @@
 //! is the fastest there. Tables on standard output.
 //!
 //! ```sh
-//! cargo bench -p glassbox-benches --bench gpu -- [--svg FILE]
+//! cargo bench -p glassbox-benches --bench gpu -- [--gpu NUMBER] [--svg FILE]
 //! ```
 //!
 //! Times are of whole epochs, from the call to the losses that come back, so nothing that a user waits for is left
-//! out. Best and median of several. Each line first holds its loss against the CPU's: what is wrong has no time.
+//! out. Best and median of several, after the GPU was kept busy for as long as it takes to raise its clocks. Each line first holds its loss against the CPU's: what is wrong has no time.
 //!
 //! * `steps`: the training step by batch, window and channels, and what limits it ([`glassbox_benches::limits`] defines
 //!   each limit); the picture;
-//! * here: each kernel of a step under its roof (as `glassbox profile` has it), the whole fit, scoring, cold start;
+//! * here: each kernel of a step under its roof (as `glassbox profile` has it), the whole fit, scoring;
+//! * `cold_start`: from a new process to the first step;
 //! * `variants`: the tutorial's step and scoring with other tunings of the fused kernels, and what to make of it.
 //!
 //! Without a GPU it says why and measures nothing. `benches/gpu/check.sh` runs it on a machine that has one. With
 //! `--test` everything that is small runs, once.
 
+mod cold_start;
 mod steps;
 mod variants;
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use glassbox_benches::limits::{Machine, Step};
 use glassbox_benches::{BATCH, WINDOW, network, series};
@@ -30,17 +32,24 @@ use glassbox_cuda::device::cache::Cache;
 use glassbox_cuda::device::{Buffer, Device as _, Gpu};
 use glassbox_cuda::kernels::Control;
 use glassbox_engine::Result;
-use glassbox_engine::backend::{Backend, Dataset, Epoch, Plan, Session, State};
+use glassbox_engine::backend::{Backend, Dataset, Plan, Session, State};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::Masks;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::program::cost::Cost;
 use glassbox_engine::samples::Samples;
+use glassbox_engine::training::{self, Checkpoint, FitOptions};
 use glassbox_pipeline::profile::{ProfileOptions, run as profile};
 
-/// Epochs that are timed, for each line of a table.
+/// Epochs that are timed, for each line of a table, at least.
 const EPOCHS: usize = 7;
+
+/// So long the same is done before it is timed: a GPU that has had nothing to do runs at a fraction of its clock.
+const WARM_UP: Duration = Duration::from_millis(300);
+
+/// And so long it is timed, at least.
+const TIMED: Duration = Duration::from_millis(200);
 
 /// Steps of a timed epoch: those of the tutorial.
 const STEPS: usize = 27;
@@ -56,6 +65,8 @@ const LAUNCHES: usize = 256;
 
 /// What is asked of the bench.
 struct Options<'a> {
+    /// The number of the GPU.
+    gpu: usize,
     /// Where the picture goes.
     svg: Option<&'a Path>,
     /// Everything that is small, once.
@@ -63,17 +74,29 @@ struct Options<'a> {
 }
 
 fn main() {
+    let began = Instant::now();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let svg = arguments.iter().position(|argument| argument == "--svg").map(|at| {
-        arguments.get(at + 1).map(Path::new).unwrap_or_else(|| {
-            eprintln!("--svg needs the name of a file");
-            std::process::exit(2)
+    let value = |option: &str, what: &str| {
+        arguments.iter().position(|argument| argument == option).map(|at| {
+            arguments
+                .get(at + 1)
+                .map(String::as_str)
+                .unwrap_or_else(|| refuse(&format!("{option} needs {what}")))
         })
-    });
-    let options = Options { svg, test: arguments.iter().any(|argument| argument == "--test") };
+    };
+    let number = value("--gpu", "the number of a GPU").unwrap_or("0");
+    let number = number.parse().unwrap_or_else(|_| refuse(&format!("--gpu {number}: no number of a GPU")));
+    if let Some(folder) = value("--cold-start", "a folder, or `none`") {
+        return cold_start::run(began, number, folder);
+    }
+    let options = Options {
+        gpu: number,
+        svg: value("--svg", "the name of a file").map(Path::new),
+        test: arguments.iter().any(|argument| argument == "--test"),
+    };
     // A kernel is compiled once for all that is measured with it.
     let folder = std::env::temp_dir().join(format!("glassbox-bench-{}", std::process::id()));
-    let gpu = match Gpu::open(0, Cache::in_folder(&folder)).and_then(Cuda::new) {
+    let gpu = match Gpu::open(number, Cache::in_folder(&folder)).and_then(Cuda::new) {
         Ok(gpu) => gpu,
         Err(error) => return println!("no GPU is measured: {error}"),
     };
@@ -84,6 +107,11 @@ fn main() {
         eprintln!("{error}");
         std::process::exit(1);
     }
+}
+
+fn refuse(why: &str) -> ! {
+    eprintln!("{why}");
+    std::process::exit(2)
 }
 
 fn measure(gpu: &Cuda<Gpu>, options: &Options<'_>) -> Result<()> {
@@ -105,7 +133,7 @@ fn measure(gpu: &Cuda<Gpu>, options: &Options<'_>) -> Result<()> {
     if !options.test {
         scoring(gpu, &model, &machine)?;
     }
-    cold_start(&model)?;
+    cold_start::measure(options.gpu)?;
     variants::measure(gpu, &model, options)?;
     kernels(gpu, &model, options)
 }
@@ -168,14 +196,17 @@ fn long(values: usize) -> Vec<f32> {
 
 /// The best and the median of several times, in seconds.
 fn times(mut once: impl FnMut() -> Result<()>) -> Result<(f64, f64)> {
-    let mut times = vec![];
     // The first records, and touches memory.
-    for epoch in 0..=EPOCHS {
+    once()?;
+    let warming = Instant::now();
+    while warming.elapsed() < WARM_UP {
+        once()?;
+    }
+    let (timing, mut times) = (Instant::now(), vec![]);
+    while times.len() < EPOCHS || timing.elapsed() < TIMED {
         let start = Instant::now();
         once()?;
-        if epoch > 0 {
-            times.push(start.elapsed().as_secs_f64());
-        }
+        times.push(start.elapsed().as_secs_f64());
     }
     times.sort_by(f64::total_cmp);
     Ok((times[0], times[times.len() / 2]))
@@ -199,22 +230,16 @@ fn require_the_cpus_loss(
     Ok(())
 }
 
-/// The whole fit through a session, validation and all, once the kernels are loaded.
+/// The whole fit as the tutorial has it, from initial weights, with shuffles and validation, once the kernels are loaded.
 fn fit(gpu: &Cuda<Gpu>, model: &Sequential) -> Result<()> {
     let series = series();
     let data = Dataset::autoencoder(Samples::windows(&series, WINDOW, 1)?);
-    let (train, validation) = (data.slice(0..3370), data.slice(3370..data.len()));
-    let order: Vec<u32> = (0..train.len() as u32).collect();
-    // What is compiled is compiled before, and in the first fit, which is not timed.
+    let options =
+        FitOptions { epochs: FIT, batch_size: BATCH, validation_split: 0.1, ..FitOptions::default() };
     let mut session = session(gpu, model, BATCH)?;
     let start = State::new(model.layout().initial(1), &Optimizer::default());
     let (best, median) = times(|| {
-        session.set_state(&start)?;
-        for epoch in 0..FIT {
-            session.train_epoch(&train, &Epoch { epoch, order: &order, batch_size: BATCH }, &mut |_| {})?;
-            session.evaluate(&validation)?;
-        }
-        Ok(())
+        training::fit(&mut *session, &data, &options, Checkpoint::start(start.clone()), &mut []).map(|_| ())
     })?;
     println!("\nThe tutorial's fit, {FIT} epochs with validation: best {best:.3} s, median {median:.3} s");
     Ok(())
@@ -239,34 +264,5 @@ fn scoring(gpu: &Cuda<Gpu>, model: &Sequential, machine: &Machine) -> Result<()>
         share(rate / machine.flops),
         work.limited_by(machine, best)
     );
-    Ok(())
-}
-
-/// From nothing to the first step: without the cache of kernels, with an empty one, with a full one.
-fn cold_start(model: &Sequential) -> Result<()> {
-    let series = series();
-    let data = Dataset::autoencoder(Samples::windows(&series, WINDOW, 1)?);
-    let batch: Vec<u32> = (0..BATCH as u32).collect();
-    let folder = std::env::temp_dir().join(format!("glassbox-kernels-{}", std::process::id()));
-    for (what, cache) in [
-        ("no cache", Cache::none()),
-        ("an empty cache", Cache::in_folder(&folder)),
-        ("a full cache", Cache::in_folder(&folder)),
-    ] {
-        let start = Instant::now();
-        let gpu = Cuda::new(Gpu::open(0, cache)?)?;
-        let opened = start.elapsed();
-        let mut session = session(&gpu, model, BATCH)?;
-        session.compute_gradient(&data, &batch)?;
-        session.update()?;
-        session.state()?;
-        println!(
-            "To the first step with {what}: {:.3} s, {:.3} s of it until the kernels were loaded",
-            start.elapsed().as_secs_f64(),
-            opened.as_secs_f64()
-        );
-    }
-    // It is ours alone, and small.
-    let _ = std::fs::remove_dir_all(&folder);
     Ok(())
 }

@@ -35,7 +35,7 @@ use glassbox_engine::profile::Ceilings;
 
 use device::Device;
 pub use error::{DeviceError, LEAST_CAPABILITY, LEAST_DRIVER, Result};
-use fused::{FusedStep, Tuning};
+use fused::{FusedStep, Tunings};
 use kernels::Kernels;
 use plain::PlainStep;
 use session::CudaSession;
@@ -47,12 +47,12 @@ pub struct Cuda<D: Device> {
     device: Arc<D>,
     kernels: Arc<Kernels<D>>,
     /// How steps are fused; `None` if they are not.
-    tuning: Option<Tuning>,
+    tunings: Option<Tunings>,
 }
 
 impl<D: Device> Clone for Cuda<D> {
     fn clone(&self) -> Self {
-        Self { device: Arc::clone(&self.device), kernels: Arc::clone(&self.kernels), tuning: self.tuning }
+        Self { device: Arc::clone(&self.device), kernels: Arc::clone(&self.kernels), tunings: self.tunings }
     }
 }
 
@@ -63,20 +63,20 @@ impl<D: Device> Cuda<D> {
     /// If they cannot be compiled or loaded.
     pub fn new(device: D) -> Result<Self> {
         let kernels = Arc::new(Kernels::new(&device)?);
-        Ok(Self { device: Arc::new(device), kernels, tuning: Some(Tuning::default()) })
+        Ok(Self { device: Arc::new(device), kernels, tunings: Some(Tunings::default()) })
     }
 
     /// Takes every training step by the plain kernels, also where the fused ones would fit: they need no compilation
     /// for a model.
     #[must_use]
     pub fn plain(self) -> Self {
-        Self { tuning: None, ..self }
+        Self { tunings: None, ..self }
     }
 
-    /// Fuses training steps and inference where they fit, with kernels cut as `tuning` has it.
+    /// Fuses training steps and inference where they fit, with kernels cut as `tunings` have it.
     #[must_use]
-    pub fn tuned(self, tuning: Tuning) -> Self {
-        Self { tuning: Some(tuning), ..self }
+    pub fn tuned(self, tunings: impl Into<Tunings>) -> Self {
+        Self { tunings: Some(tunings.into()), ..self }
     }
 
     /// The device.
@@ -99,22 +99,22 @@ impl<D: Device> Backend<f32> for Cuda<D> {
     }
 
     fn session(&self, plan: Plan) -> glassbox_engine::Result<Box<dyn Session<f32>>> {
-        let Self { device, kernels, tuning } = self;
+        let Self { device, kernels, tunings } = self;
         let choose = |plan: &Plan, buffers: &_| -> glassbox_engine::Result<Box<dyn TrainingStep<D>>> {
-            if let Some(tuning) = tuning
-                && let Ok(step) = FusedStep::new(device, plan, buffers, *tuning)?
+            if let Some(tunings) = tunings
+                && let Ok(step) = FusedStep::new(device, plan, buffers, tunings.step)?
             {
                 return Ok(Box::new(step));
             }
             Ok(Box::new(PlainStep::new(device, kernels, plan, buffers)?))
         };
-        Ok(Box::new(CudaSession::new(plan, device, kernels, *tuning, choose)?))
+        Ok(Box::new(CudaSession::new(plan, device, kernels, tunings.map(|tunings| tunings.scoring), choose)?))
     }
 
     fn describe(&self, plan: &Plan) -> Option<String> {
         let plain = "a launch for each instruction of a training step";
-        let Some(tuning) = self.tuning else { return Some(plain.into()) };
-        Some(match fused::describe(plan, self.device.properties(), tuning) {
+        let Some(tunings) = self.tunings else { return Some(plain.into()) };
+        Some(match fused::describe(plan, self.device.properties(), tunings.step) {
             Ok(fused) => fused,
             Err(reason) => format!("{plain}, which is not fused: {reason}"),
         })

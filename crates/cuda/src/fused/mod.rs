@@ -9,7 +9,7 @@
 //! * `emit`: all that as constants, in a header that the kernels include;
 //! * `launch`: the two launches of a step.
 //!
-//! [`Tuning`] has what only a clock can decide.
+//! [`Tunings`] have what only a clock can decide.
 //!
 //! [`FusedScoring`] does the same for inference: `kernels/fused_score.cu`.
 //!
@@ -30,7 +30,7 @@ use glassbox_engine::backend::Plan;
 use glassbox_engine::masks::Masks;
 use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::profile::Part;
-use glassbox_engine::program::{Instruction, Program};
+use glassbox_engine::program::{Instruction, Line, Program};
 
 use crate::device::{Buffer, Device, Properties, Source};
 use crate::error::Result;
@@ -40,10 +40,14 @@ use emit::Emitter;
 use layout::Layout;
 pub use score::FusedScoring;
 use tiling::{Block, Spacing};
-pub use tuning::Tuning;
+pub use tuning::{Tuning, Tunings};
 
 /// Lanes of a warp.
 const WARP: usize = 32;
+
+/// Contractions of a program that are fused, at most. Each is code of its own, some hundreds of instructions: more of them
+/// would run from no cache, and take the compiler a minute.
+const MOST_CONTRACTIONS: usize = 64;
 
 /// A training step in two launches.
 #[derive(Debug)]
@@ -147,14 +151,15 @@ pub struct FusedSource {
 ///
 /// # Errors
 /// Why they are not fused, in words.
-pub fn programs(plan: &Plan, properties: &Properties, tuning: Tuning) -> Result<[FusedSource; 2], String> {
-    let of = |file: &'static str, program: &Program| {
+pub fn programs(plan: &Plan, properties: &Properties, tunings: Tunings) -> Result<[FusedSource; 2], String> {
+    let of = |file: &'static str, program: &Program, tuning: Tuning| {
         let layout = lay_out(program, plan, properties, tuning)?;
         let header = header(program, plan, &layout);
         let barriers = header.matches("__syncthreads()").count();
         Ok::<_, String>(FusedSource { file, header, shared_bytes: bytes(&layout), barriers })
     };
-    Ok([of("fused_step.cu", &plan.training)?, of("fused_score.cu", &plan.inference.fused())?])
+    let step = of("fused_step.cu", &plan.training, tunings.step)?;
+    Ok([step, of("fused_score.cu", &plan.inference.fused(), tunings.scoring)?])
 }
 
 /// A block for each window of a batch, up to one for each multiprocessor.
@@ -203,13 +208,23 @@ fn lay_out(
     ))
 }
 
-/// That all instructions are such that the kernels know.
+/// That all instructions are such that the kernels know, and not too many.
 fn require_known(program: &Program, layers: &[String]) -> Result<(), String> {
     for line in &program.lines {
         if let Instruction::Custom { .. } | Instruction::CustomGradient { .. } = line.instruction {
             let layer = layers.get(line.layer).map_or("a layer", String::as_str);
             return Err(format!("{layer} is an operation of its own"));
         }
+    }
+    let contracts = |line: &&Line| {
+        use Instruction::{Apply, ApplyTransposed, Correlate};
+        matches!(line.instruction, Apply { .. } | ApplyTransposed { .. } | Correlate { .. })
+    };
+    let contractions = program.lines.iter().filter(contracts).count();
+    if contractions > MOST_CONTRACTIONS {
+        return Err(format!(
+            "its {contractions} contractions would be too much code, more than {MOST_CONTRACTIONS}"
+        ));
     }
     Ok(())
 }

@@ -275,7 +275,7 @@ mod tests {
     use glassbox_engine::geometry::Padding;
 
     fn block() -> Block {
-        Block { tuning: Tuning::default(), spacing: Spacing::Odd }
+        Block { tuning: crate::fused::Tunings::default().scoring, spacing: Spacing::Odd }
     }
 
     fn geometry(

@@ -6,28 +6,52 @@
 
 use super::WARP;
 
-/// How fused kernels are cut.
+/// How the fused kernels of a model are cut.
+///
+/// The two differ in how often a block runs through its code. A training step does so once for each launch, and what is not
+/// there yet has to come from the second cache; so that kernel had better be short, within what caches of a
+/// multiprocessor hold (some 128 KiB), at the price of more reads. Scoring runs through the same code for thousands of windows.
+///
+/// No GPU has been asked yet: of the fetching of straight code is known that it took others' kernels 4 cycles of each
+/// 6.7 an instruction (a profile on Turing, <https://forums.developer.nvidia.com/t/70424>).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tunings {
+    /// Of a training step. Default: 256 threads, 1100 multiply-adds, 2 cycles.
+    pub step: Tuning,
+    /// Of scoring. Default: 256 threads, 1100 multiply-adds, 0.25 cycles.
+    pub scoring: Tuning,
+}
+
+impl Default for Tunings {
+    fn default() -> Self {
+        let scoring = Tuning { threads: 256, straight: 1100, fetch: 0.25 };
+        Self { step: Tuning { fetch: 2.0, ..scoring }, scoring }
+    }
+}
+
+impl From<Tuning> for Tunings {
+    /// Both kernels cut alike.
+    fn from(tuning: Tuning) -> Self {
+        Self { step: tuning, scoring: tuning }
+    }
+}
+
+/// How a fused kernel is cut.
 ///
 /// Any tuning gives the same gradient within rounding, since only the order of sums depends on it; and the same bits
 /// each time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tuning {
     /// Threads of a block: a multiple of 32, at most 1024. More are more warps that hide each other's waiting, and
-    /// fewer registers for each of them, so smaller tiles. Default: 256, two warps for each of a multiprocessor's
+    /// fewer registers for each of them, so smaller tiles. 256 are two warps for each of a multiprocessor's
     /// schedulers, so that a thread can have 255 registers: tiles that large keep the schedulers busy by themselves.
     pub threads: usize,
     /// Multiply-adds in a piece of straight code, at most. Fewer are less code to fetch, and more operands to read for
-    /// each of them. A tile of one row and one tap at a time is taken however few they are. Default: 1100.
+    /// each of them. A tile of one row and one tap at a time is taken however few they are.
     pub straight: usize,
     /// Cycles to fetch an instruction that is not in the cache of the multiprocessor, as the model has it: at 0
-    /// code costs nothing, and more makes tiles smaller. Default: 0.25.
+    /// code costs nothing, and more makes tiles smaller.
     pub fetch: f64,
-}
-
-impl Default for Tuning {
-    fn default() -> Self {
-        Self { threads: 256, straight: 1100, fetch: 0.25 }
-    }
 }
 
 impl Tuning {
