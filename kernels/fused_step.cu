@@ -41,10 +41,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
     Draw draw;
     draw.key_0 = key_0, draw.key_1 = key_1, draw.turn = before + batch.index;
 
+    // Asked for before it is needed: which sample is next takes a trip to device memory.
+    size_t sample = sample_at(order, ordered, batch.first + blockIdx.x);
     load_weights(weights, all);
     clear_margins(all);
     for (unsigned position = blockIdx.x; position < batch.count; position += gridDim.x) {
-        const size_t sample = sample_at(order, ordered, batch.first + position);
         gather_sample(x + sample * x_hop, all);
         gather_target(y + sample * y_hop, all);
         draw.position = position;
@@ -53,6 +54,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
         } else {
             draw_masks(draw, all);
         }
+        const unsigned next = position + gridDim.x;
+        if (next < batch.count) sample = sample_at(order, ordered, batch.first + next);
         __syncthreads();
         const double lost = sum_of_warp(run(all, position == blockIdx.x, batch.count));
         if (threadIdx.x % 32 == 0) warp_losses[threadIdx.x / 32] = lost;
@@ -91,6 +94,11 @@ extern "C" __global__ void __launch_bounds__(UPDATE_COLUMNS* UPDATE_ROWS)
     const Batch batch = batch_of(control, within);
     if (batch.count == 0) return;
     const unsigned rows = min(batch.count, blocks), i = blockIdx.x * UPDATE_COLUMNS + threadIdx.x;
+    // Asked for before the sums are there: else the last threads would wait for device memory a second time.
+    float alpha = 0.0f, m_i = 0.0f, v_i = 0.0f, theta = 0.0f;
+    if (take_step != 0 && threadIdx.y == 0 && i < GRADIENTS) {
+        alpha = alphas[batch.index], m_i = m[i], v_i = v[i], theta = weights[i];
+    }
 
     float sum = 0.0f;
     if (i < GRADIENTS) {
@@ -114,10 +122,14 @@ extern "C" __global__ void __launch_bounds__(UPDATE_COLUMNS* UPDATE_ROWS)
     loss = 0.0;
     for (unsigned row = 0; row < UPDATE_ROWS; row++) loss += loss_sums[row];
     loss /= double(batch.count);
-    // Another block may set the word at this moment, and would set it to what this one has found itself.
+    // All blocks find the same: either all of them set the word, or none does.
     unsigned stop = loss - loss == 0.0 ? 0u : 1u;
     if (threadIdx.x == 0) {
-        stop |= atomicOr(&control[STOPPED], stop);
+        if (stop != 0) {
+            atomicOr(&control[STOPPED], stop);
+        } else {
+            stop = control[STOPPED];
+        }
         if (blockIdx.x == 0) means[batch.index] = loss;
     }
     stop = __shfl_sync(~0u, stop, 0);
@@ -126,8 +138,6 @@ extern "C" __global__ void __launch_bounds__(UPDATE_COLUMNS* UPDATE_ROWS)
     for (unsigned row = 0; row < UPDATE_ROWS; row++) g += sums[row * UPDATE_COLUMNS + threadIdx.x];
     gradient[i] = g;
     if (take_step == 0 || stop != 0) return;
-    const float alpha = alphas[batch.index];
-    float m_i = m[i], v_i = v[i], theta = weights[i];
     m_i += (g - m_i) * adam.rest_1;
     v_i += (g * g - v_i) * adam.rest_2;
     theta -= alpha * m_i / (sqrtf(v_i) + adam.epsilon);

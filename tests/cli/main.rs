@@ -4,6 +4,7 @@ mod arrays;
 mod devices;
 mod errors;
 mod fetch;
+mod gpu;
 mod interrupt;
 mod kit;
 mod profile;

@@ -18,6 +18,7 @@
 //! | `cuda.rs` | the CUDA backend alone: random bits, Adam's bits, the CPU's loss curve, a device that fails |
 //! | `nvrtc.rs` | every CUDA kernel compiles for every architecture, without a warning |
 //! | `distribution.rs` | the tutorial over twenty seeds lies where sixty runs of Keras lie (on its own: see there) |
+//! | `cli/gpu.rs` | the real binary on a GPU, with a stand-in for its driver |
 //! | `cli/` | the real binary: results, resume after SIGKILL, downloads, arrays, errors and exit codes |
 //!
 //! A backend is put under all of these at one place, [`backends::backends`].

@@ -61,11 +61,11 @@ pub enum DeviceError {
 
     /// The compiler for kernels is not there.
     #[error(
-        "NVRTC, the compiler for CUDA kernels, was not found: {problem}; install the CUDA toolkit or the Python \
-         package nvidia-cuda-nvrtc, and name its library in {variable}"
+        "no NVRTC, the compiler for CUDA kernels: {problem}; install the CUDA toolkit or the Python package \
+         nvidia-cuda-nvrtc, no newer than the driver, and name its library in {variable}"
     )]
     NoCompiler {
-        /// What was tried.
+        /// What was tried, and why it is none.
         problem: String,
         /// The environment variable that names it.
         variable: &'static str,

@@ -42,7 +42,8 @@ pub(crate) struct CudaSession<D: Device> {
     kernels: Arc<Kernels<D>>,
     buffers: Buffers<D>,
     training: Box<dyn TrainingStep<D>>,
-    inference: Inference<D>,
+    /// Inference by the plain kernels, once somebody has asked for it.
+    inference: Option<Inference<D>>,
     uploads: Uploads<D>,
     /// Training steps taken.
     step: u64,
@@ -105,7 +106,6 @@ impl<D: Device> CudaSession<D> {
             masks: masks.into_iter().map(|(_, mask)| mask).collect(),
         };
         let training = choose(&plan, &buffers)?;
-        let inference = Inference::new(device, kernels, &plan, plan.batch_size, &buffers.weights)?;
         Ok(Self {
             plan,
             device: Arc::clone(device),
@@ -113,7 +113,7 @@ impl<D: Device> CudaSession<D> {
             uploads: Uploads::new(device),
             buffers,
             training,
-            inference,
+            inference: None,
             step: 0,
             epoch: None,
             looks: None,
@@ -245,22 +245,31 @@ impl<D: Device> CudaSession<D> {
             self.looks = Some(Recorded { data: Look { x, loss }, recordings: BTreeMap::new() });
         }
         let samples = self.looks.as_ref().expect("set above").data.x.samples;
-        let control = Control { samples, batch: self.inference.samples(), step: 0 };
-        self.inference.control().write(&control.words())?;
-        self.launch(&self.inference.pack())
+        let inference = self.inference();
+        let control = Control { samples, batch: inference.samples(), step: 0 };
+        inference.control().write(&control.words())?;
+        self.launch(&inference.pack())
     }
 
-    /// Lets inference take more samples at a time, if there are as many and the device can run them side by side.
-    /// A sample's prediction does not depend on its company.
+    /// Inference, which [`CudaSession::widen`] has laid out.
+    fn inference(&self) -> &Inference<D> {
+        self.inference.as_ref().expect("it was laid out")
+    }
+
+    /// Lets inference take so many samples at a time, if the device can run as many side by side and has the memory;
+    /// else fewer. A sample's prediction does not depend on its company.
     fn widen(&mut self, samples: usize) -> Result<()> {
-        let most = self.device.properties().multiprocessors * LOOKS_PER_MULTIPROCESSOR;
-        let wanted = samples.min(most);
-        if wanted > self.inference.samples() {
-            let weights = &self.buffers.weights;
-            match Inference::new(&self.device, &self.kernels, &self.plan, wanted, weights) {
-                Ok(inference) => (self.inference, self.looks) = (inference, None),
-                // Then fewer at a time.
-                Err(DeviceError::OutOfMemory { .. }) => {}
+        let most =
+            (self.device.properties().multiprocessors * LOOKS_PER_MULTIPROCESSOR).max(self.plan.batch_size);
+        let there = self.inference.as_ref().map_or(0, Inference::samples);
+        let mut wanted = samples.clamp(1, most);
+        while wanted > there {
+            match Inference::new(&self.device, &self.kernels, &self.plan, wanted, &self.buffers.weights) {
+                Ok(inference) => {
+                    (self.inference, self.looks) = (Some(inference), None);
+                    break;
+                }
+                Err(DeviceError::OutOfMemory { .. }) if wanted > 1 => wanted /= 2,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -270,6 +279,7 @@ impl<D: Device> CudaSession<D> {
     /// Runs so many batches of the data that is looked at.
     fn see(&mut self, batches: usize) -> Result<()> {
         let Self { device, kernels, inference, looks, .. } = self;
+        let inference = inference.as_ref().expect("it was laid out");
         let Recorded { data, recordings } = looks.as_mut().expect("data is looked at");
         let Look { x, loss } = &*data;
         replay(&**device, recordings, batches, |steps| {
@@ -447,7 +457,7 @@ impl<D: Device> Session<f32> for CudaSession<D> {
             return Ok(scoring.losses(&x, &y, loss, losses)?);
         }
         self.look(&data.x, Some((loss, &data.y)))?;
-        self.see(data.len().div_ceil(self.inference.samples()))?;
+        self.see(data.len().div_ceil(self.inference().samples()))?;
         let look = &self.looks.as_ref().expect("data is looked at").data;
         let (_, _, found) = look.loss.as_ref().expect("its losses were asked for");
         Ok(found.read(losses)?)
@@ -465,14 +475,16 @@ impl<D: Device> Session<f32> for CudaSession<D> {
         }
         let len = y.len() / x.len();
         self.look(x, None)?;
-        for y in y.chunks_mut(self.inference.samples() * len) {
+        for y in y.chunks_mut(self.inference().samples() * len) {
             self.see(1)?;
-            self.inference.output().read(y)?;
+            self.inference().output().read(y)?;
         }
         Ok(())
     }
 
     fn observe(&mut self, sample: &[f32], visit: &mut dyn FnMut(usize, &[f32])) -> Result<()> {
+        self.widen(1)?;
+        let inference = self.inference();
         let program = &self.plan.inference;
         assert_eq!(
             sample.len(),
@@ -480,14 +492,14 @@ impl<D: Device> Session<f32> for CudaSession<D> {
             "a sample of the model's input"
         );
         let control = Control { samples: 1, batch: 1, step: 0 };
-        self.inference.control().write(&control.words())?;
-        self.inference.input().write(sample)?;
-        self.launch(&self.inference.pack())?;
-        self.launch(&self.inference.run())?;
+        inference.control().write(&control.words())?;
+        inference.input().write(sample)?;
+        self.launch(&inference.pack())?;
+        self.launch(&inference.run())?;
         for (layer, value) in program.layer_outputs.iter().enumerate() {
             if let Some(value) = value {
                 let mut y = vec![0.0; program.values[value.index()].len()];
-                self.inference.value(*value).read(&mut y)?;
+                inference.value(*value).read(&mut y)?;
                 visit(layer, &y);
             }
         }

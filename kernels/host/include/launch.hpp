@@ -13,6 +13,7 @@ namespace shim {
 template <class T>
 struct Parameter {
     static_assert(!std::is_pointer<T>::value, "a kernel's pointers are In<T>, Out<T> or InOut<T>");
+    static constexpr uint64_t bytes = sizeof(T);
     static T make(const void* argument, size_t) {
         T value;
         memcpy(&value, argument, sizeof value);
@@ -21,6 +22,8 @@ struct Parameter {
 };
 template <class T>
 struct Parameter<Checked<T>> {
+    // None of its own: it is an address in device memory.
+    static constexpr uint64_t bytes = 0;
     static Checked<T> make(const void* argument, size_t position) {
         char* address;
         memcpy(&address, argument, sizeof address);
@@ -48,6 +51,14 @@ struct Call {
         std::apply(call.kernel, call.arguments);
     }
 };
+
+// How many parameters a kernel has; the bytes of each, 0 for a pointer, into `bytes`, which has that much room.
+template <class... Parameters>
+uint64_t parameters(void (*)(Parameters...), uint64_t* bytes, uint64_t room) {
+    const uint64_t all[] = {Parameter<Parameters>::bytes..., 0};
+    for (uint64_t i = 0; i < sizeof...(Parameters) && i < room; i++) bytes[i] = all[i];
+    return sizeof...(Parameters);
+}
 
 // Runs all blocks, one after the other. 0, or 1 with a message.
 template <class... Parameters>
@@ -104,4 +115,8 @@ int launch(void (*kernel)(Parameters...), const Launch* launch) {
 #define SHIM_EXPORT(kernel)                                                                                     \
     extern "C" __attribute__((visibility("default"))) int shim_launch_##kernel(const shim::Launch* launch) { \
         return shim::launch(kernel, launch);                                                                   \
+    }                                                                                                          \
+    extern "C" __attribute__((visibility("default"))) uint64_t shim_parameters_##kernel(uint64_t* bytes,       \
+                                                                                        uint64_t room) {       \
+        return shim::parameters(kernel, bytes, room);                                                          \
     }

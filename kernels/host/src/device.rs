@@ -39,6 +39,38 @@ pub struct Memory {
 pub struct Function {
     name: String,
     entry: unsafe extern "C" fn(*const RawLaunch) -> c_int,
+    parameters: Vec<Parameter>,
+}
+
+/// What a kernel takes in one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parameter {
+    /// An address in device memory, or none.
+    Pointer,
+    /// A value of so many bytes.
+    Value(usize),
+}
+
+impl Function {
+    /// Its parameters, in their order.
+    #[must_use]
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+}
+
+impl Memory {
+    /// Where it begins, as kernels see it.
+    #[must_use]
+    pub fn address(&self) -> usize {
+        self.address
+    }
+
+    /// Its size.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
 }
 
 /// The shim's `Region`.
@@ -133,14 +165,28 @@ impl Device for HostDevice {
     }
 
     fn function(&self, module: &Self::Module, name: &str) -> Result<Function> {
-        let symbol = format!("shim_launch_{name}");
-        // SAFETY: symbols of this prefix are made by SHIM_EXPORT, which gives them this type.
-        let entry: Result<Symbol<'_, unsafe extern "C" fn(*const RawLaunch) -> c_int>, _> =
-            unsafe { module.library.get(&symbol) };
-        match entry {
-            Ok(entry) => Ok(Function { name: name.into(), entry: *entry }),
-            Err(_) => Err(DeviceError::NoKernel { kernel: name.into(), module: module.name.clone() }),
-        }
+        type Entry = unsafe extern "C" fn(*const RawLaunch) -> c_int;
+        type Parameters = unsafe extern "C" fn(*mut u64, u64) -> u64;
+        let missing = |_| DeviceError::NoKernel { kernel: name.into(), module: module.name.clone() };
+        // SAFETY: symbols of these prefixes are made by SHIM_EXPORT, which gives them these types.
+        let (entry, parameters): (Symbol<'_, Entry>, Symbol<'_, Parameters>) = unsafe {
+            let library = &module.library;
+            (
+                library.get(format!("shim_launch_{name}")).map_err(missing)?,
+                library.get(format!("shim_parameters_{name}")).map_err(missing)?,
+            )
+        };
+        // SAFETY: with room for none it only counts; then there is room for all.
+        let bytes = unsafe {
+            let mut bytes = vec![0; parameters(std::ptr::null_mut(), 0) as usize];
+            parameters(bytes.as_mut_ptr(), bytes.len() as u64);
+            bytes
+        };
+        let parameters = bytes.into_iter().map(|bytes| match bytes {
+            0 => Parameter::Pointer,
+            bytes => Parameter::Value(bytes as usize),
+        });
+        Ok(Function { name: name.into(), entry: *entry, parameters: parameters.collect() })
     }
 
     fn alloc(&self, bytes: usize) -> Result<Memory> {

@@ -28,4 +28,4 @@ mod memory;
 mod scan;
 
 pub use compile::{Module, has_compiler};
-pub use device::{Function, HostDevice, Memory};
+pub use device::{Function, HostDevice, Memory, Parameter};

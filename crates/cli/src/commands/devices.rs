@@ -44,9 +44,9 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<(), Failure> {
 #[cfg(feature = "cuda")]
 fn gpus(cpu: Device) -> Devices {
     use glassbox_cuda::device::nvrtc::Nvrtc;
-    use glassbox_cuda::device::{Properties, list};
+    use glassbox_cuda::device::{Properties, list, version};
 
-    let (nvrtc, no_nvrtc) = match Nvrtc::load() {
+    let (nvrtc, no_nvrtc) = match Nvrtc::load(version().ok()) {
         Ok(nvrtc) => (Some(format!("{}.{}", nvrtc.version().0, nvrtc.version().1)), None),
         Err(error) => (None, Some(error.to_string())),
     };

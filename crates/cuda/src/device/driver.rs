@@ -1,19 +1,20 @@
 //! A GPU, through NVIDIA's driver.
 //!
 //! The driver's library is loaded when it is first asked for, so this builds and runs, and says what is missing,
-//! where there is none. One stream keeps all work in order.
+//! where there is none. One stream keeps all work in order; launches are recorded on another, so that whoever works
+//! on the same GPU meanwhile, in another thread, does not end up in the recording.
 #![allow(unsafe_code)]
 
 mod handles;
 
 use std::ffi::{CString, c_void};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
-use sys::CUdevice_attribute as Attribute;
+use sys::{CUdevice_attribute as Attribute, CUfunction_attribute_enum as KernelAttribute};
 
 use super::cache::{Cache, Key};
 use super::nvrtc::Nvrtc;
@@ -21,8 +22,8 @@ use super::{Arg, Device, Launch, Properties, Source};
 use crate::error::{DeviceError, LEAST_CAPABILITY, LEAST_DRIVER, Result};
 use handles::{Context, GpuFunction, GpuMark, GpuMemory, GpuModule, GpuRecording};
 
-/// Bytes of shared memory that a block can have without asking for more.
-const USUAL_SHARED_BYTES: u32 = 48 << 10;
+/// Modules that stay loaded though nobody uses them: a model that is trained again is not compiled, nor loaded, again.
+const MODULES_KEPT: usize = 16;
 
 /// What the driver's library is called.
 const LIBRARY: &str = if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" };
@@ -32,6 +33,10 @@ pub struct Gpu {
     properties: Properties,
     context: Arc<Context>,
     stream: sys::CUstream,
+    /// Where launches are recorded, by one at a time.
+    recorder: Mutex<Recorder>,
+    /// The last used comes last.
+    modules: Mutex<Vec<(Key, Arc<GpuModule>)>>,
     nvrtc: Nvrtc,
     architecture: String,
     driver: (u32, u32),
@@ -47,6 +52,14 @@ pub struct Listed {
     pub properties: Properties,
     /// Why it cannot be used, if so.
     pub problem: Option<DeviceError>,
+}
+
+/// The driver's CUDA version: (13, 0).
+///
+/// # Errors
+/// If there is no driver, or it does not start.
+pub fn version() -> Result<(u32, u32)> {
+    start()
 }
 
 /// All GPUs that the driver sees.
@@ -77,41 +90,35 @@ impl Gpu {
         }
         let properties = properties(ordinal)?;
         require_capability(&properties)?;
-        let nvrtc = Nvrtc::load()?;
+        let nvrtc = Nvrtc::load(Some(driver))?;
         let context = Arc::new(Context::retain(ordinal)?);
         context.enter()?;
-        let stream = done("cuStreamCreate", result::stream::create(result::stream::StreamKind::NonBlocking))?;
+        let stream =
+            || done("cuStreamCreate", result::stream::create(result::stream::StreamKind::NonBlocking));
+        let (stream, recorder) = (stream()?, Mutex::new(Recorder { stream: stream()? }));
         let architecture = nvrtc.architecture(properties.capability);
-        Ok(Self { properties, context, stream, nvrtc, architecture, driver, cache })
+        let modules = Mutex::default();
+        Ok(Self { properties, context, stream, recorder, modules, nvrtc, architecture, driver, cache })
     }
 
-    fn image(&self, source: &Source<'_>) -> Result<Vec<u8>> {
+    fn key(&self, source: &Source<'_>) -> Key {
         let options = Nvrtc::options(source, &self.architecture);
-        let key = Key::new(source, &options, [self.nvrtc.version(), self.driver], &self.architecture);
-        if let Some(image) = self.cache.get(&key) {
+        Key::new(source, &options, [self.nvrtc.version(), self.driver], &self.architecture)
+    }
+
+    fn image(&self, source: &Source<'_>, key: &Key) -> Result<Vec<u8>> {
+        if let Some(image) = self.cache.get(key) {
             return Ok(image);
         }
         let image = self.nvrtc.compile(source, &self.architecture)?.image;
         // The cache is a convenience: without it the next process compiles again.
-        let _ = self.cache.put(&key, &image);
+        let _ = self.cache.put(key, &image);
         Ok(image)
     }
 
-    /// Enqueues a launch on the stream. The context is current.
-    fn enqueue(&self, launch: &Launch<Self>) -> Result<()> {
+    /// Enqueues a launch on a stream. The context is current.
+    fn enqueue(launch: &Launch<Self>, stream: sys::CUstream) -> Result<()> {
         let function = launch.function();
-        if launch.shared_bytes() > USUAL_SHARED_BYTES {
-            let attribute = sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-            // SAFETY: the function is alive as long as its module, which `function` holds.
-            let set = unsafe {
-                result::function::set_function_attribute(
-                    function.handle,
-                    attribute,
-                    launch.shared_bytes() as i32,
-                )
-            };
-            done("cuFuncSetAttribute", set)?;
-        }
         // Values first, all of them, so that no pointer to one is moved away from.
         let values: Vec<Value> = launch.args().iter().map(Value::of).collect();
         let mut pointers: Vec<*mut c_void> = values.iter().map(Value::pointer).collect();
@@ -125,7 +132,7 @@ impl Gpu {
                 (gx, gy, gz),
                 (bx, by, bz),
                 launch.shared_bytes(),
-                self.stream,
+                stream,
                 &mut pointers,
             )
         };
@@ -136,6 +143,11 @@ impl Gpu {
         // SAFETY: the stream is alive as long as `self`.
         done("cuStreamSynchronize", unsafe { result::stream::synchronize(self.stream) })
     }
+}
+
+/// A stream for recording.
+struct Recorder {
+    stream: sys::CUstream,
 }
 
 impl fmt::Debug for Gpu {
@@ -153,8 +165,11 @@ unsafe impl Sync for Gpu {}
 impl Drop for Gpu {
     fn drop(&mut self) {
         if self.context.enter().is_ok() {
-            // SAFETY: nobody else has the stream. That it could not be destroyed would change nothing.
-            let _ = unsafe { result::stream::destroy(self.stream) };
+            let recorder = self.recorder.get_mut().unwrap_or_else(PoisonError::into_inner).stream;
+            for stream in [self.stream, recorder] {
+                // SAFETY: nobody else has the stream. That it could not be destroyed would change nothing.
+                let _ = unsafe { result::stream::destroy(stream) };
+            }
         }
     }
 }
@@ -171,11 +186,31 @@ impl Device for Gpu {
     }
 
     fn compile(&self, source: &Source<'_>) -> Result<Self::Module> {
-        let image = self.image(source)?;
-        self.context.enter()?;
-        // SAFETY: the image is what NVRTC made: machine code with its own length, or PTX that ends in NUL.
-        let handle = done("cuModuleLoadData", unsafe { result::module::load_data(image.as_ptr().cast()) })?;
-        Ok(Arc::new(GpuModule { handle, name: source.name.into(), context: Arc::clone(&self.context) }))
+        let key = self.key(source);
+        let kept = || self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        let loaded = {
+            let mut kept = kept();
+            kept.iter().position(|(other, _)| *other == key).map(|at| kept.remove(at).1)
+        };
+        let module = match loaded {
+            Some(module) => module,
+            None => {
+                let image = self.image(source, &key)?;
+                self.context.enter()?;
+                // SAFETY: the image is what NVRTC made: machine code with its own length, or PTX that ends in NUL.
+                let handle =
+                    done("cuModuleLoadData", unsafe { result::module::load_data(image.as_ptr().cast()) })?;
+                Arc::new(GpuModule { handle, name: source.name.into(), context: Arc::clone(&self.context) })
+            }
+        };
+        let mut kept = kept();
+        // Another thread may have loaded it meanwhile: one of the two stays.
+        kept.retain(|(other, _)| *other != key);
+        if kept.len() == MODULES_KEPT {
+            kept.remove(0);
+        }
+        kept.push((key, Arc::clone(&module)));
+        Ok(module)
     }
 
     fn function(&self, module: &Self::Module, name: &str) -> Result<Self::Function> {
@@ -188,11 +223,19 @@ impl Device for Gpu {
             sys::CUresult::CUDA_ERROR_NOT_FOUND => missing(),
             _ => failure("cuModuleGetFunction", error),
         })?;
-        // Drivers load a kernel when it is first needed, which must not be while launches are recorded: asking for
-        // anything of it loads it now.
-        let attribute = sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK;
+        // All the shared memory that a block can have, beside what the kernel declares itself: without that a launch
+        // could ask for 48 KiB in all. It also loads the kernel, which drivers put off until it is needed: that must
+        // not be while launches are recorded.
+        use KernelAttribute::{
+            CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES as DYNAMIC,
+            CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES as DECLARED,
+        };
         // SAFETY: the function is one of a module that is alive.
-        done("cuFuncGetAttribute", unsafe { result::function::get_function_attribute(handle, attribute) })?;
+        let declared = unsafe { result::function::get_function_attribute(handle, DECLARED) };
+        let most = self.properties.shared_bytes as i32 - done("cuFuncGetAttribute", declared)?;
+        // SAFETY: as above.
+        let set = unsafe { result::function::set_function_attribute(handle, DYNAMIC, most) };
+        done("cuFuncSetAttribute", set)?;
         Ok(GpuFunction { handle, name: name.into(), module: Arc::clone(module) })
     }
 
@@ -235,18 +278,25 @@ impl Device for Gpu {
 
     fn launch(&self, launch: &Launch<Self>) -> Result<()> {
         self.context.enter()?;
-        self.enqueue(launch)
+        Self::enqueue(launch, self.stream)
     }
 
     fn record(&self, launches: &[Launch<Self>]) -> Result<Self::Recording> {
         use sys::CUstreamCaptureMode_enum::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL as THIS_THREAD;
         self.context.enter()?;
-        // SAFETY: the stream is alive, and no capture is under way on it: each ends below.
-        done("cuStreamBeginCapture", unsafe { result::stream::begin_capture(self.stream, THIS_THREAD) })?;
-        let enqueued = launches.iter().try_for_each(|launch| self.enqueue(launch));
+        let recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the stream is alive, it is held alone, and no capture is under way on it: each ends below.
+        done("cuStreamBeginCapture", unsafe { result::stream::begin_capture(recorder.stream, THIS_THREAD) })?;
+        let enqueued = launches.iter().try_for_each(|launch| Self::enqueue(launch, recorder.stream));
         // SAFETY: the capture that was begun above. It ends whatever happened within it.
-        let graph = done("cuStreamEndCapture", unsafe { result::stream::end_capture(self.stream) });
-        enqueued?;
+        let graph = done("cuStreamEndCapture", unsafe { result::stream::end_capture(recorder.stream) });
+        if let Err(error) = enqueued {
+            if let Ok(graph) = graph {
+                // SAFETY: nobody else has it. A failure would change nothing.
+                let _ = unsafe { result::graph::destroy(graph) };
+            }
+            return Err(error);
+        }
         let graph = graph?;
         // SAFETY: the graph is whole; the instance does not need it any more, so it is destroyed.
         let (instance, _) = unsafe {
@@ -341,7 +391,7 @@ fn start() -> Result<(u32, u32)> {
         return Err(DeviceError::OldDriver { found: version as u32 });
     }
     match result::init() {
-        Ok(()) => Ok((version as u32 / 1000, version as u32 % 1000)),
+        Ok(()) => Ok((version as u32 / 1000, version as u32 % 1000 / 10)),
         Err(DriverError(sys::CUresult::CUDA_ERROR_NO_DEVICE)) => {
             Err(DeviceError::NoSuchGpu { ordinal: 0, found: 0 })
         }
@@ -406,6 +456,7 @@ fn is_lost(code: sys::CUresult) -> bool {
         Code::CUDA_ERROR_DEINITIALIZED
             | Code::CUDA_ERROR_DEVICE_UNAVAILABLE
             | Code::CUDA_ERROR_ECC_UNCORRECTABLE
+            | Code::CUDA_ERROR_CONTAINED
             | Code::CUDA_ERROR_NVLINK_UNCORRECTABLE
             | Code::CUDA_ERROR_ILLEGAL_ADDRESS
             | Code::CUDA_ERROR_LAUNCH_TIMEOUT
@@ -418,6 +469,8 @@ fn is_lost(code: sys::CUresult) -> bool {
             | Code::CUDA_ERROR_INVALID_PC
             | Code::CUDA_ERROR_LAUNCH_FAILED
             | Code::CUDA_ERROR_EXTERNAL_DEVICE
+            | Code::CUDA_ERROR_TENSOR_MEMORY_LEAK
+            | Code::CUDA_ERROR_MPS_CLIENT_TERMINATED
             | Code::CUDA_ERROR_UNKNOWN
     )
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 pub use buffer::Buffer;
 #[cfg(feature = "driver")]
-pub use driver::{Gpu, Listed, list};
+pub use driver::{Gpu, Listed, list, version};
 
 use crate::error::Result;
 

@@ -63,23 +63,41 @@ pub struct Compiled {
 }
 
 impl Nvrtc {
-    /// Loads the library that `GLASSBOX_NVRTC` names, or else one that the system finds or the CUDA toolkit has.
+    /// Loads the library that `GLASSBOX_NVRTC` names, or else one that the system finds or the CUDA toolkit has: the
+    /// newest that is no newer than the CUDA version of the driver, if that is given. A driver takes machine code of
+    /// its own major version and of older ones
+    /// (<https://docs.nvidia.com/deploy/cuda-compatibility/>).
     ///
     /// # Errors
-    /// If there is none, or it is no NVRTC.
-    pub fn load() -> Result<Self> {
-        match env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
-            Some(path) => Self::load_from(Path::new(&path)),
-            None => {
-                let places = places();
-                let tried = places.iter().find_map(|place| Self::load_from(place).ok());
-                tried.ok_or_else(|| {
-                    missing(format!(
-                        "neither the system nor the CUDA toolkit has one of {}",
-                        NAMES.join(", ")
-                    ))
-                })
+    /// If there is none, it is no NVRTC, or it is newer than the driver.
+    pub fn load(driver: Option<(u32, u32)>) -> Result<Self> {
+        if let Some(path) = env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
+            let path = Path::new(&path);
+            return Self::load_from(path)?.for_driver(driver, path);
+        }
+        // That one is there and too new says more than that others are not.
+        let mut too_new = None;
+        for place in places() {
+            let Ok(nvrtc) = Self::load_from(&place) else { continue };
+            match nvrtc.for_driver(driver, &place) {
+                Ok(nvrtc) => return Ok(nvrtc),
+                Err(error) => too_new = Some(error),
             }
+        }
+        Err(too_new.unwrap_or_else(|| {
+            let names = NAMES.join(", ");
+            missing(format!("neither the system nor the CUDA toolkit has one of {names}"))
+        }))
+    }
+
+    /// Itself, if a driver of that CUDA version takes what it makes.
+    fn for_driver(self, driver: Option<(u32, u32)>, path: &Path) -> Result<Self> {
+        match (self.version, driver) {
+            ((major, minor), Some((most, of_driver))) if major > most => Err(missing(format!(
+                "{}: NVRTC {major}.{minor} is too new for the driver, which is for CUDA {most}.{of_driver}",
+                path.display()
+            ))),
+            _ => Ok(self),
         }
     }
 

@@ -1,0 +1,230 @@
+//! Streams: work in its order, put off until somebody waits; captures, and the graphs that they make.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::thread::{self, ThreadId};
+use std::time::Instant;
+
+use cudarc::driver::sys::CUresult as Code;
+use glassbox_cuda::device::{Arg, Device as _, Launch};
+use glassbox_shim::{HostDevice, Memory};
+
+use super::{Answer, Machine, Thing, complain};
+
+/// A stream.
+#[derive(Default)]
+pub(crate) struct Stream {
+    waiting: VecDeque<Work>,
+    capture: Option<Capture>,
+}
+
+/// Launches that are recorded and not done.
+struct Capture {
+    by: ThreadId,
+    launches: Vec<Launch<HostDevice>>,
+    /// Something was done meanwhile that must not be.
+    void: bool,
+}
+
+/// A piece of work.
+pub(crate) enum Work {
+    Launch(Launch<HostDevice>),
+    Write { to: (Arc<Memory>, usize), bytes: Vec<u8> },
+    Read { from: (Arc<Memory>, usize), to: Destination },
+    Record { event: u64 },
+}
+
+/// Memory of the caller's that a copy goes to. It is written when somebody waits for the copy.
+pub(crate) struct Destination {
+    start: *mut u8,
+    bytes: usize,
+}
+
+// SAFETY: whoever made it has promised that it may be written from any thread until the copy was waited for.
+unsafe impl Send for Destination {}
+
+impl Destination {
+    /// # Safety
+    /// * there are so many bytes, which nobody else uses until the copy was waited for.
+    pub(crate) unsafe fn new(start: *mut u8, bytes: usize) -> Self {
+        Self { start, bytes }
+    }
+
+    fn write(&self, bytes: &[u8]) {
+        assert_eq!(bytes.len(), self.bytes);
+        // SAFETY: there are so many bytes, of which nobody else knows: `new`.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.start, bytes.len()) };
+    }
+}
+
+impl Machine {
+    pub(crate) fn create_stream(&mut self) -> Answer<u64> {
+        self.require_context()?;
+        Ok(self.keep(Thing::Stream(Stream::default())))
+    }
+
+    pub(crate) fn destroy_stream(&mut self, stream: u64) -> Answer {
+        self.require_context()?;
+        self.finish(stream)?;
+        self.things.remove(&stream);
+        Ok(())
+    }
+
+    /// Puts work at the end of a stream, or a launch into its capture.
+    pub(crate) fn enqueue(&mut self, stream: u64, work: Work) -> Answer {
+        self.require_context()?;
+        if let Work::Launch(launch) = &work {
+            let ([gx, gy, gz], [bx, by, bz]) = (launch.grid(), launch.block());
+            let capturing = if self.stream(stream)?.capture.is_some() { "captured: " } else { "" };
+            self.trace(format_args!(
+                "{capturing}cuLaunchKernel {:?} {gx}x{gy}x{gz} blocks of {bx}x{by}x{bz} threads, {} bytes of shared memory",
+                launch.function(),
+                launch.shared_bytes()
+            ));
+        }
+        let stream = self.stream(stream)?;
+        match (&mut stream.capture, work) {
+            (None, work) => stream.waiting.push_back(work),
+            (Some(capture), Work::Launch(launch)) => capture.launches.push(launch),
+            (Some(capture), _) => {
+                capture.void = true;
+                return Err(Code::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+            }
+        }
+        Ok(())
+    }
+
+    /// Does all work of a stream.
+    pub(crate) fn finish(&mut self, stream: u64) -> Answer {
+        self.require_context()?;
+        self.require_no_capture()?;
+        while let Some(work) = self.stream(stream)?.waiting.pop_front() {
+            self.do_work(work)?;
+        }
+        Ok(())
+    }
+
+    /// Does all work.
+    pub(crate) fn finish_all(&mut self) -> Answer {
+        let is_stream =
+            |(handle, thing): (&u64, &Thing)| matches!(thing, Thing::Stream(_)).then_some(*handle);
+        let streams: Vec<u64> = self.things.iter().filter_map(is_stream).collect();
+        streams.into_iter().try_for_each(|stream| self.finish(stream))
+    }
+
+    /// Does all work up to where an event was recorded, and what comes after it as well.
+    pub(crate) fn finish_event(&mut self, event: u64) -> Answer {
+        self.event(event)?;
+        self.finish_all()
+    }
+
+    fn do_work(&mut self, work: Work) -> Answer {
+        match work {
+            Work::Launch(launch) => self.do_launch(&launch),
+            Work::Write { to: (memory, offset), bytes } => {
+                let done = self.device.upload(&bytes, &memory, offset);
+                self.settle(done)
+            }
+            Work::Read { from: (memory, offset), to } => {
+                let mut bytes = vec![0; to.bytes];
+                let done = self.device.download(&memory, offset, &mut bytes);
+                self.settle(done)?;
+                to.write(&bytes);
+                Ok(())
+            }
+            Work::Record { event } => {
+                *self.event(event)? = Some(Instant::now());
+                Ok(())
+            }
+        }
+    }
+
+    fn do_launch(&mut self, launch: &Launch<HostDevice>) -> Answer {
+        if self.settings.lost_after == Some(self.launches) {
+            return Err(self.lose(Code::CUDA_ERROR_ECC_UNCORRECTABLE));
+        }
+        self.launches += 1;
+        for (position, arg) in launch.args().iter().enumerate() {
+            if let Arg::Memory(memory, _) = arg
+                && !self.memory.get(&memory.address()).is_some_and(|there| Arc::ptr_eq(there, memory))
+            {
+                complain(format_args!(
+                    "{:?}: argument {position} is memory that was freed",
+                    launch.function()
+                ));
+                return Err(self.lose(Code::CUDA_ERROR_ILLEGAL_ADDRESS));
+            }
+        }
+        let done = self.device.launch(launch);
+        self.settle(done)
+    }
+
+    // -----------------------------------------------------------------------------------------------------
+    // Captures and graphs
+
+    /// What a call asks for that a capture of this thread's would not survive.
+    pub(super) fn require_no_capture(&mut self) -> Answer {
+        let here = thread::current().id();
+        for thing in self.things.values_mut() {
+            if let Thing::Stream(Stream { capture: Some(capture), .. }) = thing
+                && capture.by == here
+            {
+                capture.void = true;
+                return Err(Code::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn begin_capture(&mut self, stream: u64) -> Answer {
+        self.require_context()?;
+        let stream = self.stream(stream)?;
+        if stream.capture.is_some() {
+            return Err(Code::CUDA_ERROR_ILLEGAL_STATE);
+        }
+        stream.capture = Some(Capture { by: thread::current().id(), launches: vec![], void: false });
+        Ok(())
+    }
+
+    pub(crate) fn end_capture(&mut self, stream: u64) -> Answer<u64> {
+        self.require_context()?;
+        let capture = self.stream(stream)?.capture.take().ok_or(Code::CUDA_ERROR_ILLEGAL_STATE)?;
+        if capture.by != thread::current().id() {
+            return Err(Code::CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD);
+        }
+        if capture.void {
+            return Err(Code::CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+        }
+        Ok(self.keep(Thing::Graph(capture.launches)))
+    }
+
+    pub(crate) fn instantiate(&mut self, graph: u64) -> Answer<u64> {
+        self.require_context()?;
+        let launches = self.graph(graph)?.clone();
+        self.trace(format_args!("cuGraphInstantiate {} launches", launches.len()));
+        Ok(self.keep(Thing::Executable(launches)))
+    }
+
+    pub(crate) fn launch_graph(&mut self, executable: u64, stream: u64) -> Answer {
+        self.require_context()?;
+        self.require_no_capture()?;
+        let launches = self.executable(executable)?.clone();
+        self.trace(format_args!("cuGraphLaunch {} launches", launches.len()));
+        self.stream(stream)?.waiting.extend(launches.into_iter().map(Work::Launch));
+        Ok(())
+    }
+
+    pub(crate) fn destroy_graph(&mut self, graph: u64) -> Answer {
+        self.require_context()?;
+        self.graph(graph)?;
+        self.things.remove(&graph);
+        Ok(())
+    }
+
+    pub(crate) fn destroy_executable(&mut self, executable: u64) -> Answer {
+        self.require_context()?;
+        self.executable(executable)?;
+        self.things.remove(&executable);
+        Ok(())
+    }
+}
