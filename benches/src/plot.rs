@@ -78,10 +78,15 @@ pub fn svg(rows: &[Vec<Panel>]) -> Result<String, Box<dyn Error>> {
 fn draw(panel: &Panel, area: &DrawingArea<SVGBackend<'_>, Shift>) -> Result<(), Box<dyn Error>> {
     let points = || panel.lines.iter().flat_map(|line| &line.points);
     let up = |y: f64| if panel.y == Upwards::Share { 100.0 * y } else { y.log2() };
-    let across = range(points().map(|(x, _)| x.log2()), 0.0);
-    let (upwards, what) = match &panel.y {
-        Upwards::Share => (0.0..100.0, "share of the ceiling, %"),
-        Upwards::Powers(what) => (range(points().map(|(_, y)| up(*y)), 0.5), what.as_str()),
+    let across = range(points().map(|(x, _)| x.log2()));
+    let (upwards, what, legend) = match &panel.y {
+        Upwards::Share => (0.0..100.0, "share of the ceiling, %", SeriesLabelPosition::LowerRight),
+        Upwards::Powers(what) => {
+            let Range { start, end } = range(points().map(|(_, y)| up(*y)));
+            // Some room below, and above as much as the names of the lines need.
+            let span = end - start;
+            (start - 0.1 * span..end + 0.3 * span, what.as_str(), SeriesLabelPosition::UpperLeft)
+        }
     };
     let power = |value: &f64| match value.fract() == 0.0 {
         true => format!("{}", value.exp2()),
@@ -112,17 +117,20 @@ fn draw(panel: &Panel, area: &DrawingArea<SVGBackend<'_>, Shift>) -> Result<(), 
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
         chart.draw_series(points.into_iter().map(|point| Circle::new(point, 4, colour.filled())))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
-        .label_font(("sans-serif", 15, &INK))
-        .background_style(WHITE)
-        .draw()?;
+    // One line is what the axis says.
+    if panel.lines.len() > 1 {
+        chart
+            .configure_series_labels()
+            .position(legend)
+            .label_font(("sans-serif", 15, &INK))
+            .background_style(WHITE)
+            .draw()?;
+    }
     Ok(())
 }
 
-/// All values and some more, and something even if there is but one.
-fn range(values: impl Iterator<Item = f64>, more: f64) -> Range<f64> {
+/// All values, and something even if there is but one.
+fn range(values: impl Iterator<Item = f64>) -> Range<f64> {
     let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
     for value in values {
         (least, most) = (least.min(value), most.max(value));
@@ -130,7 +138,7 @@ fn range(values: impl Iterator<Item = f64>, more: f64) -> Range<f64> {
     if least > most {
         return 0.0..1.0;
     }
-    least - more..(most + more).max(least - more + 1.0)
+    least..most.max(least + 1.0)
 }
 
 #[cfg(test)]
@@ -151,7 +159,7 @@ mod tests {
         let shares = Panel {
             x: "channels".into(),
             y: Upwards::Share,
-            lines: vec![line("one <point>", &[(1.0, 0.4)])],
+            lines: vec![line("one <point>", &[(1.0, 0.4)]), line("another", &[(1.0, 0.5)])],
         };
         let empty = Panel { x: "nothing".into(), y: Upwards::Share, lines: vec![] };
         let svg = svg(&[vec![times, shares.clone()], vec![shares, empty]]).expect("a picture");
@@ -160,8 +168,8 @@ mod tests {
             assert!(svg.contains(text), "{text} in {svg}");
         }
         assert!(svg.contains("one &lt;point&gt;") && svg.trim_end().ends_with("</svg>"), "{svg}");
-        // Eight points, and no place that is no number.
-        assert_eq!(svg.matches("<circle").count(), 8);
+        // Two lines of three points, two of one in each of two panels, and no place that is no number.
+        assert_eq!(svg.matches("<circle").count(), 10);
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
     }
 }
