@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use glassbox_benches::{BATCH, WINDOW, network, series};
+use glassbox_benches::network;
 use glassbox_cuda::Cuda;
 use glassbox_cuda::device::Gpu;
 use glassbox_cuda::device::cache::Cache;
@@ -12,13 +12,13 @@ use glassbox_engine::backend::Dataset;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::{Error, Result};
 
-use super::session;
+use super::{FULL, Options, Scale, series, session};
 
 /// Where there is no cache.
 const NONE: &str = "none";
 
 /// Prints the time of each, in a process of its own: the driver, too, starts but once in a process.
-pub(super) fn measure(gpu: usize) -> Result<()> {
+pub(super) fn measure(options: &Options<'_>) -> Result<()> {
     let folder = std::env::temp_dir().join(format!("glassbox-kernels-{}", std::process::id()));
     println!();
     for (what, cache) in
@@ -27,8 +27,12 @@ pub(super) fn measure(gpu: usize) -> Result<()> {
         let failed = |problem: String| Error::Device { backend: "cuda".into(), problem };
         let this = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
         let began = Instant::now();
-        let output =
-            Command::new(this).arg("--gpu").arg(gpu.to_string()).arg("--cold-start").arg(cache).output();
+        let mut command = Command::new(this);
+        command.args(["--gpu", &options.gpu.to_string()]).arg("--cold-start").arg(cache);
+        if options.scale.window != FULL.window {
+            command.arg("--test");
+        }
+        let output = command.output();
         let output = output.map_err(|error| failed(error.to_string()))?;
         if !output.status.success() {
             return Err(failed(String::from_utf8_lossy(&output.stderr).into_owned()));
@@ -45,16 +49,16 @@ pub(super) fn measure(gpu: usize) -> Result<()> {
 }
 
 /// What such a process does, and prints.
-pub(super) fn run(began: Instant, gpu: usize, folder: &str) {
+pub(super) fn run(began: Instant, gpu: usize, folder: &str, scale: &Scale) {
     let step = || -> Result<f64> {
         let cache = if folder == NONE { Cache::none() } else { Cache::in_folder(folder) };
         let gpu = Cuda::new(Gpu::open(gpu, cache)?)?;
         let opened = began.elapsed().as_secs_f64();
-        let model = network(WINDOW, 1);
-        let series = series();
-        let data = Dataset::autoencoder(Samples::windows(&series, WINDOW, 1)?);
-        let batch: Vec<u32> = (0..BATCH as u32).collect();
-        let mut session = session(&gpu, &model, BATCH)?;
+        let model = network(scale.window, 1);
+        let series = series(scale.series);
+        let data = Dataset::autoencoder(Samples::windows(&series, scale.window, 1)?);
+        let batch: Vec<u32> = (0..scale.batch as u32).collect();
+        let mut session = session(&gpu, &model, scale.batch)?;
         session.compute_gradient(&data, &batch)?;
         session.update()?;
         session.state()?;

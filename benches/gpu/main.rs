@@ -25,7 +25,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use glassbox_benches::limits::{Machine, Step};
-use glassbox_benches::{BATCH, WINDOW, network, series};
+use glassbox_benches::{BATCH, WINDOW, network};
 use glassbox_cpu::Cpu;
 use glassbox_cuda::Cuda;
 use glassbox_cuda::device::cache::Cache;
@@ -42,26 +42,60 @@ use glassbox_engine::samples::Samples;
 use glassbox_engine::training::{self, Checkpoint, FitOptions};
 use glassbox_pipeline::profile::{ProfileOptions, run as profile};
 
-/// Epochs that are timed, for each line of a table, at least.
-const EPOCHS: usize = 7;
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+struct Scale {
+    /// The tutorial's network, or the same for shorter windows: steps of a window, windows in a batch.
+    window: usize,
+    batch: usize,
+    /// Values of the series that is trained on.
+    series: usize,
+    /// Batches of a timed epoch.
+    steps: usize,
+    /// Epochs of the fit.
+    fit: usize,
+    /// Windows that are scored, and for each variant.
+    scored: [usize; 2],
+    /// Launches without work that are timed together.
+    launches: usize,
+    /// So often, and for so long, everything is timed, at least.
+    times: usize,
+    timed: Duration,
+    /// So long the same is done before: a GPU that has had nothing to do runs at a fraction of its clock.
+    warm_up: Duration,
+    /// Steps of a profile.
+    profiled: usize,
+}
 
-/// So long the same is done before it is timed: a GPU that has had nothing to do runs at a fraction of its clock.
-const WARM_UP: Duration = Duration::from_millis(300);
+/// The tutorial's.
+const FULL: Scale = Scale {
+    window: WINDOW,
+    batch: BATCH,
+    series: 4032,
+    steps: 27,
+    fit: 50,
+    scored: [1_000_000, 200_000],
+    launches: 256,
+    times: 7,
+    timed: Duration::from_millis(200),
+    warm_up: Duration::from_millis(300),
+    profiled: 50,
+};
 
-/// And so long it is timed, at least.
-const TIMED: Duration = Duration::from_millis(200);
-
-/// Steps of a timed epoch: those of the tutorial.
-const STEPS: usize = 27;
-
-/// Epochs of the tutorial's fit.
-const FIT: usize = 50;
-
-/// Windows that are scored.
-const SCORED: usize = 1_000_000;
-
-/// Launches without work that are timed together.
-const LAUNCHES: usize = 256;
+/// To see that it runs.
+const SMALL: Scale = Scale {
+    window: 16,
+    batch: 4,
+    series: 40,
+    steps: 2,
+    fit: 1,
+    scored: [9, 9],
+    launches: 2,
+    times: 1,
+    timed: Duration::ZERO,
+    warm_up: Duration::ZERO,
+    profiled: 1,
+};
 
 /// What is asked of the bench.
 struct Options<'a> {
@@ -69,8 +103,8 @@ struct Options<'a> {
     gpu: usize,
     /// Where the picture goes.
     svg: Option<&'a Path>,
-    /// Everything that is small, once.
-    test: bool,
+    /// How much of it.
+    scale: Scale,
 }
 
 fn main() {
@@ -86,14 +120,11 @@ fn main() {
     };
     let number = value("--gpu", "the number of a GPU").unwrap_or("0");
     let number = number.parse().unwrap_or_else(|_| refuse(&format!("--gpu {number}: no number of a GPU")));
+    let scale = if arguments.iter().any(|argument| argument == "--test") { SMALL } else { FULL };
     if let Some(folder) = value("--cold-start", "a folder, or `none`") {
-        return cold_start::run(began, number, folder);
+        return cold_start::run(began, number, folder, &scale);
     }
-    let options = Options {
-        gpu: number,
-        svg: value("--svg", "the name of a file").map(Path::new),
-        test: arguments.iter().any(|argument| argument == "--test"),
-    };
+    let options = Options { gpu: number, svg: value("--svg", "the name of a file").map(Path::new), scale };
     // A kernel is compiled once for all that is measured with it.
     let folder = std::env::temp_dir().join(format!("glassbox-bench-{}", std::process::id()));
     let gpu = match Gpu::open(number, Cache::in_folder(&folder)).and_then(Cuda::new) {
@@ -115,12 +146,13 @@ fn refuse(why: &str) -> ! {
 }
 
 fn measure(gpu: &Cuda<Gpu>, options: &Options<'_>) -> Result<()> {
+    let scale = &options.scale;
     println!("{}\n", gpu.name());
-    let model = network(WINDOW, 1);
-    if let Some(how) = gpu.describe(&plan(&model, BATCH)?) {
+    let model = network(scale.window, 1);
+    if let Some(how) = gpu.describe(&plan(&model, scale.batch)?) {
         println!("the tutorial's network: {how}\n");
     }
-    let machine = machine(gpu, 0)?;
+    let machine = machine(gpu, 0, scale)?;
     println!(
         "ceilings measured: {:.1} TFLOP/s f32, {:.0} GB/s device memory, {:.0} GB/s second cache, {:.2} us a launch\n",
         machine.flops / 1e12,
@@ -129,17 +161,15 @@ fn measure(gpu: &Cuda<Gpu>, options: &Options<'_>) -> Result<()> {
         machine.launch * 1e6
     );
     steps::measure(gpu, options)?;
-    fit(gpu, &model)?;
-    if !options.test {
-        scoring(gpu, &model, &machine)?;
-    }
-    cold_start::measure(options.gpu)?;
-    variants::measure(gpu, &model, options)?;
-    kernels(gpu, &model, options)
+    fit(gpu, &model, scale)?;
+    scoring(gpu, &model, &machine, scale)?;
+    cold_start::measure(options)?;
+    variants::measure(gpu, &model, scale)?;
+    kernels(gpu, &model, scale)
 }
 
 /// What the machine can do, with reads measured over as many bytes as something touches.
-fn machine(gpu: &Cuda<Gpu>, bytes: usize) -> Result<Machine> {
+fn machine(gpu: &Cuda<Gpu>, bytes: usize, scale: &Scale) -> Result<Machine> {
     let ceilings = gpu.ceilings(bytes).ok_or_else(|| glassbox_engine::Error::Option {
         option: "the GPU",
         found: "no ceilings".into(),
@@ -149,30 +179,30 @@ fn machine(gpu: &Cuda<Gpu>, bytes: usize) -> Result<Machine> {
         flops: ceilings.peaks[0].rate,
         memory: ceilings.bandwidths[0].rate,
         reads: ceilings.bandwidths[1].rate,
-        launch: launch_seconds(gpu)?,
+        launch: launch_seconds(gpu, scale)?,
         multiprocessors: gpu.device().properties().multiprocessors,
     })
 }
 
 /// Seconds of a launch that does nothing, among others in a recording: the best of several tries.
-fn launch_seconds(gpu: &Cuda<Gpu>) -> Result<f64> {
+fn launch_seconds(gpu: &Cuda<Gpu>, scale: &Scale) -> Result<f64> {
     let device = gpu.device();
     let control = Buffer::of(device, &Control { samples: 1, batch: 1, step: 0 }.words())?;
     // A kernel of one thread that moves a run on by no batch.
-    let recording = device.record(&vec![gpu.kernels().advance(&control, 0); LAUNCHES])?;
+    let recording = device.record(&vec![gpu.kernels().advance(&control, 0); scale.launches])?;
     let mut best = f64::INFINITY;
-    for _ in 0..EPOCHS {
+    for _ in 0..scale.times {
         let start = device.mark()?;
         device.replay(&recording)?;
         best = best.min(device.elapsed(&start, &device.mark()?)?.as_secs_f64());
     }
-    Ok(best / LAUNCHES as f64)
+    Ok(best / scale.launches as f64)
 }
 
 /// Each kernel of the tutorial's step under its roof, plain and fused: operations, bytes, time by events, share of the
 /// ceiling that binds it.
-fn kernels(gpu: &Cuda<Gpu>, model: &Sequential, options: &Options<'_>) -> Result<()> {
-    let few = ProfileOptions { steps: if options.test { 2 } else { 50 }, ..ProfileOptions::default() };
+fn kernels(gpu: &Cuda<Gpu>, model: &Sequential, scale: &Scale) -> Result<()> {
+    let few = ProfileOptions { batch_size: scale.batch, steps: scale.profiled, ..ProfileOptions::default() };
     for (how, backend) in [("fused", gpu.clone()), ("plain", gpu.clone().plain())] {
         println!("\nEach kernel of the tutorial's step, {how}:\n\n{}", profile(&backend, model, None, &few)?);
     }
@@ -189,21 +219,21 @@ fn session(backend: &dyn Backend<f32>, model: &Sequential, batch: usize) -> Resu
     Ok(session)
 }
 
-/// A long series of the tutorial's kind.
-fn long(values: usize) -> Vec<f32> {
-    series().into_iter().cycle().take(values).collect()
+/// A series of the tutorial's kind, of so many values.
+fn series(values: usize) -> Vec<f32> {
+    glassbox_benches::series().into_iter().cycle().take(values).collect()
 }
 
 /// The best and the median of several times, in seconds.
-fn times(mut once: impl FnMut() -> Result<()>) -> Result<(f64, f64)> {
+fn times(scale: &Scale, mut once: impl FnMut() -> Result<()>) -> Result<(f64, f64)> {
     // The first records, and touches memory.
     once()?;
     let warming = Instant::now();
-    while warming.elapsed() < WARM_UP {
+    while warming.elapsed() < scale.warm_up {
         once()?;
     }
     let (timing, mut times) = (Instant::now(), vec![]);
-    while times.len() < EPOCHS || timing.elapsed() < TIMED {
+    while times.len() < scale.times || timing.elapsed() < scale.timed {
         let start = Instant::now();
         once()?;
         times.push(start.elapsed().as_secs_f64());
@@ -231,35 +261,36 @@ fn require_the_cpus_loss(
 }
 
 /// The whole fit as the tutorial has it, from initial weights, with shuffles and validation, once the kernels are loaded.
-fn fit(gpu: &Cuda<Gpu>, model: &Sequential) -> Result<()> {
-    let series = series();
-    let data = Dataset::autoencoder(Samples::windows(&series, WINDOW, 1)?);
-    let options =
-        FitOptions { epochs: FIT, batch_size: BATCH, validation_split: 0.1, ..FitOptions::default() };
-    let mut session = session(gpu, model, BATCH)?;
+fn fit(gpu: &Cuda<Gpu>, model: &Sequential, scale: &Scale) -> Result<()> {
+    let series = series(scale.series);
+    let data = Dataset::autoencoder(Samples::windows(&series, scale.window, 1)?);
+    let (epochs, batch_size) = (scale.fit, scale.batch);
+    let options = FitOptions { epochs, batch_size, validation_split: 0.1, ..FitOptions::default() };
+    let mut session = session(gpu, model, batch_size)?;
     let start = State::new(model.layout().initial(1), &Optimizer::default());
-    let (best, median) = times(|| {
+    let (best, median) = times(scale, || {
         training::fit(&mut *session, &data, &options, Checkpoint::start(start.clone()), &mut []).map(|_| ())
     })?;
-    println!("\nThe tutorial's fit, {FIT} epochs with validation: best {best:.3} s, median {median:.3} s");
+    println!("\nThe tutorial's fit, {epochs} epochs with validation: best {best:.3} s, median {median:.3} s");
     Ok(())
 }
 
-fn scoring(gpu: &Cuda<Gpu>, model: &Sequential, machine: &Machine) -> Result<()> {
-    let series = long(SCORED + WINDOW - 1);
-    let data = Dataset::autoencoder(Samples::windows(&series, WINDOW, 1)?);
-    let mut session = session(gpu, model, BATCH)?;
+fn scoring(gpu: &Cuda<Gpu>, model: &Sequential, machine: &Machine, scale: &Scale) -> Result<()> {
+    let [windows, _] = scale.scored;
+    let series = series(windows + scale.window - 1);
+    let data = Dataset::autoencoder(Samples::windows(&series, scale.window, 1)?);
+    let mut session = session(gpu, model, scale.batch)?;
     let mut errors = vec![0.0; data.len()];
-    let (best, median) = times(|| session.sample_losses(&data, Loss::MeanAbsoluteError, &mut errors))?;
+    let (best, median) = times(scale, || session.sample_losses(&data, Loss::MeanAbsoluteError, &mut errors))?;
     let cost: Cost = plan(model, 1)?.inference.costs(model.layout(), size_of::<f32>()).into_iter().sum();
-    let rate = 2.0 * cost.multiply_adds as f64 * SCORED as f64 / best;
+    let rate = 2.0 * cost.multiply_adds as f64 * windows as f64 / best;
     // One launch; of each block the weights, of each window itself twice and its loss.
     let multiprocessors = machine.multiprocessors;
     let bytes = multiprocessors * model.layout().len() * size_of::<f32>()
-        + SCORED * (2 * WINDOW * size_of::<f32>() + size_of::<f64>());
-    let work = Step { windows: SCORED, flops: cost.flops(), bytes: bytes as u64, launches: 1, fused: true };
+        + windows * (2 * scale.window * size_of::<f32>() + size_of::<f64>());
+    let work = Step { windows, flops: cost.flops(), bytes: bytes as u64, launches: 1, fused: true };
     println!(
-        "Scoring {SCORED} windows: best {best:.3} s, median {median:.3} s, {:.0} GFLOP/s, {} of the peak, limited by {}",
+        "Scoring {windows} windows: best {best:.3} s, median {median:.3} s, {:.0} GFLOP/s, {} of the peak, limited by {}",
         rate / 1e9,
         share(rate / machine.flops),
         work.limited_by(machine, best)

@@ -12,7 +12,7 @@ use glassbox_engine::profile::Part;
 use glassbox_engine::program::cost::Cost;
 use glassbox_engine::samples::Samples;
 
-use super::{Options, STEPS, long, machine, plan, require_the_cpus_loss, session, times};
+use super::{Options, Scale, machine, plan, require_the_cpus_loss, series, session, times};
 
 const BATCHES: [usize; 3] = [1024, 8192, 65_536];
 const WINDOWS: [usize; 2] = [1024, 4096];
@@ -20,8 +20,10 @@ const CHANNELS: [usize; 2] = [2, 4];
 
 /// Prints the table, and draws the picture.
 pub(super) fn measure(gpu: &Cuda<Gpu>, options: &Options<'_>) -> Result<()> {
-    let mut sizes = vec![TUTORIAL];
-    if !options.test {
+    let scale = &options.scale;
+    let first = Size { batch: scale.batch, window: scale.window, channels: 1 };
+    let mut sizes = vec![first];
+    if first == TUTORIAL {
         sizes.extend(BATCHES.map(|batch| Size { batch, ..TUTORIAL }));
         sizes.extend(WINDOWS.map(|window| Size { window, ..TUTORIAL }));
         sizes.extend(CHANNELS.map(|channels| Size { channels, ..TUTORIAL }));
@@ -29,7 +31,7 @@ pub(super) fn measure(gpu: &Cuda<Gpu>, options: &Options<'_>) -> Result<()> {
     print!("{}", growth::HEAD);
     let mut all = vec![];
     for size in sizes {
-        match step(gpu, size)? {
+        match step(gpu, size, scale)? {
             Ok(grown) => {
                 println!("{}", grown.row());
                 all.push(grown);
@@ -46,12 +48,12 @@ pub(super) fn measure(gpu: &Cuda<Gpu>, options: &Options<'_>) -> Result<()> {
 }
 
 /// A step of that size; or why this device cannot take it.
-fn step(gpu: &Cuda<Gpu>, size: Size) -> Result<std::result::Result<Grown, String>> {
+fn step(gpu: &Cuda<Gpu>, size: Size, scale: &Scale) -> Result<std::result::Result<Grown, String>> {
     let Size { batch, window, channels } = size;
     let model = network(window, channels);
-    let series = long(4032.max(window + 1000));
+    let series = series(scale.series.max(window + scale.series / 4));
     let data = Dataset::autoencoder(Samples::windows(&series, window, 1)?);
-    let order: Vec<u32> = (0..batch * STEPS).map(|i| (i * 29 % data.len()) as u32).collect();
+    let order: Vec<u32> = (0..batch * scale.steps).map(|i| (i * 29 % data.len()) as u32).collect();
     let mut session = match session(gpu, &model, batch) {
         Ok(session) => session,
         Err(error) => return Ok(Err(error.to_string())),
@@ -59,14 +61,15 @@ fn step(gpu: &Cuda<Gpu>, size: Size) -> Result<std::result::Result<Grown, String
     require_the_cpus_loss(&mut *session, &model, &data, &order[..batch.min(64)])?;
     let (work, touched) = work(&mut *session, &model, &data, &order[..batch], gpu)?;
     // In turns with what it is held against.
-    let machine = machine(gpu, touched)?;
+    let machine = machine(gpu, touched, scale)?;
     let mut epoch = 0;
-    let (best, median) = times(|| {
+    let (best, median) = times(scale, || {
         let now = Epoch { epoch, order: &order, batch_size: batch };
         epoch += 1;
         session.train_epoch(&data, &now, &mut |_| {}).map(|_| ())
     })?;
-    Ok(Ok(Grown::new(size, work, &machine, best / STEPS as f64, median / STEPS as f64)))
+    let steps = scale.steps as f64;
+    Ok(Ok(Grown::new(size, work, &machine, best / steps, median / steps)))
 }
 
 /// What a step does, and about how many bytes it touches.
