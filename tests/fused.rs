@@ -481,6 +481,13 @@ fn what_does_not_fit_says_why() {
     let turing = || HostDevice::new((7, 5), 64 * 1024, 40);
     let reason = sources(&tutorial(288), &turing()).unwrap_err();
     assert!(reason.contains("KiB of shared memory, a block has at most 64 KiB"), "{reason}");
+    // Small, and too many: each has a kernel of code.
+    let mut deep = Sequential::new(Shape::new(8, 1));
+    for _ in 0..30 {
+        deep.add(Conv1D::new(1, 3).padding(Padding::Same)).unwrap();
+    }
+    let reason = sources(&deep, &HostDevice::hopper()).unwrap_err();
+    assert!(reason.contains("89 contractions would be too much code, more than 64"), "{reason}");
     let bench = Bench::new(tutorial(96), 2);
     sources(&bench.model, &turing()).unwrap_err();
     let setup = Setup::new(&bench.model);
