@@ -33,6 +33,7 @@
 //! | arrays in and out | [`arrays`] |
 //! | files that are whole or not there at all | [`atomic`] |
 //! | checksums | [`hash`] |
+//! | numbers in sentences | [`words`] |
 //!
 //! # Units
 //! A *step* is one row of a series, whatever time lies between rows (five minutes in the tutorial's
@@ -71,3 +72,4 @@ pub mod synthetic;
 pub mod tensor_file;
 pub mod training;
 pub mod tutorial;
+pub mod words;

@@ -14,6 +14,8 @@
 //! - distances are scaled by a power of two near the largest one, which rounds nothing, so that squaring
 //!   neither overflows nor vanishes.
 
+use crate::words::counted;
+
 /// Mean and standard deviation of a training series, in raw values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scaler {
@@ -27,8 +29,9 @@ pub struct Scaler {
 pub enum ScalerError {
     /// Fewer than two values.
     #[error(
-        "a training series of {values} value(s) has no sample standard deviation: it takes at least 2, and \
-         many more to mean something"
+        "a training series of {} has no sample standard deviation: it takes at least 2, and many more to mean \
+         something",
+        counted(*values, "value", "values")
     )]
     TooFew {
         /// Values that there were.
