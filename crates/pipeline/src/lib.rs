@@ -32,6 +32,7 @@
 //! | both of these are named tensors | [`tensor_file`] |
 //! | arrays in and out | [`arrays`] |
 //! | files that are whole or not there at all | [`atomic`] |
+//! | one run at a time in a folder | [`lock`] |
 //! | checksums | [`hash`] |
 //! | numbers in sentences | [`words`] |
 //!
@@ -58,6 +59,7 @@ pub mod hash;
 pub mod inside;
 pub mod interrupt;
 pub mod jobs;
+pub mod lock;
 pub mod model_file;
 pub mod nab;
 pub mod profile;
