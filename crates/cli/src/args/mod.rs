@@ -101,7 +101,8 @@ pub(crate) enum Command {
     /// `glassbox detect` needs.
     ///
     /// With --checkpoint-dir the run is saved after each epoch; if it is killed, the same command with
-    /// --resume goes on and ends with the same bits as a run that was not.
+    /// --resume goes on and, on the same kind of device and instruction set, ends with the same bits as a run that
+    /// was not.
     #[command(after_help = EXIT_CODES)]
     Train(TrainArgs),
 
