@@ -183,9 +183,26 @@ fn a_folder_for_checkpoints_keeps_that_of_another_run() {
     let error = fail(&mut train(home.path(), &["--checkpoint-dir", "safe", "--seed", "9"]), 3);
     assert!(error.contains("another run") && error.contains("seed"), "{error}");
     assert!(!error.contains("keeps an earlier run"), "{error}");
+    let error = fail(&mut train(home.path(), &["--checkpoint-dir", "safe", "--batch-size", "9"]), 3);
+    assert!(error.contains("another run: --batch-size is 128 in it and 9 in this run"), "{error}");
     assert!(fs::read(&checkpoint).expect("a checkpoint") == before);
     succeed(&mut train(home.path(), &["--checkpoint-dir", "safe", "--epochs", "2"]));
     assert!(fs::read(&checkpoint).expect("a checkpoint") != before, "the same run from its start");
+}
+
+/// On the published files, which the twin's have the names of.
+#[test]
+fn the_twin_takes_no_published_files_place() {
+    let Some(nab) = glassbox_tests::real_data("GLASSBOX_NAB") else { return };
+    let home = home();
+    let (train, test) = twin(home.path());
+    succeed(glassbox(home.path()).args(["data", "twin", "nab", "--seed", "2"]));
+    let name = test.strip_prefix(home.path().join("nab")).expect("below it");
+    fs::copy(nab.join(name), &test).expect("the published file");
+    let before = [fs::read(&train).expect("a file"), fs::read(&test).expect("a file")];
+    let error = fail(glassbox(home.path()).args(["data", "twin", "nab"]), 3);
+    assert!(error.contains("is the published file"), "{error}");
+    assert!(before == [fs::read(&train).expect("a file"), fs::read(&test).expect("a file")]);
 }
 
 #[test]
@@ -231,12 +248,8 @@ fn a_negative_number_is_told_what_is_expected_instead() {
         assert!(error.contains(expected) && !error.contains("-- -1"), "{error}");
     }
     succeed(&mut train(home.path(), &[]));
-    let error = fail(
-        &mut glassbox_with(
-            home.path(),
-            &["detect", "data.csv", "--model", "model.safetensors", "--threshold", "-1"],
-        ),
-        2,
-    );
-    assert!(error.contains("--threshold") && error.contains("not negative"), "{error}");
+    let mut detect = glassbox(home.path());
+    detect.args(["detect", "data.csv", "--model", "model.safetensors", "--threshold", "-1"]);
+    let told = detect.output().expect("the binary starts");
+    assert!(!String::from_utf8_lossy(&told.stderr).contains("unexpected argument"), "{told:?}");
 }

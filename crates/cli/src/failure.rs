@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::process::ExitCode;
 
 use glassbox_engine::Error;
+use glassbox_pipeline::checkpoint::CheckpointError;
 use glassbox_pipeline::detection::DetectionError;
 use glassbox_pipeline::detector::DetectorError;
 use glassbox_pipeline::study::StudyError;
@@ -135,6 +136,14 @@ impl Failure {
         match error {
             TrainError::Engine(error) => Self::of_engine(error),
             TrainError::Interrupted { .. } => Self::new(Kind::Interrupted, error),
+            // A run is told from another by names of Keras's arguments, which are options here.
+            TrainError::Checkpoint(CheckpointError::OtherRun { difference, .. })
+                if difference.what.contains('_') =>
+            {
+                let (named, what) = (error.to_string(), &difference.what);
+                let typed = format!("run: --{} is", what.replace('_', "-"));
+                Self::new(Kind::Input, named.replacen(&format!("run: {what} is"), &typed, 1))
+            }
             other => Self::new(Kind::Input, other),
         }
     }

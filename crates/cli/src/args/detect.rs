@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::shared::{ColumnArgs, ComputeArgs, Rule, not_negative};
+use super::shared::{ColumnArgs, ComputeArgs, Rule};
 
 #[derive(Debug, Args)]
 pub(crate) struct DetectArgs {
@@ -29,7 +29,7 @@ pub(crate) struct DetectArgs {
     pub(crate) rule: Rule,
 
     /// Another threshold than the model's: mean absolute error in standard deviations of the training series
-    #[arg(long, value_name = "MAE", value_parser = not_negative)]
+    #[arg(long, value_name = "MAE")]
     pub(crate) threshold: Option<f64>,
 
     #[command(flatten)]

@@ -144,7 +144,7 @@ pub(crate) struct ComputeArgs {
 }
 
 /// A number that is not below zero; whether it is finite is for others to say.
-pub(super) fn not_negative(text: &str) -> Result<f64, String> {
+fn not_negative(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value < 0.0 => Err("expected a number that is not negative".into()),
         Ok(value) => Ok(value),
