@@ -52,6 +52,33 @@ fn input_that_cannot_be_used_is_code_3_and_named() {
 }
 
 #[test]
+fn options_are_named_as_they_are_typed_and_places_once() {
+    let home = home();
+    let csv = first_rows(&twin(home.path()).0, 20);
+    let train = |more: &[&str]| {
+        let mut command = glassbox(home.path());
+        fail(command.arg("train").arg(&csv).args(["--time-steps", "16"]).args(more), 3)
+    };
+    let error = train(&["--batch-size", "0"]);
+    assert!(error.contains("--batch-size is 0, expected"), "{error}");
+    let error = train(&["--min-delta", "NaN"]);
+    assert!(error.contains("--min-delta is NaN, expected a finite number"), "{error}");
+    // Five windows, of which a hundredth is none.
+    let error = train(&["--validation-split", "0.9"]);
+    assert!(
+        error.contains("--validation-split is 0.9 of 5") && error.contains("--validation-split 0 "),
+        "{error}"
+    );
+    let error = train(&["--value-column", "reading"]);
+    assert!(error.contains("--timestamp-column") && error.contains("--value-column"), "{error}");
+
+    fs::write(home.path().join("broken.json"), "{\"class_name\": Sequential}").expect("room");
+    let error = fail(glassbox(home.path()).args(["summary", "--model", "broken.json"]), 3);
+    assert_eq!(error.matches("line 1").count(), 1, "{error}");
+    assert_eq!(error.matches("column").count(), 1, "{error}");
+}
+
+#[test]
 fn training_that_diverges_is_code_4_says_where_and_leaves_what_was_there() {
     let home = home();
     let csv = first_rows(&twin(home.path()).0, 200);

@@ -103,7 +103,7 @@ fn an_interrupted_training_goes_on_with_or_without_a_folder_for_checkpoints() {
     assert_same(
         &home.path().join("whole"),
         &home.path().join("kept"),
-        &["model.safetensors", "history.json"],
+        &["model.safetensors", "model.history.json"],
     );
     assert!(
         home.path().join("checkpoints/checkpoint.safetensors").exists(),
@@ -132,7 +132,7 @@ fn an_interrupted_training_goes_on_with_or_without_a_folder_for_checkpoints() {
     assert_same(
         &home.path().join("whole"),
         &home.path().join("bare"),
-        &["model.safetensors", "history.json"],
+        &["model.safetensors", "model.history.json"],
     );
 }
 

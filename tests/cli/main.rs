@@ -7,6 +7,7 @@ mod fetch;
 mod gpu;
 mod interrupt;
 mod kit;
+mod outputs;
 mod profile;
 mod replicate;
 mod report;

@@ -121,6 +121,7 @@ fn ctrl_c_keeps_the_rows_that_are_done_and_the_command_goes_on() {
     let output = child.wait_with_output().expect("a child to wait for");
     let stderr = String::from_utf8(output.stderr).expect("text");
     assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("of 1000 seeds") && stderr.contains("r/runs.csv"), "{stderr}");
     let command = stderr.lines().last().expect("a command");
     assert!(command.contains("replicate") && command.contains("--seeds 1000"), "{command}");
 

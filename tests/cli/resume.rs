@@ -66,7 +66,7 @@ fn a_run_killed_at_random_moments_ends_with_the_same_bits() {
     }
     succeed(&mut resumed());
 
-    for file in ["model.safetensors", "history.json"] {
+    for file in ["model.safetensors", "model.history.json"] {
         let [whole, killed] = ["whole", "killed"].map(|run| std::fs::read(home.path().join(run).join(file)));
         assert!(
             whole.expect("written by the whole run") == killed.expect("written by the killed run"),

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::process::ExitCode;
 
 use glassbox_engine::Error;
+use glassbox_pipeline::checkpoint::CheckpointError;
 use glassbox_pipeline::detection::DetectionError;
 use glassbox_pipeline::detector::DetectorError;
 use glassbox_pipeline::study::StudyError;
@@ -69,6 +70,12 @@ fn writeln_error(message: &str) -> std::io::Result<()> {
     writeln!(std::io::stderr(), "glassbox: {message}")
 }
 
+impl Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
 /// Turns an error into a failure of a kind.
 pub(crate) trait OrFail<T> {
     fn or_fail(self, kind: Kind) -> Result<T, Failure>;
@@ -82,29 +89,28 @@ impl<T, E: Display> OrFail<T> for Result<T, E> {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::new(kind_of(&error), error)
+        Self::of_engine(&error)
     }
 }
 
 impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
-        Self::new(kind_of_training(&error), error)
+        Self::of_training(&error)
     }
 }
 
 impl From<DetectorError> for Failure {
     fn from(error: DetectorError) -> Self {
-        Self::new(kind_of_detector(&error), error)
+        Self::of_detector(&error)
     }
 }
 
 impl From<TutorialError> for Failure {
     fn from(error: TutorialError) -> Self {
-        let kind = match &error {
-            TutorialError::Step(error) => kind_of_detector(error),
-            _ => Kind::Input,
-        };
-        Self::new(kind, error)
+        match &error {
+            TutorialError::Step(error) => Self::of_detector(error),
+            other => Self::new(Kind::Input, other),
+        }
     }
 }
 
@@ -117,19 +123,48 @@ impl From<StudyError> for Failure {
     }
 }
 
-fn kind_of_detector(error: &DetectorError) -> Kind {
-    match error {
-        DetectorError::Train(error) => kind_of_training(error),
-        DetectorError::Detection(DetectionError::NotFinite { .. }) => Kind::NotFinite,
-        _ => Kind::Input,
+impl Failure {
+    fn of_detector(error: &DetectorError) -> Self {
+        match error {
+            DetectorError::Train(error) => Self::of_training(error),
+            DetectorError::Detection(DetectionError::NotFinite { .. }) => Self::new(Kind::NotFinite, error),
+            other => Self::new(Kind::Input, other),
+        }
     }
-}
 
-fn kind_of_training(error: &TrainError) -> Kind {
-    match error {
-        TrainError::Engine(error) => kind_of(error),
-        TrainError::Interrupted { .. } => Kind::Interrupted,
-        _ => Kind::Input,
+    fn of_training(error: &TrainError) -> Self {
+        match error {
+            TrainError::Engine(error) => Self::of_engine(error),
+            TrainError::Interrupted { .. } => Self::new(Kind::Interrupted, error),
+            // A run is told from another by names of Keras's arguments, which are options here.
+            TrainError::Checkpoint(CheckpointError::OtherRun { difference, .. })
+                if difference.what.contains('_') =>
+            {
+                let (named, what) = (error.to_string(), &difference.what);
+                let typed = format!("run: --{} is", what.replace('_', "-"));
+                Self::new(Kind::Input, named.replacen(&format!("run: {what} is"), &typed, 1))
+            }
+            other => Self::new(Kind::Input, other),
+        }
+    }
+
+    /// The engine names an option as Keras does; here it is named as it is typed.
+    fn of_engine(error: &Error) -> Self {
+        let Error::Option { option, found, expected } = error else {
+            return Self::new(kind_of(error), error);
+        };
+        let typed = match *option {
+            "batch" => "--batch-size".into(),
+            variable if variable.starts_with("GLASSBOX_") => variable.into(),
+            option => format!("--{}", option.replace('_', "-")),
+        };
+        let way_out = match *option {
+            "validation_split" => {
+                "; more rows give it more of them, and --validation-split 0 of `train` and `fit-arrays` takes none"
+            }
+            _ => "",
+        };
+        Self::new(kind_of(error), format!("{typed} is {found}, expected {expected}{way_out}"))
     }
 }
 

@@ -6,17 +6,17 @@ mod args;
 mod commands;
 mod device;
 mod failure;
+mod files;
 mod interrupt;
 mod options;
 mod progress;
 
 use std::process::ExitCode;
 
-use args::{Cli, Command};
-use clap::Parser as _;
+use args::Command;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = args::parse();
     let done = match cli.command {
         None => commands::tutorial::run(&cli.tutorial),
         Some(Command::Tutorial(args)) => commands::tutorial::run(&args),

@@ -1,16 +1,20 @@
 //! From arguments to the options of the pipeline.
 
-use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use glassbox_cpu::Simd;
-use glassbox_engine::training::{EarlyStopping, Mode, Monitor};
+use glassbox_engine::training::{Callback, EarlyStopping, Mode, Monitor};
+use glassbox_pipeline::atomic;
+use glassbox_pipeline::checkpoint::FILE_NAME;
 use glassbox_pipeline::detection::PointRule;
+use glassbox_pipeline::lock::FolderLock;
 use glassbox_pipeline::series::Columns;
 use glassbox_pipeline::training::{Checkpoints, TrainOptions};
 
 use crate::args::{CheckpointArgs, ColumnArgs, EarlyStoppingArgs, FitArgs, Rule, SimdPath};
-use crate::failure::{Failure, Kind};
+use crate::commands::note;
+use crate::failure::{Failure, Kind, OrFail as _};
+use crate::files;
 
 impl FitArgs {
     /// The options of training, with the tutorial's early stopping and no checkpoints.
@@ -52,17 +56,64 @@ impl CheckpointArgs {
         }
     }
 
-    /// Removes what Ctrl-C left in `interrupted`, once its run is done; a folder that was asked for is kept.
+    /// The file that the run is kept in.
+    pub(crate) fn file(&self, interrupted: &Path) -> PathBuf {
+        self.checkpoint_dir.as_deref().unwrap_or(interrupted).join(FILE_NAME)
+    }
+
+    /// Keeps other runs out of a folder that was asked for.
+    pub(crate) fn lock(&self) -> Result<Option<FolderLock>, Failure> {
+        self.checkpoint_dir.as_deref().map(files::lock).transpose()
+    }
+
+    /// The same, where the run holds a lock on `folder` already.
+    pub(crate) fn lock_beside(&self, folder: &Path) -> Result<Option<FolderLock>, Failure> {
+        let same =
+            |dir: &Path| matches!((dir.canonicalize(), folder.canonicalize()), (Ok(a), Ok(b)) if a == b);
+        if self.checkpoint_dir.as_deref().is_some_and(same) { Ok(None) } else { self.lock() }
+    }
+
+    /// What is to be said when training begins: that it goes on from nothing, or leaves aside what it could go on
+    /// from.
+    pub(crate) fn opening(&self, interrupted: &Path, quiet: bool) -> Opening {
+        let file = self.file(interrupted);
+        let text = match (self.resume, file.exists()) {
+            (true, true) | (false, false) => None,
+            (true, false) => {
+                Some(format!("there is no checkpoint {}: starting from the beginning", file.display()))
+            }
+            (false, true) => Some(format!(
+                "{} keeps an earlier run: this one starts from the beginning and takes its place; --resume goes on \
+                 with it",
+                file.display()
+            )),
+        };
+        Opening { text: text.filter(|_| !quiet) }
+    }
+
+    /// Removes what Ctrl-C left in `interrupted`, of this run or of one before it, once a run is done; a folder that
+    /// was asked for is kept.
     pub(crate) fn done(&self, interrupted: &Path) -> Result<(), Failure> {
-        let file = interrupted.join(glassbox_pipeline::checkpoint::FILE_NAME);
-        if self.checkpoint_dir.is_some() || !self.resume {
+        if self.checkpoint_dir.is_some() {
             return Ok(());
         }
-        match std::fs::remove_file(&file) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(Failure::new(Kind::Output, format!("cannot remove {}: {error}", file.display())))
-            }
-            _ => Ok(()),
+        atomic::remove(&interrupted.join(FILE_NAME)).or_fail(Kind::Output)?;
+        // The folder goes with it if it was made for it. Only an empty one can be removed, and one that stays does no
+        // harm.
+        let _ = std::fs::remove_dir(interrupted);
+        Ok(())
+    }
+}
+
+/// Says something when training begins: whatever could refuse the run has been asked by then.
+pub(crate) struct Opening {
+    text: Option<String>,
+}
+
+impl Callback<f32> for Opening {
+    fn on_epoch_begin(&mut self, _: usize, _: usize) {
+        if let Some(text) = self.text.take() {
+            note(false, text);
         }
     }
 }

@@ -49,7 +49,9 @@ pub struct TensorCheck {
     pub name: String,
     /// Its shape; for the input with the batch in front.
     pub shape: Vec<usize>,
-    /// The number of elements checked. An element is left out where a kink is nearer than the smallest step:
+    /// The number of elements that were to be checked: all, or as many as [`GradientCheck::elements`] allows.
+    pub asked: usize,
+    /// The number of them that were. An element is left out where a kink is nearer than the smallest step:
     /// in a large network there is one beside some of them.
     pub checked: usize,
     /// The largest |backpropagation - central difference|, relative to the largest element of the
@@ -68,10 +70,17 @@ pub struct TensorCheck {
 pub const TOLERANCE: f64 = 1e-7;
 
 impl TensorCheck {
-    /// Whether the error is within [`TOLERANCE`]. Not so for NaN, nor where no element was checked.
+    /// Whether the error is within [`TOLERANCE`]. Not so for NaN, nor where too little was [checked](Self::covers).
     #[must_use]
     pub fn passes(&self) -> bool {
-        self.checked > 0 && self.error <= TOLERANCE
+        self.covers() && self.error <= TOLERANCE
+    }
+
+    /// Whether half of what was to be checked was. A gradient that is wrong is wrong in most elements of a tensor, or
+    /// in those of one channel or border; a few that happen to lie far from every kink would not show it.
+    #[must_use]
+    pub fn covers(&self) -> bool {
+        self.checked > 0 && 2 * self.checked >= self.asked
     }
 }
 
@@ -108,7 +117,8 @@ impl GradientCheck {
     fn tensor(&self, point: &Point, part: Part, start: usize, gradient: &[f64]) -> TensorCheck {
         let every = self.elements.map_or(1, |most| gradient.len().div_ceil(most)).max(1);
         let indices: Vec<usize> = (0..gradient.len()).step_by(every).collect();
-        let mut differences = vec![None; indices.len()];
+        let asked = indices.len();
+        let mut differences = vec![None; asked];
         let share = indices.len().div_ceil(self.threads).max(1);
         std::thread::scope(|scope| {
             for (indices, differences) in indices.chunks(share).zip(differences.chunks_mut(share)) {
@@ -124,7 +134,7 @@ impl GradientCheck {
         let (indices, differences): (Vec<usize>, Vec<f64>) = seen.unzip();
         let gradient: Vec<f64> = indices.iter().map(|index| gradient[*index]).collect();
         let check = compare(&gradient, &differences);
-        TensorCheck { index: indices.get(check.index).copied().unwrap_or(0), ..check }
+        TensorCheck { asked, index: indices.get(check.index).copied().unwrap_or(0), ..check }
     }
 }
 
@@ -273,6 +283,7 @@ fn compare(gradient: &[f64], differences: &[f64]) -> TensorCheck {
     let mut worst = TensorCheck {
         name: String::new(),
         shape: vec![],
+        asked: gradient.len(),
         checked: gradient.len(),
         error: 0.0,
         index: 0,
@@ -295,6 +306,16 @@ fn compare(gradient: &[f64], differences: &[f64]) -> TensorCheck {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_check_of_less_than_half_a_tensor_does_not_pass() {
+        let all = compare(&[1.0; 10], &[1.0; 10]);
+        assert!(all.passes());
+        for (checked, enough) in [(10, true), (5, true), (4, false), (1, false), (0, false)] {
+            assert_eq!(TensorCheck { checked, ..all.clone() }.passes(), enough, "{checked} of 10");
+        }
+    }
+
     use crate::geometry::Padding;
     use crate::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, ReLU};
     use crate::shape::Shape;

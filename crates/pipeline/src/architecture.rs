@@ -1,5 +1,6 @@
 //! The tutorial's model and its family, as code.
 
+use crate::words::counted;
 use glassbox_engine::geometry::Padding;
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout};
 use glassbox_engine::model::Sequential;
@@ -8,9 +9,10 @@ use glassbox_engine::shape::Shape;
 /// A window length that an [`Autoencoder`] cannot reconstruct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the model strides over a window by {strides} twice and then back, so windows of {time_steps} step(s) do not \
-     come back as long as they were: choose a multiple of {multiple} from {multiple} to {MAX_STEPS}, such as \
-     {suggestion}, or a model of your own"
+    "the model strides over a window by {strides} twice and then back, so windows of {} do not come back as long as \
+     they were: choose a multiple of {multiple} from {multiple} to {MAX_STEPS}, such as {suggestion}, or a model of \
+     your own",
+    counted(*time_steps, "step", "steps")
 )]
 pub struct WindowLengthError {
     /// The length asked for, in steps.
@@ -159,7 +161,7 @@ mod tests {
             }
         }
         let error = tutorial_model(90).unwrap_err().to_string();
-        assert!(error.contains("windows of 90 step(s)") && error.contains("such as 92"), "{error}");
+        assert!(error.contains("windows of 90 steps") && error.contains("such as 92"), "{error}");
         assert!(tutorial_model(usize::MAX).is_err());
     }
 }

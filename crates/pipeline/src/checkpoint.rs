@@ -62,7 +62,7 @@ pub enum CheckpointError {
     /// The checkpoint belongs to another run.
     #[error(
         "{file} is the checkpoint of another run: {} is {} in it and {} in this run; resume with the same data \
-         and options, or choose another folder for checkpoints",
+         and options, choose another folder for checkpoints, or remove the file",
         difference.what, difference.there, difference.here
     )]
     OtherRun { file: String, difference: Difference },
@@ -98,6 +98,18 @@ pub fn resume(
         return Err(CheckpointError::TooFewEpochs { file, done: checkpoint.epochs, asked: epochs });
     }
     Ok(Some(checkpoint))
+}
+
+/// That the folder `dir` holds no checkpoint of another run, which a run that starts from the beginning would
+/// replace. A file that cannot be read has nothing to lose.
+///
+/// # Errors
+/// [`CheckpointError::OtherRun`].
+pub fn require_own(dir: &Path, plan: &Plan, fingerprint: &Fingerprint) -> Result<(), CheckpointError> {
+    match resume(dir, plan, fingerprint, usize::MAX) {
+        Err(other @ CheckpointError::OtherRun { .. }) => Err(other),
+        _ => Ok(()),
+    }
 }
 
 /// The bytes of a checkpoint of the run of this `plan` and `fingerprint`; the same for the same content.

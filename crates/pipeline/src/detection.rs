@@ -20,6 +20,7 @@
 //! `steps - 1` points of a series are never judged, and a series of fewer than `2 * steps - 1` points has no
 //! point that is: see [`judged_points`].
 
+use crate::words::counted;
 use std::fmt;
 use std::ops::Range;
 
@@ -46,8 +47,8 @@ pub enum DetectionError {
     BadThreshold(f64),
     /// A window length that the rule has no answer for.
     #[error(
-        "windows of {steps} step(s) cannot tell an anomalous point under the {rule} rule, which takes at least \
-         {least}"
+        "windows of {} cannot tell an anomalous point under the {rule} rule, which takes at least {least}",
+        counted(*steps, "step", "steps")
     )]
     WindowTooShort {
         /// The window length in steps.

@@ -32,7 +32,9 @@
 //! | both of these are named tensors | [`tensor_file`] |
 //! | arrays in and out | [`arrays`] |
 //! | files that are whole or not there at all | [`atomic`] |
+//! | one run at a time in a folder | [`lock`] |
 //! | checksums | [`hash`] |
+//! | numbers in sentences | [`words`] |
 //!
 //! # Units
 //! A *step* is one row of a series, whatever time lies between rows (five minutes in the tutorial's
@@ -57,6 +59,7 @@ pub mod hash;
 pub mod inside;
 pub mod interrupt;
 pub mod jobs;
+pub mod lock;
 pub mod model_file;
 pub mod nab;
 pub mod profile;
@@ -71,3 +74,4 @@ pub mod synthetic;
 pub mod tensor_file;
 pub mod training;
 pub mod tutorial;
+pub mod words;

@@ -28,11 +28,12 @@ pub use plot::PlotError;
 pub use schema::{Comparison, Replication, ReplicationConfig, Run, SCHEMA};
 
 use crate::atomic::{self, WriteError};
+use crate::detector::DetectorError;
 use crate::fingerprint::Fingerprint;
 use crate::jobs::{self, Advance, MakeBackend};
 use crate::nab::TutorialData;
 use crate::results::write_json;
-use crate::training::TrainOptions;
+use crate::training::{TrainError, TrainOptions};
 use crate::tutorial::{self, Quiet, TutorialError, TutorialOptions, TutorialRun};
 use rows::{Rows, RowsError};
 
@@ -51,7 +52,17 @@ pub enum ReplicateError {
     /// The folder holds rows that cannot be used.
     #[error(transparent)]
     Rows(#[from] RowsError),
-    /// A run failed, or was interrupted; the rows of those before it are written.
+    /// Stopped before all seeds were done.
+    #[error("interrupted after {done} of {of} seeds, whose rows are kept in {}", file.display())]
+    Interrupted {
+        /// Seeds that have a row.
+        done: usize,
+        /// Seeds asked for.
+        of: usize,
+        /// The file of the rows.
+        file: std::path::PathBuf,
+    },
+    /// A run failed; the rows of those before it are written.
     #[error(transparent)]
     Tutorial(#[from] TutorialError),
     /// A file could not be written.
@@ -101,7 +112,7 @@ pub fn run(
     let there = seeds.len() - missing.len();
     let all = |done: usize| Advance { done, of: seeds.len(), part: done as f64 / seeds.len() as f64 };
     on_advance(all(there));
-    jobs::run::<_, _, ReplicateError>(
+    let trained = jobs::run::<_, _, ReplicateError>(
         missing,
         workers,
         backend,
@@ -115,7 +126,16 @@ pub fn run(
             on_advance(all(there + advance.done));
             Ok(())
         },
-    )?;
+    );
+    trained.map_err(|error| match error {
+        ReplicateError::Tutorial(TutorialError::Step(DetectorError::Train(TrainError::Interrupted {
+            ..
+        }))) => {
+            let done = seeds.iter().filter(|seed| rows.get(**seed).is_some()).count();
+            ReplicateError::Interrupted { done, of: seeds.len(), file: dir.join(rows::FILE_NAME) }
+        }
+        other => other,
+    })?;
     let runs: Vec<Run> = seeds.iter().filter_map(|seed| rows.get(*seed)).cloned().collect();
     let replication = Replication::of(data, options, &backend_name, runs);
     write(dir, &replication)?;

@@ -11,7 +11,11 @@
 //! | `train.csv`, `test.csv` | both series, as they were read |
 //! | `inside.safetensors` | what went on inside of the model, if it was captured: [`Inside`](crate::inside::Inside) |
 //!
-//! Each is written whole or not at all, `result.json` last: where it is, the others are those of its run.
+//! Each is written whole or not at all. `result.json` of an earlier run is removed before the first and written after
+//! the last: where it is, the others are those of its run. What an earlier run left and this one has not is removed
+//! with it: its page and plots, its study, its `inside.safetensors`. That no other run writes there meanwhile is the
+//! caller's part, see [`lock`](crate::lock).
+//!
 //! With the same data, options and kind of backend all are the same to the byte, but for `timings` in
 //! `result.json`.
 
@@ -19,7 +23,7 @@ mod from_run;
 mod schema;
 mod tables;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use glassbox_engine::training::History;
 use serde::Serialize;
@@ -48,17 +52,19 @@ pub enum ResultsError {
     Model(#[from] ModelFileError),
 }
 
-/// Writes all files of a run into the folder `dir`, which is created if absent. An `inside.safetensors` of an
-/// earlier run is removed if this run has none, and its `report.html` in any case.
+/// Writes all files of a run into the folder `dir`, which is created if absent, and removes those of an earlier run
+/// that would be mistaken for this one's.
 ///
 /// # Errors
-/// If a file cannot be written; those before it are there.
+/// If a file cannot be written or removed; those before it are there, and `result.json` is not.
 pub fn write(dir: &Path, run: &TutorialRun) -> Result<(), ResultsError> {
     let test = &run.data.test.series;
-    run.detector.save(&dir.join("model.safetensors"))?;
     let table = |name: &str| dir.join(name);
-    // A page of another run would be mistaken for this one's.
-    atomic::remove(&table("report.html"))?;
+    for name in ["result.json", "report.html", "study.json", "study.csv", inside::FILE_NAME] {
+        atomic::remove(&table(name))?;
+    }
+    remove_plots(&table("plots"))?;
+    run.detector.save(&table("model.safetensors"))?;
     atomic::write_with(&table("windows.csv"), |out| write_windows_csv(test, &run.detection, out))?;
     atomic::write_with(&table("anomalies.csv"), |out| write_anomalies_csv(test, &run.detection, out))?;
     atomic::write_with(&table("history.csv"), |out| write_history_csv(&run.fitted.history, out))?;
@@ -66,11 +72,25 @@ pub fn write(dir: &Path, run: &TutorialRun) -> Result<(), ResultsError> {
     for (name, series) in [("train.csv", &run.data.train.series), ("test.csv", test)] {
         atomic::write_with(&table(name), |out| write_csv(series, &Columns::default(), out))?;
     }
-    match &run.inside {
-        Some(inside) => inside.write(dir, &run.detector.model)?,
-        None => atomic::remove(&dir.join(inside::FILE_NAME))?,
+    if let Some(inside) = &run.inside {
+        inside.write(dir, &run.detector.model)?;
     }
     write_json(&dir.join("result.json"), &RunResult::of(run))?;
+    Ok(())
+}
+
+/// Removes the pictures in the folder of plots, and the folder if nothing else is in it.
+fn remove_plots(plots: &Path) -> Result<(), WriteError> {
+    // A folder that is not there, or cannot be read, has none to remove.
+    let Ok(entries) = std::fs::read_dir(plots) else { return Ok(()) };
+    let is_picture = |path: &PathBuf| {
+        path.extension().is_some_and(|extension| ["svg", "png"].iter().any(|known| extension == *known))
+    };
+    for picture in entries.flatten().map(|entry| entry.path()).filter(is_picture) {
+        atomic::remove(&picture)?;
+    }
+    // Only an empty one can be removed.
+    let _ = std::fs::remove_dir(plots);
     Ok(())
 }
 

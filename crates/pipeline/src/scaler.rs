@@ -14,6 +14,8 @@
 //! - distances are scaled by a power of two near the largest one, which rounds nothing, so that squaring
 //!   neither overflows nor vanishes.
 
+use crate::words::counted;
+
 /// Mean and standard deviation of a training series, in raw values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scaler {
@@ -27,8 +29,9 @@ pub struct Scaler {
 pub enum ScalerError {
     /// Fewer than two values.
     #[error(
-        "a training series of {values} value(s) has no sample standard deviation: it takes at least 2, and \
-         many more to mean something"
+        "a training series of {} has no sample standard deviation: it takes at least 2, and many more to mean \
+         something",
+        counted(*values, "value", "values")
     )]
     TooFew {
         /// Values that there were.
@@ -62,9 +65,9 @@ pub enum ScalerError {
         /// The largest magnitude (raw value).
         largest: f64,
     },
-    /// A normalised value, or its inverse, is out of range.
+    /// A normalised value is out of the range of f32.
     #[error(
-        "value {index} (counted from 0), {value:e}, leaves the range of {what} under mean {mean} and standard \
+        "value {index} (counted from 0), {value:e}, leaves the range of 32-bit numbers under mean {mean} and standard \
          deviation {std}: it does not belong to the series that these were fitted on"
     )]
     ValueOverflow {
@@ -72,8 +75,6 @@ pub enum ScalerError {
         index: usize,
         /// The value that was to be transformed.
         value: f64,
-        /// The kind of number that cannot hold the outcome.
-        what: &'static str,
         /// The scaler's mean (raw value).
         mean: f64,
         /// The scaler's standard deviation (raw value).
@@ -164,32 +165,15 @@ impl Scaler {
     pub fn normalise(&self, values: &[f64]) -> Result<Vec<f32>, ScalerError> {
         let normalised = |(index, &value): (usize, &f64)| {
             let z = ((value - self.mean) / self.std) as f32;
-            self.checked(index, value, z.is_finite(), "32-bit numbers").map(|()| z)
+            match (value.is_finite(), z.is_finite()) {
+                (true, true) => Ok(z),
+                (true, false) => {
+                    Err(ScalerError::ValueOverflow { index, value, mean: self.mean, std: self.std })
+                }
+                (false, _) => Err(ScalerError::NotFinite { index, value }),
+            }
         };
         values.iter().enumerate().map(normalised).collect()
-    }
-
-    /// Raw values of `values`, which are in standard deviations of the training series.
-    ///
-    /// # Errors
-    /// If a value is not finite, or its raw value is out of the range of f64; the error says which.
-    pub fn denormalise(&self, values: &[f32]) -> Result<Vec<f64>, ScalerError> {
-        let raw = |(index, &value): (usize, &f32)| {
-            let value = f64::from(value);
-            let x = self.mean + self.std * value;
-            self.checked(index, value, x.is_finite(), "64-bit numbers").map(|()| x)
-        };
-        values.iter().enumerate().map(raw).collect()
-    }
-
-    fn checked(&self, index: usize, value: f64, good: bool, what: &'static str) -> Result<(), ScalerError> {
-        if !value.is_finite() {
-            Err(ScalerError::NotFinite { index, value })
-        } else if !good {
-            Err(ScalerError::ValueOverflow { index, value, what, mean: self.mean, std: self.std })
-        } else {
-            Ok(())
-        }
     }
 }
 
@@ -257,9 +241,6 @@ mod tests {
             Err(ScalerError::ValueOverflow { index: 1, value: 1e36, .. })
         ));
         assert!(matches!(scaler.normalise(&[f64::NAN]), Err(ScalerError::NotFinite { index: 0, .. })));
-        let wide = Scaler::new(0.0, 1e300).unwrap();
-        assert!(matches!(wide.denormalise(&[1e38]), Err(ScalerError::ValueOverflow { index: 0, .. })));
-        assert!(matches!(wide.denormalise(&[f32::NAN]), Err(ScalerError::NotFinite { index: 0, .. })));
     }
 
     proptest! {
@@ -281,14 +262,14 @@ mod tests {
         }
 
         #[test]
-        fn denormalise_undoes_normalise(
+        fn a_normalised_value_is_the_distance_to_the_mean_in_deviations(
             values in prop::collection::vec(-1e6..1e6_f64, 1..50),
             mean in -1e3..1e3_f64,
             std in 1e-2..1e3_f64,
         ) {
             let scaler = Scaler::new(mean, std).unwrap();
-            let back = scaler.denormalise(&scaler.normalise(&values).unwrap()).unwrap();
-            for (value, back) in values.iter().zip(back) {
+            for (value, z) in values.iter().zip(scaler.normalise(&values).unwrap()) {
+                let back = mean + std * f64::from(z);
                 // One rounding to f32 of the distance; the f64 operations are far below it.
                 let bound = f64::from(f32::EPSILON) * (value - mean).abs() + 1e-9;
                 prop_assert!((value - back).abs() <= bound, "{value} {back}");

@@ -128,7 +128,7 @@ impl From<glassbox_engine::Error> for StudyError {
 }
 
 /// More seeds than anyone has time for, and no overflow.
-const MOST_SEEDS: usize = 1_000_000;
+pub const MOST_SEEDS: usize = 1_000_000;
 
 /// Trains and judges all [`VARIANTS`] on `data`, on as many threads as `workers`, each with a backend of its own;
 /// `on_advance` hears of the beginning and of each training that is done.
@@ -145,8 +145,7 @@ pub fn run(
     on_advance: &mut dyn FnMut(Advance),
 ) -> Result<Study, StudyError> {
     let (train, test) = (&data.train.series, &data.test.series);
-    let truth =
-        true_anomaly(data).ok_or_else(|| StudyError::UnknownTruth { series: test.name().to_string() })?;
+    let truth = require_truth(data)?;
     if options.seeds == 0 || options.seeds > MOST_SEEDS {
         return Err(StudyError::Seeds { found: options.seeds, most: MOST_SEEDS });
     }
@@ -191,6 +190,14 @@ pub fn run(
     let mut study = judge::study(data, options, &task, &fitted)?;
     conclude::conclude(&mut study);
     Ok(study)
+}
+
+/// The rows of the true anomaly, without which nothing can be measured.
+///
+/// # Errors
+/// [`StudyError::UnknownTruth`] if it is not known.
+pub fn require_truth(data: &TutorialData) -> Result<Range<usize>, StudyError> {
+    true_anomaly(data).ok_or_else(|| StudyError::UnknownTruth { series: data.test.series.name().to_string() })
 }
 
 /// Writes `study.json` and `study.csv` into the folder `dir`, which is created if absent.

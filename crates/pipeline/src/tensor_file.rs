@@ -45,7 +45,7 @@ pub enum TensorFileError {
     MissingTensor { file: String, tensor: String, shape: Vec<usize>, unused: String },
     /// Tensors that no layer asks for.
     #[error(
-        "{file}: no layer of the model has the tensor(s) {tensors}; give the file that belongs to this \
+        "{file}: no layer of the model has {tensors}; give the file that belongs to this \
          architecture, or take them out"
     )]
     ExtraTensors { file: String, tensors: String },

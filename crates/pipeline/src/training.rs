@@ -52,7 +52,9 @@ pub struct Checkpoints {
     /// The folder of [`checkpoint::FILE_NAME`].
     pub dir: PathBuf,
     /// Whether to go on from the checkpoint that is there. If there is none, or this is false, the run starts
-    /// from the beginning, and its first checkpoint replaces one that is there.
+    /// from the beginning, and its first checkpoint replaces that of an earlier start of the same run. That of
+    /// another run is refused if the run is kept after each epoch; one that is kept only when it is interrupted
+    /// replaces that too, then.
     pub resume: bool,
     /// Whether the run is kept after each epoch; if not, only when it is interrupted.
     pub every_epoch: bool,
@@ -253,6 +255,8 @@ pub fn train(
         let fingerprint = Fingerprint::of(model, &plan, &fit_options, data, &start);
         if *resume {
             resumed = checkpoint::resume(dir, &plan, &fingerprint, options.epochs)?;
+        } else if *every_epoch {
+            checkpoint::require_own(dir, &plan, &fingerprint)?;
         }
         keeper.writer = Some(CheckpointWriter::new(dir, &plan, fingerprint));
         keeper.every_epoch = *every_epoch;

@@ -68,7 +68,7 @@ fn what_cannot_be_trained_or_judged_is_refused_before_any_training() {
     let error = refusal(&two, &tiny::series(100, 0.0));
     assert!(error.contains("reads 2 channels"), "{error}");
     let error = refusal(&tiny::model(), &tiny::series(7, 0.0));
-    assert!(error.contains("has 7 row(s), fewer than one window of 8 steps"), "{error}");
+    assert!(error.contains("has 7 rows, fewer than one window of 8 steps"), "{error}");
     let error = refusal(&tiny::model(), &tiny::series(8, 0.0));
     assert!(error.contains("validation_split is 0.1 of 1 samples"), "{error}");
     let flat = tiny::series(40, 0.0);

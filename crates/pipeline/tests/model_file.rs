@@ -106,7 +106,7 @@ fn what_does_not_belong_together_is_refused_by_name() {
             let bias = file.tensors.remove("conv1d.bias").unwrap();
             file.tensors.insert("conv1d/bias".into(), bias);
         }),
-        ("no layer of the model has the tensor(s) `more`", |file| {
+        ("no layer of the model has `more`", |file| {
             let bias = file.tensors["conv1d.bias"].clone();
             file.tensors.insert("more".into(), bias);
         }),

@@ -158,9 +158,9 @@ fn what_cannot_work_is_refused_before_training() {
     let refusal =
         |options: TutorialOptions| run(data(), &Reference, &options, &mut Quiet).unwrap_err().to_string();
     let error = refusal(TutorialOptions { time_steps: 90, ..options() });
-    assert!(error.contains("windows of 90 step(s)"), "{error}");
+    assert!(error.contains("windows of 90 steps"), "{error}");
     let error = refusal(TutorialOptions { time_steps: 1000, ..options() });
-    assert!(error.contains("has 432 row(s), fewer than one window of 1000 steps"), "{error}");
+    assert!(error.contains("has 432 rows, fewer than one window of 1000 steps"), "{error}");
     let mut short = data();
     let rows = 20;
     let test = &short.test.series;
@@ -173,5 +173,5 @@ fn what_cannot_work_is_refused_before_training() {
     .unwrap();
     let mut recorder = Recorder::default();
     let error = run(short, &Reference, &options(), &mut recorder).unwrap_err().to_string();
-    assert!(error.contains("series `short` has 20 row(s)") && recorder.epochs == 0, "{error}");
+    assert!(error.contains("series `short` has 20 rows") && recorder.epochs == 0, "{error}");
 }

@@ -70,6 +70,10 @@ pub(crate) struct PredictArgs {
 
     #[command(flatten)]
     pub(crate) compute: ComputeArgs,
+
+    /// Print nothing but errors
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
 }
 
 /// A model to compute with.

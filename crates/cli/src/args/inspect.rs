@@ -64,7 +64,8 @@ pub(crate) struct ArchitectureArgs {
     #[arg(long, visible_alias = "model", value_name = "FILE")]
     pub(crate) architecture: Option<PathBuf>,
 
-    /// Steps of the input, where the architecture leaves them open, or of the tutorial's model
+    /// Steps of the input, where the architecture leaves them open, or of the tutorial's model [of that 288; for
+    /// gradcheck 16, since its kernels do not depend on the length and the check of a day would take many minutes]
     #[arg(long, value_name = "N")]
     pub(crate) time_steps: Option<usize>,
 }

@@ -9,7 +9,7 @@ mod shell;
 mod train;
 mod tutorial;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(crate) use data::DataCommand;
 pub(crate) use detect::{DetectArgs, Format, ModelArgs, PredictArgs};
@@ -45,6 +45,23 @@ pub(crate) struct Cli {
 
     #[command(flatten)]
     pub(crate) tutorial: TutorialArgs,
+}
+
+/// What this process was told; ends it where that makes no sense, or was a request for help.
+pub(crate) fn parse() -> Cli {
+    let mut matches = with_negative_numbers(Cli::command()).get_matches();
+    Cli::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit())
+}
+
+/// Takes `-1` for a value where one is due: what is wrong with it is for the option to say, that knows what it
+/// expects.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|argument| {
+            let takes = argument.get_action().takes_values() && !argument.is_positional();
+            argument.allow_negative_numbers(takes)
+        })
+        .mut_subcommands(with_negative_numbers)
 }
 
 #[derive(Debug, Subcommand)]
@@ -84,7 +101,8 @@ pub(crate) enum Command {
     /// `glassbox detect` needs.
     ///
     /// With --checkpoint-dir the run is saved after each epoch; if it is killed, the same command with
-    /// --resume goes on and ends with the same bits as a run that was not.
+    /// --resume goes on and, on the same kind of device and instruction set, ends with the same bits as a run that
+    /// was not.
     #[command(after_help = EXIT_CODES)]
     Train(TrainArgs),
 

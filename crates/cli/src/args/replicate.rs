@@ -7,6 +7,11 @@ use clap::Args;
 use super::shared::{ComputeArgs, OutputArgs, TutorialFitArgs};
 
 #[derive(Debug, Args)]
+#[command(
+    mut_arg("device", |device| device.help("Seeds run side by side on the CPU, one thread each: auto and cpu mean that, \
+                                            and a GPU is refused")),
+    mut_arg("verbose", |verbose| verbose.hide(true))
+)]
 pub(crate) struct ReplicateArgs {
     /// Seeds to run: so many from --seed on
     #[arg(long, value_name = "N", default_value_t = 20)]

@@ -101,7 +101,7 @@ pub(crate) struct EarlyStoppingArgs {
     pub(crate) patience: usize,
 
     /// A change of no more than this is no improvement
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, value_parser = not_negative)]
     pub(crate) min_delta: f64,
 
     /// Take back the weights of the best epoch when training ends
@@ -116,7 +116,7 @@ pub(crate) struct EarlyStoppingArgs {
 /// Saving a run.
 #[derive(Debug, Args)]
 pub(crate) struct CheckpointArgs {
-    /// Save the run in this folder after each epoch
+    /// Save the run in this folder after each epoch; a checkpoint of another run in it is refused
     #[arg(long, value_name = "DIR")]
     pub(crate) checkpoint_dir: Option<PathBuf>,
 
@@ -141,6 +141,15 @@ pub(crate) struct ComputeArgs {
     /// Say why another device was not taken, and how this one trains the model
     #[arg(long, short)]
     pub(crate) verbose: bool,
+}
+
+/// A number that is not below zero; whether it is finite is for others to say.
+fn not_negative(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value < 0.0 => Err("expected a number that is not negative".into()),
+        Ok(value) => Ok(value),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// What is printed.

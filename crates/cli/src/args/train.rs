@@ -21,11 +21,12 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "N")]
     pub(crate) time_steps: Option<usize>,
 
-    /// The model file to write
-    #[arg(long, value_name = "FILE", default_value = "model.safetensors")]
-    pub(crate) out: PathBuf,
+    /// The model file to write [model.safetensors]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
 
-    /// Where the losses go, as {"loss": [...], "val_loss": [...]} [history.json beside the model file]
+    /// Where the losses go, as {"loss": [...], "val_loss": [...]} [NAME.history.json beside --out NAME.safetensors,
+    /// history.json without --out]
     #[arg(long, value_name = "FILE")]
     pub(crate) history: Option<PathBuf>,
 

@@ -26,8 +26,14 @@ pub(crate) struct TutorialArgs {
     pub(crate) study: bool,
 
     /// Seeds of the study, from --seed on
-    #[arg(long, value_name = "N", requires = "study", default_value_t = glassbox_pipeline::study::DEFAULT_SEEDS)]
-    pub(crate) study_seeds: usize,
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "study",
+        default_value_t = glassbox_pipeline::study::DEFAULT_SEEDS as u64,
+        value_parser = clap::value_parser!(u64).range(1..=glassbox_pipeline::study::MOST_SEEDS as u64),
+    )]
+    pub(crate) study_seeds: u64,
 
     /// Where the results go
     #[arg(long, value_name = "DIR", default_value = "glassbox-out")]

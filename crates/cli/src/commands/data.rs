@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use glassbox_pipeline::atomic;
+use glassbox_pipeline::hash::Sha256;
 use glassbox_pipeline::nab::{self, FetchOptions, Places, Source};
 use glassbox_pipeline::series::{Columns, write_csv};
 use glassbox_pipeline::synthetic::{self, Part};
@@ -65,6 +66,15 @@ fn show(source: &Source, as_json: bool) -> Result<(), Failure> {
 }
 
 fn twin(out: &Path, seed: u64) -> Result<(), Failure> {
+    for file in [nab::TRAIN, nab::TEST] {
+        let path = out.join(file.path);
+        if std::fs::read(&path).is_ok_and(|bytes| Sha256::of(&bytes) == file.sha256) {
+            let path = path.display();
+            let message =
+                format!("{path} is the published file: the twin would take its place; give another folder");
+            return Err(Failure::new(Kind::Input, message));
+        }
+    }
     for (part, file) in [(Part::Train, nab::TRAIN), (Part::Test, nab::TEST)] {
         let series = synthetic::series(part, seed);
         let path = out.join(file.path);

@@ -12,8 +12,11 @@ use serde_json::json;
 use super::{note, print};
 use crate::args::{DetectArgs, Format};
 use crate::failure::{Failure, Kind, OrFail as _};
+use crate::files;
 
 pub(crate) fn run(args: &DetectArgs) -> Result<(), Failure> {
+    let output = args.output.as_deref().map(|output| ("--output", output));
+    files::check(&[("the series", &args.input), ("--model", &args.model)], output.as_slice())?;
     let mut detector = Detector::load(&args.model)?;
     if let Some(threshold) = args.threshold {
         detector.threshold = Threshold::new(threshold).or_fail(Kind::Input)?;
@@ -39,7 +42,7 @@ pub(crate) fn run(args: &DetectArgs) -> Result<(), Failure> {
     note(
         args.quiet,
         format_args!(
-            "{} of {} windows are anomalous (mean absolute error above {}), and {} of {} points",
+            "{} of {} windows are anomalous (mean absolute error above {} standard deviations), and {} of {} points",
             detection.windows.len(),
             detection.errors.len(),
             detection.threshold.value(),

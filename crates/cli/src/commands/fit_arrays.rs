@@ -1,5 +1,7 @@
 //! `glassbox fit-arrays`
 
+use std::path::Path;
+
 use glassbox_engine::backend::Dataset;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::samples::Samples;
@@ -11,26 +13,31 @@ use super::{AFTER_EPOCH, note, print_json};
 use crate::args::FitArraysArgs;
 use crate::device::explain;
 use crate::failure::{Failure, Kind, OrFail as _};
+use crate::files::{self, Named};
 use crate::interrupt;
 use crate::progress::Progress;
 
 pub(crate) fn run(args: &FitArraysArgs) -> Result<(), Failure> {
+    let interrupted = args.out.with_extension("checkpoint");
+    let checkpoint = args.checkpoint.file(&interrupted);
+    files::check(&input_files(args), &output_files(args, &checkpoint))?;
     let x = read_npy(&args.input).or_fail(Kind::Input)?;
     let (model, start) = load(args, x.dim().1)?;
     let quiet = args.output.quiet || args.output.json;
-    let interrupted = args.out.with_extension("checkpoint");
     let options = TrainOptions {
         early_stopping: None,
         checkpoints: Some(args.checkpoint.checkpoints(&interrupted)),
         interrupt: Some(interrupt::listen(quiet, AFTER_EPOCH)?),
         ..args.fit.options()
     };
-    let mut progress = Progress::new(quiet);
+    let (mut opening, mut progress) = (args.checkpoint.opening(&interrupted, quiet), Progress::new(quiet));
     let data = Dataset::autoencoder(Samples::from_array(x.view())?);
     let backend = args.compute.backend(quiet)?;
     explain(&args.compute, quiet, &*backend, &model, args.fit.batch_size)?;
-    let trained = train(&*backend, &model, start.as_deref(), &data, &options, &mut [&mut progress])
-        .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
+    let _lock = args.checkpoint.lock()?;
+    let trained =
+        train(&*backend, &model, start.as_deref(), &data, &options, &mut [&mut opening, &mut progress])
+            .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
 
     let saved = SavedModel { model, weights: trained.weights, calibration: None };
     saved.save(&args.out).or_fail(Kind::Output)?;
@@ -44,6 +51,16 @@ pub(crate) fn run(args: &FitArraysArgs) -> Result<(), Failure> {
     }
     note(quiet, format_args!("wrote {}", args.out.display()));
     Ok(())
+}
+
+fn input_files(args: &FitArraysArgs) -> Vec<Named<'_>> {
+    let weights = args.weights.as_deref().map(|weights| ("--weights", weights));
+    [("--input", &*args.input), ("--architecture", &*args.architecture)].into_iter().chain(weights).collect()
+}
+
+fn output_files<'a>(args: &'a FitArraysArgs, checkpoint: &'a Path) -> Vec<Named<'a>> {
+    let history = args.history.as_deref().map(|history| ("--history", history));
+    [("--out", &*args.out), ("--checkpoint-dir", checkpoint)].into_iter().chain(history).collect()
 }
 
 /// The model, and the weights to start from if they are given.

@@ -42,7 +42,11 @@ pub(crate) fn run(args: &GradcheckArgs) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(Failure::new(
             Kind::Check,
-            format!("the gradient of {} is off by more than {TOLERANCE:e}", failed.join(", ")),
+            format!(
+                "the gradient of {} is off by more than {TOLERANCE:e}, or beside kinks in more than half of the \
+                 elements asked for",
+                failed.join(", ")
+            ),
         )),
     }
 }
@@ -51,6 +55,7 @@ fn as_json(check: &TensorCheck) -> serde_json::Value {
     json!({
         "name": check.name,
         "shape": check.shape,
+        "asked": check.asked,
         "checked": check.checked,
         "largest_relative_error": check.error,
         "index": check.index,

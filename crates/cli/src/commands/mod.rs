@@ -16,7 +16,8 @@ pub(crate) mod summary;
 pub(crate) mod train;
 pub(crate) mod tutorial;
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use glassbox_engine::model::Sequential;
@@ -38,8 +39,7 @@ impl ArchitectureArgs {
     fn model(&self, tutorial_steps: usize) -> Result<Sequential, Failure> {
         match &self.architecture {
             None => tutorial_model(self.time_steps.unwrap_or(tutorial_steps)).or_fail(Kind::Input),
-            Some(path) if is_safetensors(path) => Ok(SavedModel::load(path).or_fail(Kind::Input)?.model),
-            Some(path) => read_architecture(path, self.time_steps).or_fail(Kind::Input),
+            Some(path) => Ok(start_model(Some(path), self.time_steps)?.0),
         }
     }
 }
@@ -69,9 +69,18 @@ fn start_model(
     }
 }
 
-/// Whether a model file is one of ours rather than Keras's JSON.
+/// Whether a model file is one of ours rather than Keras's JSON, whatever its name. A safetensors file begins with the
+/// length of its header in eight bytes, of which some are zero, as no byte of a text is.
+///
+/// The name tells where the content does not: in a file that is shorter, and in a pipe, from which a byte is read but
+/// once.
 fn is_safetensors(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("safetensors"))
+    let mut length = [0; 8];
+    let read = path.is_file() && File::open(path).and_then(|mut file| file.read_exact(&mut length)).is_ok();
+    match read {
+        true => length.contains(&0),
+        false => path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("safetensors")),
+    }
 }
 
 /// Writes to standard output. A reader that has gone away (`glassbox ... | head`) is no failure of ours, but
@@ -80,7 +89,8 @@ fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        done => done.or_fail(Kind::Output),
+        done => done
+            .map_err(|error| Failure::new(Kind::Output, format!("cannot write to standard output: {error}"))),
     }
 }
 

@@ -5,13 +5,16 @@ use glassbox_pipeline::arrays::{read_npy, write_npy};
 use glassbox_pipeline::model_file::SavedModel;
 use glassbox_pipeline::reconstruction::{inference_session, predict};
 
+use super::note;
 use crate::args::{ModelArgs, PredictArgs};
 use crate::failure::{Failure, Kind, OrFail as _};
+use crate::files::{self, Named};
 
 pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
+    files::check(&input_files(args), &[("--output", &args.output)])?;
     let x = read_npy(&args.input).or_fail(Kind::Input)?;
     let saved = args.model.load(x.dim().1)?;
-    let backend = args.compute.backend(false)?;
+    let backend = args.compute.backend(args.quiet)?;
     let mut session = inference_session(&*backend, &saved.model, &saved.weights)?;
     let y = predict(&mut *session, &Samples::from_array(x.view())?)?;
     if let Some(at) = y.iter().position(|v| !v.is_finite()) {
@@ -23,7 +26,16 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
             ),
         ));
     }
-    write_npy(&args.output, y.view()).or_fail(Kind::Output)
+    write_npy(&args.output, y.view()).or_fail(Kind::Output)?;
+    note(args.quiet, format_args!("wrote {}", args.output.display()));
+    Ok(())
+}
+
+fn input_files(args: &PredictArgs) -> Vec<Named<'_>> {
+    let ModelArgs { model, architecture, weights } = &args.model;
+    let model = [("--model", model), ("--architecture", architecture), ("--weights", weights)];
+    let model = model.into_iter().filter_map(|(name, path)| Some((name, path.as_deref()?)));
+    [("--input", &*args.input)].into_iter().chain(model).collect()
 }
 
 impl ModelArgs {

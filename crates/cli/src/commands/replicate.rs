@@ -7,6 +7,7 @@ use super::{AFTER_EPOCH, note, print, print_json};
 use crate::args::ReplicateArgs;
 use crate::device::one_thread;
 use crate::failure::{Failure, Kind, OrFail as _};
+use crate::files;
 use crate::interrupt;
 use crate::progress::Jobs;
 
@@ -15,6 +16,7 @@ const TWIN_SEED: u64 = 1;
 
 pub(crate) fn run(args: &ReplicateArgs) -> Result<(), Failure> {
     args.compute.require_cpu("replicate")?;
+    files::check(&[], &[("--out", &args.out.join("runs.csv"))])?;
     let source = Source::choose(&Places::from_env(args.data.clone()), TWIN_SEED);
     let data = nab::load(&source).or_fail(Kind::Input)?;
     let silent = args.output.quiet || args.output.json;
@@ -26,6 +28,7 @@ pub(crate) fn run(args: &ReplicateArgs) -> Result<(), Failure> {
     options.train.interrupt = Some(interrupt::listen(silent, AFTER_EPOCH)?);
     let mut progress = Jobs::new(silent, "Seeds");
     let workers = args.compute.workers()?;
+    let _lock = files::lock(&args.out)?;
     let done = replicate::run(&data, &one_thread, workers, &options, args.seeds, &args.out, &mut |advance| {
         progress.advance(advance);
     });
@@ -47,6 +50,7 @@ impl From<ReplicateError> for Failure {
     fn from(error: ReplicateError) -> Self {
         match error {
             ReplicateError::Tutorial(error) => error.into(),
+            ReplicateError::Interrupted { .. } => Self::new(Kind::Interrupted, error),
             ReplicateError::Write(error) => Self::new(Kind::Output, error),
             ReplicateError::Rows(replicate::rows::RowsError::Write(error)) => Self::new(Kind::Output, error),
             ReplicateError::Plot(error) => Self::new(Kind::Output, error),

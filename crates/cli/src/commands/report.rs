@@ -7,8 +7,11 @@ use glassbox_report::ReportError;
 use super::note;
 use crate::args::ReportArgs;
 use crate::failure::{Failure, Kind};
+use crate::files;
 
 pub(crate) fn run(args: &ReportArgs) -> Result<(), Failure> {
+    // A folder that is not there is no folder of results, and is not to be made by the lock.
+    let _lock = args.dir.is_dir().then(|| files::lock(&args.dir)).transpose()?;
     let page = write(&args.dir)?;
     note(args.quiet, format_args!("wrote {}", page.display()));
     if args.open {

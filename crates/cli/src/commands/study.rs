@@ -10,6 +10,11 @@ use crate::failure::{Failure, Kind, OrFail as _};
 use crate::interrupt;
 use crate::progress::Jobs;
 
+/// That there is something to measure a study against: not first found out once all is trained.
+pub(super) fn require_truth(data: &TutorialData) -> Result<(), Failure> {
+    Ok(study::require_truth(data).map(drop)?)
+}
+
 /// Makes the study and writes it beside the tutorial's results.
 pub(super) fn run(
     args: &TutorialArgs,
@@ -17,7 +22,8 @@ pub(super) fn run(
     train: &TrainOptions,
     silent: bool,
 ) -> Result<Study, Failure> {
-    let options = StudyOptions { seeds: args.study_seeds, train: train.clone(), ..StudyOptions::default() };
+    let seeds = usize::try_from(args.study_seeds).or_fail(Kind::Input)?;
+    let options = StudyOptions { seeds, train: train.clone(), ..StudyOptions::default() };
     let mut progress = Jobs::new(silent, "Study");
     let study =
         study::run(data, &one_thread, args.compute.workers()?, &options, &mut |done| progress.advance(done))

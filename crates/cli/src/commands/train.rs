@@ -1,28 +1,37 @@
 //! `glassbox train`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use glassbox_engine::training::Callback;
 use glassbox_pipeline::detector::train_detector;
 use glassbox_pipeline::results::write_history_json;
 use glassbox_pipeline::series::read_csv;
 use glassbox_pipeline::training::TrainOptions;
+use glassbox_pipeline::words::counted;
 use serde_json::json;
 
 use super::{AFTER_EPOCH, note, print_json, start_model};
 use crate::args::TrainArgs;
 use crate::device::explain;
 use crate::failure::{Failure, Kind, OrFail as _};
+use crate::files::{self, Named};
 use crate::interrupt;
 use crate::progress::Progress;
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let quiet = args.output.quiet || args.output.json;
+    let Outputs { model: out, history: history_file } = Outputs::of(args);
+    let interrupted = out.with_extension("checkpoint");
+    let checkpoint = args.checkpoint.file(&interrupted);
+    files::check(
+        &input_files(args),
+        &[("--out", &out), ("--history", &history_file), ("--checkpoint-dir", &checkpoint)],
+    )?;
     let loaded = read_csv(&args.input, &args.columns.columns()).or_fail(Kind::Input)?;
     for warning in &loaded.warnings {
         note(args.output.quiet, format_args!("warning: {warning}"));
     }
     let (model, start) = start_model(args.model.as_deref(), args.time_steps)?;
-    let interrupted = args.out.with_extension("checkpoint");
     let options = TrainOptions {
         early_stopping: args.early_stopping.early_stopping(args.fit.validation_split),
         checkpoints: Some(args.checkpoint.checkpoints(&interrupted)),
@@ -31,20 +40,20 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     };
     let backend = args.compute.backend(quiet)?;
     explain(&args.compute, quiet, &*backend, &model, args.fit.batch_size)?;
-    let mut progress = Progress::new(quiet);
-    let trained =
-        train_detector(&*backend, &model, start.as_deref(), &loaded.series, &options, &mut [&mut progress])
-            .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
+    let _lock = args.checkpoint.lock()?;
+    let (mut opening, mut progress) = (args.checkpoint.opening(&interrupted, quiet), Progress::new(quiet));
+    let callbacks: &mut [&mut dyn Callback<f32>] = &mut [&mut opening, &mut progress];
+    let trained = train_detector(&*backend, &model, start.as_deref(), &loaded.series, &options, callbacks)
+        .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
 
     let history = &trained.trained.fitted.history;
-    let history_file = args.history.clone().unwrap_or_else(|| beside(&args.out, "history.json"));
     write_history_json(&history_file, history).or_fail(Kind::Output)?;
-    trained.detector.save(&args.out).or_fail(Kind::Output)?;
+    trained.detector.save(&out).or_fail(Kind::Output)?;
     args.checkpoint.done(&interrupted)?;
     let threshold = trained.detector.threshold.value();
     if args.output.json {
         return print_json(&json!({
-            "model": args.out,
+            "model": out,
             "history": history,
             "epochs": history.loss.len(),
             "stopped_epoch": trained.trained.fitted.stopped_epoch,
@@ -63,15 +72,34 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     note(
         quiet,
         format_args!(
-            "trained {} epochs; threshold {threshold}; wrote {} and {}",
-            history.loss.len(),
-            args.out.display(),
+            "trained {}; threshold {threshold} (mean absolute error, in standard deviations of the training series); wrote \
+             {} and {}",
+            counted(history.loss.len(), "epoch", "epochs"),
+            out.display(),
             history_file.display()
         ),
     );
     Ok(())
 }
 
-fn beside(path: &Path, name: &str) -> PathBuf {
-    path.parent().unwrap_or(Path::new("")).join(name)
+/// What is written.
+struct Outputs {
+    model: PathBuf,
+    history: PathBuf,
+}
+
+impl Outputs {
+    /// Two models in one folder have a history each.
+    fn of(args: &TrainArgs) -> Self {
+        let named = args.out.as_ref().map(|out| out.with_extension("history.json"));
+        Self {
+            model: args.out.clone().unwrap_or_else(|| "model.safetensors".into()),
+            history: args.history.clone().or(named).unwrap_or_else(|| "history.json".into()),
+        }
+    }
+}
+
+fn input_files(args: &TrainArgs) -> Vec<Named<'_>> {
+    let model = args.model.as_deref().map(|model| ("--model", model));
+    [("the training series", &*args.input)].into_iter().chain(model).collect()
 }

@@ -12,33 +12,44 @@ use glassbox_pipeline::results::{self, RunResult};
 use glassbox_pipeline::study::Study;
 use glassbox_pipeline::training::Trained;
 use glassbox_pipeline::tutorial::{self, Observer, Step, TutorialOptions};
+use glassbox_pipeline::words::counted;
 
 use super::{AFTER_EPOCH, TIME_STEPS, conclusion, note, print, print_json, report, study};
 use crate::args::TutorialArgs;
 use crate::device::explain;
 use crate::failure::{Failure, Kind, OrFail as _};
+use crate::files;
 use crate::interrupt;
+use crate::options::Opening;
 use crate::progress::Progress;
 
 pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
+    let checkpoint = args.checkpoint.file(&args.out);
+    files::check(&[], &[("--out", &args.out.join("result.json")), ("--checkpoint-dir", &checkpoint)])?;
     let source = Source::choose(&Places::from_env(args.data.clone()), args.seed);
     let data = nab::load(&source).or_fail(Kind::Input)?;
     for warning in data.train.warnings.iter().chain(&data.test.warnings) {
         note(args.output.quiet, format_args!("warning: {warning}"));
     }
+    if args.study {
+        study::require_truth(&data)?;
+    }
     let silent = args.output.quiet || args.output.json;
     let mut options = TutorialOptions { inside: !args.no_report, ..args.fit.options(args.seed) };
     options.train.checkpoints = Some(args.checkpoint.checkpoints(&args.out));
     options.train.interrupt = Some(interrupt::listen(silent, AFTER_EPOCH)?);
-    let mut narrator = Narrator { silent, progress: Progress::new(silent), failed: None };
+    let mut narrator = Narrator {
+        silent,
+        opening: args.checkpoint.opening(&args.out, silent),
+        progress: Progress::new(silent),
+        failed: None,
+    };
     let backend = args.compute.backend(silent)?;
     let model = tutorial_model(TIME_STEPS).or_fail(Kind::Input)?;
     explain(&args.compute, silent, &*backend, &model, args.fit.batch_size)?;
+    let _locks = (files::lock(&args.out)?, args.checkpoint.lock_beside(&args.out)?);
     let run = tutorial::run(data, &*backend, &options, &mut narrator)
         .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
-    if let Some(failure) = narrator.failed {
-        return Err(failure);
-    }
     results::write(&args.out, &run).or_fail(Kind::Output)?;
     args.checkpoint.done(&args.out)?;
     let study = match args.study {
@@ -48,6 +59,10 @@ pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
     let page = if args.no_report { None } else { Some(report::write(&args.out)?) };
     if let Some(page) = page.as_deref().filter(|_| args.open) {
         report::open(page, args.output.quiet);
+    }
+    if let Some(failure) = narrator.failed {
+        let out = args.out.display();
+        return Err(Failure::new(Kind::Output, format!("{failure}; the results are in {out}")));
     }
     if args.output.json {
         return print_all(&RunResult::of(&run), study.as_ref());
@@ -73,6 +88,7 @@ fn print_all(result: &RunResult, study: Option<&Study>) -> Result<(), Failure> {
 /// Prints each step as the tutorial shows it.
 struct Narrator {
     silent: bool,
+    opening: Opening,
     progress: Progress,
     /// Standard output could not be written to.
     failed: Option<Failure>,
@@ -80,6 +96,7 @@ struct Narrator {
 
 impl Callback<f32> for Narrator {
     fn on_epoch_begin(&mut self, epoch: usize, epochs: usize) {
+        self.opening.on_epoch_begin(epoch, epochs);
         self.progress.on_epoch_begin(epoch, epochs);
     }
 
@@ -129,13 +146,16 @@ fn told(step: &Step<'_>) -> String {
         Step::Trained { trained } => trained_for(trained),
         Step::Threshold { errors, batches, threshold } => format!(
             "Mean absolute error of {} training windows, predicted in {batches} batches\n\
-             Reconstruction error threshold: {}\n\n",
+             Reconstruction error threshold: {} (mean absolute error, in standard deviations of the training series)\n\n",
             errors.len(),
             threshold.value()
         ),
         Step::Reconstructed { window, reconstruction } => {
             let error: f32 = window.iter().zip(*reconstruction).map(|(x, y)| (x - y).abs()).sum();
-            format!("Error of the first window's reconstruction: {:.6}\n\n", error / window.len() as f32)
+            format!(
+                "Mean absolute error of the first window's reconstruction: {:.6} standard deviations\n\n",
+                error / window.len() as f32
+            )
         }
         Step::TestWindowed { shape } => format!("Test input shape: {}\n", shown(shape)),
         Step::Detected { detection } => detected(detection),
@@ -167,8 +187,8 @@ fn trained_for(trained: &Trained) -> String {
         None => "all of them",
     };
     format!(
-        "Trained {} epochs in {:.1} s ({why})\nloss: {:.6} - val_loss: {:.6}\n\n",
-        history.loss.len(),
+        "Trained {} in {:.1} s ({why})\nloss: {:.6} - val_loss: {:.6}\n\n",
+        counted(history.loss.len(), "epoch", "epochs"),
         trained.duration.as_secs_f64(),
         last(&history.loss),
         last(&history.val_loss)

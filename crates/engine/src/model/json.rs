@@ -22,11 +22,17 @@ pub(super) use write::write;
 /// The layers that there are.
 const CLASSES: [&str; 4] = ["Conv1D", "Conv1DTranspose", "Dropout", "ReLU"];
 
+/// What is wrong with a text, without the line and column that `serde_json` ends its message with.
+fn without_place(error: &serde_json::Error) -> String {
+    let (text, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
+    text.strip_suffix(&place).map(str::to_owned).unwrap_or(text)
+}
+
 pub(super) fn read(text: &str, steps: Option<usize>) -> Result<Sequential> {
     let document: Json = serde_json::from_str(text).map_err(|error| Error::Architecture {
         place: format!("line {}, column {}", error.line(), error.column()),
         expected: "the JSON that model.to_json() of Keras 3 writes".into(),
-        found: error.to_string(),
+        found: without_place(&error),
     })?;
     let mut model = Object::new("the model", document)?;
     let class = model.text("class_name")?;

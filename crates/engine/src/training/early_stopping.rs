@@ -95,12 +95,16 @@ impl EarlyStopping {
                 expected: "loss, or a validation_split above 0".into(),
             });
         }
-        if !self.min_delta.is_finite() || self.baseline.is_some_and(f64::is_nan) {
-            return Err(Error::Option {
-                option: "min_delta",
-                found: format!("{} with baseline {:?}", self.min_delta, self.baseline),
-                expected: "numbers".into(),
-            });
+        let option = |option, value: f64, expected: &str| Error::Option {
+            option,
+            found: value.to_string(),
+            expected: expected.into(),
+        };
+        if !self.min_delta.is_finite() {
+            return Err(option("min_delta", self.min_delta, "a finite number"));
+        }
+        if let Some(baseline) = self.baseline.filter(|baseline| baseline.is_nan()) {
+            return Err(option("baseline", baseline, "a number"));
         }
         Ok(())
     }

@@ -14,6 +14,9 @@ use crate::atomic::{self, WriteError};
 use crate::fingerprint::{Difference, Fingerprint};
 use crate::results::write_json;
 
+/// The name of the file of rows.
+pub const FILE_NAME: &str = "runs.csv";
+
 /// Why a folder's rows cannot be used. They are left as they are.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -63,7 +66,7 @@ impl Rows {
     /// # Errors
     /// If they cannot be read, or are those of other options, the first of which is named.
     pub fn open(dir: &Path, fingerprint: &Fingerprint) -> Result<Self, RowsError> {
-        let (file, options) = (dir.join("runs.csv"), dir.join("options.json"));
+        let (file, options) = (dir.join(FILE_NAME), dir.join("options.json"));
         let Some(text) = read(&file)? else {
             let document =
                 Options { schema: super::SCHEMA, options: fingerprint.entries().iter().cloned().collect() };

@@ -7,6 +7,7 @@ use crate::nab::{self, TutorialData};
 use crate::results::{Config, Data, Versions};
 use crate::statistics::{Spread, ks_critical_distance, ks_distance, ks_p_value};
 use crate::tutorial::TutorialOptions;
+use crate::words::{counted, probability};
 
 /// The version of the schema: raised by a change that a reader of the one before would misread.
 pub const SCHEMA: u32 = 1;
@@ -169,12 +170,13 @@ fn conclusion(ours: usize, keras: usize, comparison: &[Comparison], indicative: 
     let told = ks_critical_distance(LEVEL / QUANTITIES.len() as f64, ours, keras);
     let mut said = vec![match differing.as_slice() {
         [] => format!(
-            "None of the {} quantities is distributed otherwise than in Keras, as far as {ours} runs against {keras} \
-             can tell (level 1 % together); the largest distance is {:.3}, of {} (p = {:.3}).",
+            "None of the {} quantities is distributed otherwise than in Keras, as far as {} against {keras} \
+             can tell (level 1 % together); the largest distance is {:.3}, of {} (p = {}).",
             comparison.len(),
+            counted(ours, "run", "runs"),
             farthest.distance,
             farthest.quantity,
-            farthest.p
+            probability(farthest.p)
         ),
         some => format!(
             "Distributed otherwise than in Keras, at a level of 1 % together: {}; the largest distance is {:.3}, of {}.",
@@ -215,9 +217,10 @@ impl std::fmt::Display for Replication {
             };
             writeln!(
                 f,
-                "{quantity:10}  {:>30}  {:>30}  {distance:>8.3}  {p:>6.3}",
+                "{quantity:10}  {:>30}  {:>30}  {distance:>8.3}  {:>6}",
                 shown(ours),
-                shown(keras)
+                shown(keras),
+                probability(*p)
             )?;
         }
         self.conclusion.iter().try_for_each(|sentence| writeln!(f, "{sentence}"))

@@ -1,5 +1,7 @@
 //! What can be wrong with a series or its CSV.
 
+use crate::words::counted;
+
 /// Why a series cannot be had. `file` is the path as the user gave it, or the name of a series that was
 /// never in a file; `line` counts from 1, the header being line 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,8 +25,8 @@ pub enum SeriesError {
     NotUtf8 { file: String, line: u64, byte: u8, utf_16: bool },
     /// A column that was asked for is not there.
     #[error(
-        "{file}, line {line}: there is no column `{column}`; the columns are {}; name the one to use, or correct \
-         the header{}",
+        "{file}, line {line}: there is no column `{column}`; the columns are {}; name the ones to use by \
+         --timestamp-column and --value-column, or correct the header{}",
         quoted(present),
         if present.len() == 1 { " (columns are separated by commas)" } else { "" }
     )]
@@ -34,10 +36,17 @@ pub enum SeriesError {
     AmbiguousColumn { file: String, line: u64, column: String, times: usize },
     /// A row of another width than the header.
     #[error(
-        "{file}, line {line}: {found} field(s) where the header has {expected}; complete or remove the row, and \
-         put a text that holds a comma in quotes"
+        "{file}, line {line}: {} where the header has {expected}; complete or remove the row, and put a text that \
+         holds a comma in quotes",
+        counted(*found, "field", "fields")
     )]
     Ragged { file: String, line: u64, found: usize, expected: usize },
+    /// A quote that makes one field of the rest of the file.
+    #[error(
+        "{file}, line {line}: a quote is opened and never closed, so all that follows is one field; close it, or take \
+         it out"
+    )]
+    OpenQuote { file: String, line: u64 },
     /// A header, and nothing below it.
     #[error("{file} has no rows: expected at least one below the header")]
     NoRows { file: String },
@@ -69,8 +78,9 @@ pub enum SeriesError {
     MixedClocks { file: String, line: u64, found: String, zoned: bool },
     /// Fewer rows than one window.
     #[error(
-        "series `{name}` has {rows} row(s), fewer than one window of {steps} steps; give it more rows or choose a \
-         window of at least 1 and at most {rows} steps"
+        "series `{name}` has {}, fewer than one window of {steps} steps; give it more rows or choose a \
+         window of at least 1 and at most {rows} steps",
+        counted(*rows, "row", "rows")
     )]
     TooShort { name: String, rows: usize, steps: usize },
     /// A series put together from parts of different lengths.

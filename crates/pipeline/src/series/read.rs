@@ -61,23 +61,29 @@ pub fn parse_csv(bytes: &[u8], file: &str, columns: &Columns) -> Result<Loaded, 
         .from_reader(text.as_bytes());
     let mut lines = Lines::new(text);
     let mut record = csv::StringRecord::new();
-    let mut next = |record: &mut csv::StringRecord| -> Result<Option<u64>, SeriesError> {
+    let mut next = |record: &mut csv::StringRecord| -> Result<Option<(u64, usize)>, SeriesError> {
         let more = reader
             .read_record(record)
             .map_err(|cause| SeriesError::Unreadable { file: file.to_owned(), cause: cause.to_string() })?;
-        Ok(more.then(|| lines.of(record.position().map_or(0, csv::Position::byte))))
+        let byte = record.position().map_or(0, csv::Position::byte);
+        Ok(more.then(|| (lines.of(byte), byte as usize)))
     };
 
     let empty = || SeriesError::Empty { file: file.to_owned() };
-    let header_line = next(&mut record)?.ok_or_else(empty)?;
+    let (header_line, _) = next(&mut record)?.ok_or_else(empty)?;
     let header: Vec<String> = record.iter().map(str::to_owned).collect();
     let time_at = find(&header, &columns.timestamp, file, header_line)?;
     let value_at = find(&header, &columns.value, file, header_line)?;
 
     let mut clock = None;
     let (mut timestamps, mut values, mut rows) = (Vec::new(), Vec::new(), Vec::new());
-    while let Some(line) = next(&mut record)? {
+    while let Some((line, byte)) = next(&mut record)? {
         let file = || file.to_owned();
+        if (record.len() != header.len() || record.iter().any(|field| field.contains('\n')))
+            && opens_a_quote(&text[byte..])
+        {
+            return Err(SeriesError::OpenQuote { file: file(), line });
+        }
         if record.len() != header.len() {
             let (found, expected) = (record.len(), header.len());
             return Err(SeriesError::Ragged { file: file(), line, found, expected });
@@ -135,7 +141,15 @@ fn number(text: &str, column: &str, file: impl Fn() -> String, line: u64) -> Res
     }
 }
 
-/// A field as a message shows it: a quote that is never closed makes the rest of a file one field.
+/// Whether the first line of `text` opens a quote that nothing closes: a field of it begins with one, and the quotes in
+/// all of the text do not pair up. Quotes of the rows above do.
+fn opens_a_quote(text: &str) -> bool {
+    let line = text.trim_start().lines().next().unwrap_or("");
+    let opens = line.split(',').any(|field| field.trim_start().starts_with('"'));
+    opens && !text.matches('"').count().is_multiple_of(2)
+}
+
+/// A field as a message shows it: a quoted one may be as long as the file.
 fn shortened(text: &str) -> String {
     const MOST: usize = 60;
     match text.char_indices().nth(MOST) {

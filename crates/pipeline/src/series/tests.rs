@@ -71,8 +71,8 @@ fn refusals_say_where_and_what_to_do() {
         ("timestamp,val\n".into(), vec!["line 1", "`value`", "`timestamp`, `val`"]),
         ("\n\ntimestamp;value\n".into(), vec!["line 3", "`timestamp;value`", "separated by commas"]),
         ("timestamp,value,value\n".into(), vec!["line 1", "2 columns `value`"]),
-        (format!("{header}{good}2014-04-01 00:05:00\n"), vec!["line 3", "1 field(s)", "has 2"]),
-        (format!("{header}{good}\n2014-04-01 00:05:00,1,5\n"), vec!["line 4", "3 field(s)", "has 2"]),
+        (format!("{header}{good}2014-04-01 00:05:00\n"), vec!["line 3", "1 field where", "has 2"]),
+        (format!("{header}{good}\n2014-04-01 00:05:00,1,5\n"), vec!["line 4", "3 fields where", "has 2"]),
         (format!("{header}{good}2014-04-01 00:05:00,1;5\n"), vec!["line 3", "`1;5`", "not a number"]),
         (format!("{header}{good}2014-04-01 00:05:00,\n"), vec!["line 3", "``", "not a number"]),
         (format!("{header}2014-04-01 00:05:00,NaN\n"), vec!["line 2", "`NaN`", "finite"]),
@@ -81,8 +81,11 @@ fn refusals_say_where_and_what_to_do() {
         (format!("{header}2014-04-31 00:05:00,1\n"), vec!["line 2", "`2014-04-31", "no calendar"]),
         (format!("{header}01.04.2014,1\n"), vec!["line 2", "`01.04.2014`", "expected YYYY-MM-DD"]),
         (format!("{header}{good}2014-04-01T00:05:00Z,1\n"), vec!["line 3", "has a zone", "lack one"]),
-        (format!("{header}\"{}", "x".repeat(1000)), vec!["line 2", "1 field(s)"]),
-        (format!("{header}\"{},1", "x".repeat(1000)), vec!["line 2"]),
+        (format!("{header}\"{}", "x".repeat(1000)), vec!["line 2", "quote", "never closed"]),
+        (format!("{header}\"{},1", "x".repeat(1000)), vec!["line 2", "never closed"]),
+        (format!("{header}2014-04-01 00:05:00,\"1\n{good}"), vec!["line 2", "never closed"]),
+        // An inch, not a quote.
+        (format!("{header}{good}2014-04-01 00:05:00,1,5\"\n"), vec!["line 3", "3 fields where"]),
     ] {
         for (text, ends) in [(text.clone(), "LF"), (text.replace('\n', "\r\n"), "CRLF")] {
             let message = refusal(&text);
@@ -109,7 +112,7 @@ fn a_series_shorter_than_a_window_is_refused() {
     let series = parse(TWO_ROWS).unwrap().series;
     assert!(series.require_window(2).is_ok());
     let message = series.require_window(3).unwrap_err().to_string();
-    assert!(message.contains("2 row(s)") && message.contains("3 steps"), "{message}");
+    assert!(message.contains("2 rows") && message.contains("3 steps"), "{message}");
     assert!(series.require_window(0).is_err());
 }
 
@@ -138,13 +141,13 @@ fn irregular_files_load_with_a_warning_of_each_kind() {
     assert_eq!(
         shown,
         [
-            "folder/some.csv: 2 row(s) repeat the timestamp of an earlier row, the first on line 6; all rows \
+            "folder/some.csv: 2 rows repeat the timestamp of an earlier row, the first on line 6; all rows \
              are kept",
-            "folder/some.csv: 1 row(s) go back in time, the first on line 6, by 5m at most; rows keep the order \
+            "folder/some.csv: 1 row goes back in time, the first on line 6, by 5m at most; rows keep the order \
              of the file",
-            "folder/some.csv: 1 gap(s) lack 11 row(s) at a step of 5m, the first before line 8, the longest (1h) \
+            "folder/some.csv: 1 gap of 11 rows in all at a step of 5m, the first before line 8, the longest (1h) \
              before line 8; nothing is filled in, and windows run across",
-            "folder/some.csv: sampled unevenly: 1 step(s) are no whole multiple of the commonest, 5m (50 % of \
+            "folder/some.csv: sampled unevenly: 1 step is no whole multiple of the commonest, 5m (50 % of \
              all), the first before line 9; each step counts as one row",
         ]
     );

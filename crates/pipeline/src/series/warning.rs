@@ -1,5 +1,6 @@
 //! Irregular timestamps, told to a person: one warning for each kind, not for each row.
 
+use crate::words::counted;
 use std::fmt;
 
 use super::sampling::{Gaps, Irregular, Repeats, Sampling, Unordered};
@@ -80,14 +81,15 @@ impl fmt::Display for Warning {
         match kind {
             WarningKind::Duplicates(found) => write!(
                 f,
-                "{} row(s) repeat the timestamp of an earlier row, the first on line {line}; all rows are kept",
-                found.rows
+                "{} the timestamp of an earlier row, the first on line {line}; all rows are kept",
+                counted(found.rows, "row repeats", "rows repeat")
             ),
             WarningKind::Unordered { found, steps } => {
                 write!(
                     f,
-                    "{} row(s) go back in time, the first on line {line}, by {:#} at most; ",
-                    found.rows, found.farthest
+                    "{} back in time, the first on line {line}, by {:#} at most; ",
+                    counted(found.rows, "row goes", "rows go"),
+                    found.farthest
                 )?;
                 if 2 * found.rows > *steps {
                     write!(f, "the file seems to have its newest row first: reverse it, as ")?;
@@ -96,15 +98,17 @@ impl fmt::Display for Warning {
             }
             WarningKind::Gaps { found, longest_line, step } => write!(
                 f,
-                "{} gap(s) lack {} row(s) at a step of {step:#}, the first before line {line}, the longest \
-                 ({:#}) before line {longest_line}; nothing is filled in, and windows run across",
-                found.gaps, found.missing_rows, found.longest
+                "{} of {} in all at a step of {step:#}, the first before line {line}, the longest ({:#}) before \
+                 line {longest_line}; nothing is filled in, and windows run across",
+                counted(found.gaps, "gap", "gaps"),
+                counted(found.missing_rows, "row", "rows"),
+                found.longest
             ),
             WarningKind::Irregular { found, step, regular_percent } => write!(
                 f,
-                "sampled unevenly: {} step(s) are no whole multiple of the commonest, {step:#} \
-                 ({regular_percent} % of all), the first before line {line}; each step counts as one row",
-                found.steps
+                "sampled unevenly: {} no whole multiple of the commonest, {step:#} ({regular_percent} % of all), the \
+                 first before line {line}; each step counts as one row",
+                counted(found.steps, "step is", "steps are")
             ),
         }
     }

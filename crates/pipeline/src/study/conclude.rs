@@ -3,6 +3,7 @@
 use super::schema::{Difference, Study, VariantResult, VariantRun, VerdictInfo};
 use super::{LEVEL, POINTS_WORTH};
 use crate::statistics::{Spread, holm, sign_test};
+use crate::words::{counted, probability};
 
 /// Compares all variants with the baseline, and says what follows.
 pub(super) fn conclude(study: &mut Study) {
@@ -14,8 +15,9 @@ pub(super) fn conclude(study: &mut Study) {
         difference.p_adjusted = p_adjusted;
     }
     baseline.finding = finding_of_baseline(baseline);
+    let enough = are_enough(study.config.seeds.len(), differences.len());
     for (variant, difference) in variants.iter_mut().zip(differences) {
-        variant.verdict = verdict(&difference);
+        variant.verdict = verdict(&difference, enough);
         variant.finding = finding(variant, &difference, baseline);
         variant.difference = Some(difference);
     }
@@ -41,9 +43,16 @@ fn difference(runs: &[VariantRun], baseline: &[VariantRun]) -> Difference {
     }
 }
 
-fn verdict(difference: &Difference) -> VerdictInfo {
+/// Whether so many seeds, if they all agreed, could tell one of so many variants from chance. Fewer support no verdict,
+/// that of no difference included: were a variant to change F1 under every other seed, so few might well miss it.
+fn are_enough(seeds: usize, variants: usize) -> bool {
+    variants as f64 * sign_test(seeds, 0) <= LEVEL
+}
+
+fn verdict(difference: &Difference, enough: bool) -> VerdictInfo {
     let Difference { min, max, better, worse, p_adjusted, .. } = *difference;
     match () {
+        () if !enough => VerdictInfo::Unclear,
         () if min >= -POINTS_WORTH && max <= POINTS_WORTH => VerdictInfo::Same,
         () if p_adjusted > LEVEL => VerdictInfo::Unclear,
         () if better > worse => VerdictInfo::Helps,
@@ -65,12 +74,13 @@ fn finding_of_baseline(baseline: &VariantResult) -> String {
 fn finding(variant: &VariantResult, difference: &Difference, baseline: &VariantResult) -> String {
     let Difference { mean, min, max, better, worse, equal, p_adjusted, .. } = *difference;
     let against = match (better, worse) {
+        (0, 0) if equal == 1 => "the same under the one seed".into(),
         (0, 0) => format!("the same under all {equal} seeds"),
         _ => format!(
-            "{mean:+.3} on average ({min:+.3} to {max:+.3}), better under {better} and worse under {worse} of {} \
-             seeds, corrected p = {}",
-            better + worse + equal,
-            probability(p_adjusted)
+            "{mean:+.3} on average ({min:+.3} to {max:+.3}), better under {better} and worse under {worse} of {}, \
+             corrected p {}",
+            counted(better + worse + equal, "seed", "seeds"),
+            equal_or_below(p_adjusted)
         ),
     };
     let mean = |spread: &Option<Spread>| spread.map(|spread| spread.mean);
@@ -105,8 +115,9 @@ fn conclusion(study: &Study) -> Vec<String> {
     let (Some(f1), Some(recall)) = (baseline.spread.f1, baseline.spread.recall) else { return vec![] };
     let hit = baseline.runs.iter().filter(|run| run.hits > 0).count();
     let mut said = vec![format!(
-        "The tutorial as published finds the anomaly under {hit} of {seeds} seeds: on average {:.1} % of its {} \
+        "The tutorial as published finds the anomaly under {hit} of {}: on average {:.1} % of its {} \
          points (at the least {:.1} %), with F1 {}. So no change could gain more than {:.3} of F1 on average.",
+        counted(seeds, "seed", "seeds"),
         100.0 * recall.mean,
         study.truth.count,
         100.0 * recall.min,
@@ -155,17 +166,17 @@ fn conclusion(study: &Study) -> Vec<String> {
 
 /// Whether so many seeds could have told at all.
 fn too_few(seeds: usize, variants: usize) -> String {
-    let least = |seeds| variants as f64 * sign_test(seeds, 0);
-    if least(seeds) <= LEVEL {
+    if are_enough(seeds, variants) {
         return format!(
             "Under some seeds they are better and under some worse, or too few seeds tell them from the tutorial \
              (sign test, corrected for {variants} comparisons, above {LEVEL})."
         );
     }
-    let enough = (1..).find(|seeds| least(*seeds) <= LEVEL).unwrap_or(usize::MAX);
+    let enough = (1..).find(|seeds| are_enough(*seeds, variants)).unwrap_or(usize::MAX);
     format!(
-        "{seeds} seeds are too few: even if all agreed, that would not be significant among {variants} comparisons; \
-         {enough} seeds could be."
+        "{} too few: even if all agreed, that would not be significant among {variants} comparisons; \
+         {enough} seeds could be.",
+        counted(seeds, "seed is", "seeds are")
     )
 }
 
@@ -229,16 +240,17 @@ fn cost(study: &Study) -> Option<String> {
         .then(|| format!("Training takes so many times as long as the tutorial's: {}.", ratios.join(", ")))
 }
 
+fn equal_or_below(p: f64) -> String {
+    let shown = probability(p);
+    if shown.starts_with('<') { shown } else { format!("= {shown}") }
+}
+
 /// `0.977 (0.941 to 0.991)`
 fn ranged(spread: Option<&Spread>, digits: usize) -> String {
     match spread {
         None => "none".into(),
         Some(Spread { mean, min, max, .. }) => format!("{mean:.digits$} ({min:.digits$} to {max:.digits$})"),
     }
-}
-
-fn probability(p: f64) -> String {
-    if p < 0.001 { "below 0.001".into() } else { format!("{p:.3}") }
 }
 
 #[cfg(test)]
@@ -251,7 +263,7 @@ mod tests {
         };
         let mut difference = difference(&runs(&|d| 0.5 + d), &runs(&|_| 0.5));
         difference.p_adjusted = p_adjusted;
-        verdict(&difference)
+        verdict(&difference, true)
     }
 
     const RUN: VariantRun = VariantRun {
@@ -280,6 +292,24 @@ mod tests {
         assert_eq!(of(&[0.004, -0.004, 0.0], 1.0), VerdictInfo::Same);
         assert_eq!(of(&[0.004, 0.004, 0.004], 0.001), VerdictInfo::Same);
         assert_eq!(of(&[0.0], 1.0), VerdictInfo::Same);
+    }
+
+    #[test]
+    fn few_seeds_support_no_verdict() {
+        assert!(!are_enough(9, 13) && are_enough(10, 13));
+        let none = Difference {
+            mean: 0.0,
+            min: 0.0,
+            max: 0.0,
+            better: 0,
+            worse: 0,
+            equal: 1,
+            p: 1.0,
+            p_adjusted: 1.0,
+        };
+        assert_eq!(verdict(&none, false), VerdictInfo::Unclear);
+        assert_eq!(verdict(&none, true), VerdictInfo::Same);
+        assert!(too_few(1, 13).starts_with("1 seed is too few"), "{}", too_few(1, 13));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use super::schema::{Study, VariantResult};
 use crate::statistics::Spread;
+use crate::words::counted;
 
 /// The table of all variants and what follows from it, for a terminal of 150 columns.
 impl fmt::Display for Study {
@@ -12,9 +13,9 @@ impl fmt::Display for Study {
         let seeds = &self.config.seeds;
         writeln!(
             f,
-            "{} variants, {} seeds each; means, F1 with its least and largest. The true anomaly: {} to {}, {} points.",
+            "{} variants, {} each; means, F1 with its least and largest. The true anomaly: {} to {}, {} points.",
             self.variants.len(),
-            seeds.len(),
+            counted(seeds.len(), "seed", "seeds"),
             self.truth.first.timestamp,
             self.truth.last.timestamp,
             self.truth.count
