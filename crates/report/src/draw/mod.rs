@@ -167,3 +167,24 @@ fn text(colour: Colour) -> TextStyle<'static> {
 fn rgb(Colour { light: [r, g, b], .. }: Colour) -> RGBColor {
     RGBColor(r, g, b)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_values_or_one_is_drawn() {
+        for axis in [Axis::log("y"), Axis::linear("y")] {
+            for values in [vec![], vec![0.0; 4], vec![5.0; 4], vec![f64::NAN, 1e300, f64::MAX, -1.0]] {
+                for across in [Axis::time(), Axis::linear("x")] {
+                    let x = (0..values.len()).map(|x| 1.4e9 + 300.0 * x as f64).collect();
+                    let figure = Figure::new("f", "f", across, axis.clone(), x)
+                        .line("a curve", Role::Series, values.clone())
+                        .rule(false, 0.0, "a rule");
+                    let svg = to_svg(&figure).unwrap();
+                    assert!(svg.ends_with("</svg>\n") && !svg.contains("NaN"), "{values:?}: {svg}");
+                }
+            }
+        }
+    }
+}
