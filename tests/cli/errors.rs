@@ -51,6 +51,94 @@ fn input_that_cannot_be_used_is_code_3_and_named() {
     assert!(error.contains("threads"), "{error}");
 }
 
+/// What no machine has the memory for is refused before any of it is taken: an allocation that fails would end the
+/// process.
+#[test]
+fn what_is_too_large_is_code_3_and_says_what_to_lower() {
+    let home = home();
+    let refused = |arguments: &[&str], words: &[&str]| {
+        let error = fail(glassbox(home.path()).args(arguments), 3);
+        for word in words {
+            assert!(error.contains(word), "{arguments:?}: no {word:?} in {error}");
+        }
+    };
+    for batch in ["18446744073709551615", "1000000000000"] {
+        refused(&["profile", "--batch-size", batch], &["--batch-size", batch, "1 to 65536"]);
+        refused(&["gradcheck", "--batch-size", batch], &["batch", batch, "1 to 65536"]);
+    }
+    refused(&["profile", "--steps", "18446744073709551615"], &["steps", "1 to 65536"]);
+    for threads in ["1025", "1000000"] {
+        refused(&["tutorial", "--threads", threads], &["threads", threads, "1 to 1024"]);
+        refused(&["gradcheck", "--threads", threads], &["threads", threads, "1 to 1024"]);
+    }
+    // 2^40 steps: some hundreds of terabytes.
+    for command in ["profile", "gradcheck"] {
+        refused(&[command, "--time-steps", "1099511627776"], &["1099511627776", "memory", "lower the steps"]);
+    }
+
+    let text = fs::read_to_string(glassbox_tests::fixtures::path("architectures/any_length.json"));
+    let any_length: serde_json::Value = serde_json::from_str(&text.expect("a fixture")).expect("JSON");
+    let changed = |name: &str, changes: &[(&str, u64)]| {
+        let mut json = any_length.clone();
+        for (at, value) in changes {
+            *json.pointer_mut(at).expect("an entry") = (*value).into();
+        }
+        fs::write(home.path().join(name), json.to_string()).expect("room");
+    };
+    changed("long.json", &[("/config/layers/0/config/batch_shape/1", 1_000_000_000_000_000)]);
+    // Tens of petabytes.
+    let wide = [("kernel_size/0", 4_000_000_000), ("filters", 400_000)];
+    let wide = wide.map(|(argument, value)| (format!("/config/layers/1/config/{argument}"), value));
+    changed("wide.json", &[(&wide[0].0, wide[0].1), (&wide[1].0, wide[1].1)]);
+    refused(&["gradcheck", "--architecture", "long.json"], &["1000000000000000", "memory"]);
+    refused(&["profile", "--model", "long.json"], &["1000000000000000", "memory"]);
+    let csv = first_rows(&twin(home.path()).0, 100);
+    let csv = csv.to_str().expect("text");
+    refused(
+        &["train", csv, "--model", "wide.json", "--time-steps", "16"],
+        &["weights", "memory", "kernel sizes"],
+    );
+}
+
+#[test]
+fn a_threshold_below_0_is_refused() {
+    let home = home();
+    let csv = first_rows(&twin(home.path()).0, 100);
+    succeed(glassbox(home.path()).arg("train").arg(&csv).args(["--time-steps", "16", "--epochs", "1"]));
+    let mut detect = glassbox(home.path());
+    let error =
+        fail(detect.arg("detect").arg(&csv).args(["--model", "model.safetensors", "--threshold=-1"]), 3);
+    assert!(error.contains("-1") && error.contains("not below 0"), "{error}");
+}
+
+#[test]
+fn a_training_value_that_decides_the_scale_is_told() {
+    let home = home();
+    let csv = first_rows(&twin(home.path()).0, 300);
+    let text = fs::read_to_string(&csv).expect("a CSV");
+    let mut lines: Vec<String> = text.lines().map(Into::into).collect();
+    lines[151] = lines[151].split_once(',').expect("two columns").0.to_string() + ",1e38";
+    fs::write(&csv, lines.join("\n")).expect("room");
+    let mut train = glassbox(home.path());
+    let output = train.arg("train").arg(&csv).args(["--time-steps", "16", "--epochs", "1"]).output();
+    let error = String::from_utf8(output.expect("the binary starts").stderr).expect("text");
+    assert!(error.contains("warning: ") && error.contains("row 150") && error.contains("1e38"), "{error}");
+}
+
+#[test]
+fn training_for_no_epoch_is_refused() {
+    let home = home();
+    for command in ["tutorial", "replicate"] {
+        let error = fail(glassbox(home.path()).args([command, "--epochs", "0"]), 2);
+        assert!(error.contains("at least 1"), "{error}");
+    }
+    let csv = first_rows(&twin(home.path()).0, 100);
+    let mut train = glassbox(home.path());
+    let error = fail(train.arg("train").arg(&csv).args(["--time-steps", "16", "--epochs", "0"]), 3);
+    assert!(error.contains("epochs is 0"), "{error}");
+    assert!(!home.path().join("model.safetensors").exists());
+}
+
 #[test]
 fn options_are_named_as_they_are_typed_and_places_once() {
     let home = home();

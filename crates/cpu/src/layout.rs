@@ -35,6 +35,15 @@ impl Slot {
     }
 }
 
+/// The values of all slots of a program, if a number can say it.
+pub(crate) fn padded_len(program: &Program) -> Option<usize> {
+    let len = |slot: &Slot| {
+        let steps = slot.left.checked_add(slot.steps)?.checked_add(slot.right)?;
+        steps.checked_mul(slot.channels)
+    };
+    slots(program).iter().try_fold(0usize, |sum, slot| sum.checked_add(len(slot)?))
+}
+
 /// The slots of all values of a program.
 pub(crate) fn slots(program: &Program) -> Vec<Slot> {
     let mut slots: Vec<Slot> = program

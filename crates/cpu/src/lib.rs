@@ -55,6 +55,9 @@ pub use kernels::peak;
 pub use pieces::Pieces;
 pub use simd::{Simd, VARIABLE};
 
+/// The most threads of a backend: more than any processor has cores, and few enough to be started in a second or two.
+pub const MOST_THREADS: usize = 1024;
+
 /// The fast CPU backend: a pool of threads.
 ///
 /// Results are the same to the bit for any number of threads.
@@ -77,14 +80,15 @@ impl Cpu {
     /// The same on a given path.
     ///
     /// # Errors
-    /// If `threads` is zero, the system cannot start so many, or the processor cannot take the path.
+    /// If `threads` is not from 1 to [`MOST_THREADS`], the system cannot start so many, or the processor cannot take the
+    /// path.
     pub fn with_simd(threads: Option<usize>, simd: Simd) -> Result<Self> {
         let simd = simd.require_available()?;
-        if threads == Some(0) {
+        if let Some(asked) = threads.filter(|threads| !(1..=MOST_THREADS).contains(threads)) {
             return Err(Error::Option {
                 option: "threads",
-                found: "0".into(),
-                expected: "at least 1".into(),
+                found: asked.to_string(),
+                expected: format!("1 to {MOST_THREADS}, or none to have one for each core"),
             });
         }
         let pool = rayon::ThreadPoolBuilder::new()
@@ -92,7 +96,11 @@ impl Cpu {
             .num_threads(threads.unwrap_or(0))
             .thread_name(|index| format!("glassbox-{index}"))
             .build()
-            .map_err(|error| Error::Device { backend: "cpu".into(), problem: error.to_string() })?;
+            .map_err(|error| {
+                let asked = threads.map_or("one thread for each core".into(), |n| format!("{n} threads"));
+                let problem = format!("cannot start {asked}: {error}; ask for fewer (--threads)");
+                Error::Device { backend: "cpu".into(), problem }
+            })?;
         Ok(Self { pool: Arc::new(pool), simd })
     }
 
@@ -118,7 +126,7 @@ impl Backend<f32> for Cpu {
     }
 
     fn session(&self, plan: Plan) -> Result<Box<dyn Session<f32>>> {
-        Ok(Box::new(CpuSession::new(plan, Arc::clone(&self.pool), self.simd)))
+        Ok(Box::new(CpuSession::new(plan, Arc::clone(&self.pool), self.simd)?))
     }
 
     fn ceilings(&self, working_set: usize) -> Option<Ceilings> {

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use crate::executor::{Executable, Sample, Workspace};
 use crate::kernels::sums;
-use crate::layout::Aligned;
+use crate::layout::{Aligned, padded_len};
 use crate::simd::{Isa, Simd};
 
 /// Samples in a chunk, of so many. It decides the order of sums, so it must depend on nothing else: a run gives the
@@ -66,18 +66,26 @@ struct Chunk {
 }
 
 impl CpuSession {
-    pub(crate) fn new(plan: Plan, pool: Arc<ThreadPool>, simd: Simd) -> Self {
+    pub(crate) fn new(plan: Plan, pool: Arc<ThreadPool>, simd: Simd) -> Result<Self> {
+        let (threads, chunks) = (pool.current_num_threads(), most_chunks(plan.batch_size));
+        // The gradient, the sum, that of each chunk, and the kernels as they are packed, for both programs.
+        let vectors = chunks + 4;
+        // First the values alone, and with them the weights: where zeros lie around values is found tap by tap.
+        plan.require_room(size_of::<f32>(), plan.sample_len(), threads, vectors)?;
+        let padded = padded_len(&plan.training).zip(padded_len(&plan.inference));
+        let padded = padded.and_then(|(training, inference)| training.checked_add(inference));
+        plan.require_room(size_of::<f32>(), padded, threads, vectors)?;
         let zeros = vec![0.0; plan.layout.len()];
         let training = Executable::new(&plan.training, &plan, simd);
         let inference = Executable::new(&plan.inference, &plan, simd);
-        let workspaces = (0..pool.current_num_threads())
+        let workspaces = (0..threads)
             .map(|_| {
                 Mutex::new(Workspaces { training: training.workspace(), inference: inference.workspace() })
             })
             .collect();
         let chunk = || Chunk { gradient: Aligned::zeros(zeros.len(), 0), loss: 0.0 };
-        Self {
-            chunks: (0..most_chunks(plan.batch_size)).map(|_| chunk()).collect(),
+        Ok(Self {
+            chunks: (0..chunks).map(|_| chunk()).collect(),
             state: State::new(zeros.clone(), &plan.optimizer),
             sums: zeros.clone(),
             gradient: zeros,
@@ -88,7 +96,7 @@ impl CpuSession {
             pool,
             plan,
             packed: Packed::default(),
-        }
+        })
     }
 
     /// The mean loss and the gradient of a batch, with a clock around each part.

@@ -88,6 +88,8 @@ impl<D: Device> CudaSession<D> {
         choose: impl FnOnce(&Plan, &Buffers<D>) -> Result<Box<dyn TrainingStep<D>>>,
     ) -> Result<Self> {
         require_runnable(&plan)?;
+        // On the host; the device says itself what it has not the memory for.
+        plan.require_room(size_of::<f32>(), Some(0), 1, 0)?;
         let weights = plan.layout.len();
         let zeros = || Buffer::zeros(device, weights);
         let mut masks = vec![];

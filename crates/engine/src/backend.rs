@@ -22,7 +22,8 @@ pub trait Backend<F: Float>: std::fmt::Debug + Send + Sync {
     /// Lays out all buffers. The session starts with all weights and state zero, at step 0.
     ///
     /// # Errors
-    /// If the device lacks something, or the plan holds something that it cannot do.
+    /// If the device lacks something, or has not the memory ([`Plan::require_room`]), or the plan holds something that
+    /// it cannot do.
     fn session(&self, plan: Plan) -> Result<Box<dyn Session<F>>>;
 
     /// How it would train a plan, in a few words, if there is more than one way: which kernels, and why not

@@ -68,6 +68,17 @@ pub enum Error {
         expected: String,
     },
 
+    /// More memory than the machine lends; asked before any of it was taken.
+    #[error("{what} takes at least {bytes} of memory, more than this machine lends; {advice}")]
+    Memory {
+        /// What was asked for.
+        what: String,
+        /// How much it takes, with the unit.
+        bytes: String,
+        /// What to lower.
+        advice: String,
+    },
+
     /// Two things that must fit together do not.
     #[error("{what}: expected {expected}, found {found}")]
     Mismatch {

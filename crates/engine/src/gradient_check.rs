@@ -14,25 +14,31 @@
 use crate::error::{Error, Result};
 use crate::losses::Loss;
 use crate::masks::{MaskAt, Masks};
+use crate::memory;
 use crate::model::Sequential;
 use crate::optimizers::Optimizer;
 use crate::program::{Pass, Pointwise, Program, Value};
 use crate::random::{Purpose, Stream};
 use crate::reference::{Interpreter, Sample};
 
+/// The most samples in a batch of a check: far more than show a mistake in a sum.
+pub const MOST_SAMPLES: usize = 1 << 16;
+/// The most threads of a check: more than any processor has cores, and few enough to start.
+pub const MOST_THREADS: usize = 1024;
+
 /// What to check with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GradientCheck {
     /// Decides weights, samples, targets and dropout masks.
     pub seed: u64,
-    /// Samples in the batch; above 1, since summing over samples is where mistakes hide.
+    /// Samples in the batch, [`MOST_SAMPLES`] at most; above 1, since summing over samples is where mistakes hide.
     pub batch: usize,
     /// The loss.
     pub loss: Loss,
     /// Elements of each tensor to check at the most, evenly spaced; `None` for all. Each costs four forward
     /// passes of the batch, or a few times that beside a kink.
     pub elements: Option<usize>,
-    /// Threads to share the elements. The result does not depend on it.
+    /// Threads to share the elements, [`MOST_THREADS`] at most. The result does not depend on it.
     pub threads: usize,
 }
 
@@ -88,16 +94,20 @@ impl GradientCheck {
     /// Checks every weight tensor of a model and its input, dropout active with masks held still.
     ///
     /// # Errors
-    /// If an option makes no sense or the model has no layers.
+    /// If an option is out of its range, the model has no layers, or there is not the memory.
     pub fn run(&self, model: &Sequential) -> Result<Vec<TensorCheck>> {
-        for (option, value) in
-            [("batch", Some(self.batch)), ("elements", self.elements), ("threads", Some(self.threads))]
-        {
-            if value == Some(0) {
-                return Err(Error::Option { option, found: "0".into(), expected: "at least 1".into() });
+        for (option, value, most) in [
+            ("batch", self.batch, MOST_SAMPLES),
+            ("elements", self.elements.unwrap_or(1), usize::MAX),
+            ("threads", self.threads, MOST_THREADS),
+        ] {
+            if value == 0 || value > most {
+                let expected = if most == usize::MAX { "at least 1".into() } else { format!("1 to {most}") };
+                return Err(Error::Option { option, found: value.to_string(), expected });
             }
         }
         model.plan(self.loss, Optimizer::default(), Masks::Random { seed: self.seed }, self.batch)?;
+        self.require_room(model)?;
         let mut point = Point::new(self, model);
         let (gradient, input_gradient) = point.gradients();
         let mut checks = vec![];
@@ -111,6 +121,27 @@ impl GradientCheck {
         let check = self.tensor(&point, Part::Input, 0, &input_gradient);
         checks.push(TensorCheck { name: "input".into(), shape, ..check });
         Ok(checks)
+    }
+
+    /// For a point of each thread, and the one that they are copied from: the values of a sample, twice, the batch, its
+    /// targets and on which side of its kinks it is, a byte each.
+    fn require_room(&self, model: &Sequential) -> Result<()> {
+        let training = model.training_program_with_input_gradient(self.loss);
+        let mut lens = training.values.iter().map(|shape| memory::product(&[shape.steps, shape.channels]));
+        let sample = lens.try_fold(0usize, |sum, len| sum.checked_add(len?));
+        let (input, output) = (model.input_shape().len(), model.output_shape().len());
+        let batch = [input, output].map(|len| memory::product(&[self.batch, len]));
+        let numbers = memory::sum(&[sample, sample, batch[0], batch[1], Some(model.layout().len())]);
+        let bytes =
+            numbers.and_then(|numbers| memory::product(&[numbers, size_of::<f64>(), 1 + self.threads]));
+        let what = format!(
+            "a gradient check of model {} on {} samples of shape {}, (steps, channels), in {} threads",
+            model.name(),
+            self.batch,
+            model.input_shape(),
+            self.threads
+        );
+        memory::require(what, bytes, "lower the steps of a sample, the samples of the batch, or the threads")
     }
 
     /// Compares the gradient of one tensor, whose elements start at `start`.

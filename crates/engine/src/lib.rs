@@ -42,6 +42,7 @@ pub mod initializers;
 pub mod layers;
 pub mod losses;
 pub mod masks;
+pub mod memory;
 pub mod model;
 pub mod optimizers;
 pub mod profile;

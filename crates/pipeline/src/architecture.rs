@@ -25,8 +25,9 @@ pub struct WindowLengthError {
     pub suggestion: usize,
 }
 
-/// The longest window: far beyond any memory, and far from any overflow.
-const MAX_STEPS: usize = 1 << 24;
+/// The longest window: far beyond any memory, as a plan of it says, since each step takes hundreds of bytes; and far
+/// from any overflow.
+const MAX_STEPS: usize = 1 << 40;
 
 /// The family of the tutorial's autoencoder: two layers that narrow a window, two that widen it, one that makes
 /// one channel of it. With `same` padding, 7 taps and a stride `s`:

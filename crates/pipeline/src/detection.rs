@@ -43,7 +43,10 @@ pub enum DetectionError {
         error: f64,
     },
     /// A threshold that no training gives, as from a damaged model file.
-    #[error("{0} cannot be a threshold of errors: it must be a finite number")]
+    #[error(
+        "{0} cannot be a threshold of errors: it must be a finite number, and not below 0, since a mean absolute error \
+         never is"
+    )]
     BadThreshold(f64),
     /// A window length that the rule has no answer for.
     #[error(
@@ -71,9 +74,14 @@ impl Threshold {
     /// A known threshold, in standard deviations of the training series.
     ///
     /// # Errors
-    /// [`DetectionError::BadThreshold`] if it is not finite.
+    /// [`DetectionError::BadThreshold`] if it is not finite or below 0: mean absolute errors never are, and every window
+    /// would be anomalous.
     pub fn new(error: f64) -> Result<Self, DetectionError> {
-        if error.is_finite() { Ok(Self(error)) } else { Err(DetectionError::BadThreshold(error)) }
+        if error.is_finite() && error >= 0.0 {
+            Ok(Self(error))
+        } else {
+            Err(DetectionError::BadThreshold(error))
+        }
     }
 
     /// The tutorial's threshold: the largest of the training windows' errors (f32 or f64; in standard

@@ -12,8 +12,17 @@
 //! | `glassbox.time_steps` | the length of a window, in steps |
 //! | `glassbox.threshold` | the error above which a window is anomalous, in standard deviations of the training series |
 //!
-//! The last four stand in the file of a detector and are absent together in that of a plain model. They are
-//! decimals with as many digits as give the same bits again. Entries that are not named here are ignored.
+//! | `glassbox.sha256` | a checksum, below |
+//!
+//! The four before the checksum stand in the file of a detector and are absent together in that of a plain model. They
+//! are decimals with as many digits as give the same bits again. Entries that are not named here are ignored.
+//!
+//! # The checksum
+//! A flipped bit of a weight is a weight like any other, and its verdicts look like any others. So the file says what
+//! it holds: the SHA-256 of, one after the other, each entry above but the checksum, in the order of their names, as
+//! `name=text` and a line feed, and the values of each tensor, in the order of their names, as little-endian f32. That
+//! does not depend on how the file is laid out. A file without it (of another tool, or an older version) is read as it
+//! is; whoever changes a file on purpose takes the entry out.
 //!
 //! Weights may also come from a file without `keras_json` (or with another one), beside an architecture in a
 //! JSON file of its own: [`SavedModel::load_parts`].
@@ -25,6 +34,7 @@ use glassbox_engine::model::Sequential;
 
 use crate::atomic;
 use crate::detection::Threshold;
+use crate::hash::Sha256;
 use crate::scaler::Scaler;
 use crate::tensor_file::{TensorFile, TensorFileError};
 
@@ -35,6 +45,9 @@ const MEAN: &str = "glassbox.mean";
 const STD: &str = "glassbox.std";
 const TIME_STEPS: &str = "glassbox.time_steps";
 const THRESHOLD: &str = "glassbox.threshold";
+const CHECKSUM: &str = "glassbox.sha256";
+/// What the checksum covers besides the tensors, in order.
+const COVERED: [&str; 6] = [MEAN, STD, THRESHOLD, TIME_STEPS, VERSION_KEY, ARCHITECTURE];
 
 /// Why a model cannot be had from a file, or not be written to one.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +63,13 @@ pub enum ModelFileError {
     /// The architecture is none, or has something that is not supported.
     #[error("{file}: the architecture cannot be used: {problem}")]
     Architecture { file: String, problem: String },
+    /// The content is not what its checksum says.
+    #[error(
+        "{file} is damaged: its entries and tensors have SHA-256 {found}, and {expected} was written \
+         (`glassbox.sha256`); put back a good copy, or train anew; if it was changed on purpose, take that entry out of \
+         its metadata"
+    )]
+    Checksum { file: String, found: String, expected: String },
     /// The weights of a model that is to be saved do not fit it, or are not finite.
     #[error("the model cannot be saved to {file}: {problem}")]
     BadModel { file: String, problem: String },
@@ -107,13 +127,14 @@ impl SavedModel {
             }
             file.metadata.insert(TIME_STEPS.into(), self.model.input_shape().steps.to_string());
         }
+        file.metadata.insert(CHECKSUM.into(), checksum(&file));
         file.to_bytes()
     }
 
     /// Reads a file that [`SavedModel::save`] wrote, or any other with the entries named above.
     ///
     /// # Errors
-    /// If the file cannot be read, is damaged, has no architecture, or its tensors are not just the model's;
+    /// If the file cannot be read, is damaged, is not what its checksum says, has no architecture, or its tensors are not just the model's;
     /// the file, the tensor or the entry is named.
     pub fn load(path: &Path) -> Result<Self, ModelFileError> {
         let file = path.display().to_string();
@@ -153,12 +174,31 @@ impl SavedModel {
             Some(model) => model,
             None => architecture_of(&content.metadata, file)?,
         };
+        let found = checksum(&content);
         content.require_finite(file)?;
         let weights = content.take_flat("", model.layout(), file)?;
         content.require_empty(file)?;
         let calibration = calibration(&content.metadata, file, model.input_shape().steps)?;
+        // Last: what can be named is told by its name.
+        if let Some(expected) = content.metadata.remove(CHECKSUM).filter(|expected| *expected != found) {
+            return Err(ModelFileError::Checksum { file: file.into(), found, expected });
+        }
         Ok(Self { model, weights, calibration })
     }
+}
+
+/// The checksum of a file's content, as hexadecimal digits.
+fn checksum(content: &TensorFile) -> String {
+    let mut bytes = vec![];
+    for key in COVERED {
+        if let Some(text) = content.metadata.get(key) {
+            bytes.extend([key, "=", text, "\n"].into_iter().flat_map(str::bytes));
+        }
+    }
+    for tensor in content.tensors.values() {
+        bytes.extend(tensor.values.iter().flat_map(|value| value.to_le_bytes()));
+    }
+    Sha256::of(&bytes).to_string()
 }
 
 /// Reads an architecture: a file with the text of `model.to_json()` of Keras 3. If `steps` is given, the model
@@ -221,9 +261,13 @@ fn calibration(
         });
     }
     let number = |key: &str| metadata[key].parse::<f64>().map_err(|_| bad(key, "a decimal number"));
-    let scaler = Scaler::new(number(MEAN)?, number(STD)?)
-        .map_err(|_| bad(STD, "a finite number above 0, and a finite mean"))?;
-    let threshold = Threshold::new(number(THRESHOLD)?).map_err(|_| bad(THRESHOLD, "a finite number"))?;
+    let mean = number(MEAN)?;
+    if !mean.is_finite() {
+        return Err(bad(MEAN, "a finite number"));
+    }
+    let scaler = Scaler::new(mean, number(STD)?).map_err(|_| bad(STD, "a finite number above 0"))?;
+    let threshold = Threshold::new(number(THRESHOLD)?)
+        .map_err(|_| bad(THRESHOLD, "a finite number that is not below 0, as no mean absolute error is"))?;
     match metadata[TIME_STEPS].parse::<usize>() {
         Ok(found) if steps == found => Ok(Some(Calibration { scaler, threshold })),
         _ => Err(bad(TIME_STEPS, &format!("{steps}, the steps of the model's input"))),

@@ -202,7 +202,7 @@ pub enum NabError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DataWarning {
-    /// Irregular timestamps.
+    /// Irregular timestamps, or an extreme value in the series to train on.
     Series(series::Warning),
     /// The file is not the published one.
     NotPublished {
@@ -284,7 +284,9 @@ fn load_part(source: &Source, part: Part) -> Result<LoadedPart, NabError> {
         return Err(NabError::Damaged { path, found, expected });
     }
     let loaded = series::parse_csv(&bytes, &path.display().to_string(), &Columns::default())?;
-    let mut warnings: Vec<_> = loaded.warnings.into_iter().map(DataWarning::Series).collect();
+    // In the test series it is what is looked for.
+    let extreme = loaded.extreme.filter(|_| part == Part::Train);
+    let mut warnings: Vec<_> = loaded.warnings.into_iter().chain(extreme).map(DataWarning::Series).collect();
     if found != expected {
         warnings.push(DataWarning::NotPublished { path, found, expected });
     }

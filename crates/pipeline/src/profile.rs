@@ -33,7 +33,7 @@ use glassbox_engine::program::cost::Cost;
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
-use glassbox_engine::{Error, Result};
+use glassbox_engine::{Error, Result, memory};
 
 pub use beside::{Beside, Pair, SideBySide};
 pub use roofline::{RooflineError, roofline_svg};
@@ -61,15 +61,18 @@ const CEILINGS: usize = 9;
 /// Samples of random data: like the twin's windows they overlap, and like them they are more than a batch.
 const RANDOM_SAMPLES: usize = 2048;
 
+/// The most samples in a batch, and the most steps: as many as take hours.
+pub const MOST: usize = 1 << 16;
+
 /// Floating-point operations of Adam for each weight: 3 for m, 4 for v, 5 for the step.
 const ADAM: u64 = 12;
 
 /// What is profiled; the defaults are the tutorial's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfileOptions {
-    /// Samples in a batch. Default: 128.
+    /// Samples in a batch, [`MOST`] at most. Default: 128.
     pub batch_size: usize,
-    /// Steps of each kind that count. Default: 50.
+    /// Steps of each kind that count, [`MOST`] at most. Default: 50.
     pub steps: usize,
     /// Decides initial weights, dropout masks and data. Default: 1.
     pub seed: u64,
@@ -91,13 +94,16 @@ pub fn run(
     weights: Option<&[f32]>,
     options: &ProfileOptions,
 ) -> Result<Profile> {
-    if options.steps == 0 {
-        let expected = "at least 1".into();
-        return Err(Error::Option { option: "steps", found: "0".into(), expected });
+    for (option, value) in [("steps", options.steps), ("batch_size", options.batch_size)] {
+        if !(1..=MOST).contains(&value) {
+            let expected = format!("1 to {MOST}");
+            return Err(Error::Option { option, found: value.to_string(), expected });
+        }
     }
     let optimizer = Optimizer::default();
     let masks = Masks::Random { seed: options.seed };
     let plan = model.plan(Loss::MeanSquaredError, optimizer.clone(), masks, options.batch_size)?;
+    Signals::require_room(model.input_shape(), model.output_shape())?;
     let signals = Signals::new(model.input_shape(), model.output_shape(), options.seed)?;
     let data = signals.dataset()?;
     data.check(&plan)?;
@@ -172,6 +178,20 @@ struct Signals {
 }
 
 impl Signals {
+    /// At most so many samples are made, each beginning a step after the one before.
+    fn require_room(input: Shape, output: Shape) -> Result<()> {
+        let samples = RANDOM_SAMPLES.max(synthetic::ROWS);
+        let numbers = |shape: Shape| {
+            memory::product(&[shape.steps.checked_add(samples)?, shape.channels, size_of::<f32>()])
+        };
+        let what = format!("data of {samples} samples of shape {input}, and targets of shape {output},");
+        memory::require(
+            what,
+            memory::sum(&[numbers(input), numbers(output)]),
+            "lower the steps or the channels of a sample",
+        )
+    }
+
     fn new(input: Shape, output: Shape, seed: u64) -> Result<Self> {
         let random = |shape: Shape, samples: usize, which| {
             let mut draws = Stream::new(seed, Purpose::Check, which, 0).draws();

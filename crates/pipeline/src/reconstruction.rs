@@ -7,7 +7,7 @@ use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
-use glassbox_engine::{Error, Result};
+use glassbox_engine::{Error, Result, memory};
 use ndarray::Array3;
 
 /// Samples in a batch of `model.predict` of Keras.
@@ -49,6 +49,9 @@ pub fn predict(session: &mut dyn Session<f32>, x: &Samples<'_, f32>) -> Result<A
     x.require_finite("the input")?;
     let program = &session.plan().inference;
     let shape = program.values[program.output.index()];
+    let what = format!("the prediction of {} samples, of shape {shape} each,", x.len());
+    let bytes = memory::product(&[x.len(), shape.steps, shape.channels, size_of::<f32>()]);
+    memory::require(what, bytes, "predict fewer samples at a time")?;
     let mut y = Array3::zeros((x.len(), shape.steps, shape.channels));
     session.predict(x, y.as_slice_mut().expect("a new array is contiguous"))?;
     Ok(y)

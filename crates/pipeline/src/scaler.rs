@@ -16,6 +16,16 @@
 
 use crate::words::counted;
 
+/// A training value this many standard deviations from the mean is extreme: it decides the scale by itself, and beside
+/// it all others look alike. The tutorial's values stay within 2.
+pub const EXTREME: f64 = 10.0;
+/// Where rows are few, none can lie so far out: of n values, one lies (n - 1) / sqrt(n) from the mean at most
+/// (Samuelson, *How deviant can you be?*, 1968). There this part of that is extreme, but nothing below
+/// [`LEAST_EXTREME`].
+pub const EXTREME_PART: f64 = 0.75;
+/// Fewer standard deviations than this are never extreme.
+pub const LEAST_EXTREME: f64 = 4.0;
+
 /// Mean and standard deviation of a training series, in raw values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scaler {
@@ -158,6 +168,17 @@ impl Scaler {
         self.std
     }
 
+    /// The training value that lies farthest from the mean, if it is extreme ([`EXTREME`]): its row, and how many
+    /// standard deviations it is away.
+    #[must_use]
+    pub fn extreme(&self, values: &[f64]) -> Option<(usize, f64)> {
+        let away = values.iter().map(|value| ((value - self.mean) / self.std).abs());
+        let (row, away) = away.enumerate().max_by(|a, b| a.1.total_cmp(&b.1))?;
+        let rows = values.len() as f64;
+        let limit = (EXTREME_PART * (rows - 1.0) / rows.sqrt()).clamp(LEAST_EXTREME, EXTREME);
+        (away > limit).then_some((row, away))
+    }
+
     /// Raw `values` in standard deviations of the training series, computed in f64 and rounded once.
     ///
     /// # Errors
@@ -231,6 +252,23 @@ mod tests {
         for (mean, std) in [(0.0, 0.0), (f64::NAN, 1.0), (0.0, f64::INFINITY), (0.0, -1.0), (0.0, f64::NAN)] {
             assert!(matches!(Scaler::new(mean, std), Err(ScalerError::BadMoments { .. })), "{mean} {std}");
         }
+    }
+
+    #[test]
+    fn a_value_that_decides_the_scale_is_extreme() {
+        let with = |rows: usize, value: f64| {
+            let mut values: Vec<f64> = (0..rows).map(|row| (row % 7) as f64).collect();
+            values[rows / 2] = value;
+            Scaler::fit(&values).unwrap().extreme(&values).map(|(row, _)| row)
+        };
+        for rows in [30, 100, 300, 4032] {
+            for value in [1e38, -1e38, 1e4] {
+                assert_eq!(with(rows, value), Some(rows / 2), "{value} among {rows}");
+            }
+            assert_eq!(with(rows, 8.0), None, "{rows}");
+        }
+        // Too few to say.
+        assert_eq!(with(10, 1e38), None);
     }
 
     #[test]

@@ -120,7 +120,8 @@ impl TensorFile {
         layout: &WeightLayout,
         file: &str,
     ) -> Result<Vec<f32>, TensorFileError> {
-        let mut flat = vec![0.0; layout.len()];
+        // As long as the tensors that are there: a layout may ask for more than any memory.
+        let mut flat = vec![];
         for wanted in layout.tensors() {
             let name = format!("{prefix}{}", wanted.name);
             let Some(found) = self.tensors.remove(&name) else {
@@ -139,8 +140,10 @@ impl TensorFile {
                     expected: wanted.shape.clone(),
                 });
             }
-            flat[wanted.range.clone()].copy_from_slice(&found.values);
+            // Tensors lie in the flat vector in their own order, without a gap.
+            flat.extend_from_slice(&found.values);
         }
+        debug_assert_eq!(flat.len(), layout.len(), "tensors of the layout's shapes");
         Ok(flat)
     }
 

@@ -216,7 +216,8 @@ pub fn require_autoencoder(model: &Sequential) -> Result<(), TrainError> {
 /// Trains `model` to give back each sample of `x`; see [`train`].
 ///
 /// # Errors
-/// As [`train`], and if the model's output has not the shape of its input.
+/// As [`train`], and if the model's output has not the shape of its input, or there is to be no epoch: who asks for an
+/// autoencoder wants one that has learned something.
 pub fn train_autoencoder(
     backend: &dyn Backend<f32>,
     model: &Sequential,
@@ -226,6 +227,10 @@ pub fn train_autoencoder(
     callbacks: &mut [&mut dyn Callback<f32>],
 ) -> Result<Trained, TrainError> {
     require_autoencoder(model)?;
+    if options.epochs == 0 {
+        let expected = "at least 1: an autoencoder that was not trained detects nothing".into();
+        return Err(glassbox_engine::Error::Option { option: "epochs", found: "0".into(), expected }.into());
+    }
     train(backend, model, start, &Dataset::autoencoder(x), options, callbacks)
 }
 

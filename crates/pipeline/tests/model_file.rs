@@ -126,6 +126,12 @@ fn what_does_not_belong_together_is_refused_by_name() {
         ("`glassbox.mean` in its metadata is `much`", |file| {
             file.metadata.insert("glassbox.mean".into(), "much".into());
         }),
+        ("`glassbox.mean` in its metadata is `NaN`, expected a finite number", |file| {
+            file.metadata.insert("glassbox.mean".into(), "NaN".into());
+        }),
+        ("`glassbox.threshold` in its metadata is `-1`", |file| {
+            file.metadata.insert("glassbox.threshold".into(), "-1".into());
+        }),
         ("`glassbox.threshold` in its metadata is `NaN`", |file| {
             file.metadata.insert("glassbox.threshold".into(), "NaN".into());
         }),
@@ -141,6 +147,41 @@ fn what_does_not_belong_together_is_refused_by_name() {
     }
     let plain = changed(|file| file.metadata.retain(|key, _| key == "keras_json")).unwrap();
     assert_eq!(plain.calibration, None);
+}
+
+#[test]
+fn what_was_changed_is_told_by_the_checksum() {
+    for change in [
+        (|file| file.tensors.get_mut("conv1d.kernel").unwrap().values[2] += 1e-3) as fn(&mut TensorFile),
+        |file| file.tensors.get_mut("conv1d_transpose.bias").unwrap().values[0] = -0.0,
+        |file| drop(file.metadata.insert("glassbox.threshold".into(), "0.2".into())),
+        |file| drop(file.metadata.insert("glassbox.mean".into(), "43.5".into())),
+        |file| drop(file.metadata.insert("glassbox.sha256".into(), "none".into())),
+    ] {
+        let error = changed(change).unwrap_err();
+        assert!(matches!(error, ModelFileError::Checksum { .. }), "{error}");
+        assert!(error.to_string().contains("m.safetensors is damaged"), "{error}");
+    }
+    // Every bit of every weight.
+    let bytes = example().to_bytes();
+    for at in bytes.len() - 15 * size_of::<f32>()..bytes.len() {
+        for bit in 0..8 {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << bit;
+            assert!(SavedModel::from_bytes(&flipped, "m").is_err(), "bit {bit} of byte {at}");
+        }
+    }
+    // Without it, and with entries of other tools, a file is read.
+    let older = changed(|file| drop(file.metadata.remove("glassbox.sha256"))).unwrap();
+    assert_eq!(older.calibration, example().calibration);
+    let more = changed(|file| drop(file.metadata.insert("format".into(), "pt".into()))).unwrap();
+    assert_eq!(more.weights, example().weights);
+    // As written by another tool, in another order.
+    let bytes = example().to_bytes();
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let again = safetensors::serialize(tensors.tensors(), header.metadata().clone()).unwrap();
+    assert_eq!(SavedModel::from_bytes(&again, "m").unwrap().weights, example().weights);
 }
 
 #[test]
@@ -216,7 +257,7 @@ proptest! {
         weights in prop::collection::vec(finite(), 15),
         mean in any::<f64>().prop_filter("finite", |x| x.is_finite()),
         std in any::<f64>().prop_filter("finite and above 0", |x| x.is_finite() && *x > 0.0),
-        threshold in any::<f64>().prop_filter("finite", |x| x.is_finite()),
+        threshold in any::<f64>().prop_filter("finite", |x| x.is_finite()).prop_map(f64::abs),
     ) {
         let saved = detector(weights, mean, std, threshold);
         let bytes = saved.to_bytes();

@@ -108,10 +108,14 @@ function scalesOf(figure) {
   const whole = [Math.min(...ends), Math.max(...ends)];
   const across = figure.rules.filter((rule) => !rule.vertical).map((rule) => rule.at);
   const range = (u, low, high) => {
-    if (low == null) return [0, 1];
-    [low, high] = [Math.min(low, ...across), Math.max(high, ...across)];
+    const ends = [low, high, ...across].filter((value) => Number.isFinite(value) && (!log || value > 0));
+    if (!ends.length) return log ? [1, 10] : [0, 1];
+    [low, high] = [Math.min(...ends), Math.max(...ends)];
     if (log) return [low / 1.25, high * 1.4];
-    const room = 0.06 * (high - low || 1);
+    // One value alone, or as good as: the axis goes a tenth of it to both sides.
+    const size = Math.max(Math.abs(low), Math.abs(high));
+    if (high - low <= 1e-9 * size) return size ? [low - 0.1 * size, high + 0.1 * size] : [0, 1];
+    const room = 0.06 * (high - low);
     return [low >= 0 && low < 0.6 * high ? 0 : low - room, high + room];
   };
   return { whole, scales: { x: { time, range: (u, low, high) => [low, high] }, y: { distr: log ? 3 : 1, range } } };

@@ -1,10 +1,12 @@
 //! What a run left in its folder, read back and held against each other.
 
+mod check;
+
 use std::path::{Path, PathBuf};
 
 use glassbox_pipeline::detector::{Detector, DetectorError};
 use glassbox_pipeline::inside::{Inside, InsideFileError};
-use glassbox_pipeline::results::{Data, RunResult};
+use glassbox_pipeline::results::{Data, RunResult, SCHEMA};
 use glassbox_pipeline::series::{Columns, Series, SeriesError, read_csv};
 use glassbox_pipeline::study::Study;
 use serde::de::DeserializeOwned;
@@ -76,7 +78,7 @@ impl Folder {
     /// # Errors
     /// If a file is missing or damaged, or they are not of one run.
     pub fn read(dir: &Path) -> Result<Self, FolderError> {
-        let result: RunResult = read_json(&dir.join("result.json"))?;
+        let result = read_result(&dir.join("result.json"))?;
         let [mae] = columns(&dir.join("windows.csv"), ["mae"])?;
         let [values, reconstruction] = columns(&dir.join("first_window.csv"), ["value", "reconstruction"])?;
         // Under the name that the run knew it by.
@@ -99,36 +101,17 @@ impl Folder {
         folder.check(dir)?;
         Ok(folder)
     }
+}
 
-    /// That the files are of one run: a page of two would be wrong in silence.
-    fn check(&self, dir: &Path) -> Result<(), FolderError> {
-        let result = &self.result;
-        let steps = result.config.time_steps;
-        let inside = self.inside.as_ref();
-        let fits = [
-            ("train.csv", "rows", self.train.len(), result.data.train.rows),
-            ("test.csv", "rows", self.test.len(), result.data.test.rows),
-            ("windows.csv", "rows", self.errors.len(), result.anomalies.windows.shape[0]),
-            ("first_window.csv", "rows", self.first_window.values.len(), steps),
-            ("model.safetensors", "steps a window", self.detector.time_steps(), steps),
-            (
-                "inside.safetensors",
-                "rows of the test series",
-                inside.map_or(self.test.len(), |inside| inside.rows.error.len()),
-                self.test.len(),
-            ),
-        ];
-        for (name, what, found, expected) in fits {
-            if found != expected {
-                let problem = format!("it has {found} {what}, and result.json speaks of {expected}");
-                return Err(FolderError::Malformed { path: dir.join(name), problem });
-            }
+/// The schema first: of another one nothing else can be said.
+fn read_result(path: &Path) -> Result<RunResult, FolderError> {
+    let document: serde_json::Value = read_json(path)?;
+    let malformed = |problem: String| FolderError::Malformed { path: path.to_owned(), problem };
+    match document.get("schema") {
+        Some(schema) if *schema != SCHEMA => {
+            Err(malformed(format!("`schema` is {schema}, and this version of glassbox reads {SCHEMA}")))
         }
-        if self.detector.threshold.value() != result.threshold {
-            let problem = "its threshold is not that of result.json".into();
-            return Err(FolderError::Malformed { path: dir.join("model.safetensors"), problem });
-        }
-        Ok(())
+        _ => serde_json::from_value(document).map_err(|error| malformed(error.to_string())),
     }
 }
 
@@ -138,7 +121,7 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, FolderError> {
         .map_err(|error| FolderError::Malformed { path: path.to_owned(), problem: error.to_string() })
 }
 
-/// A study is made beside a run and may be older than it; of other series it says nothing of this one.
+/// A study is made beside a run; of other series it would say nothing of this one.
 fn read_study(path: &Path, data: &Data) -> Result<Option<Study>, FolderError> {
     if matches!(path.try_exists(), Ok(false)) {
         return Ok(None);

@@ -1,7 +1,7 @@
 //! The true anomaly, where it is known, and how well the anomalous points meet it.
 
 use glassbox_pipeline::evaluation::Score;
-use glassbox_pipeline::nab::TEST;
+use glassbox_pipeline::nab::{TEST, TRAIN};
 use glassbox_pipeline::results::RunResult;
 use glassbox_pipeline::series::Series;
 use jiff::civil::{DateTime, date};
@@ -13,6 +13,15 @@ use crate::figures::seconds;
 const FROM: DateTime = date(2014, 4, 11).at(9, 0, 0, 0);
 /// ... to here; see [`true_anomaly`](glassbox_pipeline::evaluation::true_anomaly), which knows it by its rows.
 const TO: DateTime = date(2014, 4, 11).at(18, 0, 0, 0);
+
+/// Whether both series are those of the tutorial: the published ones, by their content and not by their place, or their
+/// twin.
+pub(crate) fn of_the_tutorial(result: &RunResult) -> bool {
+    let data = &result.data;
+    let published =
+        data.train.sha256 == TRAIN.sha256.to_string() && data.test.sha256 == TEST.sha256.to_string();
+    published || data.source == "twin"
+}
 
 /// What is truly anomalous in the test series, and what was found of it.
 #[derive(Debug, Clone, PartialEq)]

@@ -255,6 +255,118 @@ fn what_is_missing_or_of_another_run_is_named() {
     assert!(error.contains("model.safetensors") && error.contains("threshold"), "{error}");
 }
 
+/// `result.json` with one value changed.
+fn with(folder: &Path, at: &str, value: Json) {
+    let path = folder.join("result.json");
+    let mut json = result(folder);
+    *json.pointer_mut(at).unwrap_or_else(|| panic!("no {at}")) = value;
+    std::fs::write(path, serde_json::to_string_pretty(&json).unwrap()).unwrap();
+}
+
+#[test]
+fn what_does_not_follow_from_the_files_beside_it_is_named() {
+    let one = |at: &'static str, value: Json, words: &'static [&'static str]| (at, value, words);
+    for (at, value, words) in [
+        one("/schema", 99.into(), &["`schema` is 99", "reads 1"]),
+        one(
+            "/anomalies/points/indices",
+            serde_json::json!([1_000_000_000]),
+            &["anomalies.points.indices[0]", "1000000000", "windows.csv"],
+        ),
+        one("/anomalies/points/count", 3.into(), &["anomalies.points.count` is 3"]),
+        one("/anomalies/windows/indices/0", 100_000.into(), &["anomalies.windows.indices[0]` is 100000"]),
+        one("/anomalies/windows/shape", serde_json::json!([265, 0, 1]), &["anomalies.windows.shape"]),
+        one("/training/shape", serde_json::json!([0, 24, 1]), &["training.shape", "265"]),
+        one("/training/mean", 1.5.into(), &["model.safetensors", "mean", "1.5"]),
+        one(
+            "/errors/train/histogram/edges",
+            serde_json::json!([0.0, 1.0]),
+            &["errors.train.histogram.edges", "2 values"],
+        ),
+        one(
+            "/errors/test/histogram/edges",
+            serde_json::json!([0.0, 1.0]),
+            &["errors.test.histogram.edges", "windows.csv"],
+        ),
+        one("/training/history/loss", serde_json::json!([1.0]), &["training.history.loss", "3 epochs"]),
+        one(
+            "/data/test/last_timestamp",
+            "2014-04-12 00:00:00".into(),
+            &["data.test.last_timestamp", "test.csv"],
+        ),
+        one("/config/point_rule", "other".into(), &["config.point_rule", "inclusive"]),
+        one("/model/layers/1", "other".into(), &["model.layers[1]", "other"]),
+    ] {
+        let folder = results_of_the_run();
+        with(folder.path(), at, value);
+        let error = write(folder.path()).unwrap_err().to_string();
+        for word in words {
+            assert!(error.contains(word), "{at}: no {word:?} in {error}");
+        }
+    }
+    // A value of a series, and two of them exchanged: their moments stay.
+    let changed = |name: &str, change: &dyn Fn(&mut Vec<String>)| {
+        let folder = results_of_the_run();
+        let path = folder.path().join(name);
+        let mut lines: Vec<String> =
+            std::fs::read_to_string(&path).unwrap().lines().map(Into::into).collect();
+        change(&mut lines);
+        std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+        write(folder.path()).unwrap_err().to_string()
+    };
+    let value = |line: &str| line.split_once(',').unwrap().1.to_string();
+    let put = |line: &mut String, value: &str| *line = format!("{},{value}", line.split_once(',').unwrap().0);
+    for name in ["train.csv", "test.csv"] {
+        let error = changed(name, &|lines| put(&mut lines[150], "1e3"));
+        assert!(error.contains("mean") && error.contains(name), "{error}");
+    }
+    let error = changed("test.csv", &|lines| {
+        let (a, b) = (value(&lines[100]), value(&lines[120]));
+        put(&mut lines[100], &b);
+        put(&mut lines[120], &a);
+    });
+    assert!(error.contains("inside.safetensors") && error.contains("row 99"), "{error}");
+}
+
+#[test]
+fn of_other_data_the_page_says_what_the_data_says() {
+    let page = |source: Source| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut run = tutorial().clone();
+        run.data.source = source;
+        results::write(folder.path(), &run).unwrap();
+        std::fs::read_to_string(write(folder.path()).unwrap().page).unwrap()
+    };
+    // What is true of the tutorial's series alone.
+    let known = [
+        "two published files",
+        "fourteen days",
+        "a day stands out",
+        "but for one:",
+        "24 hours of 12 values",
+        "The data is kind to it",
+        "different every day",
+        "Training series: normal",
+        "2014-04-11, from 09:00 to 18:00",
+    ];
+    let own = page(Source::Directory("a/folder".into()));
+    for text in known {
+        assert!(!own.contains(text), "{text:?} is not known of this data");
+    }
+    for text in [
+        "<code>a/folder</code>",
+        "has 288 rows, one every 5 minutes",
+        "values, 2 hours",
+        "will ever learn from",
+    ] {
+        assert!(own.contains(text), "no {text:?}");
+    }
+    let twin = page(Source::Twin { seed: 1 });
+    for text in ["fourteen days", "a day stands out", "The data is kind to it", "Training series: normal"] {
+        assert!(twin.contains(text), "no {text:?}");
+    }
+}
+
 /// A study of two variants, as `study.json` has it, of the two series of `result`.
 fn study_of(result: &Json) -> Json {
     let spread = |value: f64| {

@@ -36,7 +36,7 @@ pub(crate) struct GradcheckArgs {
     #[command(flatten)]
     pub(crate) model: ArchitectureArgs,
 
-    /// Samples in the batch
+    /// Samples in the batch, 65536 at most
     #[arg(long, default_value_t = 3)]
     pub(crate) batch_size: usize,
 
@@ -48,7 +48,7 @@ pub(crate) struct GradcheckArgs {
     #[arg(long, value_name = "N")]
     pub(crate) elements: Option<usize>,
 
-    /// Threads [one for each core]
+    /// Threads, 1024 at most [one for each core]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
 
@@ -81,11 +81,11 @@ pub(crate) struct ProfileArgs {
     #[arg(long, value_name = "N")]
     pub(crate) time_steps: Option<usize>,
 
-    /// Windows in a batch
+    /// Windows in a batch, 65536 at most
     #[arg(long, default_value_t = 128)]
     pub(crate) batch_size: usize,
 
-    /// Training steps to take the medians of: so many with clocks, and as many without
+    /// Training steps to take the medians of: so many with clocks, and as many without; 65536 at most
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub(crate) steps: usize,
 

@@ -25,7 +25,7 @@ pub(crate) struct ColumnArgs {
 #[derive(Debug, Args)]
 pub(crate) struct TutorialFitArgs {
     /// Epochs at most
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = at_least_one)]
     pub(crate) epochs: usize,
 
     /// Windows in a batch
@@ -134,7 +134,7 @@ pub(crate) struct ComputeArgs {
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) device: DeviceChoice,
 
-    /// Threads of the CPU [one for each core]; the results do not depend on it
+    /// Threads of the CPU, 1024 at most [one for each core]; the results do not depend on it
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
 
@@ -172,4 +172,13 @@ pub(crate) enum Rule {
     Published,
     /// All windows that hold the point
     Inclusive,
+}
+
+/// Training for no epoch at all would leave a detector that knows nothing.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("a detector that was not trained detects nothing: give at least 1".into()),
+        Ok(epochs) => Ok(epochs),
+        Err(error) => Err(error.to_string()),
+    }
 }

@@ -7,9 +7,13 @@ use glassbox_pipeline::profile::{Profile, ProfileOptions, roofline_svg, run as p
 use super::{note, print, print_json, start_model};
 use crate::args::ProfileArgs;
 use crate::device::{Chosen, DeviceChoice, explain};
+use crate::files;
 use crate::failure::{Failure, Kind, OrFail as _};
 
 pub(crate) fn run(args: &ProfileArgs) -> Result<(), Failure> {
+    let inputs = args.model.as_deref().map(|path| ("--model", path));
+    let outputs = args.svg.as_deref().map(|path| ("--svg", path));
+    files::check(inputs.as_slice(), outputs.as_slice())?;
     let (model, start) = start_model(args.model.as_deref(), args.time_steps)?;
     let chosen = choose(args)?;
     let (Chosen::Cpu(backend) | Chosen::Gpu(backend)) = &chosen;

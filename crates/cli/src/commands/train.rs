@@ -28,7 +28,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         &[("--out", &out), ("--history", &history_file), ("--checkpoint-dir", &checkpoint)],
     )?;
     let loaded = read_csv(&args.input, &args.columns.columns()).or_fail(Kind::Input)?;
-    for warning in &loaded.warnings {
+    for warning in loaded.warnings.iter().chain(&loaded.extreme) {
         note(args.output.quiet, format_args!("warning: {warning}"));
     }
     let (model, start) = start_model(args.model.as_deref(), args.time_steps)?;

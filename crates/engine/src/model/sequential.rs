@@ -219,7 +219,8 @@ impl Sequential {
     /// Everything that a backend needs for training and inference.
     ///
     /// # Errors
-    /// If an optimiser's hyperparameter or the batch size is out of its range, or the model has no layers.
+    /// If an optimiser's hyperparameter or the batch size is out of its range, the model has no layers, or one sample
+    /// alone takes more memory than there is ([`memory`](crate::memory)).
     pub fn plan(&self, loss: Loss, optimizer: Optimizer, masks: Masks, batch_size: usize) -> Result<Plan> {
         optimizer.validate()?;
         if batch_size == 0 {
@@ -236,7 +237,7 @@ impl Sequential {
                 found: "none".into(),
             });
         }
-        Ok(Plan {
+        let plan = Plan {
             training: self.training_program(loss).fused(),
             // Not fused, so that every layer's output is there to be observed.
             inference: self.inference_program(),
@@ -246,7 +247,9 @@ impl Sequential {
             optimizer,
             masks,
             batch_size,
-        })
+        };
+        plan.require_room(size_of::<f32>(), plan.sample_len(), 1, 1)?;
+        Ok(plan)
     }
 
     fn record_training(&self, mut tape: Tape, loss: Loss) -> Program {

@@ -31,6 +31,8 @@ impl<F: Float> Backend<F> for Reference {
     }
 
     fn session(&self, plan: Plan) -> Result<Box<dyn Session<F>>> {
+        // The gradient.
+        plan.require_room(size_of::<F>(), plan.sample_len(), 1, 1)?;
         Ok(Box::new(ReferenceSession::new(plan)))
     }
 }

@@ -30,6 +30,8 @@ pub struct Loaded {
     pub series: Series,
     /// What is odd about its timestamps; empty for an evenly sampled series.
     pub warnings: Vec<Warning>,
+    /// A value that is too far out, should the series be one to train on; in another one it may be what is looked for.
+    pub extreme: Option<Warning>,
 }
 
 /// Reads the CSV file at `path`.
@@ -104,7 +106,8 @@ pub fn parse_csv(bytes: &[u8], file: &str, columns: &Columns) -> Result<Loaded, 
     let clock = clock.ok_or_else(|| SeriesError::NoRows { file: file.to_owned() })?;
     let series = Series::new(stem(file), clock, timestamps, values)?;
     let warnings = warning::warnings(file, &series.sampling(), &rows);
-    Ok(Loaded { series, warnings })
+    let extreme = warning::extreme(file, series.values(), &rows);
+    Ok(Loaded { series, warnings, extreme })
 }
 
 /// The file as text, without its byte order mark.

@@ -26,7 +26,8 @@ const TWO_ROWS: &str = "timestamp,value\n2014-04-01 00:00:00,1.5\n2014-04-01 00:
 
 #[test]
 fn a_plain_file() {
-    let Loaded { series, warnings } = parse(TWO_ROWS).unwrap();
+    let Loaded { series, warnings, extreme } = parse(TWO_ROWS).unwrap();
+    assert_eq!(extreme, None);
     assert_eq!(series.name(), "some");
     assert_eq!(series.clock(), Clock::Local);
     assert_eq!(series.timestamps()[1], date(2014, 4, 1).at(0, 5, 0, 0));
@@ -135,7 +136,8 @@ fn irregular_files_load_with_a_warning_of_each_kind() {
                 2014-04-01 00:00:00,1\r\n2014-04-01 00:05:00,2\r\n2014-04-01 00:10:00,3\r\n\
                 2014-04-01 00:05:00,4\r\n2014-04-01 00:10:00,5\r\n2014-04-01 01:10:00,6\r\n\
                 2014-04-01 01:16:00,7\r\n";
-    let Loaded { series, warnings } = parse(text).unwrap();
+    let Loaded { series, warnings, extreme } = parse(text).unwrap();
+    assert_eq!(extreme, None);
     assert_eq!(series.values(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
     let shown: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     assert_eq!(

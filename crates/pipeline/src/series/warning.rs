@@ -1,11 +1,12 @@
-//! Irregular timestamps, told to a person: one warning for each kind, not for each row.
+//! Irregular timestamps and extreme values, told to a person: one warning for each kind, not for each row.
 
 use crate::words::counted;
 use std::fmt;
 
 use super::sampling::{Gaps, Irregular, Repeats, Sampling, Unordered};
+use crate::scaler::Scaler;
 
-/// Something odd about the timestamps of a file, which was loaded all the same; its `Display` says what was
+/// Something odd about the rows of a file, which was loaded all the same; its `Display` says what was
 /// found, where, and how it is handled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
@@ -39,6 +40,15 @@ pub enum WarningKind {
         longest_line: u64,
         /// The commonest step.
         step: jiff::SignedDuration,
+    },
+    /// A value so far from all others that a model trained on them learns nothing else.
+    Extreme {
+        /// The row.
+        row: usize,
+        /// The value (raw), in as many digits as it has.
+        value: String,
+        /// How many standard deviations of the series it is from its mean, rounded down.
+        deviations: u64,
     },
     /// Steps off the grid of the commonest.
     Irregular {
@@ -74,6 +84,14 @@ pub(super) fn warnings(file: &str, sampling: &Sampling, lines: &[u64]) -> Vec<Wa
     warnings
 }
 
+/// The warning of a series that is to be trained on, if one of its values is [extreme](crate::scaler::EXTREME).
+pub(super) fn extreme(file: &str, values: &[f64], lines: &[u64]) -> Option<Warning> {
+    let (row, deviations) = Scaler::fit(values).ok()?.extreme(values)?;
+    let value = format!("{:?}", values[row]);
+    let kind = WarningKind::Extreme { row, value, deviations: deviations as u64 };
+    Some(Warning { file: file.to_owned(), line: lines[row], kind })
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, kind } = self;
@@ -103,6 +121,12 @@ impl fmt::Display for Warning {
                 counted(found.gaps, "gap", "gaps"),
                 counted(found.missing_rows, "row", "rows"),
                 found.longest
+            ),
+            WarningKind::Extreme { row, value, deviations } => write!(
+                f,
+                "the value of row {row} (counted from 0), on line {line}, is {value}, {deviations} standard deviations \
+                 from the mean of the series: it decides the scale by itself, and a model trained on it may tell all \
+                 others apart no more; take it out if it is a fault"
             ),
             WarningKind::Irregular { found, step, regular_percent } => write!(
                 f,

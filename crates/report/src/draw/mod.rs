@@ -49,9 +49,10 @@ pub(crate) fn to_svg(figure: &Figure) -> Result<String, DrawError> {
     }
 }
 
-/// A value as a coordinate: of a logarithmic axis its logarithm.
-fn place(axis: &Axis, value: f64) -> f64 {
-    if axis.scale == Scale::Log { value.max(f64::MIN_POSITIVE).log10() } else { value }
+/// A value as a coordinate: of a logarithmic axis its logarithm. Not every value has one: a line has a gap there.
+fn place(axis: &Axis, value: f64) -> Option<f64> {
+    let place = if axis.scale == Scale::Log { value.log10() } else { value };
+    place.is_finite().then_some(place)
 }
 
 fn draw(figure: &Figure, root: &Area<'_>) -> Drawn {
@@ -99,7 +100,7 @@ fn line(figure: &Figure, role: Role, y: &[Option<f64>], chart: &mut Chart<'_, '_
     let width = if figure.x.len() > 1000 { 1 } else { 2 };
     let width = if role == Role::Anomaly { 2 } else { width };
     let points: Vec<Option<(f64, f64)>> =
-        figure.x.iter().zip(y).map(|(x, y)| y.map(|y| (*x, place(&figure.y_axis, y)))).collect();
+        figure.x.iter().zip(y).map(|(x, y)| Some((*x, place(&figure.y_axis, (*y)?)?))).collect();
     for run in points.split(Option::is_none).filter(|run| !run.is_empty()) {
         let run: Vec<(f64, f64)> = run.iter().copied().flatten().collect();
         let style = rgb(colour(role)).stroke_width(width);
@@ -126,7 +127,8 @@ fn rules(figure: &Figure, chart: &mut Chart<'_, '_>, root: &Area<'_>) -> Drawn {
     let (x, y) = (chart.x_range(), chart.y_range());
     let red = rgb(colour(Role::Anomaly));
     for rule in &figure.rules {
-        let at = if rule.vertical { rule.at } else { place(&figure.y_axis, rule.at) };
+        let at = if rule.vertical { Some(rule.at) } else { place(&figure.y_axis, rule.at) };
+        let Some(at) = at else { continue };
         let ends = if rule.vertical { [(at, y.start), (at, y.end)] } else { [(x.start, at), (x.end, at)] };
         chart.draw_series([DashedPathElement::new(ends, 7, 5, red.stroke_width(2))])?;
         let width = rule.label.chars().count() as i32 * LETTER;
@@ -164,4 +166,25 @@ fn text(colour: Colour) -> TextStyle<'static> {
 
 fn rgb(Colour { light: [r, g, b], .. }: Colour) -> RGBColor {
     RGBColor(r, g, b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_values_or_one_is_drawn() {
+        for axis in [Axis::log("y"), Axis::linear("y")] {
+            for values in [vec![], vec![0.0; 4], vec![5.0; 4], vec![f64::NAN, 1e300, f64::MAX, -1.0]] {
+                for across in [Axis::time(), Axis::linear("x")] {
+                    let x = (0..values.len()).map(|x| 1.4e9 + 300.0 * x as f64).collect();
+                    let figure = Figure::new("f", "f", across, axis.clone(), x)
+                        .line("a curve", Role::Series, values.clone())
+                        .rule(false, 0.0, "a rule");
+                    let svg = to_svg(&figure).unwrap();
+                    assert!(svg.ends_with("</svg>\n") && !svg.contains("NaN"), "{values:?}: {svg}");
+                }
+            }
+        }
+    }
 }

@@ -11,7 +11,7 @@ use crate::figure::{Figure, Scale};
 const DAY: f64 = 86_400.0;
 
 /// An axis with its marks. Of a logarithmic one, values are their logarithms.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) struct Ticks {
     scale: Scale,
     start: f64,
@@ -19,13 +19,26 @@ pub(super) struct Ticks {
     at: Vec<f64>,
 }
 
+/// Beyond this a difference of two values, or the room beside one, would be infinite.
+const LARGEST: f64 = f64::MAX / 16.0;
+/// An axis is at least so long, as a part of its largest value: marks then differ, whatever rounding does.
+const SHORTEST: f64 = 1e-9;
+/// Where there is one value alone, the axis goes so far to both sides, as a part of it.
+const AROUND: f64 = 0.1;
+/// No axis has more marks.
+const MOST: usize = 32;
+
 /// Across: from the first x to the last.
 pub(super) fn x(figure: &Figure) -> Ticks {
-    let rules = || figure.rules.iter().filter(|rule| rule.vertical).map(|rule| rule.at);
-    let start = rules().fold(figure.x.first().copied().unwrap_or(0.0), f64::min);
-    let end = rules().fold(figure.x_end.or(figure.x.last().copied()).unwrap_or(1.0), f64::max);
-    let (start, end) = if start < end { (start, end) } else { (start - 0.5, end + 0.5) };
     let scale = figure.x_axis.scale;
+    let ends = [figure.x.first().copied(), figure.x_end.or(figure.x.last().copied())];
+    let rules = figure.rules.iter().filter(|rule| rule.vertical).map(|rule| rule.at);
+    let (start, end) = match span(ends.into_iter().flatten().chain(rules)) {
+        Some((low, high)) if low < high => longer(low, high),
+        // A row, an epoch, a second: half of one to each side.
+        Some((only, _)) => longer(only - 0.5, only + 0.5),
+        None => (0.0, 1.0),
+    };
     let at = if scale == Scale::Time { days(start, end) } else { round(start, end, 8) };
     Ticks { scale, start, end, at }
 }
@@ -35,20 +48,40 @@ pub(super) fn y(figure: &Figure) -> Ticks {
     let scale = figure.y_axis.scale;
     let rules = figure.rules.iter().filter(|rule| !rule.vertical).map(|rule| rule.at);
     let values = figure.curves.iter().flat_map(|curve| curve.y.iter().flatten().copied()).chain(rules);
-    let values = values.filter(|value| value.is_finite() && (scale != Scale::Log || *value > 0.0));
-    let (low, high) =
-        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
-    let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
     if scale == Scale::Log {
+        // Zero has no place on it; where there is nothing else, it is a decade of nothing.
+        let (low, high) = span(values.filter(|value| *value > 0.0)).unwrap_or((1.0, 10.0));
         let (start, end) = (low.log10() - 0.08, high.log10() + 0.15);
         return Ticks { scale, start, end, at: decades(start, end) };
     }
+    let (low, high) = span(values).unwrap_or((0.0, 1.0));
     // Zero belongs to an axis whose values are all on one side of it and reach down to near it.
     let low = if low > 0.0 && low < 0.6 * high { 0.0 } else { low };
-    let room = 0.06 * (high - low).max(f64::MIN_POSITIVE);
+    let (low, high) = match low == high {
+        true if low == 0.0 => (0.0, 1.0),
+        true => longer(low - AROUND * low.abs(), high + AROUND * high.abs()),
+        false => longer(low, high),
+    };
+    let room = 0.06 * (high - low);
     let start = if low == 0.0 { 0.0 } else { low - room };
     let end = high + room;
     Ticks { scale, start, end, at: round(start, end, 6) }
+}
+
+/// From the least value to the largest, of those that are finite; none if there are none.
+fn span(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    let values = values.filter(|value| value.is_finite()).map(|value| value.clamp(-LARGEST, LARGEST));
+    values.fold(None, |span, v| {
+        let (low, high) = span.unwrap_or((v, v));
+        Some((low.min(v), high.max(v)))
+    })
+}
+
+/// At least [`SHORTEST`]: an axis of no length has no marks, and places nothing.
+fn longer(low: f64, high: f64) -> (f64, f64) {
+    let least = (SHORTEST * low.abs().max(high.abs())).max(f64::MIN_POSITIVE / f64::EPSILON);
+    let missing = 0.5 * (least - (high - low)).max(0.0);
+    (low - missing, high + missing)
 }
 
 impl Ranged for Ticks {
@@ -57,7 +90,8 @@ impl Ranged for Ticks {
 
     fn map(&self, value: &f64, (low, high): (i32, i32)) -> i32 {
         let part = (value - self.start) / (self.end - self.start);
-        low + (part * f64::from(high - low)).round() as i32
+        // Far beyond the picture is far enough; what is no number lies at the start.
+        low + (part.clamp(-100.0, 100.0) * f64::from(high - low)).round() as i32
     }
 
     fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
@@ -73,20 +107,35 @@ impl ValueFormatter<f64> for Ticks {
     fn format_ext(&self, value: &f64) -> String {
         match self.scale {
             Scale::Time => date(*value),
-            Scale::Log => number(10f64.powf(*value)),
-            Scale::Linear => number(*value),
+            Scale::Log => number(10f64.powf(*value), f64::INFINITY),
+            Scale::Linear => {
+                number(*value, self.at.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min))
+            }
         }
     }
 }
 
-/// Midnights, or hours where the axis is shorter than three days.
+/// Midnights, or hours where the axis is shorter than three days, or minutes where it is shorter than hours.
 fn days(start: f64, end: f64) -> Vec<f64> {
-    let step = [3600.0, 3.0 * 3600.0, 6.0 * 3600.0, 12.0 * 3600.0, DAY, 2.0 * DAY, 7.0 * DAY, 28.0 * DAY]
+    const HOUR: f64 = 3600.0;
+    let fixed = [
+        60.0,
+        300.0,
+        900.0,
+        HOUR,
+        3.0 * HOUR,
+        6.0 * HOUR,
+        12.0 * HOUR,
+        DAY,
+        2.0 * DAY,
+        7.0 * DAY,
+        28.0 * DAY,
+    ];
+    let step = fixed
         .into_iter()
         .find(|step| (end - start) / step <= 14.0)
         .unwrap_or(((end - start) / 10.0 / DAY).ceil() * DAY);
-    let first = (start / step).ceil() as i64;
-    (first..).map(|i| i as f64 * step).take_while(|at| *at <= end).collect()
+    multiples(start, end, step)
 }
 
 /// Round numbers: 1, 2 or 5 times a power of ten apart, `most` of them at most.
@@ -94,16 +143,28 @@ fn round(start: f64, end: f64, most: usize) -> Vec<f64> {
     let rough = (end - start) / most as f64;
     let power = 10f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= rough);
-    let step = step.unwrap_or(10.0 * power);
-    let first = (start / step).ceil() as i64;
-    (first..).map(|i| i as f64 * step).take_while(|at| *at <= end * (1.0 + 1e-12)).collect()
+    multiples(start, end, step.unwrap_or(10.0 * power))
+}
+
+/// Of `step`, from `start` to `end`; none if `step` is no distance.
+fn multiples(start: f64, end: f64, step: f64) -> Vec<f64> {
+    let first = (start / step).ceil();
+    if !(step > 0.0 && step.is_finite() && first.is_finite()) {
+        return vec![];
+    }
+    // Rounding may put the last of them a little beyond the end.
+    let within = |at: &f64| *at <= end + 1e-9 * step.min(end - start);
+    (0..MOST).map(|index| (first + index as f64) * step).take_while(within).collect()
 }
 
 /// Powers of ten, and twice and five times them where there are few.
 fn decades(start: f64, end: f64) -> Vec<f64> {
     let factors: &[f64] = if end - start < 1.6 { &[1.0, 2.0, 5.0] } else { &[1.0] };
-    let powers = start.floor() as i32..=end.ceil() as i32;
-    let all = powers.flat_map(|power| factors.iter().map(move |factor| factor.log10() + f64::from(power)));
+    // All powers that an f64 can be, in steps that keep the marks apart.
+    let apart = ((end - start) / 12.0).ceil().max(1.0);
+    let all = multiples(start.floor(), end, apart)
+        .into_iter()
+        .flat_map(|power| factors.iter().map(move |factor| factor.log10() + power));
     all.filter(|at| (start..=end).contains(at)).collect()
 }
 
@@ -116,28 +177,130 @@ fn date(seconds: f64) -> String {
     }
 }
 
-/// Without the digits that rounding left, and without those that say nothing.
-fn number(value: f64) -> String {
+/// Without the digits that rounding left, and without those that say nothing; but with as many as tell it from
+/// another one that is `step` away.
+fn number(value: f64, step: f64) -> String {
+    // How many digits behind the first one, and behind the point.
+    let digits = |from: f64| {
+        if step.is_finite() { (from - step.log10().floor()).clamp(0.0, 16.0) as usize } else { 0 }
+    };
     match value.abs() {
         0.0 => "0".into(),
-        size if !(1e-4..1e6).contains(&size) => format!("{value:.0e}"),
-        _ => format!("{value:.6}").trim_end_matches('0').trim_end_matches('.').into(),
+        size if !(1e-4..1e6).contains(&size) => format!("{value:.*e}", digits(size.log10().floor())),
+        _ => {
+            let text = format!("{value:.*}", digits(0.0).max(6));
+            text.trim_end_matches('0').trim_end_matches('.').into()
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::figure::{Axis, Role};
 
     #[test]
     fn marks_are_round_and_within() {
         assert_eq!(round(0.0, 1.0, 6), [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]);
         assert_eq!(round(17.0, 183.0, 6), [50.0, 100.0, 150.0]);
-        assert_eq!(number(0.6000000000000001), "0.6");
-        assert_eq!(number(-1.5), "-1.5");
-        assert_eq!(number(2e-5), "2e-5");
+        assert_eq!(number(0.6000000000000001, 0.2), "0.6");
+        assert_eq!(number(-1.5, 0.5), "-1.5");
+        assert_eq!(number(2e-5, f64::INFINITY), "2e-5");
+        assert_eq!(number(2.5e6, 5e5), "2.5e6");
+        assert_eq!(number(5.000_000_02, 1e-8), "5.00000002");
         assert_eq!(days(0.0, 14.0 * DAY).len(), 15);
         assert_eq!(date(10.0 * DAY), "11 Jan");
         assert_eq!(date(9.0 * 3600.0), "09:00");
+    }
+
+    #[test]
+    fn decades_are_thinned_where_they_are_many() {
+        assert_eq!(decades(0.0, 3.0), [0.0, 1.0, 2.0, 3.0]);
+        assert_eq!(decades(-0.08, 0.4), [0.0, 2f64.log10()]);
+        let all = decades(f64::MIN_POSITIVE.log10(), f64::MAX.log10());
+        assert!((8..=13).contains(&all.len()), "{all:?}");
+    }
+
+    /// Up, over these values.
+    fn up(axis: Axis, y: &[f64]) -> Ticks {
+        let x = (0..y.len()).map(|x| x as f64).collect();
+        super::y(&Figure::new("f", "f", Axis::linear("x"), axis, x).line("c", Role::Series, y.to_vec()))
+    }
+
+    #[test]
+    fn an_axis_with_no_value_or_one_has_a_length() {
+        for nothing in [&[][..], &[0.0, 0.0], &[f64::NAN, f64::INFINITY], &[-1.0]] {
+            let ticks = up(Axis::log("y"), nothing);
+            // From just below 1 to just above 10.
+            assert_eq!((ticks.start, ticks.end), (-0.08, 1.15), "{nothing:?}");
+            assert_eq!(ticks.at.len(), 4, "1, 2, 5 and 10: {:?}", ticks.at);
+        }
+        for value in [5.0, -5.0, 1e300, -f64::MAX, 5e-324, 0.0] {
+            let ticks = up(Axis::linear("y"), &[value, value]);
+            let value = value.clamp(-LARGEST, LARGEST);
+            assert!(ticks.start <= value && value < ticks.end, "{value}: {ticks:?}");
+        }
+        let ticks = up(Axis::linear("y"), &[5.0; 3]);
+        let texts: Vec<String> = ticks.at.iter().map(|at| ticks.format_ext(at)).collect();
+        assert_eq!(texts, ["4.6", "4.8", "5", "5.2", "5.4"]);
+    }
+
+    fn any_number() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            any::<f64>(),
+            -1e3..1e3f64,
+            prop::sample::select(vec![0.0, 5.0, f64::NAN, f64::INFINITY, f64::MIN, f64::MAX, 5e-324, 1.4e9]),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_axis_ends_and_has_marks_that_can_be_told_apart(
+            mut x in prop::collection::vec(any_number(), 0..5),
+            y in prop::collection::vec(any_number(), 0..5),
+            near in -4i64..5,
+            rule in any_number(),
+            log: bool,
+            time: bool,
+        ) {
+            // Neighbours of a value, as rounding makes them.
+            if let Some(first) = x.first().copied() {
+                x.push(f64::from_bits(first.to_bits().wrapping_add_signed(near)));
+            }
+            let across = if time { Axis::time() } else { Axis::linear("x") };
+            let up = if log { Axis::log("y") } else { Axis::linear("y") };
+            let mut y: Vec<f64> = y;
+            if let Some(first) = y.first().copied() {
+                y.push(f64::from_bits(first.to_bits().wrapping_add_signed(near)));
+            }
+            let figure = Figure::new("f", "f", across, up, x).line("c", Role::Series, y).rule(true, rule, "r").rule(false, rule, "r");
+            for ticks in [super::x(&figure), super::y(&figure)] {
+                prop_assert!(ticks.start < ticks.end && (ticks.end - ticks.start).is_finite(), "{ticks:?}");
+                prop_assert!(ticks.at.len() <= MOST, "{ticks:?}");
+                prop_assert!(ticks.at.is_sorted_by(|a, b| a < b), "{ticks:?}");
+                // As far beyond the ends as rounding goes.
+                let slack = 1e-6 * (ticks.end - ticks.start);
+                for at in &ticks.at {
+                    prop_assert!(ticks.start - slack <= *at && *at <= ticks.end + slack, "{ticks:?}");
+                    ticks.format_ext(at);
+                }
+                if ticks.scale == Scale::Linear {
+                    let texts: std::collections::BTreeSet<String> = ticks.at.iter().map(|at| ticks.format_ext(at)).collect();
+                    prop_assert!(texts.len() == ticks.at.len() && texts.len() > 1, "{ticks:?}, {texts:?}");
+                }
+                for value in [f64::NAN, f64::INFINITY, f64::MIN, f64::MAX, 0.0] {
+                    ticks.map(&value, (300, 10));
+                }
+            }
+        }
+
+        #[test]
+        fn marks_of_any_range_are_few(start in any_number(), end in any_number()) {
+            prop_assert!(round(start, end, 6).len() <= MOST);
+            prop_assert!(days(start, end).len() <= MOST);
+            prop_assert!(decades(start, end).len() <= 3 * MOST);
+        }
     }
 }

@@ -7,13 +7,18 @@ use glassbox_pipeline::statistics::Summary;
 use super::times;
 use crate::figure::{Axis, Figure, Mark, Role, Span};
 use crate::folder::Folder;
-use crate::truth::Truth;
+use crate::truth::{Truth, of_the_tutorial};
 
 pub(super) fn figures(folder: &Folder, truth: Option<&Truth>) -> Vec<Figure> {
     let result = &folder.result;
+    // What is in the series is known of the tutorial's alone.
+    let titles = match of_the_tutorial(result) {
+        true => ["Training series: normal", "Test series: with an anomaly"],
+        false => ["Training series", "Test series"],
+    };
     let mut figures = vec![
-        series("series-train", "Training series: normal", &folder.train),
-        series("series-test", "Test series: with an anomaly", &folder.test),
+        series("series-train", titles[0], &folder.train),
+        series("series-test", titles[1], &folder.test),
         losses(result),
     ];
     figures.extend(histogram(
@@ -33,7 +38,8 @@ pub(super) fn figures(folder: &Folder, truth: Option<&Truth>) -> Vec<Figure> {
 fn series(id: &str, title: &str, series: &Series) -> Figure {
     let (axis, x) = times(series, series.len());
     let values = series.values();
-    let (low, high) = values.iter().fold((f64::INFINITY, 0.0f64), |(l, h), v| (l.min(*v), h.max(*v)));
+    let (low, high) =
+        values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
     let alt = format!(
         "Line of {} values of {} over time, from {} to {}, between {low:.1} and {high:.1}.",
         series.len(),

@@ -11,13 +11,15 @@ use std::collections::HashMap;
 use askama::Template;
 use glassbox_pipeline::detection::show_indices;
 use glassbox_pipeline::results::{Point, RunResult, SeriesInfo};
+use glassbox_pipeline::series::Series;
 use glassbox_pipeline::tutorial::HEAD;
+use jiff::SignedDuration;
 
 use crate::ReportError;
 use crate::figure::Figure;
 use crate::folder::Folder;
 use crate::theme;
-use crate::truth::Truth;
+use crate::truth::{self, Truth};
 use functions::{FUNCTIONS, Function, function};
 use inside::InsideView;
 use study::StudyView;
@@ -166,11 +168,31 @@ impl Page<'_> {
         fixed(pairs.map(|(x, y)| (x - y).abs()).sum::<f64>() / window.values.len() as f64, 4)
     }
 
+    /// Whether both series are those of the tutorial: what is known of these may be said.
+    fn of_the_tutorial(&self) -> bool {
+        truth::of_the_tutorial(self.result)
+    }
+
     fn source(&self) -> &'static str {
         match self.result.data.source.as_str() {
             "twin" => "the built-in twin of NAB's two files, made from a seed",
             _ => "the two published files of the Numenta Anomaly Benchmark",
         }
+    }
+
+    /// What a series of a user's own is, as far as it says so itself.
+    fn own(&self, series: &Series) -> String {
+        let name = escape(series.name());
+        let ends = (series.timestamp_text(0), series.timestamp_text(series.len() - 1));
+        let spacing =
+            regular_step(series).map_or(String::new(), |step| format!(", one every {}", span_text(step)));
+        format!("<code>{name}</code> has {} rows{spacing}, from {} to {}", series.len(), ends.0, ends.1)
+    }
+
+    /// How long a window is, if the rows of the training series are evenly spaced.
+    fn window_span(&self) -> Option<String> {
+        let steps = i32::try_from(self.result.config.time_steps).ok()?;
+        regular_step(&self.folder.train)?.checked_mul(steps).map(span_text)
     }
 
     /// Time per epoch, the median.
@@ -192,6 +214,24 @@ impl Page<'_> {
     }
 }
 
+/// The time from each row to the next, if it is always the same.
+fn regular_step(series: &Series) -> Option<SignedDuration> {
+    let sampling = series.sampling();
+    sampling.step.filter(|_| sampling.regular == sampling.steps)
+}
+
+/// A time in the largest unit that it is a whole number of.
+fn span_text(span: SignedDuration) -> String {
+    let seconds = span.as_secs();
+    let units = [("week", 604_800), ("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1)];
+    let whole = |(_, unit): &(&str, i64)| span.subsec_nanos() == 0 && seconds >= *unit && seconds % unit == 0;
+    match units.into_iter().find(whole) {
+        Some((name, unit)) if seconds == unit => format!("1 {name}"),
+        Some((name, unit)) => format!("{} {name}s", seconds / unit),
+        None => format!("{} seconds", span.as_secs_f64()),
+    }
+}
+
 fn last(values: &[f64]) -> String {
     values.last().map_or("none".into(), |value| fixed(*value, 6))
 }
@@ -209,4 +249,24 @@ fn escape(text: &str) -> String {
 fn pretty(json: &str) -> String {
     let value: Result<serde_json::Value, _> = serde_json::from_str(json);
     value.and_then(|value| serde_json::to_string_pretty(&value)).unwrap_or_else(|_| json.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_in_the_largest_unit_that_fits() {
+        for (seconds, text) in [
+            (300, "5 minutes"),
+            (60, "1 minute"),
+            (90, "90 seconds"),
+            (86_400, "1 day"),
+            (7 * 3600, "7 hours"),
+            (14 * 86_400, "2 weeks"),
+        ] {
+            assert_eq!(span_text(SignedDuration::from_secs(seconds)), text);
+        }
+        assert_eq!(span_text(SignedDuration::from_millis(1500)), "1.5 seconds");
+    }
 }

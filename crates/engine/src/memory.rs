@@ -1,0 +1,158 @@
+//! Whether there is room, asked before any of it is taken.
+//!
+//! An allocation that fails ends the process, and what a user asks for can be of any size: a window of millions of
+//! steps, a kernel of billions of taps. So what a [`Plan`] takes is added up first, with arithmetic that cannot wrap,
+//! and the system is asked for so much in one piece, which is given back untouched ([`require`]). There is no limit of
+//! our own but that of any slice, `isize::MAX` bytes: the machine's decides. Linux grants more than is free, but no
+//! piece that memory and swap together could not hold, and no more than `ulimit -v`.
+//!
+//! [`Sequential::plan`](crate::model::Sequential::plan) asks for the least that any backend takes, so that whatever
+//! begins with a plan is refused before its weights are drawn; each backend's session asks for what itself takes.
+
+use crate::backend::Plan;
+use crate::error::{Error, Result};
+
+/// What to do about a model that is too large.
+const ADVICE: &str =
+    "lower the steps of a window, or the kernel sizes, dilation rates and filters of the layers";
+
+/// That there are `bytes` bytes for `what`; `None` is more than a number can say. `advice` is what to lower.
+///
+/// ```
+/// use glassbox_engine::memory::require;
+///
+/// require("a window", Some(1 << 10), "").unwrap();
+/// let error = require("a window", Some(usize::MAX / 4), "lower its steps").unwrap_err().to_string();
+/// assert!(error.contains("a window takes at least 4.6 EB") && error.contains("lower its steps"), "{error}");
+/// ```
+///
+/// # Errors
+/// [`Error::Memory`] if the system would not lend so much.
+pub fn require(what: impl Into<String>, bytes: Option<usize>, advice: impl Into<String>) -> Result<()> {
+    let lent = bytes.is_some_and(|bytes| {
+        let mut piece = Vec::<u8>::new();
+        let lent = piece.try_reserve_exact(bytes).is_ok();
+        // A compiler may leave out an allocation that nobody looks at, and then says that it went well.
+        std::hint::black_box(&mut piece);
+        lent
+    });
+    if lent {
+        return Ok(());
+    }
+    Err(Error::Memory {
+        what: what.into(),
+        bytes: bytes.map_or_else(|| "more than 2^64 bytes".into(), shown),
+        advice: advice.into(),
+    })
+}
+
+/// The product, if a number can say it.
+#[must_use]
+pub fn product(factors: &[usize]) -> Option<usize> {
+    factors.iter().try_fold(1usize, |product, factor| product.checked_mul(*factor))
+}
+
+/// The sum, if a number can say it.
+#[must_use]
+pub fn sum(terms: &[Option<usize>]) -> Option<usize> {
+    terms.iter().try_fold(0usize, |sum, term| sum.checked_add((*term)?))
+}
+
+impl Plan {
+    /// The numbers of one sample: all of its values, in training and in inference.
+    #[must_use]
+    pub fn sample_len(&self) -> Option<usize> {
+        let values = self.training.values.iter().chain(&self.inference.values);
+        values
+            .map(|shape| product(&[shape.steps, shape.channels]))
+            .try_fold(0usize, |sum, len| sum.checked_add(len?))
+    }
+
+    /// That a session has room, which holds the values of `samples` samples at once, `sample` numbers each, and beside
+    /// the weights and the optimiser's state so many vectors of their length. A number has `width` bytes.
+    ///
+    /// # Errors
+    /// [`Error::Memory`], which names the model's input, its weights, and what to lower.
+    pub fn require_room(
+        &self,
+        width: usize,
+        sample: Option<usize>,
+        samples: usize,
+        vectors: usize,
+    ) -> Result<()> {
+        let own = 1 + self.optimizer.slots().len();
+        let weights = vectors.checked_add(own).and_then(|vectors| product(&[vectors, self.layout.len()]));
+        let values = sample.and_then(|sample| product(&[samples, sample]));
+        let bytes = sum(&[weights, values]).and_then(|numbers| product(&[numbers, width]));
+        let input = self.training.values[self.training.input.index()];
+        let what = format!(
+            "a model of {} weights on windows of shape {input}, (steps, channels), {samples} at a time,",
+            self.layout.len()
+        );
+        let advice = if samples > 1 { format!("{ADVICE}; or the number of threads") } else { ADVICE.into() };
+        require(what, bytes, advice)
+    }
+}
+
+/// So many bytes, in a unit that suits.
+fn shown(bytes: usize) -> String {
+    let units = ["bytes", "kB", "MB", "GB", "TB", "PB", "EB"];
+    let power = (bytes.max(1).ilog10() / 3) as usize;
+    match power {
+        0 => format!("{bytes} bytes"),
+        _ => format!("{:.1} {}", bytes as f64 / 1e3f64.powi(power as i32), units[power]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{Conv1D, Conv1DTranspose};
+    use crate::losses::Loss;
+    use crate::masks::Masks;
+    use crate::model::Sequential;
+    use crate::optimizers::Optimizer;
+    use crate::shape::Shape;
+
+    #[test]
+    fn sizes_are_shown_in_a_unit_that_suits() {
+        assert_eq!([0, 999, 1000, 21_500_000_000].map(shown), ["0 bytes", "999 bytes", "1.0 kB", "21.5 GB"]);
+        assert_eq!(shown(usize::MAX), "18.4 EB");
+    }
+
+    #[test]
+    fn arithmetic_does_not_wrap() {
+        assert_eq!((product(&[3, 4]), product(&[1 << 40, 1 << 40])), (Some(12), None));
+        assert_eq!(
+            (sum(&[Some(1), Some(2)]), sum(&[Some(usize::MAX), Some(1)]), sum(&[None])),
+            (Some(3), None, None)
+        );
+        assert!(require("nothing", Some(0), "").is_ok());
+        let error = require("it", None, "lower it").unwrap_err().to_string();
+        assert!(error.contains("it takes at least more than 2^64 bytes"), "{error}");
+    }
+
+    /// No machine has an exabyte, so each of these is refused wherever it is run.
+    #[test]
+    fn a_plan_that_no_machine_could_hold_is_refused_before_anything_is_made() {
+        let plan = |model: &Sequential| {
+            model.plan(Loss::default(), Optimizer::default(), Masks::Random { seed: 1 }, 4).map(|_| ())
+        };
+        let mut long = Sequential::new(Shape::new(1 << 58, 1));
+        long.add(Conv1D::new(2, 1)).unwrap().add(Conv1DTranspose::new(1, 1)).unwrap();
+        let mut wide = Sequential::new(Shape::new(1, 1));
+        wide.add(Conv1DTranspose::new(1 << 29, 1 << 30)).unwrap();
+        for (model, words) in [(long, "shape (288230376151711744, 1)"), (wide, "weights")] {
+            let error = plan(&model).unwrap_err();
+            assert!(matches!(error, Error::Memory { .. }), "{error}");
+            let text = error.to_string();
+            assert!(
+                text.contains(words) && text.contains("EB") && text.contains("lower the steps"),
+                "{text}"
+            );
+        }
+        let mut small = Sequential::new(Shape::new(16, 1));
+        small.add(Conv1D::new(1, 1)).unwrap();
+        plan(&small).unwrap();
+    }
+}

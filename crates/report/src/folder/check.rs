@@ -1,0 +1,297 @@
+//! That the files of a folder are whole, and of one run.
+//!
+//! Most of `result.json` follows from the files beside it: the moments from the series, the anomalies from the errors
+//! and the threshold. So it is computed again and held against what stands there; the first field that differs is
+//! named. The SHA-256 in `data` is that of the CSV which was read, not of `train.csv` and `test.csv`, whose form is our
+//! own; their values are held against their moments, and row by row against the windows that the model read.
+
+use std::path::{Path, PathBuf};
+
+use glassbox_pipeline::detection::PointRule;
+use glassbox_pipeline::detector::Detection;
+use glassbox_pipeline::inside::Part;
+use glassbox_pipeline::results::{Anomalies, ModelInfo, SeriesInfo};
+use glassbox_pipeline::scaler::Scaler;
+use glassbox_pipeline::series::Series;
+use glassbox_pipeline::statistics::Summary;
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::{Folder, FolderError};
+
+/// What is wrong with one file.
+fn malformed(path: PathBuf, problem: String) -> FolderError {
+    FolderError::Malformed { path, problem }
+}
+
+impl Folder {
+    /// A page of two runs, or of numbers that do not belong together, would be wrong in silence.
+    pub(super) fn check(&self, dir: &Path) -> Result<(), FolderError> {
+        let result = dir.join("result.json");
+        self.lengths(dir)?;
+        self.model(dir)?;
+        self.histories().map_err(|problem| malformed(result.clone(), problem))?;
+        let fields = [
+            (
+                "data.train",
+                "train.csv",
+                follows(&self.result.data.train, &self.series_info(&self.train, true)),
+            ),
+            ("data.test", "test.csv", follows(&self.result.data.test, &self.series_info(&self.test, false))),
+            ("errors.test", "windows.csv", follows(&self.result.errors.test, &Summary::of(&self.errors))),
+            ("anomalies", "windows.csv", follows(&self.result.anomalies, &self.anomalies(&result)?)),
+        ];
+        for (field, file, difference) in fields {
+            if let Some(Difference { place, found, expected }) = difference {
+                let problem = format!("`{field}{place}` is {found}, and {file} makes it {expected}");
+                return Err(malformed(result, problem));
+            }
+        }
+        self.windows(dir)
+    }
+
+    /// The files have as many rows as each other.
+    fn lengths(&self, dir: &Path) -> Result<(), FolderError> {
+        let result = &self.result;
+        let steps = result.config.time_steps;
+        let inside = self.inside.as_ref();
+        let rows = |of: fn(&glassbox_pipeline::inside::Rows) -> usize| {
+            inside.map_or(self.test.len(), |i| of(&i.rows))
+        };
+        let fits = [
+            ("train.csv", "rows", self.train.len(), result.data.train.rows),
+            ("test.csv", "rows", self.test.len(), result.data.test.rows),
+            ("windows.csv", "rows", self.errors.len(), result.anomalies.windows.shape[0]),
+            ("first_window.csv", "rows", self.first_window.values.len(), steps),
+            ("model.safetensors", "steps a window", self.detector.time_steps(), steps),
+            ("inside.safetensors", "rows of the test series", rows(|rows| rows.error.len()), self.test.len()),
+            (
+                "inside.safetensors",
+                "reconstructed rows",
+                rows(|rows| rows.reconstruction.len()),
+                self.test.len(),
+            ),
+        ];
+        for (name, what, found, expected) in fits {
+            if found != expected {
+                let problem = format!("it has {found} {what}, and result.json speaks of {expected}");
+                return Err(malformed(dir.join(name), problem));
+            }
+        }
+        for (field, shape, series) in [
+            ("training.shape", result.training.shape, &self.train),
+            ("anomalies.windows.shape", result.anomalies.windows.shape, &self.test),
+        ] {
+            let windows = (series.len() + 1).saturating_sub(steps);
+            if shape != [windows, steps, 1] || windows == 0 {
+                let problem = format!(
+                    "`{field}` is {shape:?}, and {} rows in windows of {steps} make {windows}",
+                    series.len()
+                );
+                return Err(malformed(dir.join("result.json"), problem));
+            }
+        }
+        Ok(())
+    }
+
+    /// The model is that of the results.
+    fn model(&self, dir: &Path) -> Result<(), FolderError> {
+        let (result, detector) = (&self.result, &self.detector);
+        let path = dir.join("model.safetensors");
+        for (what, found, expected) in [
+            ("threshold", detector.threshold.value(), result.threshold),
+            ("mean", detector.scaler.mean(), result.training.mean),
+            ("standard deviation", detector.scaler.std(), result.training.std),
+        ] {
+            if found != expected {
+                let problem = format!("its {what} is {found}, and not that of result.json, {expected}");
+                return Err(malformed(path, problem));
+            }
+        }
+        let own = ModelInfo {
+            name: detector.model.name().into(),
+            parameters: detector.model.layout().len(),
+            layers: detector.model.layers().iter().map(|layer| layer.name.clone()).collect(),
+        };
+        match follows(&result.model, &own) {
+            Some(Difference { place, found, expected }) => {
+                let problem = format!("`model{place}` of result.json is {found}, and it makes it {expected}");
+                Err(malformed(path, problem))
+            }
+            None if own.layers.is_empty() => Err(malformed(path, "its model has no layers".into())),
+            None => Ok(()),
+        }
+    }
+
+    /// What nothing else tells is at least of one length.
+    fn histories(&self) -> Result<(), String> {
+        let training = &self.result.training;
+        for (field, losses) in [("loss", &training.history.loss), ("val_loss", &training.history.val_loss)] {
+            if losses.len() != training.epochs && !(field == "val_loss" && losses.is_empty()) {
+                let epochs = training.epochs;
+                return Err(format!(
+                    "`training.history.{field}` has {} values for {epochs} epochs",
+                    losses.len()
+                ));
+            }
+        }
+        if let Some(errors) = &self.result.errors.train {
+            let histogram = &errors.histogram;
+            let (edges, counts) = (histogram.edges.len(), histogram.counts.len());
+            if edges != counts + 1 || counts == 0 {
+                return Err(format!("`errors.train.histogram.edges` has {edges} values for {counts} counts"));
+            }
+            if !histogram.edges.is_sorted_by(|a, b| a < b) {
+                return Err("`errors.train.histogram.edges` does not ascend".into());
+            }
+            let windows = self.result.training.shape[0];
+            let counted = histogram.counts.iter().try_fold(0usize, |sum, count| sum.checked_add(*count));
+            if counted != Some(windows) || errors.count != windows {
+                return Err(format!("`errors.train` does not count {windows} windows"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What `data` says of a series, as far as its values and timestamps decide it.
+    fn series_info(&self, series: &Series, train: bool) -> SeriesInfo {
+        let data = &self.result.data;
+        let moments = Scaler::fit(series.values()).ok();
+        SeriesInfo {
+            rows: series.len(),
+            first_timestamp: series.timestamp_text(0),
+            last_timestamp: series.timestamp_text(series.len() - 1),
+            mean: moments.map(|moments| moments.mean()),
+            std: moments.map(|moments| moments.std()),
+            ..if train { &data.train } else { &data.test }.clone()
+        }
+    }
+
+    /// The anomalies that the errors have under the threshold and the rule.
+    fn anomalies(&self, result: &Path) -> Result<Anomalies, FolderError> {
+        let rules = [PointRule::Published, PointRule::Inclusive];
+        let rule = rules.into_iter().find(|rule| rule.to_string() == self.result.config.point_rule);
+        let rule = rule.ok_or_else(|| {
+            let found = &self.result.config.point_rule;
+            malformed(
+                result.into(),
+                format!("`config.point_rule` is {found:?}, expected `published` or `inclusive`"),
+            )
+        })?;
+        let detection =
+            Detection::new(self.errors.clone(), self.detector.threshold, self.detector.time_steps(), rule)
+                .map_err(|problem| malformed(result.into(), problem.to_string()))?;
+        Ok(Anomalies::of(&self.test, &detection))
+    }
+
+    /// The windows that the model read are those of the series.
+    fn windows(&self, dir: &Path) -> Result<(), FolderError> {
+        let steps = self.detector.time_steps();
+        let normalised = |series: &Series, file: &str| {
+            self.detector
+                .scaler
+                .normalise(series.values())
+                .map_err(|error| malformed(dir.join(file), error.to_string()))
+        };
+        let (train, test) = (normalised(&self.train, "train.csv")?, normalised(&self.test, "test.csv")?);
+        // Each f32 is read back from its shortest decimal as an f64: equal once it is an f32 again.
+        let first: Vec<f32> = self.first_window.values.iter().map(|value| *value as f32).collect();
+        if let Some(step) = first.iter().zip(&train).position(|(found, expected)| found != expected) {
+            let problem = format!(
+                "line {}: its value is {}, and row {step} of train.csv makes it {}",
+                step + 2,
+                first[step],
+                train[step]
+            );
+            return Err(malformed(dir.join("first_window.csv"), problem));
+        }
+        for observed in self.inside.iter().flat_map(|inside| &inside.windows) {
+            let (series, file) =
+                if observed.id.series == Part::Train { (&train, "train.csv") } else { (&test, "test.csv") };
+            let window = observed.id.window;
+            let rows = window.checked_add(steps).and_then(|end| series.get(window..end));
+            let path = dir.join("inside.safetensors");
+            let Some(rows) = rows else {
+                let problem = format!(
+                    "it has a window that begins at row {window}, and {file} has {} rows",
+                    series.len()
+                );
+                return Err(malformed(path, problem));
+            };
+            if let Some(step) =
+                rows.iter().zip(&observed.input).position(|(expected, found)| expected != found)
+            {
+                let (row, found) = (window + step, observed.input[step]);
+                let problem =
+                    format!("the model read {found} at row {row}, and {file} makes it {}", rows[step]);
+                return Err(malformed(path, problem));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where two documents first differ.
+#[derive(Debug, PartialEq)]
+struct Difference {
+    /// The place, to be put behind the name of the whole: `.indices[3]`.
+    place: String,
+    /// What stands there.
+    found: String,
+    /// What should.
+    expected: String,
+}
+
+/// Where `found` first differs from `expected`.
+fn follows<T: Serialize>(found: &T, expected: &T) -> Option<Difference> {
+    // Numbers and texts alone: neither fails.
+    let json = |value| serde_json::to_value(value).unwrap_or_default();
+    difference("", &json(found), &json(expected))
+}
+
+fn difference(place: &str, found: &Json, expected: &Json) -> Option<Difference> {
+    let both = |found: String, expected: String| Some(Difference { place: place.into(), found, expected });
+    match (found, expected) {
+        (Json::Object(found), Json::Object(expected)) => found.iter().find_map(|(key, found)| {
+            difference(&format!("{place}.{key}"), found, expected.get(key).unwrap_or(&Json::Null))
+        }),
+        (Json::Array(found), Json::Array(expected)) => {
+            let mut pairs = found.iter().zip(expected).enumerate();
+            pairs
+                .find_map(|(index, (found, expected))| {
+                    difference(&format!("{place}[{index}]"), found, expected)
+                })
+                .or_else(|| match found.len() == expected.len() {
+                    true => None,
+                    false => both(format!("{} long", found.len()), format!("{} long", expected.len())),
+                })
+        }
+        _ if found == expected => None,
+        // Not all of what may be long.
+        (Json::Object(_) | Json::Array(_), _) | (_, Json::Object(_) | Json::Array(_)) => {
+            let kind = |json: &Json| if json.is_null() { "none" } else { "something" }.to_string();
+            both(kind(found), kind(expected))
+        }
+        _ => both(found.to_string(), expected.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_first_difference_is_found_by_its_place() {
+        let at = |found: Json, expected: Json| {
+            difference("a", &found, &expected).map(|d| (d.place, d.found, d.expected))
+        };
+        let three =
+            |place: &str, found: &str, expected: &str| Some((place.into(), found.into(), expected.into()));
+        assert_eq!(at(json!({"b": [1, 2.5]}), json!({"b": [1, 2.5]})), None);
+        assert_eq!(at(json!({"b": [1, 2]}), json!({"b": [1, 3]})), three("a.b[1]", "2", "3"));
+        assert_eq!(at(json!([1]), json!([1, 3])), three("a", "1 long", "2 long"));
+        assert_eq!(at(json!({"b": null}), json!({"b": {"c": 1}})), three("a.b", "none", "something"));
+    }
+}
