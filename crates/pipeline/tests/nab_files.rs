@@ -80,7 +80,8 @@ const KNOWN: [(&str, usize, i64, u32, usize, u64, usize); 58] = [
 fn every_file_loads_and_is_described_as_known() {
     let Some(nab) = common::nab_data() else { return };
     for (file, rows, minutes, tenths, gaps, missing, repeats) in KNOWN {
-        let Loaded { series, warnings } = load(&nab, file);
+        let Loaded { series, warnings, extreme } = load(&nab, file);
+        assert_eq!(extreme, None);
         let sampling = series.sampling();
         assert_eq!(series.len(), rows, "{file}");
         assert_eq!(sampling.step.unwrap().as_secs(), 60 * minutes, "{file}");
