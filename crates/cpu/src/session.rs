@@ -294,7 +294,37 @@ impl Session<f32> for CpuSession {
 
 #[cfg(test)]
 mod tests {
+    use glassbox_engine::Error;
+    use glassbox_engine::backend::Backend;
+    use glassbox_engine::geometry::Padding;
+    use glassbox_engine::layers::Conv1D;
+    use glassbox_engine::losses::Loss;
+    use glassbox_engine::masks::Masks;
+    use glassbox_engine::model::Sequential;
+    use glassbox_engine::optimizers::Optimizer;
+    use glassbox_engine::shape::Shape;
+
     use super::*;
+    use crate::{Cpu, MOST_THREADS};
+
+    /// The values of a sample are few, and the zeros before them more than any machine could hold.
+    #[test]
+    fn zeros_around_values_have_to_fit_too() {
+        let mut model = Sequential::new(Shape::new(16, 1));
+        model.add(Conv1D::new(1, 3).padding(Padding::Causal).dilation_rate(1 << 55)).unwrap();
+        let plan = model.plan(Loss::default(), Optimizer::default(), Masks::Random { seed: 1 }, 4).unwrap();
+        let cpu = Cpu::with_simd(Some(1), Simd::Portable).unwrap();
+        let refused = cpu.session(plan).err();
+        assert!(matches!(refused, Some(Error::Memory { .. })), "{refused:?}");
+    }
+
+    #[test]
+    fn threads_have_a_most() {
+        for threads in [0, MOST_THREADS + 1, usize::MAX] {
+            let error = Cpu::with_simd(Some(threads), Simd::Portable).unwrap_err().to_string();
+            assert!(error.contains(&format!("threads is {threads}, expected 1 to 1024")), "{error}");
+        }
+    }
 
     #[test]
     fn no_batch_needs_more_chunks_than_there_are() {

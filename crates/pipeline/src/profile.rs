@@ -43,6 +43,7 @@ pub use schema::{
 };
 
 use crate::detector::{fit_scaler, normalise};
+use crate::statistics;
 use crate::synthetic::{self, Part as TwinPart};
 
 /// Steps of each kind that are taken before the other kind has its turn.
@@ -451,7 +452,5 @@ fn cost_fused(plan: &Plan, costs: &[Cost], samples: u64) -> Cost {
 fn quantile(values: &[f64], fraction: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let at = fraction * (sorted.len() - 1) as f64;
-    let (below, above) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
-    below + (above - below) * at.fract()
+    statistics::quantile(&sorted, fraction)
 }

@@ -7,8 +7,8 @@ use glassbox_pipeline::profile::{Profile, ProfileOptions, roofline_svg, run as p
 use super::{note, print, print_json, start_model};
 use crate::args::ProfileArgs;
 use crate::device::{Chosen, DeviceChoice, explain};
-use crate::files;
 use crate::failure::{Failure, Kind, OrFail as _};
+use crate::files;
 
 pub(crate) fn run(args: &ProfileArgs) -> Result<(), Failure> {
     let inputs = args.model.as_deref().map(|path| ("--model", path));
