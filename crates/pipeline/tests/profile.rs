@@ -102,8 +102,10 @@ fn the_table_and_the_picture_name_every_layer() {
 #[test]
 fn what_makes_no_sense_is_refused() {
     let refused = |options| run(&Reference, &tiny::model(), None, &options).expect_err("refused").to_string();
-    assert_eq!(refused(ProfileOptions { steps: 0, ..OPTIONS }), "steps is 0, expected at least 1");
-    assert_eq!(refused(ProfileOptions { batch_size: 0, ..OPTIONS }), "batch_size is 0, expected at least 1");
+    assert_eq!(refused(ProfileOptions { steps: 0, ..OPTIONS }), "steps is 0, expected 1 to 65536");
+    assert_eq!(refused(ProfileOptions { batch_size: 0, ..OPTIONS }), "batch_size is 0, expected 1 to 65536");
+    let large = ProfileOptions { steps: usize::MAX, ..OPTIONS };
+    assert!(refused(large).ends_with("expected 1 to 65536"));
     let weights = [f32::NAN; 15];
     let error = run(&Reference, &tiny::model(), Some(&weights), &OPTIONS).expect_err("not a number");
     assert!(error.to_string().contains("weight 0 of conv1d.kernel"), "{error}");

@@ -4,7 +4,7 @@ use crate::words::counted;
 use std::fmt;
 
 use super::sampling::{Gaps, Irregular, Repeats, Sampling, Unordered};
-use crate::scaler::Scaler;
+use crate::scaler::{EXTREME, Scaler};
 
 /// Something odd about the rows of a file, which was loaded all the same; its `Display` says what was
 /// found, where, and how it is handled.
@@ -125,8 +125,9 @@ impl fmt::Display for Warning {
             WarningKind::Extreme { row, value, deviations } => write!(
                 f,
                 "the value of row {row} (counted from 0), on line {line}, is {value}, {deviations} standard deviations \
-                 from the mean of the series: it decides the scale by itself, and a model trained on it may tell all \
-                 others apart no more; take it out if it is a fault"
+                 from the mean of the series, and makes up more than {:.0} % of their variance: a model trained on it \
+                 may tell all others apart no more; take it out if it is a fault",
+                100.0 * EXTREME
             ),
             WarningKind::Irregular { found, step, regular_percent } => write!(
                 f,
