@@ -41,7 +41,7 @@ pub fn require(what: impl Into<String>, bytes: Option<usize>, advice: impl Into<
     }
     Err(Error::Memory {
         what: what.into(),
-        bytes: bytes.map_or_else(|| "more than 2^64 bytes".into(), shown),
+        bytes: bytes.map_or_else(|| "2^64 bytes".into(), shown),
         advice: advice.into(),
     })
 }
@@ -129,7 +129,7 @@ mod tests {
         );
         assert!(require("nothing", Some(0), "").is_ok());
         let error = require("it", None, "lower it").unwrap_err().to_string();
-        assert!(error.contains("it takes at least more than 2^64 bytes"), "{error}");
+        assert!(error.contains("it takes at least 2^64 bytes"), "{error}");
     }
 
     /// No machine has an exabyte, so each of these is refused wherever it is run.
