@@ -21,7 +21,7 @@
 //! for them. Whoever looks at a result too early, or frees what a graph still uses, is found out. What is wrong is said
 //! on standard error in a line that begins with `stand-in:`; so is memory that is left over when the context goes.
 //!
-//! [`install`] puts it into a folder under the names of the libraries. [`Settings`] say which GPU it stands for, and
+//! [`install()`] puts it into a folder under the names of the libraries. [`Settings`] say which GPU it stands for, and
 //! when that fails. [`TRACE`] names a file that gets a line for each call that costs time on a GPU.
 
 mod cuda;
