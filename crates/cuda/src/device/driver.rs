@@ -5,6 +5,9 @@
 //! on the same GPU meanwhile, in another thread, does not end up in the recording.
 #![allow(unsafe_code)]
 
+mod arguments;
+mod discover;
+mod errors;
 mod handles;
 
 use std::ffi::{CString, c_void};
@@ -14,19 +17,20 @@ use std::time::Duration;
 
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
-use sys::{CUdevice_attribute as Attribute, CUfunction_attribute_enum as KernelAttribute};
+use sys::CUfunction_attribute_enum as KernelAttribute;
 
 use super::cache::{Cache, Key};
 use super::nvrtc::Nvrtc;
-use super::{Arg, Device, Launch, Properties, Source};
-use crate::error::{DeviceError, LEAST_CAPABILITY, LEAST_DRIVER, Result};
+use super::{Device, Launch, Properties, Source};
+use crate::error::{DeviceError, Result};
+use arguments::Value;
+pub use discover::{Listed, list, version};
+use discover::{count, properties, require_capability, start};
+use errors::{done, failure};
 use handles::{Context, GpuFunction, GpuMark, GpuMemory, GpuModule, GpuRecording};
 
 /// Modules that stay loaded though nobody uses them: a model that is trained again is not compiled, nor loaded, again.
 const MODULES_KEPT: usize = 16;
-
-/// What the driver's library is called.
-const LIBRARY: &str = if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" };
 
 /// A GPU.
 pub struct Gpu {
@@ -41,40 +45,6 @@ pub struct Gpu {
     architecture: String,
     driver: (u32, u32),
     cache: Cache,
-}
-
-/// A GPU that the driver sees.
-#[derive(Debug, Clone)]
-pub struct Listed {
-    /// Its number, from 0.
-    pub ordinal: usize,
-    /// What it is.
-    pub properties: Properties,
-    /// Why it cannot be used, if so.
-    pub problem: Option<DeviceError>,
-}
-
-/// The driver's CUDA version: (13, 0).
-///
-/// # Errors
-/// If there is no driver, or it does not start.
-pub fn version() -> Result<(u32, u32)> {
-    start()
-}
-
-/// All GPUs that the driver sees.
-///
-/// # Errors
-/// If there is no driver, or it does not start.
-pub fn list() -> Result<Vec<Listed>> {
-    start()?;
-    (0..count()?)
-        .map(|ordinal| {
-            let properties = properties(ordinal)?;
-            let problem = require_capability(&properties).err();
-            Ok(Listed { ordinal, properties, problem })
-        })
-        .collect()
 }
 
 impl Gpu {
@@ -338,187 +308,5 @@ impl Device for Gpu {
             done("cuEventElapsedTime", result::event::elapsed(start.event, end.event))?
         };
         Ok(Duration::from_secs_f64(f64::from(milliseconds.max(0.0)) / 1e3))
-    }
-}
-
-/// An argument's value, where the driver can point to it.
-enum Value {
-    /// A pointer or a number.
-    Word(u64),
-    /// A struct, in words for its alignment.
-    Struct(Vec<u64>),
-}
-
-impl Value {
-    fn of(arg: &Arg<GpuMemory>) -> Self {
-        match arg {
-            Arg::Memory(memory, offset) => Self::Word(memory.address + *offset as u64),
-            Arg::Null => Self::Word(0),
-            // The driver reads as many bytes as the parameter has: the first four of a word, on a little-endian
-            // machine the number. CUDA knows no other.
-            Arg::U32(number) => Self::Word(u64::from(*number)),
-            Arg::F32(number) => Self::Word(u64::from(number.to_bits())),
-            Arg::Bytes(bytes) => {
-                let word = |bytes: &[u8]| {
-                    let mut word = [0; 8];
-                    word[..bytes.len()].copy_from_slice(bytes);
-                    u64::from_le_bytes(word)
-                };
-                Self::Struct(bytes.chunks(8).map(word).collect())
-            }
-        }
-    }
-
-    fn pointer(&self) -> *mut c_void {
-        match self {
-            Self::Word(word) => std::ptr::from_ref(word).cast_mut().cast(),
-            Self::Struct(words) => words.as_ptr().cast_mut().cast(),
-        }
-    }
-}
-
-/// Loads the driver, starts it, and gives its version.
-fn start() -> Result<(u32, u32)> {
-    // cudarc panics if it has to load a library that is not there: ask first.
-    // SAFETY: it loads the driver's library, whose initialisers have no conditions.
-    if !unsafe { sys::is_culib_present() } {
-        return Err(DeviceError::NoDriver { library: LIBRARY });
-    }
-    let mut version = 0;
-    // SAFETY: the pointer is to an integer that outlives the call. It may be called before all others.
-    done("cuDriverGetVersion", unsafe { sys::cuDriverGetVersion(&mut version) }.result())?;
-    if (version as u32) < LEAST_DRIVER {
-        return Err(DeviceError::OldDriver { found: version as u32 });
-    }
-    match result::init() {
-        Ok(()) => Ok((version as u32 / 1000, version as u32 % 1000 / 10)),
-        Err(DriverError(sys::CUresult::CUDA_ERROR_NO_DEVICE)) => {
-            Err(DeviceError::NoSuchGpu { ordinal: 0, found: 0 })
-        }
-        Err(error) => Err(DeviceError::Driver { problem: said(error) }),
-    }
-}
-
-fn count() -> Result<usize> {
-    Ok(done("cuDeviceGetCount", result::device::get_count())?.max(0) as usize)
-}
-
-fn properties(ordinal: usize) -> Result<Properties> {
-    let device = done("cuDeviceGet", result::device::get(ordinal as i32))?;
-    // SAFETY: the device is one of the driver's.
-    let attribute =
-        |attribute| done("cuDeviceGetAttribute", unsafe { result::device::get_attribute(device, attribute) });
-    // SAFETY: as above.
-    let memory = done("cuDeviceTotalMem", unsafe { result::device::total_mem(device) })?;
-    Ok(Properties {
-        name: done("cuDeviceGetName", result::device::get_name(device))?,
-        place: format!("cuda:{ordinal}"),
-        capability: (
-            attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)? as u32,
-            attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)? as u32,
-        ),
-        shared_bytes: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)? as usize,
-        multiprocessors: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)? as usize,
-        memory: memory as u64,
-    })
-}
-
-fn require_capability(properties: &Properties) -> Result<()> {
-    if properties.capability < LEAST_CAPABILITY {
-        let (name, found) = (properties.name.clone(), properties.capability);
-        return Err(DeviceError::TooOld { name, found });
-    }
-    Ok(())
-}
-
-fn done<T>(call: &'static str, outcome: Result<T, DriverError>) -> Result<T> {
-    outcome.map_err(|error| failure(call, error))
-}
-
-fn failure(call: &'static str, error: DriverError) -> DeviceError {
-    let problem = said(error);
-    if is_lost(error.0) { DeviceError::Lost { call, problem } } else { DeviceError::Call { call, problem } }
-}
-
-/// What the driver says of an error.
-fn said(error: DriverError) -> String {
-    let text =
-        error.error_string().map_or_else(|_| String::new(), |text| text.to_string_lossy().into_owned());
-    format!("{text} ({:?})", error.0)
-}
-
-/// Whether nothing can be done with the device any more, at least in this process: the driver's documentation
-/// says so of each of these.
-fn is_lost(code: sys::CUresult) -> bool {
-    use sys::CUresult as Code;
-    matches!(
-        code,
-        Code::CUDA_ERROR_DEINITIALIZED
-            | Code::CUDA_ERROR_DEVICE_UNAVAILABLE
-            | Code::CUDA_ERROR_ECC_UNCORRECTABLE
-            | Code::CUDA_ERROR_CONTAINED
-            | Code::CUDA_ERROR_NVLINK_UNCORRECTABLE
-            | Code::CUDA_ERROR_ILLEGAL_ADDRESS
-            | Code::CUDA_ERROR_LAUNCH_TIMEOUT
-            | Code::CUDA_ERROR_CONTEXT_IS_DESTROYED
-            | Code::CUDA_ERROR_ASSERT
-            | Code::CUDA_ERROR_HARDWARE_STACK_ERROR
-            | Code::CUDA_ERROR_ILLEGAL_INSTRUCTION
-            | Code::CUDA_ERROR_MISALIGNED_ADDRESS
-            | Code::CUDA_ERROR_INVALID_ADDRESS_SPACE
-            | Code::CUDA_ERROR_INVALID_PC
-            | Code::CUDA_ERROR_LAUNCH_FAILED
-            | Code::CUDA_ERROR_EXTERNAL_DEVICE
-            | Code::CUDA_ERROR_TENSOR_MEMORY_LEAK
-            | Code::CUDA_ERROR_MPS_CLIENT_TERMINATED
-            | Code::CUDA_ERROR_UNKNOWN
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_gpu_that_is_too_old_is_refused_by_name() {
-        let properties = |capability| Properties {
-            name: "Tesla V100".into(),
-            place: "cuda:0".into(),
-            capability,
-            shared_bytes: 96 << 10,
-            multiprocessors: 80,
-            memory: 16 << 30,
-        };
-        let error = require_capability(&properties((7, 0))).unwrap_err();
-        assert_eq!(error, DeviceError::TooOld { name: "Tesla V100".into(), found: (7, 0) });
-        for new_enough in [(7, 5), (8, 0), (9, 0), (10, 0)] {
-            require_capability(&properties(new_enough)).unwrap();
-        }
-    }
-
-    #[test]
-    fn errors_that_end_a_context_are_told_from_others() {
-        assert!(is_lost(sys::CUresult::CUDA_ERROR_ILLEGAL_ADDRESS));
-        assert!(is_lost(sys::CUresult::CUDA_ERROR_ECC_UNCORRECTABLE));
-        assert!(!is_lost(sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY));
-        assert!(!is_lost(sys::CUresult::CUDA_ERROR_INVALID_VALUE));
-    }
-
-    #[test]
-    fn arguments_are_laid_out_as_the_kernel_reads_them() {
-        let bytes: Vec<u8> = (1..=12).collect();
-        let Value::Struct(words) = Value::of(&Arg::Bytes(bytes)) else { panic!("a struct") };
-        assert_eq!(words, [0x0807_0605_0403_0201, 0x0C0B_0A09]);
-        let Value::Word(word) = Value::of(&Arg::F32(1.0)) else { panic!("a number") };
-        assert_eq!(word, 0x3F80_0000);
-    }
-
-    /// Where there is no driver, that is what is said; where there is one, its GPUs are listed.
-    #[test]
-    fn a_machine_without_a_driver_is_told_so() {
-        match list() {
-            Ok(gpus) => assert!(gpus.iter().enumerate().all(|(i, gpu)| gpu.ordinal == i)),
-            Err(error) => assert!(!error.to_string().is_empty()),
-        }
     }
 }
