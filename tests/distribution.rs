@@ -7,7 +7,7 @@
 //!
 //! Beside that, every single run must find the anomaly, and no other.
 //!
-//! Not part of `cargo test`: it trains for minutes without optimisation. Run it as CI does:
+//! Not part of `cargo test`: it trains for a minute or two. By itself:
 //!
 //! ```sh
 //! GLASSBOX_NAB=NAB/data GLASSBOX_KERAS_RUNS=keras_runs.jsonl \
