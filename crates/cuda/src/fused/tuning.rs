@@ -8,12 +8,15 @@ use super::WARP;
 
 /// How the fused kernels of a model are cut.
 ///
-/// The two differ in how often a block runs through its code. A training step does so once for each launch, and what is not
-/// there yet has to come from the second cache; so that kernel had better be short, within what caches of a
-/// multiprocessor hold (some 128 KiB), at the price of more reads. Scoring runs through the same code for thousands of windows.
+/// The two differ in how often a block runs through its code. A training step does so once for each launch, and what is
+/// in no cache of the multiprocessor yet has to come from the second one; so that kernel is kept short, at the price of
+/// more reads. Scoring runs through the same code for thousands of windows.
 ///
-/// No GPU has been asked yet: of the fetching of straight code is known that it took others' kernels 4 cycles of each
-/// 6.7 an instruction (a profile on Turing, <https://forums.developer.nvidia.com/t/70424>).
+/// No GPU has been asked yet, and how much code a multiprocessor keeps is not published. That fetching can be what
+/// limits a kernel is known from others: one of straight code waited 4.0 of each 6.7 cycles for its next instruction
+/// (<https://forums.developer.nvidia.com/t/no-instruction-stalls-every-256-bytes-of-the-binary-code/70424>), and NVIDIA
+/// describes one on an H100
+/// (<https://developer.nvidia.com/blog/improving-gpu-performance-by-reducing-instruction-cache-misses/>).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tunings {
     /// Of a training step. Default: 256 threads, 1100 multiply-adds, 2 cycles.
