@@ -2,6 +2,7 @@
 //! rest may be from it, and what it says when it cannot go on. That it computes what every backend must is in the
 //! other tests, under which it is as well.
 
+use glassbox::training::{Checkpoints, TrainOptions, train};
 use glassbox_cpu::Cpu;
 use glassbox_cuda::device::{Buffer, Device};
 use glassbox_cuda::kernels::{At, Control};
@@ -14,7 +15,6 @@ use glassbox_engine::random::{Purpose, Stream, philox_4x32_10};
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
 use glassbox_pipeline::architecture::tutorial_model;
-use glassbox_pipeline::training::{Checkpoints, TrainOptions, train};
 use glassbox_shim::HostDevice;
 use glassbox_tests::backends::{Setup, can_run_kernels, kernels_on, kernels_on_the_host};
 use glassbox_tests::cases::{draws, normals};

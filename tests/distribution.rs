@@ -14,11 +14,11 @@
 //!     cargo test --release -p glassbox-tests --test distribution
 //! ```
 
+use glassbox::training::TrainOptions;
 use glassbox_cpu::Cpu;
+use glassbox_lab::replicate::{Comparison, Run, keras_runs};
 use glassbox_pipeline::nab::{self, Source};
-use glassbox_pipeline::replicate::{Comparison, Run, keras_runs};
 use glassbox_pipeline::synthetic::{ROWS_PER_DAY, TRUE_ANOMALY};
-use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::tutorial::{self, Quiet, TutorialOptions, TutorialRun};
 use glassbox_tests::real_data;
 use serde::Deserialize;

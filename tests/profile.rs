@@ -10,7 +10,7 @@ use glassbox_engine::model::Sequential;
 use glassbox_engine::profile::{Part, PartTime};
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::shape::Shape;
-use glassbox_pipeline::profile::{PartInfo, Profile, ProfileOptions, What, run_beside};
+use glassbox_lab::profile::{PartInfo, Profile, ProfileOptions, What, run_beside};
 use glassbox_tests::backends::{Setup, backends, backends_and_fused, dataset, launches_kernels};
 
 /// More samples than a chunk has, and not a whole number of chunks.

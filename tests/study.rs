@@ -6,18 +6,18 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use glassbox::training::{TrainOptions, train_autoencoder};
 use glassbox_cpu::Cpu;
 use glassbox_engine::backend::Backend;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::training::EarlyStopping;
+use glassbox_lab::study::schema::{Study, VariantRun, VerdictInfo};
+use glassbox_lab::study::variants::{TRAININGS, ThresholdRule, VARIANTS, Verdict, Weights};
+use glassbox_lab::study::{self, StudyOptions};
 use glassbox_pipeline::detection::PointRule;
 use glassbox_pipeline::nab::{self, Source, TutorialData};
 use glassbox_pipeline::reconstruction::{ErrorMeasure, predict};
 use glassbox_pipeline::scaler::Scaler;
-use glassbox_pipeline::study::schema::{Study, VariantRun, VerdictInfo};
-use glassbox_pipeline::study::variants::{TRAININGS, ThresholdRule, VARIANTS, Verdict, Weights};
-use glassbox_pipeline::study::{self, StudyOptions};
-use glassbox_pipeline::training::{TrainOptions, train_autoencoder};
 
 const STEPS: usize = 48;
 const SEEDS: u64 = 2;

@@ -40,7 +40,7 @@ use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::program::cost::Cost;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::training::{self, Checkpoint, FitOptions};
-use glassbox_pipeline::profile::{ProfileOptions, run as profile};
+use glassbox_lab::profile::{ProfileOptions, run as profile};
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]

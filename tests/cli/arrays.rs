@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::kit::{fail, glassbox, home, succeed};
 use glassbox_engine::model::Sequential;
-use glassbox_pipeline::arrays::{read_npy, write_npy};
-use glassbox_pipeline::model_file::SavedModel;
+use glassbox_formats::arrays::{read_npy, write_npy};
+use glassbox_formats::model_file::SavedModel;
 use glassbox_tests::fixtures::{self, Tensors, exactly};
 use ndarray::Array3;
 
@@ -20,7 +20,7 @@ fn keras_start(folder: &Path) -> (Tensors, Sequential) {
     write_npy(&folder.join("x.npy"), x.view()).expect("room");
     let model = Sequential::from_json(&fixtures::text(ARCHITECTURE)).expect("a model");
     let weights = exactly(&golden.flat("start/", model.layout()));
-    let start = SavedModel { model: model.clone(), weights, calibration: None };
+    let start = SavedModel { model: model.clone(), weights, metadata: Default::default() };
     start.save(&folder.join("start.safetensors")).expect("room");
     (golden, model)
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use glassbox_pipeline::arrays::{read_npy, write_npy};
+use glassbox_formats::arrays::{read_npy, write_npy};
 use glassbox_stand_in::{Installed, Settings};
 use glassbox_tests::backends::can_run_kernels;
 use serde_json::Value;

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use glassbox_pipeline::arrays::write_npy;
-use glassbox_pipeline::lock::FolderLock;
+use glassbox_formats::arrays::write_npy;
+use glassbox_formats::lock::FolderLock;
 use glassbox_tests::fixtures;
 use ndarray::Array3;
 

@@ -3,12 +3,12 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use glassbox::checkpoint::CheckpointError;
+use glassbox::training::TrainError;
 use glassbox_engine::Error;
-use glassbox_pipeline::checkpoint::CheckpointError;
+use glassbox_lab::study::StudyError;
 use glassbox_pipeline::detection::DetectionError;
 use glassbox_pipeline::detector::DetectorError;
-use glassbox_pipeline::study::StudyError;
-use glassbox_pipeline::training::TrainError;
 use glassbox_pipeline::tutorial::TutorialError;
 
 /// Why the command ended without success. The codes are part of the interface: they stand in every

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use glassbox_pipeline::atomic;
-use glassbox_pipeline::lock::FolderLock;
+use glassbox_formats::atomic;
+use glassbox_formats::lock::FolderLock;
 
 use crate::failure::{Failure, Kind, OrFail as _};
 

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::Write as _;
 
-use glassbox_pipeline::interrupt::Interrupt;
+use glassbox::interrupt::Interrupt;
 
 use crate::failure::{Failure, Kind, OrFail as _};
 

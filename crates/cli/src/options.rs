@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use glassbox::checkpoint::FILE_NAME;
+use glassbox::training::{Checkpoints, TrainOptions};
 use glassbox_cpu::Simd;
 use glassbox_engine::training::{Callback, EarlyStopping, Mode, Monitor};
-use glassbox_pipeline::atomic;
-use glassbox_pipeline::checkpoint::FILE_NAME;
+use glassbox_formats::atomic;
+use glassbox_formats::lock::FolderLock;
 use glassbox_pipeline::detection::PointRule;
-use glassbox_pipeline::lock::FolderLock;
 use glassbox_pipeline::series::Columns;
-use glassbox_pipeline::training::{Checkpoints, TrainOptions};
 
 use crate::args::{CheckpointArgs, ColumnArgs, EarlyStoppingArgs, FitArgs, Rule, SimdPath};
 use crate::commands::note;

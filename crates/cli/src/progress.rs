@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use glassbox_engine::backend::BatchEnd;
 use glassbox_engine::training::{Callback, EpochEnd, Flow};
-use glassbox_pipeline::jobs::Advance;
+use glassbox_lab::jobs::Advance;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Shows epochs on standard error: a line for each, as Keras has it, with the speed and the time left.

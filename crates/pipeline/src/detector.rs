@@ -1,6 +1,6 @@
 //! Detectors: an autoencoder that knows one kind of series, and the error beyond which a window is not of it.
 
-use std::path::Path;
+mod file;
 
 use glassbox_engine::backend::{Backend, Session};
 use glassbox_engine::model::Sequential;
@@ -8,11 +8,11 @@ use glassbox_engine::samples::Samples;
 use glassbox_engine::training::Callback;
 
 use crate::detection::{DetectionError, PointRule, Threshold, anomalous_points, anomalous_windows, indices};
-use crate::model_file::{Calibration, ModelFileError, SavedModel};
 use crate::reconstruction::{inference_session, window_errors};
 use crate::scaler::{Scaler, ScalerError};
 use crate::series::{Series, SeriesError};
-use crate::training::{TrainError, TrainOptions, Trained, require_autoencoder, train_autoencoder};
+use glassbox::training::{TrainError, TrainOptions, Trained, require_autoencoder, train_autoencoder};
+use glassbox_formats::model_file::ModelFileError;
 
 /// Why a detector cannot be had, or cannot judge a series.
 #[derive(Debug, thiserror::Error)]
@@ -153,28 +153,6 @@ impl Detector {
         let errors = window_errors(session, &windows, on_batch)?;
         Ok(Detection::new(errors, self.threshold, self.time_steps(), rule)?)
     }
-
-    /// Writes the detector's file, whole or not at all.
-    ///
-    /// # Errors
-    /// If the weights are not finite, or the file cannot be written.
-    pub fn save(&self, path: &Path) -> Result<(), ModelFileError> {
-        let calibration = Some(Calibration { scaler: self.scaler, threshold: self.threshold });
-        let (model, weights) = (self.model.clone(), self.weights.clone());
-        SavedModel { model, weights, calibration }.save(path)
-    }
-
-    /// Reads a detector's file.
-    ///
-    /// # Errors
-    /// If the file cannot be read or is damaged, or holds a plain model.
-    pub fn load(path: &Path) -> Result<Self, DetectorError> {
-        let SavedModel { model, weights, calibration } = SavedModel::load(path)?;
-        let file = path.display().to_string();
-        let Calibration { scaler, threshold } = calibration.ok_or(DetectorError::NotADetector { file })?;
-        require_series_model(&model)?;
-        Ok(Self { model, weights, scaler, threshold })
-    }
 }
 
 /// A detector after its training.
@@ -190,7 +168,7 @@ pub struct TrainedDetector {
 
 /// Trains `model` on all windows of `series`, one step apart, normalised by the series' own moments; the
 /// windows are a view and never written out. `start` and `callbacks` as in
-/// [`train`](crate::training::train).
+/// [`train`](glassbox::training::train).
 ///
 /// # Errors
 /// If the model is no autoencoder of one channel, the series is too short or constant, or training fails.

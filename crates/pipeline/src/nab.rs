@@ -21,9 +21,9 @@ use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
 
-use crate::hash::Sha256;
 use crate::series::{self, Columns, Series, SeriesError};
 use crate::synthetic::{self, Part};
+use glassbox_formats::hash::Sha256;
 
 mod fetch;
 

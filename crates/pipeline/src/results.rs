@@ -3,7 +3,7 @@
 //! | file | |
 //! |---|---|
 //! | `result.json` | all numbers of the run: [`RunResult`], described in `docs/result-schema.md` |
-//! | `model.safetensors` | the detector, see [`model_file`](crate::model_file) |
+//! | `model.safetensors` | the detector, see [`model_file`](glassbox_formats::model_file) |
 //! | `windows.csv` | each window of the test series: its error, and whether it is anomalous |
 //! | `anomalies.csv` | the anomalous points |
 //! | `history.csv` | the losses of each epoch |
@@ -14,7 +14,7 @@
 //! Each is written whole or not at all. `result.json` of an earlier run is removed before the first and written after
 //! the last: where it is, the others are those of its run. What an earlier run left and this one has not is removed
 //! with it: its page and plots, its study, its `inside.safetensors`. That no other run writes there meanwhile is the
-//! caller's part, see [`lock`](crate::lock).
+//! caller's part, see [`lock`](glassbox_formats::lock).
 //!
 //! With the same data, options and kind of backend all are the same to the byte, but for `timings` in
 //! `result.json`.
@@ -26,7 +26,6 @@ mod tables;
 use std::path::{Path, PathBuf};
 
 use glassbox_engine::training::History;
-use serde::Serialize;
 
 pub use schema::{
     Anomalies, Config, Data, EarlyStoppingConfig, Errors, ModelInfo, Point, Points, RunResult, SCHEMA,
@@ -34,11 +33,11 @@ pub use schema::{
 };
 pub use tables::{write_anomalies_csv, write_first_window_csv, write_history_csv, write_windows_csv};
 
-use crate::atomic::{self, WriteError};
 use crate::inside;
-use crate::model_file::ModelFileError;
 use crate::series::{Columns, write_csv};
 use crate::tutorial::TutorialRun;
+use glassbox_formats::atomic::{self, WriteError};
+use glassbox_formats::model_file::ModelFileError;
 
 /// Why the results of a run were not written, or not all.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +74,7 @@ pub fn write(dir: &Path, run: &TutorialRun) -> Result<(), ResultsError> {
     if let Some(inside) = &run.inside {
         inside.write(dir, &run.detector.model)?;
     }
-    write_json(&dir.join("result.json"), &RunResult::of(run))?;
+    atomic::write_json(&dir.join("result.json"), &RunResult::of(run))?;
     Ok(())
 }
 
@@ -100,13 +99,5 @@ fn remove_plots(plots: &Path) -> Result<(), WriteError> {
 /// # Errors
 /// If the file cannot be written.
 pub fn write_history_json(path: &Path, history: &History) -> Result<(), WriteError> {
-    write_json(path, history)
-}
-
-/// Indented, with a line feed at its end; floats as the shortest decimals that give the same bits again.
-pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), WriteError> {
-    atomic::write_with(path, |out| {
-        serde_json::to_writer_pretty(&mut *out, value)?;
-        out.write_all(b"\n")
-    })
+    atomic::write_json(path, history)
 }

@@ -1,13 +1,7 @@
-//! What many numbers look like in a few, as NumPy and Matplotlib count them, and how samples are compared.
+//! What many numbers look like in a few, as NumPy and Matplotlib count them.
 #![allow(clippy::doc_markdown, reason = "names of libraries, in prose")]
 
-mod paired;
-mod two_samples;
-
 use serde::{Deserialize, Serialize};
-
-pub use paired::{Spread, holm, sign_test};
-pub use two_samples::{ks_critical_distance, ks_distance, ks_p_value};
 
 /// The bins of a histogram; the tutorial's `bins=50`.
 pub const BINS: usize = 50;
@@ -76,7 +70,8 @@ impl Summary {
 ///
 /// # Panics
 /// If there is no value.
-pub(crate) fn quantile(sorted: &[f64], q: f64) -> f64 {
+#[must_use]
+pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     let at = q * (sorted.len() - 1) as f64;
     let (below, above) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
     below + (above - below) * at.fract()

@@ -16,7 +16,7 @@ use crate::inside::{Inside, NormsProbe};
 use crate::nab::TutorialData;
 use crate::reconstruction::{predict, predict_batches, window_errors};
 use crate::scaler::Scaler;
-use crate::training::{Split, TrainOptions, Trained, train_autoencoder};
+use glassbox::training::{Split, TrainOptions, Trained, train_autoencoder};
 
 /// The tutorial's window: a day of five-minute steps.
 pub const TIME_STEPS: usize = 288;

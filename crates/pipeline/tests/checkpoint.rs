@@ -4,17 +4,17 @@ mod tiny;
 
 use std::path::Path;
 
+use glassbox::checkpoint::{CheckpointError, FILE_NAME, from_bytes, to_bytes};
+use glassbox::fingerprint::Fingerprint;
+use glassbox::interrupt::Interrupt;
+use glassbox::training::{Checkpoints, TrainError, TrainOptions, Trained, train};
 use glassbox_engine::backend::{Dataset, Plan};
 use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::training::{
     Callback, Checkpoint, EarlyStopping, EarlyStoppingState, EpochEnd, Flow, History,
 };
-use glassbox_pipeline::checkpoint::{CheckpointError, FILE_NAME, from_bytes, to_bytes};
-use glassbox_pipeline::fingerprint::Fingerprint;
-use glassbox_pipeline::interrupt::Interrupt;
-use glassbox_pipeline::tensor_file::TensorFile;
-use glassbox_pipeline::training::{Checkpoints, TrainError, TrainOptions, Trained, train};
+use glassbox_formats::tensor_file::TensorFile;
 use proptest::prelude::*;
 
 fn options(dir: Option<&Path>, resume: bool) -> TrainOptions {

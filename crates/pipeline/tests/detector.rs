@@ -2,6 +2,7 @@
 
 mod tiny;
 
+use glassbox::training::{Split, TrainOptions};
 use glassbox_engine::layers::Conv1D;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::reference::Reference;
@@ -9,7 +10,6 @@ use glassbox_engine::shape::Shape;
 use glassbox_pipeline::detection::PointRule;
 use glassbox_pipeline::detector::{Detector, DetectorError, train_detector};
 use glassbox_pipeline::reconstruction::{inference_session, predict, predict_batches};
-use glassbox_pipeline::training::{Split, TrainOptions};
 
 fn options() -> TrainOptions {
     TrainOptions { epochs: 40, batch_size: 16, learning_rate: 0.02, ..TrainOptions::default() }
@@ -102,7 +102,9 @@ fn a_plain_model_is_no_detector() {
     let path = folder.path().join("plain.safetensors");
     let model = tiny::model();
     let weights = model.layout().initial(0);
-    glassbox_pipeline::model_file::SavedModel { model, weights, calibration: None }.save(&path).unwrap();
+    glassbox_formats::model_file::SavedModel { model, weights, metadata: Default::default() }
+        .save(&path)
+        .unwrap();
     let error = Detector::load(&path).unwrap_err();
     assert!(matches!(error, DetectorError::NotADetector { .. }), "{error}");
     assert!(error.to_string().contains("plain.safetensors"), "{error}");

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use glassbox_pipeline::hash::Sha256;
+use glassbox_formats::hash::Sha256;
 use glassbox_pipeline::nab::{FetchFailure, FetchOptions, Fetched, PublishedFile, fetch_files};
 
 #[path = "common/server.rs"]

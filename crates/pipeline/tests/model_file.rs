@@ -2,22 +2,20 @@
 
 mod tiny;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use glassbox_engine::model::Sequential;
+use glassbox_formats::model_file::{ModelFileError, SavedModel};
+use glassbox_formats::tensor_file::{TensorFile, TensorFileError};
 use glassbox_pipeline::detection::Threshold;
-use glassbox_pipeline::model_file::{Calibration, ModelFileError, SavedModel};
+use glassbox_pipeline::detector::{Detector, DetectorError};
 use glassbox_pipeline::scaler::Scaler;
-use glassbox_pipeline::tensor_file::{TensorFile, TensorFileError};
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView};
 
 fn detector(weights: Vec<f32>, mean: f64, std: f64, threshold: f64) -> SavedModel {
-    let calibration = Calibration {
-        scaler: Scaler::new(mean, std).unwrap(),
-        threshold: Threshold::new(threshold).unwrap(),
-    };
-    SavedModel { model: tiny::model(), weights, calibration: Some(calibration) }
+    let (scaler, threshold) = (Scaler::new(mean, std).unwrap(), Threshold::new(threshold).unwrap());
+    Detector { model: tiny::model(), weights, scaler, threshold }.to_saved_model()
 }
 
 fn example() -> SavedModel {
@@ -33,8 +31,16 @@ fn changed(change: impl FnOnce(&mut TensorFile)) -> Result<SavedModel, ModelFile
     SavedModel::from_bytes(&file.to_bytes(), "m.safetensors")
 }
 
+/// Why the example's file is refused after `change`, its checksum removed.
 fn refusal(change: impl FnOnce(&mut TensorFile)) -> String {
-    changed(change).unwrap_err().to_string()
+    let saved = changed(|file| {
+        file.metadata.remove("glassbox.sha256");
+        change(file);
+    });
+    let detector = saved
+        .map_err(DetectorError::from)
+        .and_then(|saved| Detector::from_saved_model(saved, "m.safetensors"));
+    detector.unwrap_err().to_string()
 }
 
 #[test]
@@ -68,7 +74,7 @@ fn saving_and_loading_through_files() {
     let saved = example();
     saved.save(&whole).unwrap();
     let loaded = SavedModel::load(&whole).unwrap();
-    assert_eq!((&loaded.weights, loaded.calibration), (&saved.weights, saved.calibration));
+    assert_eq!((&loaded.weights, &loaded.metadata), (&saved.weights, &saved.metadata));
 
     std::fs::write(&json, saved.model.to_json()).unwrap();
     let parts = SavedModel::load_parts(&json, Some(8), &whole).unwrap();
@@ -81,7 +87,7 @@ fn saving_and_loading_through_files() {
     let bare = TensorFile { metadata: Default::default(), ..TensorFile::read(&whole).unwrap() };
     let weights = folder.path().join("weights.safetensors");
     std::fs::write(&weights, bare.to_bytes()).unwrap();
-    assert_eq!(SavedModel::load_parts(&json, None, &weights).unwrap().calibration, None);
+    assert_eq!(SavedModel::load_parts(&json, None, &weights).unwrap().metadata, BTreeMap::new());
     let error = SavedModel::load(&weights).unwrap_err().to_string();
     assert!(error.contains("lacks `keras_json`") && error.contains("weights.safetensors"), "{error}");
     let error = SavedModel::load(&folder.path().join("none")).unwrap_err().to_string();
@@ -146,7 +152,9 @@ fn what_does_not_belong_together_is_refused_by_name() {
         assert!(error.contains(text) && error.contains("m.safetensors"), "{text}\n{error}");
     }
     let plain = changed(|file| file.metadata.retain(|key, _| key == "keras_json")).unwrap();
-    assert_eq!(plain.calibration, None);
+    assert!(plain.metadata.is_empty());
+    let refused = Detector::from_saved_model(plain, "m.safetensors").unwrap_err();
+    assert!(matches!(refused, DetectorError::NotADetector { .. }), "{refused}");
 }
 
 #[test]
@@ -173,7 +181,7 @@ fn what_was_changed_is_told_by_the_checksum() {
     }
     // Without it, and with entries of other tools, a file is read.
     let older = changed(|file| drop(file.metadata.remove("glassbox.sha256"))).unwrap();
-    assert_eq!(older.calibration, example().calibration);
+    assert_eq!(older.metadata, example().metadata);
     let more = changed(|file| drop(file.metadata.insert("format".into(), "pt".into()))).unwrap();
     assert_eq!(more.weights, example().weights);
     // As written by another tool, in another order.
@@ -264,11 +272,11 @@ proptest! {
         let loaded = SavedModel::from_bytes(&bytes, "m").unwrap();
         let bits = |weights: &[f32]| weights.iter().map(|w| w.to_bits()).collect::<Vec<_>>();
         prop_assert_eq!(bits(&saved.weights), bits(&loaded.weights));
-        let calibration = loaded.calibration.unwrap();
-        prop_assert_eq!(calibration.scaler.mean().to_bits(), mean.to_bits());
-        prop_assert_eq!(calibration.scaler.std().to_bits(), std.to_bits());
-        prop_assert_eq!(calibration.threshold.value().to_bits(), threshold.to_bits());
         prop_assert_eq!(loaded.to_bytes(), bytes);
+        let detector = Detector::from_saved_model(loaded, "m").unwrap();
+        prop_assert_eq!(detector.scaler.mean().to_bits(), mean.to_bits());
+        prop_assert_eq!(detector.scaler.std().to_bits(), std.to_bits());
+        prop_assert_eq!(detector.threshold.value().to_bits(), threshold.to_bits());
     }
 
     #[test]

@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
+use glassbox::training::TrainOptions;
 use glassbox_engine::reference::Reference;
 use glassbox_engine::training::Callback;
+use glassbox_formats::hash::Sha256;
 use glassbox_pipeline::detector::Detector;
-use glassbox_pipeline::hash::Sha256;
 use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
 use glassbox_pipeline::results::{self, RunResult};
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::synthetic::{self, Part};
-use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::tutorial::{Observer, Quiet, Step, TutorialOptions, TutorialRun, run};
 
 /// A day and a half of the twin; the second half of it has the jump in the test series.

@@ -4,11 +4,11 @@ mod check;
 
 use std::path::{Path, PathBuf};
 
+use glassbox_lab::study::Study;
 use glassbox_pipeline::detector::{Detector, DetectorError};
 use glassbox_pipeline::inside::{Inside, InsideFileError};
 use glassbox_pipeline::results::{Data, RunResult, SCHEMA};
 use glassbox_pipeline::series::{Columns, Series, SeriesError, read_csv};
-use glassbox_pipeline::study::Study;
 use serde::de::DeserializeOwned;
 
 /// Why a folder of results cannot be read.

@@ -27,7 +27,7 @@ mod truth;
 
 use std::path::{Path, PathBuf};
 
-use glassbox_pipeline::atomic::{self, WriteError};
+use glassbox_formats::atomic::{self, WriteError};
 
 pub use draw::DrawError;
 pub use figures::figures;

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
+use glassbox::training::TrainOptions;
 use glassbox_engine::reference::Reference;
-use glassbox_pipeline::hash::Sha256;
+use glassbox_formats::hash::Sha256;
 use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
 use glassbox_pipeline::results;
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::synthetic::{self, Part};
-use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::tutorial::{Quiet, TutorialOptions, TutorialRun, run};
 use glassbox_report::figure::Figure;
 use glassbox_report::{Folder, figures, write};

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use glassbox::training::TrainOptions;
 use glassbox_engine::training::EarlyStopping;
-use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::tutorial::TutorialOptions;
 
 use crate::device::DeviceChoice;

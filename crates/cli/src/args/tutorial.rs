@@ -30,8 +30,8 @@ pub(crate) struct TutorialArgs {
         long,
         value_name = "N",
         requires = "study",
-        default_value_t = glassbox_pipeline::study::DEFAULT_SEEDS as u64,
-        value_parser = clap::value_parser!(u64).range(1..=glassbox_pipeline::study::MOST_SEEDS as u64),
+        default_value_t = glassbox_lab::study::DEFAULT_SEEDS as u64,
+        value_parser = clap::value_parser!(u64).range(1..=glassbox_lab::study::MOST_SEEDS as u64),
     )]
     pub(crate) study_seeds: u64,
 

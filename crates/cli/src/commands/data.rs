@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use glassbox_pipeline::atomic;
-use glassbox_pipeline::hash::Sha256;
+use glassbox_formats::atomic;
+use glassbox_formats::hash::Sha256;
 use glassbox_pipeline::nab::{self, FetchOptions, Places, Source};
 use glassbox_pipeline::series::{Columns, write_csv};
 use glassbox_pipeline::synthetic::{self, Part};

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use glassbox_pipeline::atomic;
+use glassbox_formats::atomic;
 use glassbox_pipeline::detection::Threshold;
 use glassbox_pipeline::detector::{Detection, Detector};
 use glassbox_pipeline::results::{Anomalies, write_anomalies_csv, write_windows_csv};

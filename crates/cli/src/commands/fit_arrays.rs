@@ -1,13 +1,14 @@
 //! `glassbox fit-arrays`
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use glassbox::training::{TrainOptions, train};
 use glassbox_engine::backend::Dataset;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::samples::Samples;
-use glassbox_pipeline::arrays::read_npy;
-use glassbox_pipeline::model_file::{SavedModel, read_architecture};
-use glassbox_pipeline::training::{TrainOptions, train};
+use glassbox_formats::arrays::read_npy;
+use glassbox_formats::model_file::{SavedModel, read_architecture};
 
 use super::{AFTER_EPOCH, note, print_json};
 use crate::args::FitArraysArgs;
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &FitArraysArgs) -> Result<(), Failure> {
         train(&*backend, &model, start.as_deref(), &data, &options, &mut [&mut opening, &mut progress])
             .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
 
-    let saved = SavedModel { model, weights: trained.weights, calibration: None };
+    let saved = SavedModel { model, weights: trained.weights, metadata: BTreeMap::new() };
     saved.save(&args.out).or_fail(Kind::Output)?;
     if let Some(path) = &args.history {
         glassbox_pipeline::results::write_history_json(path, &trained.fitted.history)

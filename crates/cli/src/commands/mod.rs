@@ -21,8 +21,8 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use glassbox_engine::model::Sequential;
+use glassbox_formats::model_file::{SavedModel, read_architecture};
 use glassbox_pipeline::architecture::tutorial_model;
-use glassbox_pipeline::model_file::{SavedModel, read_architecture};
 use serde::Serialize;
 
 use crate::args::ArchitectureArgs;

@@ -1,8 +1,8 @@
 //! `glassbox predict`
 
 use glassbox_engine::samples::Samples;
-use glassbox_pipeline::arrays::{read_npy, write_npy};
-use glassbox_pipeline::model_file::SavedModel;
+use glassbox_formats::arrays::{read_npy, write_npy};
+use glassbox_formats::model_file::SavedModel;
 use glassbox_pipeline::reconstruction::{inference_session, predict};
 
 use super::note;

@@ -1,8 +1,8 @@
 //! `glassbox profile`
 
 use glassbox_cpu::{Cpu, Simd};
-use glassbox_pipeline::atomic;
-use glassbox_pipeline::profile::{Profile, ProfileOptions, roofline_svg, run as profile, run_beside};
+use glassbox_formats::atomic;
+use glassbox_lab::profile::{Profile, ProfileOptions, roofline_svg, run as profile, run_beside};
 
 use super::{note, print, print_json, start_model};
 use crate::args::ProfileArgs;

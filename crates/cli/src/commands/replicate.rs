@@ -1,7 +1,7 @@
 //! `glassbox replicate`
 
+use glassbox_lab::replicate::{self, ReplicateError};
 use glassbox_pipeline::nab::{self, Places, Source};
-use glassbox_pipeline::replicate::{self, ReplicateError};
 
 use super::{AFTER_EPOCH, note, print, print_json};
 use crate::args::ReplicateArgs;

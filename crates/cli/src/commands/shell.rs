@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::{Command, CommandFactory as _};
 use clap_mangen::Man;
-use glassbox_pipeline::atomic;
+use glassbox_formats::atomic;
 
 use super::print;
 use crate::args::{Cli, CompletionsArgs, ManArgs};

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
+use glassbox::training::TrainOptions;
 use glassbox_engine::training::Callback;
 use glassbox_pipeline::detector::train_detector;
 use glassbox_pipeline::results::write_history_json;
 use glassbox_pipeline::series::read_csv;
-use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::words::counted;
 use serde_json::json;
 

@@ -2,15 +2,15 @@
 
 use std::fmt::Write as _;
 
+use glassbox::training::Trained;
 use glassbox_engine::backend::BatchEnd;
 use glassbox_engine::training::{Callback, EpochEnd, Flow};
+use glassbox_lab::study::Study;
 use glassbox_pipeline::architecture::tutorial_model;
 use glassbox_pipeline::detection::{PointRule, show_indices};
 use glassbox_pipeline::detector::Detection;
 use glassbox_pipeline::nab::{self, Places, Source, TutorialData};
 use glassbox_pipeline::results::{self, RunResult};
-use glassbox_pipeline::study::Study;
-use glassbox_pipeline::training::Trained;
 use glassbox_pipeline::tutorial::{self, Observer, Step, TutorialOptions};
 use glassbox_pipeline::words::counted;
 

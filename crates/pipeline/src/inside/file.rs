@@ -5,8 +5,8 @@ use std::path::Path;
 use glassbox_engine::model::Sequential;
 
 use super::{Activity, FILE_NAME, Inside, Norms, Observed, Rows, WindowId};
-use crate::atomic;
-use crate::tensor_file::{Tensor, TensorFile, TensorFileError};
+use glassbox_formats::atomic;
+use glassbox_formats::tensor_file::{Tensor, TensorFile, TensorFileError};
 
 const VERSION_KEY: &str = "glassbox.inside";
 const VERSION: &str = "1";

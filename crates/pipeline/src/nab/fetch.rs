@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{BASE_URL, PublishedFile, TEST, TRAIN};
-use crate::atomic;
-use crate::hash::Sha256;
+use glassbox_formats::atomic;
+use glassbox_formats::hash::Sha256;
 
 /// How to download.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,8 +15,8 @@ use crate::nab::{LoadedPart, Source, TutorialData};
 use crate::scaler::Scaler;
 use crate::series::Series;
 use crate::statistics::Summary;
-use crate::training::Split;
 use crate::tutorial::{Timings, TutorialOptions, TutorialRun};
+use glassbox::training::Split;
 
 impl RunResult {
     /// The numbers of `run`.
@@ -47,13 +47,17 @@ impl RunResult {
 }
 
 impl Versions {
-    pub(crate) fn current() -> Self {
+    /// The versions of this build.
+    #[must_use]
+    pub fn current() -> Self {
         Self { glassbox: env!("CARGO_PKG_VERSION").into(), keras_semantics: "3".into() }
     }
 }
 
 impl Data {
-    pub(crate) fn of(data: &TutorialData) -> Self {
+    /// What is known of `data`.
+    #[must_use]
+    pub fn of(data: &TutorialData) -> Self {
         let (source, folder, twin_seed) = match &data.source {
             Source::Directory(folder) => ("directory", Some(folder), None),
             Source::Cache(folder) => ("cache", Some(folder), None),
@@ -87,7 +91,9 @@ impl SeriesInfo {
 }
 
 impl Config {
-    pub(crate) fn of(options: &TutorialOptions) -> Self {
+    /// The options that were chosen.
+    #[must_use]
+    pub fn of(options: &TutorialOptions) -> Self {
         let train = &options.train;
         Self {
             seed: train.seed,

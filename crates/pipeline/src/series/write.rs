@@ -8,7 +8,7 @@ use super::{Columns, Series};
 /// [`parse_csv`](super::parse_csv): values have as many digits as tell them apart from every other f64,
 /// timestamps as many decimals as they need.
 ///
-/// To a file, use [`atomic::write_with`](crate::atomic::write_with).
+/// To a file, use [`atomic::write_with`](glassbox_formats::atomic::write_with).
 ///
 /// # Errors
 /// If `out` refuses to be written to.

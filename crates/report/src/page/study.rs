@@ -1,8 +1,8 @@
 //! The conclusion: what a study of variants found.
 
-use glassbox_pipeline::statistics::Spread;
-use glassbox_pipeline::study::Study;
-use glassbox_pipeline::study::schema::{VariantResult, VerdictInfo};
+use glassbox_lab::statistics::Spread;
+use glassbox_lab::study::Study;
+use glassbox_lab::study::schema::{VariantResult, VerdictInfo};
 
 /// A study, as the template reads it.
 pub(super) struct StudyView<'a> {

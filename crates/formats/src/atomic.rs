@@ -1,0 +1,334 @@
+//! Files that appear whole or not at all.
+//!
+//! The content goes to a temporary file in the folder of its target, is flushed to the disk, and is then
+//! renamed over the target, which POSIX makes one indivisible step. A reader sees the old file or the new
+//! one; a writer that fails leaves the old one as it was and its temporary file removed. The folder is
+//! flushed last (on Unix), since a rename is a change of the folder and a crash could undo it.
+//!
+//! Only a process killed outright can leave a temporary file: it is then called `.NAME.XXXXXX.tmp`, and
+//! nothing here ever reads it. A file that is replaced hands on its permissions. A symbolic link is followed:
+//! what it leads to is replaced, and the link stays; one that leads nowhere is replaced itself.
+//!
+//! What is neither file nor folder, such as a pipe or `/dev/null`, is written into: a file renamed over it would
+//! take its place, and it could not be had back.
+
+use std::ffi::OsString;
+use std::fs::Permissions;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+/// A file could not be written; what was at its path before is untouched, unless that was a pipe or a device.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}: {doing}: {cause}", path.display())]
+pub struct WriteError {
+    /// The file that was to be written.
+    pub path: PathBuf,
+    /// The step that failed.
+    pub doing: &'static str,
+    /// What the system, or the writer of the content, said.
+    pub cause: io::Error,
+}
+
+/// Writes `bytes` to the file at `path`, replacing one that was there; its folder is created if absent.
+///
+/// # Errors
+/// If any step fails, from creating the folder to flushing it; the error names the path and the step.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    write_with(path, |out| out.write_all(bytes))
+}
+
+/// Writes what `fill` writes to the file at `path`, replacing one that was there; its folder is created if
+/// absent. The writer is buffered.
+///
+/// ```
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("greeting.txt");
+/// glassbox_formats::atomic::write_with(&path, |out| writeln!(out, "hello"))?;
+/// assert_eq!(std::fs::read_to_string(&path).unwrap(), "hello\n");
+/// # Ok::<(), glassbox_formats::atomic::WriteError>(())
+/// ```
+///
+/// # Errors
+/// If `fill` fails or any other step does; the error names the path and the step.
+pub fn write_with(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), WriteError> {
+    let failed = |doing| move |cause| WriteError { path: path.to_owned(), doing, cause };
+    let (target, replaced) = match Target::of(path).map_err(failed(LOOKING))? {
+        Target::File { path, replaced } => (path, replaced),
+        Target::Stream => {
+            let stream = std::fs::OpenOptions::new().write(true).open(path).map_err(failed("opening it"))?;
+            let mut out = BufWriter::new(stream);
+            return fill(&mut out).and_then(|()| out.flush()).map_err(failed(FILLING));
+        }
+    };
+    let folder = folder_of(&target);
+    std::fs::create_dir_all(folder).map_err(failed("creating its folder"))?;
+    let mut file =
+        temporary(&target, replaced.as_ref()).map_err(failed("creating a temporary file beside it"))?;
+
+    let mut out = BufWriter::new(file.as_file_mut());
+    fill(&mut out).and_then(|()| out.flush()).map_err(failed(FILLING))?;
+    drop(out);
+    if let Some(permissions) = replaced {
+        file.as_file().set_permissions(permissions).map_err(failed("giving it the permissions it had"))?;
+    }
+    file.as_file().sync_all().map_err(failed("flushing it to the disk"))?;
+    file.persist(&target).map_err(|refused| failed("renaming the temporary file to it")(refused.error))?;
+
+    #[cfg(unix)]
+    std::fs::File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(failed("flushing its folder to the disk"))?;
+    Ok(())
+}
+
+/// Writes `value` to the file at `path` as JSON, indented, with a line feed at its end; floats are the shortest decimals
+/// that give the same bits again.
+///
+/// # Errors
+/// As [`write_with`].
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), WriteError> {
+    write_with(path, |out| {
+        serde_json::to_writer_pretty(&mut *out, value)?;
+        out.write_all(b"\n")
+    })
+}
+
+/// That a file could be written at `path`, as far as can be told without writing it: that no folder is there, and
+/// that its own folder, or the nearest that is there already, takes new files. Leaves nothing behind.
+///
+/// For a command to ask before hours of work whose result it would lose.
+///
+/// # Errors
+/// If not, as [`write_with`] would.
+pub fn probe(path: &Path) -> Result<(), WriteError> {
+    let failed = |doing| move |cause| WriteError { path: path.to_owned(), doing, cause };
+    let Target::File { path: target, .. } = Target::of(path).map_err(failed(LOOKING))? else {
+        // A pipe may have no reader yet: opening it would wait for one.
+        return Ok(());
+    };
+    let mut folder = folder_of(&target);
+    while matches!(folder.try_exists(), Ok(false)) {
+        folder = folder_of(folder);
+    }
+    tempfile::tempfile_in(folder).map_err(failed("creating a temporary file in its folder")).map(drop)
+}
+
+const LOOKING: &str = "looking at what is there";
+const FILLING: &str = "writing its content";
+
+/// What a path leads to.
+enum Target {
+    /// A pipe, a device or a socket.
+    Stream,
+    /// A file that is to be.
+    File {
+        /// Its place, symbolic links followed.
+        path: PathBuf,
+        /// The permissions of the file that is there now.
+        replaced: Option<Permissions>,
+    },
+}
+
+impl Target {
+    fn of(path: &Path) -> io::Result<Self> {
+        let unfit = |kind, problem: &str| Err(io::Error::new(kind, problem));
+        if path.file_name().is_none() {
+            return unfit(io::ErrorKind::InvalidInput, "the path names no file");
+        }
+        match std::fs::metadata(path) {
+            Ok(there) if there.is_dir() => unfit(io::ErrorKind::IsADirectory, "it is a folder"),
+            Ok(there) if there.is_file() => {
+                let path = if path.is_symlink() { path.canonicalize()? } else { path.to_owned() };
+                Ok(Self::File { path, replaced: Some(there.permissions()) })
+            }
+            Ok(_) => Ok(Self::Stream),
+            Err(absent) if absent.kind() == io::ErrorKind::NotFound => {
+                Ok(Self::File { path: path.to_owned(), replaced: None })
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// `parent` of a bare name is the empty path, which no system call takes.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) => Path::new("."),
+        None => path,
+    }
+}
+
+/// A temporary file beside `target`, readable by nobody who could not read the file that it replaces.
+#[cfg_attr(not(unix), expect(unused_variables, reason = "permissions are those of Unix"))]
+fn temporary(target: &Path, replaced: Option<&Permissions>) -> io::Result<tempfile::NamedTempFile> {
+    let mut prefix = OsString::from(".");
+    prefix.push(target.file_name().unwrap_or_default());
+    prefix.push(".");
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(".tmp");
+    // Temporary files are private by default; this one becomes a result, which gets what the umask grants.
+    #[cfg(unix)]
+    let everyone: Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    #[cfg(unix)]
+    builder.permissions(replaced.cloned().unwrap_or(everyone));
+    builder.tempfile_in(folder_of(target))
+}
+
+/// Removes the file at `path`, if there is one.
+///
+/// # Errors
+/// If it is there and stays.
+pub fn remove(path: &Path) -> Result<(), WriteError> {
+    match std::fs::remove_file(path) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+            Err(WriteError { path: path.to_owned(), doing: "removing it", cause })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn creates_folders_and_replaces_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/c.txt");
+        write(&path, b"old").unwrap();
+        write(&path, b"new").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(names(path.parent().unwrap()), ["c.txt"]);
+    }
+
+    #[test]
+    fn a_failing_writer_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kept.txt");
+        write(&path, b"old").unwrap();
+        let error = write_with(&path, |out| {
+            // More than the buffer holds, so that some of it has reached the disk.
+            out.write_all(&[b'x'; 100_000])?;
+            Err(io::Error::other("no more numbers"))
+        })
+        .unwrap_err();
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(folder.path()), ["kept.txt"]);
+        let text = error.to_string();
+        assert!(text.contains("kept.txt") && text.contains("no more numbers"), "{text}");
+    }
+
+    #[test]
+    fn a_panicking_writer_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("never.txt");
+        let outcome = std::panic::catch_unwind(|| write_with(&path, |_| panic!("stop")));
+        assert!(outcome.is_err());
+        assert_eq!(names(folder.path()), [""; 0]);
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_a_file_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), b"").unwrap();
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        for (bad, named) in [("file/below", "below"), ("sub", "sub"), ("..", "..")] {
+            let error = write(&folder.path().join(bad), b"x").unwrap_err();
+            assert!(error.to_string().contains(named), "{error}");
+        }
+        assert_eq!(names(folder.path()), ["file", "sub"]);
+    }
+
+    #[test]
+    fn a_probe_says_what_a_write_would_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), b"kept").unwrap();
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        for good in ["new", "file", "a/b/new"] {
+            probe(&folder.path().join(good)).unwrap();
+        }
+        for (bad, named) in [("file/below", "below"), ("file/a/b", "file/a/b"), ("sub", "sub"), ("..", "..")]
+        {
+            let error = probe(&folder.path().join(bad)).unwrap_err();
+            assert!(error.to_string().contains(named), "{error}");
+        }
+        assert_eq!(names(folder.path()), ["file", "sub"]);
+        assert_eq!(std::fs::read(folder.path().join("file")).unwrap(), b"kept");
+        probe(Path::new("a-bare-name")).unwrap();
+    }
+
+    #[cfg(unix)]
+    mod unix {
+        use std::io::Read as _;
+        use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, symlink};
+
+        use super::*;
+
+        fn mode(path: &Path) -> u32 {
+            std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+        }
+
+        #[test]
+        fn a_result_is_as_readable_as_any_new_file() {
+            let folder = tempfile::tempdir().unwrap();
+            let (ours, plain) = (folder.path().join("ours"), folder.path().join("plain"));
+            write(&ours, b"x").unwrap();
+            std::fs::write(&plain, b"x").unwrap();
+            assert_eq!(mode(&ours), mode(&plain));
+        }
+
+        #[test]
+        fn a_file_that_is_replaced_hands_on_its_permissions() {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("private");
+            for kept in [0o600, 0o640, 0o666, 0o755] {
+                std::fs::write(&path, b"old").unwrap();
+                std::fs::set_permissions(&path, Permissions::from_mode(kept)).unwrap();
+                write(&path, b"new").unwrap();
+                assert_eq!(mode(&path), kept);
+            }
+        }
+
+        #[test]
+        fn a_link_stays_and_what_it_leads_to_is_replaced() {
+            let folder = tempfile::tempdir().unwrap();
+            let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+            std::fs::write(&file, b"old").unwrap();
+            symlink("file", &link).unwrap();
+            write(&link, b"new").unwrap();
+            assert!(link.is_symlink());
+            assert_eq!(std::fs::read(&file).unwrap(), b"new");
+            assert_eq!(names(folder.path()), ["file", "link"]);
+        }
+
+        #[test]
+        fn a_pipe_is_written_into_and_stays_one() {
+            let folder = tempfile::tempdir().unwrap();
+            let pipe = folder.path().join("pipe");
+            assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+            probe(&pipe).unwrap();
+            // Open at both ends, so that neither side waits for the other.
+            let mut reader = std::fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+            write(&pipe, b"whole").unwrap();
+            assert!(std::fs::symlink_metadata(&pipe).unwrap().file_type().is_fifo());
+            let mut read = [0; 5];
+            reader.read_exact(&mut read).unwrap();
+            assert_eq!(&read, b"whole");
+            assert_eq!(names(folder.path()), ["pipe"]);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! SHA-256, the name of a file's content.
+
+use std::fmt;
+
+use sha2::Digest as _;
+
+/// The SHA-256 of some bytes; shown as 64 hexadecimal digits.
+///
+/// ```
+/// use glassbox_formats::hash::Sha256;
+///
+/// let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+/// assert_eq!(Sha256::of(b"abc").to_string(), abc);
+/// assert_eq!(Sha256::of(b"abc"), Sha256::from_hex(abc));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Sha256([u8; 32]);
+
+impl Sha256 {
+    /// The hash of `bytes`.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(sha2::Sha256::digest(bytes).into())
+    }
+
+    /// A hash written down in the source, as 64 hexadecimal digits.
+    ///
+    /// # Panics
+    /// If `hex` is anything else; in a constant, that is a failure to compile.
+    #[must_use]
+    pub const fn from_hex(hex: &str) -> Self {
+        let hex = hex.as_bytes();
+        assert!(hex.len() == 64, "a SHA-256 has 64 hexadecimal digits");
+        let mut bytes = [0; 32];
+        let mut i = 0;
+        while i < 32 {
+            bytes[i] = nibble(hex[2 * i]) << 4 | nibble(hex[2 * i + 1]);
+            i += 1;
+        }
+        Self(bytes)
+    }
+}
+
+const fn nibble(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        b'a'..=b'f' => digit - b'a' + 10,
+        b'A'..=b'F' => digit - b'A' + 10,
+        _ => panic!("not a hexadecimal digit"),
+    }
+}
+
+impl fmt::Display for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sha256({self})")
+    }
+}

@@ -1,0 +1,218 @@
+//! Models as files: the architecture and the weights in one safetensors file.
+//!
+//! | tensors | |
+//! |---|---|
+//! | `{layer}.kernel`, `{layer}.bias` | the weights, f32, in the shapes that Keras has |
+//!
+//! | metadata | |
+//! |---|---|
+//! | `keras_json` | the architecture, as `model.to_json()` of Keras 3 writes it |
+//! | `glassbox.version` | the version of these entries, `1` |
+//! | `glassbox.*` | what belongs to the model besides: a detector's [scaler and threshold], say |
+//! | `glassbox.sha256` | the checksum, below |
+//!
+//! Entries that are not named here are ignored.
+//!
+//! [scaler and threshold]: ../../glassbox_pipeline/detector/index.html
+//!
+//! # The checksum
+//! A flipped bit of a weight is a weight like any other, and its verdicts look like any others. So the file says what
+//! it holds: the SHA-256 of, one after the other, each entry above but the checksum, in the order of their names, as
+//! `name=text` and a line feed, and the values of each tensor, in the order of their names, as little-endian f32. That
+//! does not depend on how the file is laid out. A file without it (of another tool, or an older version) is read as it
+//! is; whoever changes a file on purpose takes the entry out.
+//!
+//! Weights may also come from a file without `keras_json` (or with another one), beside an architecture in a
+//! JSON file of its own: [`SavedModel::load_parts`].
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use glassbox_engine::model::Sequential;
+
+use crate::atomic;
+use crate::hash::Sha256;
+use crate::tensor_file::{TensorFile, TensorFileError};
+
+const ARCHITECTURE: &str = "keras_json";
+const VERSION_KEY: &str = "glassbox.version";
+const VERSION: &str = "1";
+const CHECKSUM: &str = "glassbox.sha256";
+/// What our own entries begin with.
+const OURS: &str = "glassbox.";
+
+/// Why a model cannot be had from a file, or not be written to one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the fields are what the messages call them")]
+pub enum ModelFileError {
+    /// The file of tensors is not as it should be.
+    #[error(transparent)]
+    Tensors(#[from] TensorFileError),
+    /// The architecture file cannot be read.
+    #[error("cannot read {file}: {cause}; check the path, and that it is the text of `model.to_json()`")]
+    Unreadable { file: String, cause: String },
+    /// The architecture is none, or has something that is not supported.
+    #[error("{file}: the architecture cannot be used: {problem}")]
+    Architecture { file: String, problem: String },
+    /// The content is not what its checksum says.
+    #[error(
+        "{file} is damaged: its entries and tensors have SHA-256 {found}, and {expected} was written \
+         (`glassbox.sha256`); put back a good copy, or train anew; if it was changed on purpose, take that entry out of \
+         its metadata"
+    )]
+    Checksum { file: String, found: String, expected: String },
+    /// The weights of a model that is to be saved do not fit it, or are not finite.
+    #[error("the model cannot be saved to {file}: {problem}")]
+    BadModel { file: String, problem: String },
+}
+
+/// The content of a model file.
+#[derive(Debug, Clone)]
+pub struct SavedModel {
+    /// The architecture.
+    pub model: Sequential,
+    /// Its weights, flat, in the model's layout; all finite.
+    pub weights: Vec<f32>,
+    /// What belongs to the model besides: texts, under keys that begin with `glassbox.`.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl SavedModel {
+    /// Writes the file at `path`, whole or not at all. The same model gives the same bytes.
+    ///
+    /// # Errors
+    /// If the weights do not fit the model or are not finite, or the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), ModelFileError> {
+        let file = path.display().to_string();
+        self.model
+            .layout()
+            .require_finite(&self.weights)
+            .map_err(|problem| ModelFileError::BadModel { file, problem: problem.to_string() })?;
+        atomic::write(path, &self.to_bytes()).map_err(TensorFileError::from)?;
+        Ok(())
+    }
+
+    /// The bytes of the file.
+    ///
+    /// # Panics
+    /// If there are not as many weights as the model has.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut file = TensorFile { metadata: self.metadata.clone(), ..TensorFile::default() };
+        file.insert_flat("", self.model.layout(), &self.weights);
+        file.metadata.insert(ARCHITECTURE.into(), self.model.to_json());
+        file.metadata.insert(VERSION_KEY.into(), VERSION.into());
+        file.metadata.insert(CHECKSUM.into(), checksum(&file));
+        file.to_bytes()
+    }
+
+    /// Reads a file that [`SavedModel::save`] wrote, or any other with the entries named above.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is damaged, is not what its checksum says, has no architecture, or its tensors are not just the model's;
+    /// the file, the tensor or the entry is named.
+    pub fn load(path: &Path) -> Result<Self, ModelFileError> {
+        let file = path.display().to_string();
+        Self::assemble(TensorFile::read(path)?, &file, None)
+    }
+
+    /// Reads the architecture from a JSON file and the weights from a safetensors file. What else the latter
+    /// has for a detector is read too; an architecture in it gives way to the former. `steps` as in
+    /// [`read_architecture`].
+    ///
+    /// # Errors
+    /// As [`SavedModel::load`].
+    pub fn load_parts(
+        architecture: &Path,
+        steps: Option<usize>,
+        weights: &Path,
+    ) -> Result<Self, ModelFileError> {
+        let model = read_architecture(architecture, steps)?;
+        let file = weights.display().to_string();
+        Self::assemble(TensorFile::read(weights)?, &file, Some(model))
+    }
+
+    /// Reads the bytes of a file; `file` is for messages.
+    ///
+    /// # Errors
+    /// As [`SavedModel::load`].
+    pub fn from_bytes(bytes: &[u8], file: &str) -> Result<Self, ModelFileError> {
+        Self::assemble(TensorFile::from_bytes(bytes, file)?, file, None)
+    }
+
+    fn assemble(
+        mut content: TensorFile,
+        file: &str,
+        model: Option<Sequential>,
+    ) -> Result<Self, ModelFileError> {
+        let model = match model {
+            Some(model) => model,
+            None => architecture_of(&content.metadata, file)?,
+        };
+        let found = checksum(&content);
+        content.require_finite(file)?;
+        let weights = content.take_flat("", model.layout(), file)?;
+        content.require_empty(file)?;
+        let mut metadata = content.metadata;
+        let version = metadata.remove(VERSION_KEY).filter(|version| version != VERSION);
+        if let Some(found) = version {
+            return Err(TensorFileError::BadKey {
+                file: file.into(),
+                key: VERSION_KEY.into(),
+                found,
+                expected: format!("{VERSION}, which this version of glassbox reads"),
+                advice: "update glassbox, or save the model again with this version",
+            }
+            .into());
+        }
+        if let Some(expected) = metadata.remove(CHECKSUM).filter(|expected| *expected != found) {
+            return Err(ModelFileError::Checksum { file: file.into(), found, expected });
+        }
+        metadata.retain(|key, _| key.starts_with(OURS));
+        Ok(Self { model, weights, metadata })
+    }
+}
+
+/// The checksum of a file's content, as hexadecimal digits.
+fn checksum(content: &TensorFile) -> String {
+    let mut bytes = vec![];
+    let covered = |key: &&String| *key == ARCHITECTURE || (key.starts_with(OURS) && *key != CHECKSUM);
+    for key in content.metadata.keys().filter(covered) {
+        bytes.extend([key, "=", &content.metadata[key], "\n"].into_iter().flat_map(str::bytes));
+    }
+    for tensor in content.tensors.values() {
+        bytes.extend(tensor.values.iter().flat_map(|value| value.to_le_bytes()));
+    }
+    Sha256::of(&bytes).to_string()
+}
+
+/// Reads an architecture: a file with the text of `model.to_json()` of Keras 3. If `steps` is given, the model
+/// is for samples of so many steps, which its input must have or leave open.
+///
+/// # Errors
+/// If the file cannot be read or is not such a text, or the model has something that is not supported, or
+/// takes samples of another length.
+pub fn read_architecture(path: &Path, steps: Option<usize>) -> Result<Sequential, ModelFileError> {
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|cause| ModelFileError::Unreadable { file: file.clone(), cause: cause.to_string() })?;
+    parse_architecture(&text, steps, &file)
+}
+
+fn parse_architecture(text: &str, steps: Option<usize>, file: &str) -> Result<Sequential, ModelFileError> {
+    let model = match steps {
+        Some(steps) => Sequential::from_json_with_steps(text, steps),
+        None => Sequential::from_json(text),
+    };
+    model.map_err(|problem| ModelFileError::Architecture { file: file.into(), problem: problem.to_string() })
+}
+
+fn architecture_of(metadata: &BTreeMap<String, String>, file: &str) -> Result<Sequential, ModelFileError> {
+    let Some(text) = metadata.get(ARCHITECTURE) else {
+        let (key, expected) = (ARCHITECTURE.into(), "the architecture as Keras's JSON".into());
+        let advice = "give the architecture as a JSON file beside the weights";
+        return Err(TensorFileError::MissingKey { file: file.into(), key, expected, advice }.into());
+    };
+    parse_architecture(text, None, &format!("{file}, `{ARCHITECTURE}` in its metadata"))
+}

@@ -1,0 +1,307 @@
+//! Files of named tensors: [safetensors](https://huggingface.co/docs/safetensors), as [`model_file`] and
+//! [`checkpoint`] use them.
+//!
+//! A file is a table of texts (the *metadata*) and f32 tensors with names and shapes. The same content gives
+//! the same bytes: metadata and tensors are written in the order of their names. (The `safetensors` crate
+//! would write the metadata in the order of a hash map, another one each time; so the header is written here,
+//! and read with the crate.)
+//!
+//! Reading trusts nothing: each length is checked before it is used, and a file with anything wrong is refused
+//! as a whole, with the tensor or key that is wrong.
+//!
+//! [`model_file`]: crate::model_file
+//! [`checkpoint`]: glassbox::checkpoint
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use glassbox_engine::model::WeightLayout;
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
+use serde_json::{Map, Value as Json, json};
+
+use crate::atomic;
+
+/// Why a file of tensors cannot be had. `file` is its path as given, `key` a name in its metadata.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the fields are what the messages call them")]
+pub enum TensorFileError {
+    /// The file cannot be opened or read.
+    #[error("cannot read {file}: {cause}; check the path, and that the file may be read")]
+    Unreadable { file: String, cause: String },
+    /// The bytes are no safetensors file.
+    #[error(
+        "{file} is not a whole safetensors file: {problem}; it was cut short, damaged, or is of another kind: \
+         write or copy it anew"
+    )]
+    Damaged { file: String, problem: String },
+    /// A tensor that the model needs is not there.
+    #[error(
+        "{file}: there is no tensor `{tensor}`, expected one of shape {shape:?}; unused tensors of the file: \
+         {unused}; give the file that belongs to this architecture, or name its tensors as the layers are \
+         named"
+    )]
+    MissingTensor { file: String, tensor: String, shape: Vec<usize>, unused: String },
+    /// Tensors that no layer asks for.
+    #[error(
+        "{file}: no layer of the model has {tensors}; give the file that belongs to this \
+         architecture, or take them out"
+    )]
+    ExtraTensors { file: String, tensors: String },
+    /// A tensor of another shape than the layer's.
+    #[error(
+        "{file}: tensor `{tensor}` has shape {found:?}, expected {expected:?}; give the file that belongs to \
+         this architecture"
+    )]
+    WrongShape { file: String, tensor: String, found: Vec<usize>, expected: Vec<usize> },
+    /// A tensor of a type that is not supported.
+    #[error(
+        "{file}: tensor `{tensor}` holds {found}, expected F32 (or F64, which is rounded to it); convert it"
+    )]
+    WrongType { file: String, tensor: String, found: String },
+    /// A number that is NaN, infinite, or beyond the range of f32.
+    #[error(
+        "{file}: value {index} of tensor `{tensor}` is {value}, which is not a finite 32-bit number; the model \
+         had diverged, or the file is damaged"
+    )]
+    NotFinite { file: String, tensor: String, index: usize, value: f64 },
+    /// A text that should be in the metadata is not.
+    #[error("{file}: its metadata lacks `{key}`, expected {expected}; {advice}")]
+    MissingKey { file: String, key: String, expected: String, advice: &'static str },
+    /// A text of the metadata is not what it should be.
+    #[error("{file}: `{key}` in its metadata is `{found}`, expected {expected}; {advice}")]
+    BadKey { file: String, key: String, found: String, expected: String, advice: &'static str },
+    /// The file could not be written.
+    #[error(transparent)]
+    Write(#[from] atomic::WriteError),
+}
+
+/// A tensor of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its values, row by row.
+    pub values: Vec<f32>,
+}
+
+/// The content of a file.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TensorFile {
+    /// Texts by key.
+    pub metadata: BTreeMap<String, String>,
+    /// Tensors by name; the name `__metadata__` is the format's own and never read back.
+    pub tensors: BTreeMap<String, Tensor>,
+}
+
+impl TensorFile {
+    /// Puts in each tensor of a model, named as in `layout` after `prefix`.
+    ///
+    /// # Panics
+    /// If `flat` is not of the layout's length.
+    pub fn insert_flat(&mut self, prefix: &str, layout: &WeightLayout, flat: &[f32]) {
+        assert_eq!(flat.len(), layout.len(), "a flat vector of the model's layout");
+        for tensor in layout.tensors() {
+            let values = flat[tensor.range.clone()].to_vec();
+            let shape = tensor.shape.clone();
+            self.tensors.insert(format!("{prefix}{}", tensor.name), Tensor { shape, values });
+        }
+    }
+
+    /// Takes out each tensor of a model, named as in `layout` after `prefix`, as one flat vector. `file` is
+    /// for messages.
+    ///
+    /// # Errors
+    /// If a tensor is missing or of another shape.
+    pub fn take_flat(
+        &mut self,
+        prefix: &str,
+        layout: &WeightLayout,
+        file: &str,
+    ) -> Result<Vec<f32>, TensorFileError> {
+        // As long as the tensors that are there: a layout may ask for more than any memory.
+        let mut flat = vec![];
+        for wanted in layout.tensors() {
+            let name = format!("{prefix}{}", wanted.name);
+            let Some(found) = self.tensors.remove(&name) else {
+                return Err(TensorFileError::MissingTensor {
+                    file: file.into(),
+                    tensor: name,
+                    shape: wanted.shape.clone(),
+                    unused: self.unused(layout, prefix),
+                });
+            };
+            if found.shape != wanted.shape {
+                return Err(TensorFileError::WrongShape {
+                    file: file.into(),
+                    tensor: name,
+                    found: found.shape,
+                    expected: wanted.shape.clone(),
+                });
+            }
+            // Tensors lie in the flat vector in their own order, without a gap.
+            flat.extend_from_slice(&found.values);
+        }
+        debug_assert_eq!(flat.len(), layout.len(), "tensors of the layout's shapes");
+        Ok(flat)
+    }
+
+    /// That all tensors were taken out.
+    ///
+    /// # Errors
+    /// Names those that were not.
+    pub fn require_empty(&self, file: &str) -> Result<(), TensorFileError> {
+        if self.tensors.is_empty() {
+            return Ok(());
+        }
+        let tensors = names(self.tensors.keys());
+        Err(TensorFileError::ExtraTensors { file: file.into(), tensors })
+    }
+
+    /// That no tensor holds NaN or an infinity.
+    ///
+    /// # Errors
+    /// Names the first tensor and value.
+    pub fn require_finite(&self, file: &str) -> Result<(), TensorFileError> {
+        for (name, tensor) in &self.tensors {
+            if let Some(index) = tensor.values.iter().position(|value| !value.is_finite()) {
+                let value = tensor.values[index].into();
+                return Err(TensorFileError::NotFinite {
+                    file: file.into(),
+                    tensor: name.clone(),
+                    index,
+                    value,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes of the file: a length, a JSON header, the values in little-endian order.
+    ///
+    /// # Panics
+    /// If a tensor has not as many values as its shape says.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut header = Map::new();
+        if !self.metadata.is_empty() {
+            header.insert("__metadata__".into(), json!(self.metadata));
+        }
+        let mut data = Vec::new();
+        for (name, Tensor { shape, values }) in &self.tensors {
+            assert_eq!(shape.iter().product::<usize>(), values.len(), "{name}: shape {shape:?}");
+            let start = data.len();
+            data.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+            let info = json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, data.len()] });
+            header.insert(name.clone(), info);
+        }
+        let mut header = Json::Object(header).to_string().into_bytes();
+        // Blanks at its end align the values to 8 bytes, as the format recommends.
+        header.resize(header.len().next_multiple_of(LENGTH), b' ');
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.append(&mut header);
+        bytes.append(&mut data);
+        bytes
+    }
+
+    /// Reads what [`TensorFile::to_bytes`] or any other writer of the format wrote; `file` is for messages.
+    /// F64 is rounded to f32.
+    ///
+    /// # Errors
+    /// If the bytes are not of the format, or a tensor is of another type than F32 and F64.
+    pub fn from_bytes(bytes: &[u8], file: &str) -> Result<Self, TensorFileError> {
+        let (header, data) =
+            split(bytes).map_err(|problem| TensorFileError::Damaged { file: file.into(), problem })?;
+        let mut tensors = BTreeMap::new();
+        for (name, info) in header.tensors() {
+            let (start, end) = info.data_offsets;
+            let values = values(&name, info, &data[start..end], file)?;
+            tensors.insert(name, Tensor { shape: info.shape.clone(), values });
+        }
+        let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
+        Ok(Self { metadata, tensors })
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// As [`TensorFile::from_bytes`], and if it cannot be read.
+    pub fn read(path: &Path) -> Result<Self, TensorFileError> {
+        let file = path.display().to_string();
+        let bytes = std::fs::read(path)
+            .map_err(|cause| TensorFileError::Unreadable { file: file.clone(), cause: cause.to_string() })?;
+        Self::from_bytes(&bytes, &file)
+    }
+
+    fn unused(&self, layout: &WeightLayout, prefix: &str) -> String {
+        let asked = |name: &&String| {
+            layout.tensors().iter().all(|tensor| name.strip_prefix(prefix) != Some(&tensor.name))
+        };
+        names(self.tensors.keys().filter(asked))
+    }
+}
+
+/// Bytes of the header's length.
+const LENGTH: usize = size_of::<u64>();
+
+/// The header and the values after it; or what is wrong. The crate's own reader adds lengths of the header
+/// without looking whether they overflow, so these are compared here.
+fn split(bytes: &[u8]) -> Result<(Metadata, &[u8]), String> {
+    let Some((length, rest)) = bytes.split_first_chunk::<LENGTH>() else {
+        return Err(format!("it has {} bytes, and its length alone takes {LENGTH}", bytes.len()));
+    };
+    let length = u64::from_le_bytes(*length);
+    let split = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length));
+    let Some((header, data)) = split else {
+        return Err(format!("its header should have {length} bytes, and {} follow", rest.len()));
+    };
+    let header: Metadata =
+        serde_json::from_slice(header).map_err(|problem| format!("its header cannot be read ({problem})"))?;
+    if header.data_len() != data.len() {
+        return Err(format!(
+            "its tensors should have {} bytes, and {} follow",
+            header.data_len(),
+            data.len()
+        ));
+    }
+    Ok((header, data))
+}
+
+fn values(name: &str, info: &TensorInfo, data: &[u8], file: &str) -> Result<Vec<f32>, TensorFileError> {
+    match info.dtype {
+        Dtype::F32 => {
+            let (chunks, _) = data.as_chunks();
+            Ok(chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+        }
+        Dtype::F64 => {
+            let (chunks, _) = data.as_chunks();
+            let rounded = |(index, bytes): (usize, &[u8; 8])| {
+                let value = f64::from_le_bytes(*bytes);
+                let rounded = value as f32;
+                if value.is_finite() && !rounded.is_finite() {
+                    let (file, tensor) = (file.into(), name.into());
+                    return Err(TensorFileError::NotFinite { file, tensor, index, value });
+                }
+                Ok(rounded)
+            };
+            chunks.iter().enumerate().map(rounded).collect()
+        }
+        other => Err(TensorFileError::WrongType {
+            file: file.into(),
+            tensor: name.into(),
+            found: other.to_string(),
+        }),
+    }
+}
+
+/// A few names, for a message.
+fn names<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    const SHOWN: usize = 8;
+    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    match names.len() {
+        0 => "none".into(),
+        n if n > SHOWN => format!("{} and {} more", names[..SHOWN].join(", "), n - SHOWN),
+        _ => names.join(", "),
+    }
+}

@@ -1,0 +1,304 @@
+//! Checkpoints: a training run as a file, from which it goes on as if nothing had happened.
+//!
+//! `DIR/checkpoint.safetensors` is written after each epoch, whole or not at all. It holds
+//!
+//! | tensors | |
+//! |---|---|
+//! | `weights/{layer}.kernel`, ... | the weights |
+//! | `m/...`, `v/...` | what the optimiser keeps, by the names of [`Optimizer::slots`] |
+//! | `best_weights/...` | the weights of the best epoch, if early stopping is to restore them |
+//!
+//! | metadata | |
+//! |---|---|
+//! | `glassbox.checkpoint` | the version of this format, `1` |
+//! | `glassbox.epochs`, `glassbox.step` | epochs and training steps done |
+//! | `glassbox.history.loss`, `glassbox.history.val_loss` | a decimal for each epoch, parted by blanks |
+//! | `glassbox.early_stopping.{wait,...}` | how far early stopping has come; `none` where there is none |
+//! | `glassbox.run.{...}` | the [`Fingerprint`] of the run |
+//! | `glassbox.sha256` | the checksum of the file without this entry |
+//!
+//! Decimals have as many digits as give the same bits again. Random numbers need no entry: they are functions
+//! of the seed and of the two counters.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use glassbox_engine::backend::{Plan, State};
+use glassbox_engine::model::WeightLayout;
+#[cfg(doc)]
+use glassbox_engine::optimizers::Optimizer;
+use glassbox_engine::training::{Callback, Checkpoint, EarlyStoppingState, EpochEnd, Flow, History};
+
+use crate::fingerprint::{Difference, Fingerprint};
+use glassbox_formats::atomic;
+use glassbox_formats::hash::Sha256;
+use glassbox_formats::tensor_file::{TensorFile, TensorFileError};
+
+/// The name of the file within its folder.
+pub const FILE_NAME: &str = "checkpoint.safetensors";
+
+const VERSION: &str = "1";
+const VERSION_KEY: &str = "glassbox.checkpoint";
+const CHECKSUM_KEY: &str = "glassbox.sha256";
+const RUN: &str = "glassbox.run.";
+const NONE: &str = "none";
+
+/// Why a run cannot go on from a checkpoint. The file is never changed by reading it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the fields are what the messages call them")]
+pub enum CheckpointError {
+    /// The file cannot be read, or is not what was written.
+    #[error("{0}; to train from the beginning, remove the checkpoint or do not resume")]
+    Unusable(#[from] TensorFileError),
+    /// The content is not what its checksum says.
+    #[error(
+        "{file} is damaged: its content has SHA-256 {found}, and {expected} was written; put back a good copy, \
+         or remove it to train from the beginning"
+    )]
+    Checksum { file: String, found: String, expected: String },
+    /// The checkpoint belongs to another run.
+    #[error(
+        "{file} is the checkpoint of another run: {} is {} in it and {} in this run; resume with the same data \
+         and options, choose another folder for checkpoints, or remove the file",
+        difference.what, difference.there, difference.here
+    )]
+    OtherRun { file: String, difference: Difference },
+    /// The run has gone further than it is now asked to.
+    #[error(
+        "{file} has done {done} epochs already, and {asked} are asked for; ask for {done} or more, or train \
+         from the beginning"
+    )]
+    TooFewEpochs { file: String, done: usize, asked: usize },
+}
+
+/// The checkpoint in the folder `dir`, if there is one, to go on with the run of this `plan` and
+/// `fingerprint` up to `epochs` epochs.
+///
+/// # Errors
+/// If the file cannot be read, is damaged, belongs to another run (the first difference is named), or has
+/// done more epochs than are asked for.
+pub fn resume(
+    dir: &Path,
+    plan: &Plan,
+    fingerprint: &Fingerprint,
+    epochs: usize,
+) -> Result<Option<Checkpoint<f32>>, CheckpointError> {
+    let path = dir.join(FILE_NAME);
+    let file = path.display().to_string();
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(cause) => return Err(TensorFileError::Unreadable { file, cause: cause.to_string() }.into()),
+    };
+    let checkpoint = from_bytes(&bytes, &file, plan, fingerprint)?;
+    if checkpoint.epochs > epochs {
+        return Err(CheckpointError::TooFewEpochs { file, done: checkpoint.epochs, asked: epochs });
+    }
+    Ok(Some(checkpoint))
+}
+
+/// That the folder `dir` holds no checkpoint of another run, which a run that starts from the beginning would
+/// replace. A file that cannot be read has nothing to lose.
+///
+/// # Errors
+/// [`CheckpointError::OtherRun`].
+pub fn require_own(dir: &Path, plan: &Plan, fingerprint: &Fingerprint) -> Result<(), CheckpointError> {
+    match resume(dir, plan, fingerprint, usize::MAX) {
+        Err(other @ CheckpointError::OtherRun { .. }) => Err(other),
+        _ => Ok(()),
+    }
+}
+
+/// The bytes of a checkpoint of the run of this `plan` and `fingerprint`; the same for the same content.
+///
+/// # Panics
+/// If the checkpoint is not one of the plan's.
+#[must_use]
+pub fn to_bytes(checkpoint: &Checkpoint<f32>, plan: &Plan, fingerprint: &Fingerprint) -> Vec<u8> {
+    encode(checkpoint, &plan.layout, plan.optimizer.slots(), fingerprint)
+}
+
+fn encode(
+    checkpoint: &Checkpoint<f32>,
+    layout: &WeightLayout,
+    slots: &[&str],
+    fingerprint: &Fingerprint,
+) -> Vec<u8> {
+    let Checkpoint { state, epochs, history, early_stopping } = checkpoint;
+    let mut file = TensorFile::default();
+    file.insert_flat("weights/", layout, &state.weights);
+    assert_eq!(slots.len(), state.slots.len(), "what the optimiser keeps");
+    for (name, slot) in slots.iter().zip(&state.slots) {
+        file.insert_flat(&format!("{name}/"), layout, slot);
+    }
+    if let Some(best) = &early_stopping.best_weights {
+        file.insert_flat("best_weights/", layout, best);
+    }
+    let best_weights = early_stopping.best_weights.as_ref().map(|_| "kept");
+    file.metadata = BTreeMap::from([
+        (VERSION_KEY.into(), VERSION.into()),
+        ("glassbox.epochs".into(), epochs.to_string()),
+        ("glassbox.step".into(), state.step.to_string()),
+        ("glassbox.history.loss".into(), decimals(&history.loss)),
+        ("glassbox.history.val_loss".into(), decimals(&history.val_loss)),
+        ("glassbox.early_stopping.wait".into(), early_stopping.wait.to_string()),
+        ("glassbox.early_stopping.best".into(), optional(early_stopping.best.map(decimal))),
+        ("glassbox.early_stopping.best_epoch".into(), early_stopping.best_epoch.to_string()),
+        ("glassbox.early_stopping.best_weights".into(), optional(best_weights)),
+        ("glassbox.early_stopping.stopped_epoch".into(), optional(early_stopping.stopped_epoch)),
+    ]);
+    for (what, text) in fingerprint.entries() {
+        file.metadata.insert(format!("{RUN}{what}"), text.clone());
+    }
+    let checksum = Sha256::of(&file.to_bytes()).to_string();
+    file.metadata.insert(CHECKSUM_KEY.into(), checksum);
+    file.to_bytes()
+}
+
+/// Reads what [`to_bytes`] wrote; `file` is for messages.
+///
+/// # Errors
+/// If the bytes are not those that were written, or those of another run.
+pub fn from_bytes(
+    bytes: &[u8],
+    file: &str,
+    plan: &Plan,
+    fingerprint: &Fingerprint,
+) -> Result<Checkpoint<f32>, CheckpointError> {
+    let mut content = TensorFile::from_bytes(bytes, file)?;
+    let version: String =
+        Keys { file, metadata: &content.metadata }.get(VERSION_KEY, "a checkpoint's version")?;
+    if version != VERSION {
+        let expected = format!("{VERSION}, which this version of glassbox writes");
+        return Err(Keys { file, metadata: &content.metadata }.bad(VERSION_KEY, &expected).into());
+    }
+    verify(&mut content, file)?;
+
+    let run = |(key, text): (&String, &String)| Some((key.strip_prefix(RUN)?.to_owned(), text.clone()));
+    let run: BTreeMap<_, _> = content.metadata.iter().filter_map(run).collect();
+    if let Some(difference) = fingerprint.difference(&run) {
+        return Err(CheckpointError::OtherRun { file: file.into(), difference });
+    }
+    let metadata = std::mem::take(&mut content.metadata);
+    let keys = Keys { file, metadata: &metadata };
+    let weights = content.take_flat("weights/", &plan.layout, file)?;
+    let mut slots = vec![];
+    for name in plan.optimizer.slots() {
+        slots.push(content.take_flat(&format!("{name}/"), &plan.layout, file)?);
+    }
+    let kept: Option<String> = keys.optional("glassbox.early_stopping.best_weights", "kept")?;
+    let best_weights = kept.map(|_| content.take_flat("best_weights/", &plan.layout, file)).transpose()?;
+    content.require_empty(file)?;
+
+    let epochs = keys.get("glassbox.epochs", "a number of epochs")?;
+    let history = History {
+        loss: keys.decimals("glassbox.history.loss", |n| n == epochs)?,
+        val_loss: keys.decimals("glassbox.history.val_loss", |n| n == 0 || n == epochs)?,
+    };
+    let early_stopping = EarlyStoppingState {
+        wait: keys.get("glassbox.early_stopping.wait", "a number of epochs")?,
+        best: keys.optional("glassbox.early_stopping.best", "a loss")?,
+        best_epoch: keys.get("glassbox.early_stopping.best_epoch", "an epoch")?,
+        best_weights,
+        stopped_epoch: keys.optional("glassbox.early_stopping.stopped_epoch", "an epoch")?,
+    };
+    let step = keys.get("glassbox.step", "a number of steps")?;
+    Ok(Checkpoint { state: State { weights, slots, step }, epochs, history, early_stopping })
+}
+
+/// Takes the checksum out and compares it.
+fn verify(content: &mut TensorFile, file: &str) -> Result<(), CheckpointError> {
+    let expected: String = Keys { file, metadata: &content.metadata }.get(CHECKSUM_KEY, "a checksum")?;
+    content.metadata.remove(CHECKSUM_KEY);
+    let found = Sha256::of(&content.to_bytes()).to_string();
+    match found == expected {
+        true => Ok(()),
+        false => Err(CheckpointError::Checksum { file: file.into(), found, expected }),
+    }
+}
+
+/// Writes a checkpoint after each epoch, replacing the one before.
+#[derive(Debug)]
+pub struct CheckpointWriter {
+    path: PathBuf,
+    layout: WeightLayout,
+    slots: &'static [&'static str],
+    fingerprint: Fingerprint,
+}
+
+impl CheckpointWriter {
+    /// Writes to [`FILE_NAME`] in the folder `dir`, which is created if absent, for the run of this `plan`
+    /// and `fingerprint`.
+    #[must_use]
+    pub fn new(dir: &Path, plan: &Plan, fingerprint: Fingerprint) -> Self {
+        let (layout, slots) = (plan.layout.clone(), plan.optimizer.slots());
+        Self { path: dir.join(FILE_NAME), layout, slots, fingerprint }
+    }
+}
+
+impl Callback<f32> for CheckpointWriter {
+    fn on_epoch_end(&mut self, end: &EpochEnd<'_, f32>) -> Result<Flow, Box<dyn Error + Send + Sync>> {
+        let bytes = encode(end.checkpoint, &self.layout, self.slots, &self.fingerprint);
+        atomic::write(&self.path, &bytes)?;
+        Ok(Flow::Continue)
+    }
+}
+
+fn decimal(value: f64) -> String {
+    format!("{value:?}")
+}
+
+fn decimals(values: &[f64]) -> String {
+    values.iter().map(|value| decimal(*value)).collect::<Vec<_>>().join(" ")
+}
+
+fn optional(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| NONE.into(), |value| value.to_string())
+}
+
+/// The metadata of a file, read key by key.
+struct Keys<'a> {
+    file: &'a str,
+    metadata: &'a BTreeMap<String, String>,
+}
+
+impl Keys<'_> {
+    fn text(&self, key: &str, expected: &str) -> Result<&str, TensorFileError> {
+        self.metadata.get(key).map(String::as_str).ok_or_else(|| TensorFileError::MissingKey {
+            file: self.file.into(),
+            key: key.into(),
+            expected: expected.into(),
+            advice: ADVICE,
+        })
+    }
+
+    fn get<T: FromStr>(&self, key: &str, expected: &str) -> Result<T, TensorFileError> {
+        self.text(key, expected)?.parse().map_err(|_| self.bad(key, expected))
+    }
+
+    fn optional<T: FromStr>(&self, key: &str, expected: &str) -> Result<Option<T>, TensorFileError> {
+        if self.text(key, expected)? == NONE { Ok(None) } else { self.get(key, expected).map(Some) }
+    }
+
+    fn decimals(&self, key: &str, good: impl Fn(usize) -> bool) -> Result<Vec<f64>, TensorFileError> {
+        let expected = "a number for each epoch";
+        let numbers = self.text(key, expected)?.split_whitespace().map(str::parse).collect();
+        let numbers: Vec<f64> = Result::ok(numbers).ok_or_else(|| self.bad(key, expected))?;
+        if good(numbers.len()) { Ok(numbers) } else { Err(self.bad(key, expected)) }
+    }
+
+    fn bad(&self, key: &str, expected: &str) -> TensorFileError {
+        TensorFileError::BadKey {
+            file: self.file.into(),
+            key: key.into(),
+            found: self.metadata.get(key).cloned().unwrap_or_default(),
+            expected: expected.into(),
+            advice: ADVICE,
+        }
+    }
+}
+
+const ADVICE: &str = "it is no checkpoint of this version of glassbox";

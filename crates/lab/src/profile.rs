@@ -1,0 +1,456 @@
+//! Where the time of a training step goes, part by part, beside what the machine could do.
+//!
+//! [`run`] takes training steps of two kinds in turn: ordinary ones, whose times are measured from outside, and
+//! profiled ones, with a clock around each part ([`glassbox_engine::profile`]). The ceilings are measured
+//! between them. Taking turns, all three see the same machine: the same clock rate, the same neighbours. Times
+//! are medians, which a disturbance of a few steps does not move; a ceiling is the best that was measured.
+//!
+//! Two checks are built in. The parts are timed with the clock and the step without it, so their sum and the
+//! step agree only if the clock is as cheap as it is taken to be, and nothing is left out
+//! ([`Step::agreement`]). And a share above 1 of a ceiling would show that work or ceiling are counted wrongly.
+//!
+//! [`Profile`] is a table when it is printed, JSON when it is serialised (`docs/profile.md` has the fields), and
+//! a picture with [`roofline_svg`]. [`run_beside`] profiles the same step on a second backend, and [`SideBySide`] has
+//! both, part by part.
+
+mod beside;
+mod beside_table;
+mod labels;
+mod roofline;
+mod schema;
+mod table;
+
+use std::time::Instant;
+
+use glassbox_engine::backend::{Backend, Dataset, Epoch, Plan, Session, State};
+use glassbox_engine::losses::Loss;
+use glassbox_engine::masks::Masks;
+use glassbox_engine::model::Sequential;
+use glassbox_engine::optimizers::Optimizer;
+use glassbox_engine::profile::{Ceiling, Ceilings, Part, PartTime, StepProfile, reading_cost};
+use glassbox_engine::program::Pass;
+use glassbox_engine::program::cost::Cost;
+use glassbox_engine::random::{Purpose, Stream};
+use glassbox_engine::samples::Samples;
+use glassbox_engine::shape::Shape;
+use glassbox_engine::{Error, Result, memory};
+
+pub use beside::{Beside, Pair, SideBySide};
+pub use roofline::{RooflineError, roofline_svg};
+pub use schema::{
+    Bound, BoundBy, CeilingsInfo, ClockInfo, Config, ModelInfo, PartInfo, PassInfo, Profile, Rate, SCHEMA,
+    Step, What,
+};
+
+use glassbox_pipeline::detector::{fit_scaler, normalise};
+use glassbox_pipeline::statistics;
+use glassbox_pipeline::synthetic::{self, Part as TwinPart};
+
+/// Steps of each kind that are taken before the other kind has its turn.
+const TURN: usize = 5;
+
+/// Steps before the first that counts: buffers are touched, clock rates settle.
+const WARM_UP: usize = 3;
+
+/// If the times between the ends of batches are less than this share of an epoch, they were not told as they came:
+/// of six steps, five lie between the ends.
+const TOLD_AS_TAKEN: f64 = 0.4;
+
+/// How often the ceilings are measured, at most.
+const CEILINGS: usize = 9;
+
+/// Samples of random data: like the twin's windows they overlap, and like them they are more than a batch.
+const RANDOM_SAMPLES: usize = 2048;
+
+/// The most samples in a batch, and the most steps: as many as take hours.
+pub const MOST: usize = 1 << 16;
+
+/// Floating-point operations of Adam for each weight: 3 for m, 4 for v, 5 for the step.
+const ADAM: u64 = 12;
+
+/// What is profiled; the defaults are the tutorial's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileOptions {
+    /// Samples in a batch, [`MOST`] at most. Default: 128.
+    pub batch_size: usize,
+    /// Steps of each kind that count, [`MOST`] at most. Default: 50.
+    pub steps: usize,
+    /// Decides initial weights, dropout masks and data. Default: 1.
+    pub seed: u64,
+}
+
+impl Default for ProfileOptions {
+    fn default() -> Self {
+        Self { batch_size: 128, steps: 50, seed: 1 }
+    }
+}
+
+/// Profiles training steps of `model` on `backend`, from `weights` or else from initial ones.
+///
+/// # Errors
+/// If an option makes no sense, the backend cannot look inside of a step, or a number is not finite.
+pub fn run(
+    backend: &dyn Backend<f32>,
+    model: &Sequential,
+    weights: Option<&[f32]>,
+    options: &ProfileOptions,
+) -> Result<Profile> {
+    for (option, value) in [("steps", options.steps), ("batch_size", options.batch_size)] {
+        if !(1..=MOST).contains(&value) {
+            let expected = format!("1 to {MOST}");
+            return Err(Error::Option { option, found: value.to_string(), expected });
+        }
+    }
+    let optimizer = Optimizer::default();
+    let masks = Masks::Random { seed: options.seed };
+    let plan = model.plan(Loss::MeanSquaredError, optimizer.clone(), masks, options.batch_size)?;
+    Signals::require_room(model.input_shape(), model.output_shape())?;
+    let signals = Signals::new(model.input_shape(), model.output_shape(), options.seed)?;
+    let data = signals.dataset()?;
+    data.check(&plan)?;
+    let weights = weights.map_or_else(|| model.layout().initial(options.seed), <[f32]>::to_vec);
+    let state = State::new(weights, &optimizer);
+    state.check(&plan)?;
+    model.layout().require_finite(&state.weights)?;
+
+    let costs = plan.training.costs(&plan.layout, size_of::<f32>());
+    let working_set = working_set(&plan);
+    let mut session = backend.session(plan)?;
+    session.set_state(&state)?;
+    let measured = measure(backend, &mut *session, &data, working_set, options)?;
+    let plan = session.plan();
+    let subject = Subject {
+        backend: backend.name(),
+        model: ModelInfo {
+            name: model.name().into(),
+            input_shape: [model.input_shape().steps, model.input_shape().channels],
+            parameters: model.layout().len(),
+        },
+        config: Config {
+            batch_size: options.batch_size,
+            steps: options.steps,
+            seed: options.seed,
+            data: signals.name,
+        },
+        plan,
+        costs: &costs,
+        ceilings: measured.ceilings(working_set),
+    };
+    Ok(measured.profile(subject))
+}
+
+/// Profiles the same training steps on two backends, one after the other: the same model, weights and batches.
+///
+/// # Errors
+/// As [`run`], on either of them.
+pub fn run_beside(
+    [backend, beside]: [&dyn Backend<f32>; 2],
+    model: &Sequential,
+    weights: Option<&[f32]>,
+    options: &ProfileOptions,
+) -> Result<SideBySide> {
+    let profile = run(backend, model, weights, options)?;
+    Ok(SideBySide::new(profile, run(beside, model, weights, options)?))
+}
+
+/// What was profiled, and what is known of it besides times.
+struct Subject<'a> {
+    backend: String,
+    model: ModelInfo,
+    config: Config,
+    plan: &'a Plan,
+    /// Of each line of the program, for one sample.
+    costs: &'a [Cost],
+    ceilings: Option<CeilingsInfo>,
+}
+
+/// The bytes that a thread keeps at hand: a sample's values and masks, the weights, and their gradients.
+fn working_set(plan: &Plan) -> usize {
+    let masks: usize = plan.training.masks.iter().map(|mask| mask.len.div_ceil(8)).sum();
+    (plan.training.len() + 2 * plan.layout.len()) * size_of::<f32>() + masks
+}
+
+/// What a model reads, and what it should make of it.
+struct Signals {
+    name: &'static str,
+    x: (Vec<f32>, Shape),
+    /// None: `x` again.
+    y: Option<(Vec<f32>, Shape)>,
+}
+
+impl Signals {
+    /// At most so many samples are made, each beginning a step after the one before.
+    fn require_room(input: Shape, output: Shape) -> Result<()> {
+        let samples = RANDOM_SAMPLES.max(synthetic::ROWS);
+        let numbers = |shape: Shape| {
+            memory::product(&[shape.steps.checked_add(samples)?, shape.channels, size_of::<f32>()])
+        };
+        let what = format!("data of {samples} samples of shape {input}, and targets of shape {output},");
+        memory::require(
+            what,
+            memory::sum(&[numbers(input), numbers(output)]),
+            "lower the steps or the channels of a sample",
+        )
+    }
+
+    fn new(input: Shape, output: Shape, seed: u64) -> Result<Self> {
+        let random = |shape: Shape, samples: usize, which| {
+            let mut draws = Stream::new(seed, Purpose::Check, which, 0).draws();
+            let values = (samples - 1 + shape.steps) * shape.channels;
+            ((0..values).map(|_| draws.normal() as f32).collect(), shape)
+        };
+        let (name, x, samples) = if input.channels == 1 && input.steps <= synthetic::ROWS {
+            let twin = synthetic::series(TwinPart::Train, seed);
+            let values = fit_scaler(&twin).and_then(|scaler| normalise(&scaler, &twin));
+            let values = values.expect("the twin is a series like the tutorial's");
+            ("twin", (values, input), synthetic::ROWS - input.steps + 1)
+        } else {
+            ("random", random(input, RANDOM_SAMPLES, 0), RANDOM_SAMPLES)
+        };
+        Ok(Self { name, x, y: (input != output).then(|| random(output, samples, 1)) })
+    }
+
+    fn dataset(&self) -> Result<Dataset<'_, f32>> {
+        let x = Samples::windows(&self.x.0, self.x.1.steps, self.x.1.channels)?;
+        let y = match &self.y {
+            None => x,
+            Some((values, shape)) => Samples::windows(values, shape.steps, shape.channels)?,
+        };
+        Ok(Dataset { x, y })
+    }
+}
+
+/// What was measured, step by step.
+struct Measured {
+    /// Times of ordinary steps, in seconds.
+    ordinary: Vec<f64>,
+    profiled: Vec<StepProfile>,
+    ceilings: Vec<Ceilings>,
+    reading: f64,
+}
+
+fn measure(
+    backend: &dyn Backend<f32>,
+    session: &mut dyn Session<f32>,
+    data: &Dataset<'_, f32>,
+    working_set: usize,
+    options: &ProfileOptions,
+) -> Result<Measured> {
+    let ProfileOptions { batch_size, steps, seed } = *options;
+    let mut order: Vec<u32> = (0..data.len() as u32).collect();
+    Stream::new(seed, Purpose::Shuffle, 0, 0).draws().shuffle(&mut order);
+    let mut samples = order.iter().copied().cycle();
+    let mut batches = |n: usize| -> Vec<u32> { samples.by_ref().take(n * batch_size).collect() };
+
+    let mut measured = Measured {
+        ordinary: Vec::with_capacity(steps),
+        profiled: Vec::with_capacity(steps),
+        ceilings: vec![],
+        reading: f64::INFINITY,
+    };
+    train(session, data, &batches(WARM_UP), batch_size, &mut vec![])?;
+    let turns = steps.div_ceil(TURN);
+    for turn in 0..turns {
+        if turn % turns.div_ceil(CEILINGS) == 0 {
+            measured.ceilings.extend(backend.ceilings(working_set));
+            measured.reading = measured.reading.min(reading_cost());
+        }
+        let steps = TURN.min(steps - turn * TURN);
+        // The time of the first step would be that from the call: it is not counted.
+        train(session, data, &batches(steps + 1), batch_size, &mut measured.ordinary)?;
+        for _ in 0..steps {
+            measured.profiled.push(session.profile_step(data, &batches(1))?);
+        }
+    }
+    // A loss that is not finite shows in the next step of `train`.
+    train(session, data, &batches(1), batch_size, &mut vec![])?;
+    Ok(measured)
+}
+
+/// Takes ordinary steps, and appends the times of all but the first. A device that takes an epoch without the host
+/// tells of its batches at the end, all at once: there each step has its share of the epoch.
+fn train(
+    session: &mut dyn Session<f32>,
+    data: &Dataset<'_, f32>,
+    order: &[u32],
+    batch_size: usize,
+    times: &mut Vec<f64>,
+) -> Result<()> {
+    let (start, mut told) = (Instant::now(), vec![]);
+    session.train_epoch(data, &Epoch { epoch: 0, order, batch_size }, &mut |_| told.push(Instant::now()))?;
+    let whole = start.elapsed().as_secs_f64();
+    let steps: Vec<f64> = told.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
+    if steps.iter().sum::<f64>() > TOLD_AS_TAKEN * whole {
+        times.extend(steps);
+    } else {
+        times.extend(steps.iter().map(|_| whole / told.len() as f64));
+    }
+    Ok(())
+}
+
+impl Measured {
+    fn profile(&self, subject: Subject<'_>) -> Profile {
+        let threads = self.profiled[0].threads;
+        let mut parts: Vec<PartInfo> = self.profiled[0]
+            .parts
+            .iter()
+            .filter(|time| time.readings > 0 || time.part == Part::Waiting)
+            .map(|time| self.part(time, &subject))
+            .filter(|part| part.what != What::Waiting || part.seconds > 0.0)
+            .collect();
+        // The program first, then what is outside of it; both are in order, and Adam ends a step.
+        parts.sort_by_key(|part| (part.pass == PassInfo::Outside, part.what == What::Adam));
+        let parts_seconds: f64 = parts.iter().map(|part| part.seconds).sum();
+        for part in &mut parts {
+            part.share = part.seconds / parts_seconds;
+        }
+
+        let flops = parts.iter().map(|part| part.flops).sum();
+        let seconds = quantile(&self.ordinary, 0.5);
+        let flops_per_second = flops as f64 / seconds;
+        let Subject { backend, model, config, ceilings, .. } = subject;
+        let clock = |time: &PartTime| time.readings as f64 * self.reading / time.threads as f64;
+        let of_first = &self.profiled[0].parts;
+        Profile {
+            schema: SCHEMA,
+            glassbox: env!("CARGO_PKG_VERSION").into(),
+            backend,
+            threads,
+            clock: ClockInfo {
+                reading_seconds: self.reading,
+                readings: of_first.iter().map(|time| time.readings).sum(),
+                seconds: of_first.iter().map(clock).sum(),
+            },
+            step: Step {
+                seconds,
+                fastest: quantile(&self.ordinary, 0.0),
+                lower_quartile: quantile(&self.ordinary, 0.25),
+                upper_quartile: quantile(&self.ordinary, 0.75),
+                parts_seconds,
+                agreement: parts_seconds / seconds,
+                steps_per_second: 1.0 / seconds,
+                samples_per_second: config.batch_size as f64 / seconds,
+                flops,
+                flops_per_second,
+                share_of_peak: ceilings.as_ref().map(|ceilings| flops_per_second / ceilings.peaks[0].rate),
+            },
+            model,
+            config,
+            ceilings,
+            parts,
+        }
+    }
+
+    /// The best of each ceiling over the run: whatever disturbs a measurement makes it lower. The medians of
+    /// parts are as little disturbed, since a part is short.
+    fn ceilings(&self, working_set: usize) -> Option<CeilingsInfo> {
+        let first = self.ceilings.first()?;
+        let best = |list: fn(&Ceilings) -> &[Ceiling]| -> Vec<Rate> {
+            let rate =
+                |index: usize| self.ceilings.iter().map(|all| list(all)[index].rate).fold(0.0, f64::max);
+            let names = list(first).iter().enumerate();
+            names.map(|(index, one)| Rate { name: one.name.clone(), rate: rate(index) }).collect()
+        };
+        let (peaks, bandwidths) = (best(|all| &all.peaks), best(|all| &all.bandwidths));
+        Some(CeilingsInfo { peaks, bandwidths, working_set })
+    }
+
+    /// A part; its share is not known yet.
+    fn part(&self, first: &PartTime, subject: &Subject<'_>) -> PartInfo {
+        let Subject { plan, costs, ceilings, .. } = subject;
+        let threads = self.profiled[0].threads;
+        let times: Vec<f64> = self
+            .profiled
+            .iter()
+            .map(|profile| profile.part(first.part).without_readings(self.reading))
+            .collect();
+        let seconds = quantile(&times, 0.5);
+        let samples = self.profiled[0].samples as u64;
+        // Every chunk clears its own gradients, once.
+        let chunks = self.profiled[0].part(Part::Clearing).readings;
+        let (pass, what, cost) = match first.part {
+            Part::Line(line) => {
+                let recorded = &plan.training.lines[line];
+                let pass = match recorded.pass {
+                    Pass::Forward => PassInfo::Forward,
+                    Pass::Loss => PassInfo::Loss,
+                    Pass::Backward => PassInfo::Backward,
+                };
+                (pass, What::of_line(recorded), costs[line].times(samples))
+            }
+            Part::Fused => (PassInfo::Outside, What::WholeProgram, cost_fused(plan, costs, samples)),
+            outside => {
+                (PassInfo::Outside, What::of_outside(outside), cost_outside(outside, plan, samples, chunks))
+            }
+        };
+        let line = match first.part {
+            Part::Line(line) => Some(&plan.training.lines[line]),
+            _ => None,
+        };
+        // Random bits are integer work, and waiting is none: neither ceiling is theirs.
+        let has_ceiling = cost.bytes > 0 && what != What::DropoutMask;
+        let part_of_threads = first.threads as f64 / threads as f64;
+        let bound = |ceilings: &CeilingsInfo| {
+            let (peak, bandwidth) = (ceilings.peaks[0].rate, ceilings.bandwidths[0].rate);
+            let least = cost.least_seconds(peak * part_of_threads, bandwidth * part_of_threads);
+            let by = match cost.flops() as f64 / peak >= cost.bytes as f64 / bandwidth {
+                true => BoundBy::Arithmetic,
+                false => BoundBy::Bandwidth,
+            };
+            Bound { by, seconds: least, share: least / seconds }
+        };
+        PartInfo {
+            layer: line.and_then(|line| plan.layer_names.get(line.layer).cloned()),
+            pass,
+            what,
+            instruction: line.map(ToString::to_string),
+            seconds,
+            share: 0.0,
+            multiply_adds: cost.multiply_adds,
+            flops: cost.flops(),
+            bytes: cost.bytes,
+            flops_per_second: rate(cost.flops(), seconds),
+            bytes_per_second: rate(cost.bytes, seconds),
+            intensity: (cost.bytes > 0).then(|| cost.intensity()),
+            ceiling: ceilings.as_ref().filter(|_| has_ceiling && seconds > 0.0).map(bound),
+        }
+    }
+}
+
+/// JSON has no infinity: what took no time that could be seen has no rate.
+fn rate(amount: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { amount as f64 / seconds } else { 0.0 }
+}
+
+/// What the parts outside of the program cost in a step: every tensor that they touch, once.
+fn cost_outside(part: Part, plan: &Plan, samples: u64, chunks: u64) -> Cost {
+    let weights = plan.layout.len() as u64;
+    let sample = plan.training.values[plan.training.input.index()].len() as u64;
+    let numbers = |numbers: u64| numbers * size_of::<f32>() as u64;
+    let (other, bytes) = match part {
+        Part::Packing => (0, numbers(2 * weights)),
+        Part::Clearing => (0, numbers(chunks * weights)),
+        Part::Gather => (0, numbers(2 * sample * samples)),
+        Part::Reduction => (chunks * weights, numbers((chunks + 1) * weights)),
+        // Weights, gradient and two moments.
+        Part::Update => (ADAM * weights, numbers(4 * weights)),
+        Part::Waiting | Part::Fused | Part::Line(_) => (0, 0),
+    };
+    Cost { multiply_adds: 0, other, bytes }
+}
+
+/// What all lines cost in one kernel: their arithmetic, and of their bytes those alone that are there before or left
+/// after. What is in between never leaves the processor.
+fn cost_fused(plan: &Plan, costs: &[Cost], samples: u64) -> Cost {
+    let work: Cost = costs.iter().copied().sum();
+    let sample = plan.training.values[plan.training.input.index()].len() as u64;
+    let numbers = sample * samples + 2 * plan.layout.len() as u64;
+    Cost { bytes: numbers * size_of::<f32>() as u64, ..work.times(samples) }
+}
+
+/// The value below which a fraction of the values lie, interpolated.
+fn quantile(values: &[f64], fraction: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    statistics::quantile(&sorted, fraction)
+}

@@ -1,0 +1,206 @@
+//! The tutorial over many seeds, against Keras: a reproduction in distribution.
+//!
+//! What depends on the seed cannot be equal in two systems with different random generators; it can be equally
+//! distributed. [`run`] trains the tutorial with each of many seeds, one thread each, and holds epochs, losses,
+//! threshold, windows and points against recorded runs of Keras ([`keras_runs`]) by the test of Kolmogorov and
+//! Smirnov.
+//!
+//! | file | |
+//! |---|---|
+//! | `runs.csv` | a row for each seed, written as soon as it is done |
+//! | `options.json` | what decides the rows, the seed aside |
+//! | `replicate.json` | everything: [`Replication`], described in `docs/replicate.md` |
+//! | `plots/*.svg` | both distribution functions of each quantity, and all of them in one picture |
+//!
+//! A run that is interrupted goes on where it was: seeds that have a row are not trained again. Rows of other
+//! options are refused, see [`rows`].
+
+mod keras;
+mod plot;
+pub mod rows;
+mod schema;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+pub use keras::{KerasRuns, PublishedRun, keras_runs};
+pub use plot::PlotError;
+pub use schema::{Comparison, Replication, ReplicationConfig, Run, SCHEMA};
+
+use crate::jobs::{self, Advance, MakeBackend};
+use glassbox::fingerprint::Fingerprint;
+use glassbox::training::{TrainError, TrainOptions};
+use glassbox_engine::model::Sequential;
+use glassbox_formats::atomic::{self, WriteError};
+use glassbox_pipeline::detector::DetectorError;
+use glassbox_pipeline::nab::TutorialData;
+use glassbox_pipeline::tutorial::{self, Quiet, TutorialError, TutorialOptions, TutorialRun};
+use rows::{Rows, RowsError};
+
+/// Why there is no replication.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplicateError {
+    /// A number of seeds that replicates nothing.
+    #[error("{found} seeds: expected from 1 to {most}")]
+    Seeds {
+        /// The number asked for.
+        found: usize,
+        /// The most that there can be.
+        most: usize,
+    },
+    /// The folder holds rows that cannot be used.
+    #[error(transparent)]
+    Rows(#[from] RowsError),
+    /// Stopped before all seeds were done.
+    #[error("interrupted after {done} of {of} seeds, whose rows are kept in {}", file.display())]
+    Interrupted {
+        /// Seeds that have a row.
+        done: usize,
+        /// Seeds asked for.
+        of: usize,
+        /// The file of the rows.
+        file: std::path::PathBuf,
+    },
+    /// A run failed; the rows of those before it are written.
+    #[error(transparent)]
+    Tutorial(#[from] TutorialError),
+    /// A file could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// A plot could not be drawn.
+    #[error(transparent)]
+    Plot(#[from] PlotError),
+}
+
+impl From<glassbox_engine::Error> for ReplicateError {
+    fn from(error: glassbox_engine::Error) -> Self {
+        Self::Tutorial(error.into())
+    }
+}
+
+/// More seeds than anyone has time for, and no overflow.
+const MOST_SEEDS: usize = 1_000_000;
+
+/// Runs the tutorial on `data` with `seeds` seeds, from that of `options` on, as many side by side as `workers`;
+/// those that have a row in the folder `dir` are taken from there. Writes all files into `dir`, which is created if
+/// absent; `on_advance` hears of the beginning, with the rows that are there, and of each seed that is done.
+///
+/// # Errors
+/// If `dir` holds rows of other options, the options make no sense, a run fails or is interrupted, or a file cannot
+/// be written. Rows that are written stay.
+pub fn run(
+    data: &TutorialData,
+    backend: MakeBackend<'_>,
+    workers: usize,
+    options: &TutorialOptions,
+    seeds: usize,
+    dir: &Path,
+    on_advance: &mut dyn FnMut(Advance),
+) -> Result<Replication, ReplicateError> {
+    if seeds == 0 || seeds > MOST_SEEDS {
+        return Err(ReplicateError::Seeds { found: seeds, most: MOST_SEEDS });
+    }
+    let first = options.train.seed;
+    let seeds: Vec<u64> = (0..seeds as u64).map(|index| first.wrapping_add(index)).collect();
+    let model =
+        glassbox_pipeline::architecture::tutorial_model(options.time_steps).map_err(TutorialError::from)?;
+    let backend_name = backend()?.name();
+    let fingerprint = fingerprint(&model, data, options, &backend_name);
+    let mut rows = Rows::open(dir, &fingerprint)?;
+
+    let missing: Vec<_> = seeds.iter().filter(|seed| rows.get(**seed).is_none()).map(|s| (*s, 1.0)).collect();
+    let there = seeds.len() - missing.len();
+    let all = |done: usize| Advance { done, of: seeds.len(), part: done as f64 / seeds.len() as f64 };
+    on_advance(all(there));
+    let trained = jobs::run::<_, _, ReplicateError>(
+        missing,
+        workers,
+        backend,
+        |seed, backend| {
+            let train = TrainOptions { seed: *seed, checkpoints: None, ..options.train.clone() };
+            let options = TutorialOptions { train, ..options.clone() };
+            Ok(Run::of(&tutorial::run(data.clone(), backend, &options, &mut Quiet)?))
+        },
+        |_, run, advance| {
+            rows.add(run)?;
+            on_advance(all(there + advance.done));
+            Ok(())
+        },
+    );
+    trained.map_err(|error| match error {
+        ReplicateError::Tutorial(TutorialError::Step(DetectorError::Train(TrainError::Interrupted {
+            ..
+        }))) => {
+            let done = seeds.iter().filter(|seed| rows.get(**seed).is_some()).count();
+            ReplicateError::Interrupted { done, of: seeds.len(), file: dir.join(rows::FILE_NAME) }
+        }
+        other => other,
+    })?;
+    let runs: Vec<Run> = seeds.iter().filter_map(|seed| rows.get(*seed)).cloned().collect();
+    let replication = Replication::of(data, options, &backend_name, runs);
+    write(dir, &replication)?;
+    Ok(replication)
+}
+
+/// All that decides the numbers of a run but its seed. Unlike a [checkpoint](glassbox::checkpoint)'s this has the number
+/// of epochs and the backend's name: runs do not resume, and those of one table are of one kind.
+fn fingerprint(
+    model: &Sequential,
+    data: &TutorialData,
+    options: &TutorialOptions,
+    backend: &str,
+) -> Fingerprint {
+    let train = &options.train;
+    let mut entries = Fingerprint::default();
+    entries.add("training series", format!("sha256 {}", data.train.sha256));
+    entries.add("test series", format!("sha256 {}", data.test.sha256));
+    entries.model(model);
+    entries.add("loss", train.loss.name());
+    entries.optimizer(&train.optimizer());
+    entries.add("epochs", train.epochs);
+    entries.add("batch_size", train.batch_size);
+    entries.number("validation_split", train.validation_split);
+    entries.add("shuffle", train.shuffle);
+    entries.early_stopping(train.early_stopping.as_ref());
+    entries.add("point rule", options.rule);
+    entries.add("backend", backend);
+    entries.add("glassbox", env!("CARGO_PKG_VERSION"));
+    entries
+}
+
+fn write(dir: &Path, replication: &Replication) -> Result<(), ReplicateError> {
+    let plots = dir.join("plots");
+    let keras = keras_runs();
+    atomic::write(&plots.join("distributions.svg"), plot::overview(replication, &keras)?.as_bytes())?;
+    for comparison in &replication.comparison {
+        let svg = plot::single(replication, &keras, comparison)?;
+        atomic::write(&plots.join(format!("{}.svg", comparison.quantity)), svg.as_bytes())?;
+    }
+    Ok(atomic::write_json(&dir.join("replicate.json"), replication)?)
+}
+
+impl Run {
+    /// The numbers of a run of the tutorial.
+    #[must_use]
+    pub fn of(run: &TutorialRun) -> Self {
+        let history = &run.fitted.history;
+        let last = |losses: &[f64]| losses.last().copied().unwrap_or(f64::NAN);
+        let points = &run.detection.points;
+        Self {
+            seed: run.options.train.seed,
+            epochs: history.loss.len(),
+            loss: last(&history.loss),
+            val_loss: last(&history.val_loss),
+            threshold: run.detector.threshold.value(),
+            windows: run.detection.windows.len(),
+            points: points.len(),
+            first_point: points.first().copied(),
+            last_point: points.last().copied(),
+            seconds: Some(run.timings.total.as_secs_f64()),
+        }
+    }
+}
+
+/// Seeds and their runs.
+type BySeed = BTreeMap<u64, Run>;

@@ -1,0 +1,121 @@
+//! `runs.csv`: the seeds that are done, and `options.json`: of which run.
+//!
+//! Both are written whole or not at all, the options first and the rows anew with each seed, so a run that is
+//! stopped at any moment loses no more than the seeds under way.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{BySeed, Run};
+use glassbox::fingerprint::{Difference, Fingerprint};
+use glassbox_formats::atomic::{self, WriteError};
+
+/// The name of the file of rows.
+pub const FILE_NAME: &str = "runs.csv";
+
+/// Why a folder's rows cannot be used. They are left as they are.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the fields are what the messages call them")]
+pub enum RowsError {
+    /// A file cannot be read.
+    #[error("cannot read {}: {cause}; check that it may be read, or choose another folder", file.display())]
+    Unreadable { file: PathBuf, cause: std::io::Error },
+    /// Rows without their options.
+    #[error(
+        "{} is missing, so of which run the rows in {} are cannot be told; choose another folder, or remove them",
+        options.display(), rows.display()
+    )]
+    NoOptions { options: PathBuf, rows: PathBuf },
+    /// A file that was not written here, or is damaged.
+    #[error("{}: {problem}; remove it with its neighbours to run all seeds anew, or choose another folder", file.display())]
+    Damaged { file: PathBuf, problem: String },
+    /// Rows of another run.
+    #[error(
+        "{} has runs of other options: {} is {} in them and {} now; choose another folder, or the same options",
+        file.display(), difference.what, difference.there, difference.here
+    )]
+    OtherOptions { file: PathBuf, difference: Difference },
+    /// A file cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// What `options.json` holds.
+#[derive(Serialize, Deserialize)]
+struct Options {
+    schema: u32,
+    /// All that decides a row but its seed, as pairs of name and text.
+    options: BTreeMap<String, String>,
+}
+
+/// The rows of a folder.
+#[derive(Debug)]
+pub struct Rows {
+    file: PathBuf,
+    runs: BySeed,
+}
+
+impl Rows {
+    /// The rows in the folder `dir`, none if there are none yet, of runs with this `fingerprint`.
+    ///
+    /// # Errors
+    /// If they cannot be read, or are those of other options, the first of which is named.
+    pub fn open(dir: &Path, fingerprint: &Fingerprint) -> Result<Self, RowsError> {
+        let (file, options) = (dir.join(FILE_NAME), dir.join("options.json"));
+        let Some(text) = read(&file)? else {
+            let document =
+                Options { schema: super::SCHEMA, options: fingerprint.entries().iter().cloned().collect() };
+            atomic::write_json(&options, &document)?;
+            return Ok(Self { file, runs: BySeed::new() });
+        };
+        let Some(known) = read(&options)? else {
+            return Err(RowsError::NoOptions { options, rows: file });
+        };
+        let known: Options = serde_json::from_slice(&known)
+            .map_err(|error| RowsError::Damaged { file: options.clone(), problem: error.to_string() })?;
+        if let Some(difference) = fingerprint.difference(&known.options) {
+            return Err(RowsError::OtherOptions { file, difference });
+        }
+        let mut runs = BySeed::new();
+        for row in csv::Reader::from_reader(text.as_slice()).deserialize::<Run>() {
+            let run =
+                row.map_err(|error| RowsError::Damaged { file: file.clone(), problem: error.to_string() })?;
+            runs.insert(run.seed, run);
+        }
+        Ok(Self { file, runs })
+    }
+
+    /// The run of a seed, if it is done.
+    #[must_use]
+    pub fn get(&self, seed: u64) -> Option<&Run> {
+        self.runs.get(&seed)
+    }
+
+    /// Adds a run, and writes all rows in the order of their seeds.
+    ///
+    /// # Errors
+    /// If they cannot be written; then those of before are there.
+    pub fn add(&mut self, run: Run) -> Result<(), RowsError> {
+        self.runs.insert(run.seed, run);
+        atomic::write_with(&self.file, |out| {
+            let mut csv = csv::Writer::from_writer(out);
+            for run in self.runs.values() {
+                csv.serialize(run)?;
+            }
+            csv.flush()
+        })?;
+        Ok(())
+    }
+}
+
+fn read(file: &Path) -> Result<Option<Vec<u8>>, RowsError> {
+    match std::fs::read(file) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(RowsError::Unreadable { file: file.to_owned(), cause }),
+    }
+}

@@ -1,0 +1,228 @@
+//! `replicate.json`, field by field; a page for its readers is `docs/replicate.md`.
+
+use serde::{Deserialize, Serialize};
+
+use super::keras::{KerasRuns, keras_runs};
+use crate::statistics::{Spread, ks_critical_distance, ks_distance, ks_p_value};
+use glassbox_pipeline::nab::{self, TutorialData};
+use glassbox_pipeline::results::{Config, Data, Versions};
+use glassbox_pipeline::tutorial::TutorialOptions;
+use glassbox_pipeline::words::{counted, probability};
+
+/// The version of the schema: raised by a change that a reader of the one before would misread.
+pub const SCHEMA: u32 = 1;
+
+/// The level at which a difference is called one, all quantities together.
+const LEVEL: f64 = 0.01;
+
+/// Our runs, those of Keras, and how far their distributions are apart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Replication {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// What computed it.
+    pub versions: Versions,
+    /// What it was computed from.
+    pub data: Data,
+    /// What was chosen.
+    pub config: ReplicationConfig,
+    /// Our runs, in the order of their seeds.
+    pub runs: Vec<Run>,
+    /// The runs of Keras.
+    pub keras: KerasRuns,
+    /// Whether our runs are on other data than those of Keras: then the comparison only indicates.
+    pub indicative: bool,
+    /// Each quantity.
+    pub comparison: Vec<Comparison>,
+    /// What follows, a sentence in each.
+    pub conclusion: Vec<String>,
+}
+
+/// What was chosen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReplicationConfig {
+    /// The seeds.
+    pub seeds: Vec<u64>,
+    /// What ran each of them.
+    pub backend: String,
+    /// As in `result.json`; `seed` is the first one.
+    #[serde(flatten)]
+    pub tutorial: Config,
+}
+
+/// What a run gave, ours or Keras's; a row of `runs.csv`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// The seed.
+    pub seed: u64,
+    /// Epochs done.
+    pub epochs: usize,
+    /// The training loss of the last epoch.
+    pub loss: f64,
+    /// The validation loss after it.
+    pub val_loss: f64,
+    /// The largest training error, in standard deviations of the training series.
+    pub threshold: f64,
+    /// Anomalous windows.
+    pub windows: usize,
+    /// Anomalous points.
+    pub points: usize,
+    /// The first of them, if there is one.
+    pub first_point: Option<usize>,
+    /// The last of them.
+    pub last_point: Option<usize>,
+    /// Seconds that it took on one thread beside others; of Keras's none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+}
+
+/// A quantity, ours against Keras's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// `epochs`, `threshold`, `windows`, `points`, `loss` or `val_loss`.
+    pub quantity: String,
+    /// Our runs.
+    pub ours: Spread,
+    /// Those of Keras.
+    pub keras: Spread,
+    /// The distance of Kolmogorov and Smirnov: the largest between both distribution functions.
+    pub distance: f64,
+    /// The probability of one so large, were both distributions the same.
+    pub p: f64,
+}
+
+/// A number of a run.
+type Quantity = fn(&Run) -> f64;
+
+/// What is compared.
+pub(super) const QUANTITIES: [(&str, Quantity); 6] = [
+    ("epochs", |run| run.epochs as f64),
+    ("threshold", |run| run.threshold),
+    ("windows", |run| run.windows as f64),
+    ("points", |run| run.points as f64),
+    ("loss", |run| run.loss),
+    ("val_loss", |run| run.val_loss),
+];
+
+/// A quantity of all runs.
+pub(super) fn values(quantity: &str, runs: &[Run]) -> Vec<f64> {
+    let (_, of) = QUANTITIES.iter().find(|(name, _)| *name == quantity).expect("a known quantity");
+    runs.iter().map(of).collect()
+}
+
+impl Comparison {
+    /// Compares each quantity of two sets of runs.
+    ///
+    /// # Panics
+    /// If one of them is empty.
+    #[must_use]
+    pub fn all(ours: &[Run], keras: &[Run]) -> Vec<Self> {
+        let compare = |(name, of): &(&str, Quantity)| {
+            let [ours, keras] = [ours, keras].map(|runs| runs.iter().map(of).collect::<Vec<_>>());
+            let distance = ks_distance(&ours, &keras);
+            let spread = |values: &[f64]| Spread::of(values).expect("there is a run");
+            Self {
+                quantity: (*name).into(),
+                ours: spread(&ours),
+                keras: spread(&keras),
+                distance,
+                p: ks_p_value(distance, ours.len(), keras.len()),
+            }
+        };
+        QUANTITIES.iter().map(compare).collect()
+    }
+
+    /// Whether the distributions differ beyond chance: at a level of 1 % for all quantities together (Bonferroni).
+    #[must_use]
+    pub fn differs(&self) -> bool {
+        self.p < LEVEL / QUANTITIES.len() as f64
+    }
+}
+
+impl Replication {
+    pub(super) fn of(data: &TutorialData, options: &TutorialOptions, backend: &str, runs: Vec<Run>) -> Self {
+        let keras = keras_runs();
+        let comparison = Comparison::all(&runs, &keras.measured);
+        let indicative = data.train.sha256 != nab::TRAIN.sha256 || data.test.sha256 != nab::TEST.sha256;
+        Self {
+            schema: SCHEMA,
+            versions: Versions::current(),
+            data: Data::of(data),
+            config: ReplicationConfig {
+                seeds: runs.iter().map(|run| run.seed).collect(),
+                backend: backend.into(),
+                tutorial: Config::of(options),
+            },
+            conclusion: conclusion(runs.len(), keras.measured.len(), &comparison, indicative),
+            runs,
+            keras,
+            indicative,
+            comparison,
+        }
+    }
+}
+
+fn conclusion(ours: usize, keras: usize, comparison: &[Comparison], indicative: bool) -> Vec<String> {
+    let differing: Vec<&str> =
+        comparison.iter().filter(|c| c.differs()).map(|c| c.quantity.as_str()).collect();
+    let farthest =
+        comparison.iter().max_by(|a, b| a.distance.total_cmp(&b.distance)).expect("six quantities");
+    let told = ks_critical_distance(LEVEL / QUANTITIES.len() as f64, ours, keras);
+    let mut said = vec![match differing.as_slice() {
+        [] => format!(
+            "None of the {} quantities is distributed otherwise than in Keras, as far as {} against {keras} \
+             can tell (level 1 % together); the largest distance is {:.3}, of {} (p = {}).",
+            comparison.len(),
+            counted(ours, "run", "runs"),
+            farthest.distance,
+            farthest.quantity,
+            probability(farthest.p)
+        ),
+        some => format!(
+            "Distributed otherwise than in Keras, at a level of 1 % together: {}; the largest distance is {:.3}, of {}.",
+            some.join(", "),
+            farthest.distance,
+            farthest.quantity
+        ),
+    }];
+    said.push(match told < 1.0 {
+        true => format!("So many runs tell a distance of {told:.2} or more from chance."),
+        false => "So few runs cannot tell any distance from chance.".into(),
+    });
+    if indicative {
+        said.push(
+            "Keras ran on the published files and these runs did not: the comparison is only indicative."
+                .into(),
+        );
+    }
+    said
+}
+
+/// The comparison as a table, and what follows.
+impl std::fmt::Display for Replication {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(
+            f,
+            "{:10}  {:>30}  {:>30}  {:>8}  {:>6}",
+            "",
+            format!("median [least, largest] of {}", self.runs.len()),
+            "of Keras",
+            "distance",
+            "p"
+        )?;
+        for Comparison { quantity, ours, keras, distance, p } in &self.comparison {
+            let digits = if ours.max < 2.0 { 5 } else { 0 };
+            let shown = |spread: &Spread| {
+                format!("{:.digits$} [{:.digits$}, {:.digits$}]", spread.median, spread.min, spread.max)
+            };
+            writeln!(
+                f,
+                "{quantity:10}  {:>30}  {:>30}  {distance:>8.3}  {:>6}",
+                shown(ours),
+                shown(keras),
+                probability(*p)
+            )?;
+        }
+        self.conclusion.iter().try_for_each(|sentence| writeln!(f, "{sentence}"))
+    }
+}

@@ -1,0 +1,8 @@
+//! How samples are compared: over the same seeds in pairs, and as two samples of one distribution.
+#![allow(clippy::doc_markdown, reason = "names of libraries, in prose")]
+
+mod paired;
+mod two_samples;
+
+pub use paired::{Spread, holm, sign_test};
+pub use two_samples::{ks_critical_distance, ks_distance, ks_p_value};

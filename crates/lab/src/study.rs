@@ -1,0 +1,246 @@
+//! What would improve the tutorial, measured: the changes that people suggest at its end, each over several seeds.
+//!
+//! A [`Variant`] is the tutorial with one thing changed. Variants that differ only in what is done with a trained
+//! model share the training, so [`run`] trains each [`Training`] once for a seed, on one thread, several side by
+//! side, and judges all variants from the errors of its windows:
+//!
+//! | module | |
+//! |---|---|
+//! | [`variants`] | what is tried, as data |
+//! | `fits` | training, and the errors of all windows |
+//! | `judge` | from errors to points, and their [`Score`](glassbox_pipeline::evaluation::Score) |
+//! | [`schema`] | `study.json`, described in `docs/study.md` |
+//! | `conclude` | what helps, what does not, and what cannot be told |
+//! | [`table`] | the same as text, and as CSV |
+//!
+//! # Fairness
+//! All variants have the same seeds, so a variant is compared with the tutorial seed by seed: initial weights,
+//! shuffles and dropout masks are functions of the seed. All judge the same rows, those that lie in as many windows
+//! as a window has steps. An ensemble's members beside the first have seeds of their own, no two ensembles share
+//! one, and each is compared with its first member.
+//!
+//! A difference is the F1 of a variant less that of the tutorial under the same seed. Whether it has a sign is asked
+//! of the [`sign_test`](crate::statistics::sign_test), corrected by [`holm`](crate::statistics::holm) for the
+//! number of variants: the test assumes nothing about how F1 is distributed, which here is anything but normal.
+
+mod conclude;
+mod fits;
+mod judge;
+pub mod schema;
+pub mod table;
+pub mod variants;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use crate::jobs::{self, Advance, MakeBackend};
+use fits::{Fit, Windows};
+use glassbox::training::{Split, TrainError, TrainOptions};
+use glassbox_formats::atomic::{self, WriteError};
+use glassbox_pipeline::detection::{DetectionError, judged_points};
+use glassbox_pipeline::detector::{DetectorError, fit_scaler, normalise, windows};
+use glassbox_pipeline::evaluation::true_anomaly;
+use glassbox_pipeline::nab::TutorialData;
+use glassbox_pipeline::tutorial::{TIME_STEPS, TutorialError};
+pub use schema::Study;
+use variants::{TRAININGS, Training, VARIANTS, Variant};
+
+/// The version of `study.json`.
+pub const SCHEMA: u32 = 1;
+
+/// The least number of seeds with which all agreeing is significant at [`LEVEL`] beside all other variants.
+pub const DEFAULT_SEEDS: usize = 10;
+
+/// The level of significance of a verdict, all variants together.
+pub const LEVEL: f64 = 0.05;
+
+/// A difference of F1 that is about what one point more or less makes.
+pub const POINTS_WORTH: f64 = 0.005;
+
+/// How much is tried.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StudyOptions {
+    /// The number of seeds, those from `train.seed` on. Default: [`DEFAULT_SEEDS`].
+    pub seeds: usize,
+    /// The length of a window, in steps; a multiple of 16. Default: 288.
+    pub time_steps: usize,
+    /// How each model is trained; its checkpoints are not used. Default: as in the tutorial, from seed 1.
+    pub train: TrainOptions,
+}
+
+impl Default for StudyOptions {
+    fn default() -> Self {
+        let train = TrainOptions { seed: 1, ..TrainOptions::default() };
+        Self { seeds: DEFAULT_SEEDS, time_steps: TIME_STEPS, train }
+    }
+}
+
+/// Why a study was not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StudyError {
+    /// Nothing to compare with.
+    #[error(
+        "the true anomaly of series `{series}` is not known, so nothing can be measured against it: a study takes \
+         the published test file or the built-in twin"
+    )]
+    UnknownTruth {
+        /// The series' name.
+        series: String,
+    },
+    /// A number of seeds that makes no study.
+    #[error("a study of {found} seeds: expected from 1 to {most}")]
+    Seeds {
+        /// The number asked for.
+        found: usize,
+        /// The most that there can be.
+        most: usize,
+    },
+    /// The window's length does not suit a model, or a step failed.
+    #[error(transparent)]
+    Tutorial(#[from] TutorialError),
+}
+
+impl From<DetectorError> for StudyError {
+    fn from(error: DetectorError) -> Self {
+        Self::Tutorial(error.into())
+    }
+}
+
+impl From<TrainError> for StudyError {
+    fn from(error: TrainError) -> Self {
+        DetectorError::from(error).into()
+    }
+}
+
+impl From<DetectionError> for StudyError {
+    fn from(error: DetectionError) -> Self {
+        DetectorError::from(error).into()
+    }
+}
+
+impl From<glassbox_engine::Error> for StudyError {
+    fn from(error: glassbox_engine::Error) -> Self {
+        Self::Tutorial(error.into())
+    }
+}
+
+/// More seeds than anyone has time for, and no overflow.
+pub const MOST_SEEDS: usize = 1_000_000;
+
+/// Trains and judges all [`VARIANTS`] on `data`, on as many threads as `workers`, each with a backend of its own;
+/// `on_advance` hears of the beginning and of each training that is done.
+///
+/// The same data, options and kind of backend give the same study for any number of workers, its seconds aside.
+///
+/// # Errors
+/// If the true anomaly is not known, the options make no sense, training fails or is interrupted.
+pub fn run(
+    data: &TutorialData,
+    backend: MakeBackend<'_>,
+    workers: usize,
+    options: &StudyOptions,
+    on_advance: &mut dyn FnMut(Advance),
+) -> Result<Study, StudyError> {
+    let (train, test) = (&data.train.series, &data.test.series);
+    let truth = require_truth(data)?;
+    if options.seeds == 0 || options.seeds > MOST_SEEDS {
+        return Err(StudyError::Seeds { found: options.seeds, most: MOST_SEEDS });
+    }
+    let scaler = fit_scaler(train)?;
+    let [train_values, test_values] = [normalise(&scaler, train)?, normalise(&scaler, test)?];
+    let windows = Windows {
+        train: windows(&train_values, train, options.time_steps)?,
+        test: windows(&test_values, test, options.time_steps)?,
+    };
+    let split = Split::of(windows.train.len(), &options.train)?;
+    let task = Task {
+        steps: options.time_steps,
+        truth,
+        judged: judged_points(windows.test.len(), options.time_steps),
+        validation: split.training..windows.train.len(),
+    };
+
+    let mut jobs = vec![];
+    for training in &TRAININGS {
+        let model = training.autoencoder.model(options.time_steps).map_err(TutorialError::from)?;
+        let cost = fits::cost(&model);
+        for seed in fit_seeds(training, options) {
+            jobs.push(((training, model.clone(), seed), cost));
+        }
+    }
+    on_advance(Advance { done: 0, of: jobs.len(), part: 0.0 });
+    let mut fitted = Fits::new();
+    jobs::run::<_, Fit, StudyError>(
+        jobs,
+        workers,
+        backend,
+        |(training, model, seed), backend| {
+            let train = TrainOptions { seed: *seed, checkpoints: None, ..options.train.clone() };
+            Ok(fits::fit(training, model, backend, &windows, &train)?)
+        },
+        |(training, _, seed), fit, advance| {
+            fitted.insert((training.name, seed), fit);
+            on_advance(advance);
+            Ok(())
+        },
+    )?;
+    let mut study = judge::study(data, options, &task, &fitted)?;
+    conclude::conclude(&mut study);
+    Ok(study)
+}
+
+/// The rows of the true anomaly, without which nothing can be measured.
+///
+/// # Errors
+/// [`StudyError::UnknownTruth`] if it is not known.
+pub fn require_truth(data: &TutorialData) -> Result<Range<usize>, StudyError> {
+    true_anomaly(data).ok_or_else(|| StudyError::UnknownTruth { series: data.test.series.name().to_string() })
+}
+
+/// Writes `study.json` and `study.csv` into the folder `dir`, which is created if absent.
+///
+/// # Errors
+/// If one cannot be written.
+pub fn write(dir: &Path, study: &Study) -> Result<(), WriteError> {
+    atomic::write_with(&dir.join("study.csv"), |out| table::write_csv(study, out))?;
+    atomic::write_json(&dir.join("study.json"), study)
+}
+
+/// What is to be found, and where.
+struct Task {
+    /// Steps of a window.
+    steps: usize,
+    /// The rows of the true anomaly.
+    truth: Range<usize>,
+    /// The rows that are judged.
+    judged: Range<usize>,
+    /// The training windows that are for validation.
+    validation: Range<usize>,
+}
+
+/// All fits, by training and seed.
+type Fits = BTreeMap<(&'static str, u64), Fit>;
+
+/// The seeds that all variants have.
+fn seeds(options: &StudyOptions) -> impl Iterator<Item = u64> {
+    let first = options.train.seed;
+    (0..options.seeds as u64).map(move |index| first.wrapping_add(index))
+}
+
+/// The seeds of the members of a variant's ensemble whose first has this seed; of most variants it is the only one.
+fn members(variant: &Variant, seed: u64, options: &StudyOptions) -> impl Iterator<Item = u64> {
+    let apart = options.seeds as u64;
+    (0..variant.members as u64).map(move |member| seed.wrapping_add(member * apart))
+}
+
+/// The seeds that a training is needed for, each once.
+fn fit_seeds(training: &Training, options: &StudyOptions) -> Vec<u64> {
+    let of_it = VARIANTS.iter().filter(|variant| variant.training == training.name);
+    let mut needed: Vec<u64> =
+        of_it.flat_map(|variant| seeds(options).flat_map(|seed| members(variant, seed, options))).collect();
+    needed.sort_unstable();
+    needed.dedup();
+    needed
+}

@@ -1,0 +1,118 @@
+//! Training a model once, and what all variants that share it need to know.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+
+use glassbox_engine::backend::{Backend, Session, State};
+use glassbox_engine::losses::Loss;
+use glassbox_engine::model::Sequential;
+use glassbox_engine::samples::Samples;
+use glassbox_engine::training::{Callback, EarlyStopping, EpochEnd, Flow};
+
+use super::variants::{Training, VARIANTS, Weights};
+use glassbox::training::{TrainError, TrainOptions, train_autoencoder};
+use glassbox_pipeline::reconstruction::{ErrorMeasure, measured_errors};
+
+/// The windows of both series.
+pub(super) struct Windows<'a> {
+    pub(super) train: Samples<'a, f32>,
+    pub(super) test: Samples<'a, f32>,
+}
+
+/// The errors of all windows of both series, in standard deviations of the training series.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Errors {
+    pub(super) train: Vec<f64>,
+    pub(super) test: Vec<f64>,
+}
+
+/// By the weights that made them, and by measure.
+type ErrorsBy = BTreeMap<(Weights, ErrorMeasure), Errors>;
+
+/// What a training gave.
+#[derive(Debug)]
+pub(super) struct Fit {
+    /// Epochs done.
+    pub(super) epochs: usize,
+    /// The epoch with the best `val_loss`, from 0.
+    pub(super) best_epoch: usize,
+    /// The training loss of the last epoch.
+    pub(super) loss: f64,
+    /// The validation loss after it.
+    pub(super) val_loss: f64,
+    /// Seconds of training, on one thread.
+    pub(super) seconds: f64,
+    pub(super) errors: ErrorsBy,
+}
+
+/// Floating-point operations of a training step, for each sample.
+pub(super) fn cost(model: &Sequential) -> f64 {
+    let program = model.training_program(Loss::default());
+    program.costs(model.layout(), size_of::<f32>()).iter().map(|cost| cost.flops() as f64).sum()
+}
+
+/// Trains, and reconstructs all windows with the weights that a variant asks for.
+pub(super) fn fit(
+    training: &Training,
+    model: &Sequential,
+    backend: &dyn Backend<f32>,
+    windows: &Windows<'_>,
+    options: &TrainOptions,
+) -> Result<Fit, TrainError> {
+    let needed = |weights| VARIANTS.iter().any(|v| v.training == training.name && v.weights == weights);
+    // The run ends with the best weights, and the last ones are picked up on the way: one training has both.
+    let early_stopping = options
+        .early_stopping
+        .clone()
+        .map(|early_stopping| EarlyStopping { restore_best_weights: true, ..early_stopping });
+    let options = TrainOptions { early_stopping, ..options.clone() };
+    let mut last = LastWeights::default();
+    let mut trained = train_autoencoder(backend, model, None, windows.train, &options, &mut [&mut last])?;
+
+    let history = &trained.fitted.history;
+    let best = |best: usize, epoch: usize| {
+        if history.val_loss[epoch] < history.val_loss[best] { epoch } else { best }
+    };
+    let best_epoch = (0..history.val_loss.len()).fold(0, best);
+    let mut errors = ErrorsBy::new();
+    for (which, weights) in [(Weights::Best, &trained.weights), (Weights::Last, &last.0)] {
+        if needed(which) {
+            let state = State::new(weights.clone(), &options.optimizer());
+            trained.session.set_state(&state)?;
+            errors.extend(errors_of(&mut *trained.session, windows, which)?);
+        }
+    }
+    Ok(Fit {
+        epochs: history.loss.len(),
+        best_epoch,
+        loss: history.loss.last().copied().unwrap_or(f64::NAN),
+        val_loss: history.val_loss.last().copied().unwrap_or(f64::NAN),
+        seconds: trained.duration.as_secs_f64(),
+        errors,
+    })
+}
+
+fn errors_of(
+    session: &mut dyn Session<f32>,
+    windows: &Windows<'_>,
+    weights: Weights,
+) -> Result<ErrorsBy, TrainError> {
+    const MEASURES: [ErrorMeasure; 2] = [ErrorMeasure::Mean, ErrorMeasure::LastStep];
+    let [train_mean, train_last] = measured_errors(session, &windows.train, MEASURES, &mut |_, _| ())?;
+    let [test_mean, test_last] = measured_errors(session, &windows.test, MEASURES, &mut |_, _| ())?;
+    Ok(ErrorsBy::from([
+        ((weights, ErrorMeasure::Mean), Errors { train: train_mean, test: test_mean }),
+        ((weights, ErrorMeasure::LastStep), Errors { train: train_last, test: test_last }),
+    ]))
+}
+
+/// Keeps the weights of the last epoch.
+#[derive(Default)]
+struct LastWeights(Vec<f32>);
+
+impl Callback<f32> for LastWeights {
+    fn on_epoch_end(&mut self, end: &EpochEnd<'_, f32>) -> Result<Flow, Box<dyn Error + Send + Sync>> {
+        self.0.clone_from(&end.checkpoint.state.weights);
+        Ok(Flow::Continue)
+    }
+}

@@ -1,0 +1,236 @@
+//! From the errors of windows to the numbers of each variant and seed.
+
+use super::schema::{
+    FitResult, Rows, Study, StudyConfig, ThresholdConfig, TrainingResult, Truth, VariantResult, VariantRun,
+    VariantSpread, VerdictInfo,
+};
+use super::variants::{BASELINE, TRAININGS, ThresholdRule, Training, VARIANTS, Variant, Verdict, Weights};
+use super::{Fits, SCHEMA, StudyError, StudyOptions, Task, members, seeds};
+use crate::statistics::Spread;
+use crate::study::fits::{Errors, Fit};
+use glassbox_pipeline::detection::{
+    DetectionError, PointRule, Threshold, anomalous_points, anomalous_windows, indices,
+};
+use glassbox_pipeline::evaluation::Score;
+use glassbox_pipeline::nab::TutorialData;
+use glassbox_pipeline::reconstruction::ErrorMeasure;
+use glassbox_pipeline::results::{Data, Point, Versions};
+use glassbox_pipeline::series::Series;
+use glassbox_pipeline::statistics::quantile;
+use glassbox_pipeline::tutorial::TutorialError;
+
+/// All numbers; what can be said of them is yet to come.
+pub(super) fn study(
+    data: &TutorialData,
+    options: &StudyOptions,
+    task: &Task,
+    fits: &Fits,
+) -> Result<Study, StudyError> {
+    let series = &data.test.series;
+    let point = |index: usize| Point { index, timestamp: series.timestamp_text(index) };
+    let mut trainings = vec![];
+    for training in &TRAININGS {
+        trainings.push(training_result(training, options, fits)?);
+    }
+    let mut variants = vec![];
+    for variant in &VARIANTS {
+        let mut runs = vec![];
+        for seed in seeds(options) {
+            let of_members: Vec<&Fit> =
+                members(variant, seed, options).map(|seed| &fits[&(variant.training, seed)]).collect();
+            runs.push(run(variant, seed, &of_members, task, series)?);
+        }
+        variants.push(variant_result(variant, runs));
+    }
+    let train = &options.train;
+    Ok(Study {
+        schema: SCHEMA,
+        versions: Versions::current(),
+        data: Data::of(data),
+        truth: Truth {
+            first: point(task.truth.start),
+            last: point(task.truth.end - 1),
+            count: task.truth.len(),
+        },
+        config: StudyConfig {
+            seeds: seeds(options).collect(),
+            time_steps: options.time_steps,
+            epochs: train.epochs,
+            batch_size: train.batch_size,
+            validation_split: train.validation_split,
+            patience: train.early_stopping.as_ref().map(|early_stopping| early_stopping.patience),
+            learning_rate: train.learning_rate,
+        },
+        judged: Rows { first: task.judged.start, last: task.judged.end.saturating_sub(1) },
+        baseline: BASELINE.into(),
+        trainings,
+        variants,
+        conclusion: vec![],
+    })
+}
+
+fn training_result(
+    training: &Training,
+    options: &StudyOptions,
+    fits: &Fits,
+) -> Result<TrainingResult, StudyError> {
+    let model = training.autoencoder.model(options.time_steps).map_err(TutorialError::from)?;
+    let of_it = fits.iter().filter(|((name, _), _)| *name == training.name);
+    let fits = of_it.map(|((_, seed), fit)| FitResult {
+        seed: *seed,
+        epochs: fit.epochs,
+        best_epoch: fit.best_epoch,
+        loss: fit.loss,
+        val_loss: fit.val_loss,
+        seconds: fit.seconds,
+    });
+    Ok(TrainingResult {
+        name: training.name.into(),
+        filters: training.autoencoder.filters,
+        strides: training.autoencoder.strides,
+        dropout: training.autoencoder.dropout,
+        parameters: model.layout().len(),
+        fits: fits.collect(),
+    })
+}
+
+/// One variant under one seed.
+fn run(
+    variant: &Variant,
+    seed: u64,
+    fits: &[&Fit],
+    task: &Task,
+    series: &Series,
+) -> Result<VariantRun, DetectionError> {
+    let errors: Vec<&Errors> =
+        fits.iter().map(|fit| &fit.errors[&(variant.weights, variant.error)]).collect();
+    let errors = mean_errors(&errors);
+    let threshold = threshold(variant.threshold, &errors.train, task)?;
+    let windows = anomalous_windows(&errors.test, threshold)?;
+    let points = points(variant.verdict, &windows, task)?;
+    let score = Score::of(&points, &task.truth);
+
+    let minutes = |row: usize| {
+        let times = series.timestamps();
+        times[row].duration_since(times[task.truth.start]).as_secs_f64() / 60.0
+    };
+    // The last row that the verdict on a point asks.
+    let asked = |point: usize| match variant.verdict {
+        Verdict::LastStep => point,
+        Verdict::Windows(PointRule::Published) => point + task.steps - 2,
+        Verdict::Windows(PointRule::Inclusive) => point + task.steps - 1,
+    };
+    let is_false = |window: &&usize| {
+        let last = **window + task.steps - 1;
+        match variant.error {
+            ErrorMeasure::Mean => last < task.truth.start || **window >= task.truth.end,
+            ErrorMeasure::LastStep => !task.truth.contains(&last),
+        }
+    };
+    let windows = indices(&windows);
+    Ok(VariantRun {
+        seed,
+        threshold: threshold.value(),
+        windows: windows.len(),
+        false_windows: windows.iter().filter(is_false).count(),
+        points: score.points,
+        hits: score.hits,
+        first_point: points.first().copied(),
+        last_point: points.last().copied(),
+        precision: score.precision,
+        recall: score.recall,
+        f1: score.f1,
+        delay_minutes: score.first_hit.map(minutes),
+        live_delay_minutes: score.first_hit.map(|point| minutes(asked(point))),
+        epochs: fits.iter().map(|fit| fit.epochs).sum(),
+        seconds: fits.iter().map(|fit| fit.seconds).sum(),
+    })
+}
+
+/// The mean over the members of an ensemble, window by window.
+fn mean_errors(members: &[&Errors]) -> Errors {
+    let mean = |part: fn(&Errors) -> &[f64]| {
+        let sum = |window: usize| members.iter().map(|errors| part(errors)[window]).sum::<f64>();
+        (0..part(members[0]).len()).map(|window| sum(window) / members.len() as f64).collect()
+    };
+    Errors { train: mean(|errors| &errors.train), test: mean(|errors| &errors.test) }
+}
+
+fn threshold(rule: ThresholdRule, train: &[f64], task: &Task) -> Result<Threshold, DetectionError> {
+    match rule {
+        ThresholdRule::TrainingMax => Threshold::from_training_errors(train),
+        ThresholdRule::ValidationMax => Threshold::from_training_errors(&train[task.validation.clone()]),
+        ThresholdRule::TrainingQuantile(q) => {
+            let mut sorted = train.to_vec();
+            sorted.sort_by(f64::total_cmp);
+            Threshold::new(quantile(&sorted, q))
+        }
+    }
+}
+
+/// The anomalous rows among those that are judged.
+fn points(verdict: Verdict, windows: &[bool], task: &Task) -> Result<Vec<usize>, DetectionError> {
+    match verdict {
+        Verdict::Windows(rule) => anomalous_points(windows, task.steps, rule),
+        Verdict::LastStep => {
+            Ok(task.judged.clone().filter(|point| windows[point + 1 - task.steps]).collect())
+        }
+    }
+}
+
+fn variant_result(variant: &Variant, runs: Vec<VariantRun>) -> VariantResult {
+    let (kind, q) = match variant.threshold {
+        ThresholdRule::TrainingMax => ("training_max", None),
+        ThresholdRule::TrainingQuantile(q) => ("training_quantile", Some(q)),
+        ThresholdRule::ValidationMax => ("validation_max", None),
+    };
+    let weights = match variant.weights {
+        Weights::Last => "last",
+        Weights::Best => "best",
+    };
+    let error = match variant.error {
+        ErrorMeasure::Mean => "mean",
+        ErrorMeasure::LastStep => "last_step",
+    };
+    let rule = match variant.verdict {
+        Verdict::Windows(rule) => rule.to_string(),
+        Verdict::LastStep => "last_step".into(),
+    };
+    VariantResult {
+        name: variant.name.into(),
+        title: variant.title.into(),
+        change: variant.change.into(),
+        training: variant.training.into(),
+        weights: weights.into(),
+        error: error.into(),
+        threshold: ThresholdConfig { kind: kind.into(), q },
+        rule,
+        members: variant.members,
+        spread: VariantSpread::of(&runs),
+        runs,
+        difference: None,
+        verdict: VerdictInfo::Baseline,
+        finding: String::new(),
+    }
+}
+
+impl VariantSpread {
+    fn of(runs: &[VariantRun]) -> Self {
+        let spread = |value: fn(&VariantRun) -> Option<f64>| {
+            Spread::of(&runs.iter().filter_map(value).collect::<Vec<_>>())
+        };
+        Self {
+            f1: spread(|run| Some(run.f1)),
+            precision: spread(|run| run.precision),
+            recall: spread(|run| Some(run.recall)),
+            delay_minutes: spread(|run| run.delay_minutes),
+            live_delay_minutes: spread(|run| run.live_delay_minutes),
+            windows: spread(|run| Some(run.windows as f64)),
+            false_windows: spread(|run| Some(run.false_windows as f64)),
+            points: spread(|run| Some(run.points as f64)),
+            threshold: spread(|run| Some(run.threshold)),
+            epochs: spread(|run| Some(run.epochs as f64)),
+            seconds: spread(|run| Some(run.seconds)),
+        }
+    }
+}

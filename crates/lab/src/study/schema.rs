@@ -1,0 +1,248 @@
+//! `study.json`, field by field; a page for its readers is `docs/study.md`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::statistics::Spread;
+use glassbox_pipeline::results::{Data, Point, Versions};
+
+/// What was tried, what it gave, and what can be said of it. Errors and thresholds are in standard deviations of
+/// the training series; rows and epochs are counted from 0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Study {
+    /// [`SCHEMA`](super::SCHEMA).
+    pub schema: u32,
+    /// What computed it.
+    pub versions: Versions,
+    /// What it was computed from.
+    pub data: Data,
+    /// The true anomaly.
+    pub truth: Truth,
+    /// What was chosen.
+    pub config: StudyConfig,
+    /// The rows that are judged, by all variants alike.
+    pub judged: Rows,
+    /// The name of the variant with which the others are compared.
+    pub baseline: String,
+    /// What was trained.
+    pub trainings: Vec<TrainingResult>,
+    /// What was tried, the baseline first.
+    pub variants: Vec<VariantResult>,
+    /// What can be said of it, a sentence or a few in each.
+    pub conclusion: Vec<String>,
+}
+
+/// The true anomaly.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Truth {
+    /// Its first row.
+    pub first: Point,
+    /// Its last row, itself in it.
+    pub last: Point,
+    /// Its rows.
+    pub count: usize,
+}
+
+/// A range of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rows {
+    /// The first.
+    pub first: usize,
+    /// The last, itself in it.
+    pub last: usize,
+}
+
+/// What was chosen, by the names of Keras's arguments.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are Keras's and the tutorial's")]
+pub struct StudyConfig {
+    /// The seeds that all variants have.
+    pub seeds: Vec<u64>,
+    pub time_steps: usize,
+    pub epochs: usize,
+    pub batch_size: usize,
+    pub validation_split: f64,
+    /// `null` if training always does all epochs.
+    pub patience: Option<usize>,
+    pub learning_rate: f64,
+}
+
+/// A model, trained with each seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainingResult {
+    /// Its name.
+    pub name: String,
+    /// Channels of the outer and of the inner layers.
+    pub filters: [usize; 2],
+    /// Strides of all layers but the last.
+    pub strides: usize,
+    /// The rate of dropout; 0 if there is none.
+    pub dropout: f64,
+    /// Its parameters.
+    pub parameters: usize,
+    /// Each training, by ascending seed.
+    pub fits: Vec<FitResult>,
+}
+
+/// One training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FitResult {
+    /// Its seed.
+    pub seed: u64,
+    /// Epochs done.
+    pub epochs: usize,
+    /// The epoch with the best `val_loss`.
+    pub best_epoch: usize,
+    /// The training loss of the last epoch.
+    pub loss: f64,
+    /// The validation loss after it.
+    pub val_loss: f64,
+    /// Seconds of training, on one thread beside others.
+    pub seconds: f64,
+}
+
+/// A variant, judged for each seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VariantResult {
+    /// Its name.
+    pub name: String,
+    /// A few words for it.
+    pub title: String,
+    /// What is changed, in a sentence.
+    pub change: String,
+    /// The name of what was trained.
+    pub training: String,
+    /// `last` or `best` epoch.
+    pub weights: String,
+    /// `mean` or `last_step`.
+    pub error: String,
+    /// Where its thresholds come from.
+    pub threshold: ThresholdConfig,
+    /// `published`, `inclusive` or `last_step`.
+    pub rule: String,
+    /// The models that judge together.
+    pub members: usize,
+    /// What each seed gave.
+    pub runs: Vec<VariantRun>,
+    /// Over all seeds.
+    pub spread: VariantSpread,
+    /// Against the baseline; `null` for the baseline itself.
+    pub difference: Option<Difference>,
+    /// What can be said of it.
+    pub verdict: VerdictInfo,
+    /// The same in a sentence, with the numbers.
+    pub finding: String,
+}
+
+/// Where a threshold comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ThresholdConfig {
+    /// `training_max`, `training_quantile` or `validation_max`.
+    pub kind: String,
+    /// The quantile, if it is one.
+    pub q: Option<f64>,
+}
+
+/// A variant under one seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VariantRun {
+    /// The seed; of an ensemble, that of its first member.
+    pub seed: u64,
+    /// The error above which a window is anomalous.
+    pub threshold: f64,
+    /// Anomalous windows.
+    pub windows: usize,
+    /// Those of them that hold no row of the true anomaly; by the error of the last step, those that do not end in
+    /// it.
+    pub false_windows: usize,
+    /// Anomalous points.
+    pub points: usize,
+    /// Those of them in the true anomaly.
+    pub hits: usize,
+    /// The first anomalous point, or `null`.
+    pub first_point: Option<usize>,
+    /// The last anomalous point, or `null`.
+    pub last_point: Option<usize>,
+    /// hits / points; `null` if there are no points.
+    pub precision: Option<f64>,
+    /// hits / points of the true anomaly.
+    pub recall: f64,
+    /// 2 hits / (points + points of the true anomaly).
+    pub f1: f64,
+    /// Minutes from the first row of the true anomaly to the first hit; `null` if there is none.
+    pub delay_minutes: Option<f64>,
+    /// Minutes from the first row of the true anomaly to the last row that the verdict on the first hit asks: when it
+    /// could be known of a running series.
+    pub live_delay_minutes: Option<f64>,
+    /// Epochs of all members together.
+    pub epochs: usize,
+    /// Seconds of training of all members together, on one thread.
+    pub seconds: f64,
+}
+
+/// The spread of each number over the seeds; `null` where no run has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of a run")]
+pub struct VariantSpread {
+    pub f1: Option<Spread>,
+    pub precision: Option<Spread>,
+    pub recall: Option<Spread>,
+    pub delay_minutes: Option<Spread>,
+    pub live_delay_minutes: Option<Spread>,
+    pub windows: Option<Spread>,
+    pub false_windows: Option<Spread>,
+    pub points: Option<Spread>,
+    pub threshold: Option<Spread>,
+    pub epochs: Option<Spread>,
+    pub seconds: Option<Spread>,
+}
+
+/// F1 less the baseline's under the same seed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Its mean.
+    pub mean: f64,
+    /// The least.
+    pub min: f64,
+    /// The largest.
+    pub max: f64,
+    /// Seeds under which F1 is higher.
+    pub better: usize,
+    /// Seeds under which it is lower.
+    pub worse: usize,
+    /// Seeds under which it is the same.
+    pub equal: usize,
+    /// The p-value of the sign test, two-sided.
+    pub p: f64,
+    /// The same, corrected for the number of variants.
+    pub p_adjusted: f64,
+}
+
+/// What can be said of a variant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VerdictInfo {
+    /// It is what the others are compared with.
+    Baseline,
+    /// F1 is higher, and that is significant.
+    Helps,
+    /// F1 is lower, and that is significant.
+    Hurts,
+    /// F1 differs by no more than a point's worth, whatever the seed.
+    Same,
+    /// The seeds do not agree, or are too few.
+    Unclear,
+}
+
+impl VerdictInfo {
+    /// In a few words, as in a table.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Baseline => "",
+            Self::Helps => "helps",
+            Self::Hurts => "hurts",
+            Self::Same => "no difference",
+            Self::Unclear => "cannot tell",
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! A study as text, and as CSV.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use super::schema::{Study, VariantResult};
+use crate::statistics::Spread;
+use glassbox_pipeline::words::counted;
+
+/// The table of all variants and what follows from it, for a terminal of 150 columns.
+impl fmt::Display for Study {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seeds = &self.config.seeds;
+        writeln!(
+            f,
+            "{} variants, {} each; means, F1 with its least and largest. The true anomaly: {} to {}, {} points.",
+            self.variants.len(),
+            counted(seeds.len(), "seed", "seeds"),
+            self.truth.first.timestamp,
+            self.truth.last.timestamp,
+            self.truth.count
+        )?;
+        writeln!(
+            f,
+            "\n{:29}  {:21}  {:>9}  {:>6}  {:>6}  {:>6}  {:>7}  {:>7}  {:>7}  F1 - tutorial's",
+            "variant", "F1", "precision", "recall", "delay", "live", "windows", "false w", "seconds"
+        )?;
+        for variant in &self.variants {
+            writeln!(f, "{}", Row(variant))?;
+        }
+        writeln!(
+            f,
+            "\ndelay: minutes from the anomaly's first point to the first that is found. live: until that can be \
+             known\nof a running series. false w: anomalous windows that hold nothing of the anomaly. seconds: of \
+             training, on\none thread. The last column: mean, seeds better/equal/worse, verdict (sign test with \
+             Holm's correction, 5 %).\n"
+        )?;
+        for sentence in &self.conclusion {
+            writeln!(f, "- {sentence}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A line of the table.
+struct Row<'a>(&'a VariantResult);
+
+impl fmt::Display for Row<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let VariantResult { title, spread, difference, verdict, .. } = self.0;
+        let mean = |spread: &Option<Spread>, digits: usize| {
+            spread.map_or_else(|| "-".into(), |spread| format!("{:.digits$}", spread.mean))
+        };
+        let f1 =
+            spread.f1.map_or_else(String::new, |f1| format!("{:.3} [{:.3}, {:.3}]", f1.mean, f1.min, f1.max));
+        write!(
+            f,
+            "{title:29}  {f1:21}  {:>9}  {:>6}  {:>6}  {:>6}  {:>7}  {:>7}  {:>7}",
+            mean(&spread.precision, 3),
+            mean(&spread.recall, 3),
+            mean(&spread.delay_minutes, 0),
+            mean(&spread.live_delay_minutes, 0),
+            mean(&spread.windows, 1),
+            mean(&spread.false_windows, 1),
+            mean(&spread.seconds, 1),
+        )?;
+        match difference {
+            None => Ok(()),
+            Some(d) => {
+                write!(f, "  {:+.3} {}/{}/{} {}", d.mean, d.better, d.equal, d.worse, verdict.name())
+            }
+        }
+    }
+}
+
+/// Writes a row for each variant and seed: the fields of [`VariantRun`](super::schema::VariantRun) by their names,
+/// empty where one is `null`.
+///
+/// # Errors
+/// If `out` refuses to be written to.
+pub fn write_csv(study: &Study, out: &mut dyn Write) -> io::Result<()> {
+    let decimal = |value: f64| format!("{value:?}");
+    let optional = |value: Option<f64>| value.map_or_else(String::new, decimal);
+    let row = |value: Option<usize>| value.map_or_else(String::new, |row| row.to_string());
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record([
+        "variant",
+        "seed",
+        "threshold",
+        "windows",
+        "false_windows",
+        "points",
+        "hits",
+        "first_point",
+        "last_point",
+        "precision",
+        "recall",
+        "f1",
+        "delay_minutes",
+        "live_delay_minutes",
+        "epochs",
+        "seconds",
+    ])?;
+    for variant in &study.variants {
+        for run in &variant.runs {
+            csv.write_record([
+                variant.name.clone(),
+                run.seed.to_string(),
+                decimal(run.threshold),
+                run.windows.to_string(),
+                run.false_windows.to_string(),
+                run.points.to_string(),
+                run.hits.to_string(),
+                row(run.first_point),
+                row(run.last_point),
+                optional(run.precision),
+                decimal(run.recall),
+                decimal(run.f1),
+                optional(run.delay_minutes),
+                optional(run.live_delay_minutes),
+                run.epochs.to_string(),
+                decimal(run.seconds),
+            ])?;
+        }
+    }
+    csv.flush()
+}

@@ -1,0 +1,217 @@
+//! What is tried: the tutorial, and the tutorial with one thing changed.
+
+use glassbox_pipeline::architecture::Autoencoder;
+use glassbox_pipeline::detection::PointRule;
+use glassbox_pipeline::reconstruction::ErrorMeasure;
+
+/// A model to train; the options of training are those of the tutorial.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Training {
+    /// Its name, by which variants ask for it.
+    pub name: &'static str,
+    /// The model.
+    pub autoencoder: Autoencoder,
+}
+
+/// The tutorial's model.
+const MODEL: Autoencoder = Autoencoder { filters: [32, 16], strides: 2, dropout: 0.2 };
+
+/// All models that are trained.
+pub const TRAININGS: [Training; 6] = [
+    Training { name: BASELINE, autoencoder: MODEL },
+    Training { name: "no-dropout", autoencoder: Autoencoder { dropout: 0.0, ..MODEL } },
+    Training { name: "more-channels", autoencoder: Autoencoder { filters: [64, 32], ..MODEL } },
+    Training { name: "fewer-channels", autoencoder: Autoencoder { filters: [16, 8], ..MODEL } },
+    Training { name: "stride-1", autoencoder: Autoencoder { strides: 1, ..MODEL } },
+    Training { name: "stride-4", autoencoder: Autoencoder { strides: 4, ..MODEL } },
+];
+
+/// Which epoch's weights are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weights {
+    /// Those of the last epoch, as in the tutorial.
+    Last,
+    /// Those of the epoch with the best `val_loss`: `restore_best_weights` of Keras.
+    Best,
+}
+
+/// Where the threshold comes from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ThresholdRule {
+    /// The largest error of a training window, as in the tutorial.
+    TrainingMax,
+    /// The quantile of the errors of the training windows.
+    TrainingQuantile(f64),
+    /// The largest error of a validation window: one that was not trained on.
+    ValidationMax,
+}
+
+/// How the errors of windows become anomalous points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// A point is anomalous if the windows that hold it are.
+    Windows(PointRule),
+    /// A point is anomalous if the window that ends with it is: nothing after it is asked.
+    LastStep,
+}
+
+/// The tutorial with at most one thing changed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Variant {
+    /// A word for it.
+    pub name: &'static str,
+    /// A few words for it, as in a table.
+    pub title: &'static str,
+    /// What is changed, in a sentence.
+    pub change: &'static str,
+    /// The name of its [`Training`].
+    pub training: &'static str,
+    /// Which epoch's weights it has.
+    pub weights: Weights,
+    /// What counts as the error of a window.
+    pub error: ErrorMeasure,
+    /// Above which error a window is anomalous.
+    pub threshold: ThresholdRule,
+    /// When a point is anomalous.
+    pub verdict: Verdict,
+    /// How many models there are; the error of a window is the mean of theirs.
+    pub members: usize,
+}
+
+/// The name of the tutorial as published, with which all others are compared.
+pub const BASELINE: &str = "tutorial";
+
+const TUTORIAL: Variant = Variant {
+    name: BASELINE,
+    title: "the tutorial as published",
+    change: "Nothing is changed.",
+    training: BASELINE,
+    weights: Weights::Last,
+    error: ErrorMeasure::Mean,
+    threshold: ThresholdRule::TrainingMax,
+    verdict: Verdict::Windows(PointRule::Published),
+    members: 1,
+};
+
+/// All that is tried, the tutorial first.
+pub const VARIANTS: [Variant; 14] = [
+    TUTORIAL,
+    Variant {
+        name: "restore-best-weights",
+        title: "best epoch's weights",
+        change: "The weights of the epoch with the best val_loss are taken, not those of the last epoch.",
+        weights: Weights::Best,
+        ..TUTORIAL
+    },
+    Variant {
+        name: "threshold-q99.9",
+        title: "threshold: 99.9 % quantile",
+        change: "The threshold is the 99.9 % quantile of the training windows' errors, not the largest.",
+        threshold: ThresholdRule::TrainingQuantile(0.999),
+        ..TUTORIAL
+    },
+    Variant {
+        name: "threshold-q99",
+        title: "threshold: 99 % quantile",
+        change: "The threshold is the 99 % quantile of the training windows' errors, not the largest.",
+        threshold: ThresholdRule::TrainingQuantile(0.99),
+        ..TUTORIAL
+    },
+    Variant {
+        name: "threshold-q95",
+        title: "threshold: 95 % quantile",
+        change: "The threshold is the 95 % quantile of the training windows' errors, not the largest.",
+        threshold: ThresholdRule::TrainingQuantile(0.95),
+        ..TUTORIAL
+    },
+    Variant {
+        name: "threshold-validation",
+        title: "threshold: validation windows",
+        change: "The threshold is the largest error of a validation window: of a window that was not trained on.",
+        threshold: ThresholdRule::ValidationMax,
+        ..TUTORIAL
+    },
+    Variant {
+        name: "inclusive-rule",
+        title: "inclusive point rule",
+        change: "A point is asked of all windows that hold it, the one that starts with it too.",
+        verdict: Verdict::Windows(PointRule::Inclusive),
+        ..TUTORIAL
+    },
+    Variant {
+        name: "last-step",
+        title: "error of the last step",
+        change: "A window's error is that of its last step, not the mean of all, and judges that step alone: \
+                 nothing after a point is asked.",
+        error: ErrorMeasure::LastStep,
+        verdict: Verdict::LastStep,
+        ..TUTORIAL
+    },
+    Variant {
+        name: "no-dropout",
+        title: "no dropout",
+        change: "The two dropout layers are left out.",
+        training: "no-dropout",
+        ..TUTORIAL
+    },
+    Variant {
+        name: "more-channels",
+        title: "more channels: 64, 32",
+        change: "Layers have twice as many channels: 64 and 32.",
+        training: "more-channels",
+        ..TUTORIAL
+    },
+    Variant {
+        name: "fewer-channels",
+        title: "fewer channels: 16, 8",
+        change: "Layers have half as many channels: 16 and 8.",
+        training: "fewer-channels",
+        ..TUTORIAL
+    },
+    Variant {
+        name: "stride-1",
+        title: "strides of 1",
+        change: "Strides are 1, not 2: the window is nowhere shortened, so time has no bottleneck.",
+        training: "stride-1",
+        ..TUTORIAL
+    },
+    Variant {
+        name: "stride-4",
+        title: "strides of 4",
+        change: "Strides are 4, not 2: what lies between encoder and decoder is a sixteenth as long as the window.",
+        training: "stride-4",
+        ..TUTORIAL
+    },
+    Variant {
+        name: "ensemble",
+        title: "ensemble of 3 seeds",
+        change: "Three models of different seeds judge together, by the mean of their errors.",
+        members: 3,
+        ..TUTORIAL
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variants_have_names_of_their_own_and_a_training_each() {
+        for (index, variant) in VARIANTS.iter().enumerate() {
+            assert!(VARIANTS[..index].iter().all(|other| other.name != variant.name), "{}", variant.name);
+            assert!(TRAININGS.iter().any(|training| training.name == variant.training), "{}", variant.name);
+            assert!(variant.title.chars().count() <= 29, "{} is too long for the table", variant.title);
+        }
+        assert_eq!((VARIANTS[0].name, TRAININGS[0].name), (BASELINE, BASELINE));
+        assert_eq!(MODEL, Autoencoder::default());
+    }
+
+    /// With one seed fewer than the default, not even all of them agreeing would be significant.
+    #[test]
+    fn the_default_number_of_seeds_is_the_least_that_can_tell() {
+        let family = (VARIANTS.len() - 1) as f64;
+        let adjusted = |seeds| family * crate::statistics::sign_test(seeds, 0);
+        let seeds = super::super::DEFAULT_SEEDS;
+        assert!(adjusted(seeds) <= super::super::LEVEL && adjusted(seeds - 1) > super::super::LEVEL);
+    }
+}
