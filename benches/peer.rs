@@ -14,7 +14,7 @@ use glassbox_cpu::Cpu;
 use glassbox_engine::backend::{Backend as _, Dataset, Epoch, Session};
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::samples::Samples;
-use glassbox_engine::training::{self, Checkpoint, FitOptions};
+use glassbox_engine::training::{self, Checkpoint, Fit};
 use serde_json::json;
 
 /// Windows of the training series, and how many of them are trained on.
@@ -91,13 +91,8 @@ fn epochs(peer: &Peer, session: &mut dyn Session<f32>, windows: Samples<'_, f32>
 
 /// The tutorial's whole fit: 50 epochs with validation, none left out by early stopping.
 fn fit(peer: &Peer, session: &mut dyn Session<f32>, windows: Samples<'_, f32>, epochs: usize) {
-    let options = FitOptions {
-        epochs,
-        batch_size: BATCH,
-        validation_split: 0.1,
-        early_stopping: None,
-        ..FitOptions::default()
-    };
+    let options =
+        Fit { epochs, batch_size: BATCH, validation_split: 0.1, early_stopping: None, ..Fit::default() };
     let data = Dataset::autoencoder(windows);
     let start = session.state().expect("a state");
     let times = time(if epochs == 1 { 1 } else { 3 }, || {

@@ -272,7 +272,7 @@ fn a_lost_device_leaves_the_last_checkpoint() {
     }
     let resumed =
         train(&kernels_on_the_host(), &model, Some(&start), &data, &options(true), &mut []).expect("a run");
-    assert!((1..4).contains(&resumed.resumed_from), "after epoch {}", resumed.resumed_from);
+    assert!((1..4).contains(&resumed.fitted.resumed_from), "after epoch {}", resumed.fitted.resumed_from);
     assert_same_bits("weights", &resumed.weights, &undisturbed.weights);
     assert_eq!(resumed.fitted.history, undisturbed.fitted.history);
 }

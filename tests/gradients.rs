@@ -25,7 +25,7 @@ use glassbox_engine::program::{Instruction, Pointwise, Program, Tape, Value, Wei
 use glassbox_engine::reference::{Interpreter, Reference, Sample};
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
-use glassbox_engine::training::{Checkpoint, FitOptions, fit};
+use glassbox_engine::training::{Checkpoint, Fit, fit};
 use glassbox_engine::{Error, Float, Result};
 use glassbox_tests::backends::{Setup, backends, launches_kernels, predict};
 use glassbox_tests::cases::{LayerCase, ModelCase, SMALL, cases, draws, models, normals, weights};
@@ -373,7 +373,7 @@ fn a_users_layer_trains_on_every_backend() {
         // Sums of some hundred products of numbers near 1, each rounded by 6e-8.
         let tolerance = Tolerance::of_largest(1e-5, &expected);
         assert_close(&backend.name(), &session.gradient().expect("a gradient"), &expected, tolerance);
-        let options = FitOptions { epochs: 40, ..FitOptions::default() };
+        let options = Fit { epochs: 40, ..Fit::default() };
         let start = Checkpoint::start(session.state().expect("a state"));
         let data = Dataset::autoencoder(windows);
         let fitted = fit(&mut *session, &data, &options, start, &mut []).expect("a fit");

@@ -39,7 +39,7 @@ use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::program::cost::Cost;
 use glassbox_engine::samples::Samples;
-use glassbox_engine::training::{self, Checkpoint, FitOptions};
+use glassbox_engine::training::{self, Checkpoint, Fit};
 use glassbox_lab::profile::{ProfileOptions, run as profile};
 
 /// How much is measured.
@@ -265,7 +265,7 @@ fn fit(gpu: &Cuda<Gpu>, model: &Sequential, scale: &Scale) -> Result<()> {
     let series = series(scale.series);
     let data = Dataset::autoencoder(Samples::windows(&series, scale.window, 1)?);
     let (epochs, batch_size) = (scale.fit, scale.batch);
-    let options = FitOptions { epochs, batch_size, validation_split: 0.1, ..FitOptions::default() };
+    let options = Fit { epochs, batch_size, validation_split: 0.1, ..Fit::default() };
     let mut session = session(gpu, model, batch_size)?;
     let start = State::new(model.layout().initial(1), &Optimizer::default());
     let (best, median) = times(scale, || {

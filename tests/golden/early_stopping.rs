@@ -14,9 +14,7 @@ use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
-use glassbox_engine::training::{
-    Checkpoint, EarlyStopping, EarlyStoppingState, FitOptions, Mode, Monitor, fit,
-};
+use glassbox_engine::training::{Checkpoint, EarlyStopping, EarlyStoppingState, Fit, Mode, Monitor, fit};
 use glassbox_tests::compare::assert_same_bits;
 use glassbox_tests::fixtures::{array, integer, json, number, numbers, string};
 use serde_json::Value as Json;
@@ -92,12 +90,8 @@ fn fit_stops_and_restores_as_keras_does() {
         let x = [0.0; 4];
         let data = Dataset::autoencoder(Samples::dense(&x, Shape::new(1, 1)).expect("samples"));
         let restores = early_stopping.restore_best_weights;
-        let options = FitOptions {
-            epochs,
-            validation_split: 0.5,
-            early_stopping: Some(early_stopping),
-            ..FitOptions::default()
-        };
+        let options =
+            Fit { epochs, validation_split: 0.5, early_stopping: Some(early_stopping), ..Fit::default() };
         let checkpoint = Checkpoint::start(session.state().expect("a state"));
         let fitted = fit(&mut *session, &data, &options, checkpoint, &mut []);
         // The last epoch that is run.

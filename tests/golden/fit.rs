@@ -5,7 +5,7 @@ use glassbox_engine::backend::{Backend, Dataset};
 use glassbox_engine::model::Sequential;
 use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
-use glassbox_engine::training::{Checkpoint, FitOptions, fit};
+use glassbox_engine::training::{Checkpoint, Fit, fit};
 use glassbox_tests::backends::{Setup, backends_and_fused, predict};
 use glassbox_tests::compare::{Tolerance, assert_close};
 use glassbox_tests::fixtures::{Tensors, exactly, integer, number, numbers, text};
@@ -31,12 +31,12 @@ fn check<F: Float>(backend: &dyn Backend<F>, yardstick: &Yardstick) {
 
     let setup = Setup { optimizer: tensors.adam(yardstick.adam), ..Setup::new(&model) };
     let mut session = setup.session(backend, exactly(&tensors.flat("start/", model.layout())));
-    let options = FitOptions {
+    let options = Fit {
         epochs: integer(&options["epochs"]),
         batch_size: integer(&options["batch_size"]),
         validation_split: number(&options["validation_split"]),
         shuffle: false,
-        ..FitOptions::default()
+        ..Fit::default()
     };
     let checkpoint = Checkpoint::start(session.state().expect("a state"));
     let data = Dataset::autoencoder(windows);

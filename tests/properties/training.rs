@@ -15,7 +15,7 @@ use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
 use glassbox_engine::training::{
-    Callback, Checkpoint, EarlyStopping, EpochEnd, FitOptions, Fitted, Flow, Monitor, fit,
+    Callback, Checkpoint, EarlyStopping, EpochEnd, Fit, Fitted, Flow, Monitor, fit,
 };
 use glassbox_tests::backends::{Setup, backends};
 use glassbox_tests::cases::normals;
@@ -46,7 +46,7 @@ fn series<F: Float>() -> Vec<F> {
 struct Run {
     seed: u64,
     learning_rate: f64,
-    options: FitOptions,
+    options: Fit,
 }
 
 impl Run {
@@ -59,7 +59,7 @@ impl Run {
             restore_best_weights: true,
             ..EarlyStopping::default()
         };
-        let options = FitOptions {
+        let options = Fit {
             epochs: 12,
             batch_size: 8,
             validation_split: 0.2,
@@ -99,7 +99,7 @@ impl Run {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 struct Outcome<F> {
     fitted: Fitted,
     weights: Vec<F>,
@@ -112,7 +112,12 @@ impl<F: Float> Outcome<F> {
     fn assert_same(&self, other: &Self, what: &str) {
         assert_same_bits(what, &other.weights, &self.weights);
         assert_same_bits(what, &other.slots, &self.slots);
-        assert_eq!(other.fitted, self.fitted, "{what}");
+        assert_eq!(other.fitted.history, self.fitted.history, "{what}");
+        assert_eq!(
+            (other.fitted.stopped_epoch, other.fitted.restored_epoch),
+            (self.fitted.stopped_epoch, self.fitted.restored_epoch),
+            "{what}"
+        );
         assert_eq!(other.steps, self.steps, "{what}");
     }
 }
@@ -157,7 +162,7 @@ fn a_seed_decides<F: Float>(backend: &dyn Backend<F>) {
     // The seeds of the masks and of the shuffles each matter by themselves.
     for (what, other) in [
         ("masks", Run { seed: 2, ..Run::new(1) }),
-        ("shuffles", Run { options: FitOptions { seed: 2, ..Run::new(1).options }, ..Run::new(1) }),
+        ("shuffles", Run { options: Fit { seed: 2, ..Run::new(1).options }, ..Run::new(1) }),
     ] {
         let other = other.run(backend, None, &mut watcher()).expect("a run");
         assert_ne!(other.weights, first.weights, "{}: {what}", backend.name());
@@ -226,7 +231,7 @@ fn more_epochs_can_be_added() {
     run.options.early_stopping = None;
     let whole = run.run::<f64>(&Reference, None, &mut watcher()).expect("a run");
     let mut first = watcher();
-    let short = Run { options: FitOptions { epochs: 7, ..run.options.clone() }, ..Run::new(5) };
+    let short = Run { options: Fit { epochs: 7, ..run.options.clone() }, ..Run::new(5) };
     short.run::<f64>(&Reference, None, &mut first).expect("a run");
     let last = first.checkpoints.pop().expect("seven of them");
     whole.assert_same(&run.run(&Reference, Some(last), &mut watcher()).expect("a run"), "seven and five");
@@ -290,7 +295,7 @@ fn non_finite_numbers_are_located<F: Float>(backend: &dyn Backend<F>) {
     // And with no validation either, nobody but the look at the weights after the epoch: here an update that a
     // moment of almost infinity makes infinite.
     let (early_stopping, validation_split) = (None, 0.0);
-    one_batch.options = FitOptions { early_stopping, validation_split, ..one_batch.options };
+    one_batch.options = Fit { early_stopping, validation_split, ..one_batch.options };
     let error = error_of(backend, &one_batch, |_, state| state.slots[0].fill(F::max_value()));
     says(&error, &["weight 0 of conv1d.kernel", "in epoch 1"]);
 }
@@ -323,7 +328,7 @@ fn a_target_that_is_not_finite_is_named() {
 
 #[test]
 fn options_that_make_no_sense_are_named() {
-    let refused = |word: &str, change: &dyn Fn(&mut FitOptions)| {
+    let refused = |word: &str, change: &dyn Fn(&mut Fit)| {
         let mut run = Run::new(1);
         change(&mut run.options);
         let plain = Run::new(1);

@@ -156,7 +156,7 @@ pub(crate) const BUILT_WITHOUT: &str = "this glassbox was built without the feat
 /// Where compiled kernels are kept.
 #[cfg(feature = "cuda")]
 fn kernel_cache() -> Cache {
-    let folder = glassbox_pipeline::nab::cache_folder();
+    let folder = glassbox::cache::folder();
     folder.map_or_else(Cache::none, |folder| Cache::in_folder(folder.join("kernels")))
 }
 

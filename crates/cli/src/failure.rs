@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::process::ExitCode;
 
 use glassbox::checkpoint::CheckpointError;
-use glassbox::training::TrainError;
+
 use glassbox_engine::Error;
 use glassbox_lab::study::StudyError;
 use glassbox_pipeline::detection::DetectionError;
@@ -93,8 +93,8 @@ impl From<Error> for Failure {
     }
 }
 
-impl From<TrainError> for Failure {
-    fn from(error: TrainError) -> Self {
+impl From<glassbox::Error> for Failure {
+    fn from(error: glassbox::Error) -> Self {
         Self::of_training(&error)
     }
 }
@@ -132,12 +132,12 @@ impl Failure {
         }
     }
 
-    fn of_training(error: &TrainError) -> Self {
+    fn of_training(error: &glassbox::Error) -> Self {
         match error {
-            TrainError::Engine(error) => Self::of_engine(error),
-            TrainError::Interrupted { .. } => Self::new(Kind::Interrupted, error),
+            glassbox::Error::Engine(error) => Self::of_engine(error),
+            glassbox::Error::Interrupted { .. } => Self::new(Kind::Interrupted, error),
             // A run is told from another by names of Keras's arguments, which are options here.
-            TrainError::Checkpoint(CheckpointError::OtherRun { difference, .. })
+            glassbox::Error::Checkpoint(CheckpointError::OtherRun { difference, .. })
                 if difference.what.contains('_') =>
             {
                 let (named, what) = (error.to_string(), &difference.what);

@@ -41,6 +41,13 @@ impl Shape {
     }
 }
 
+/// `(steps, channels)`.
+impl From<(usize, usize)> for Shape {
+    fn from((steps, channels): (usize, usize)) -> Self {
+        Self { steps, channels }
+    }
+}
+
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "({}, {})", self.steps, self.channels)

@@ -7,7 +7,7 @@ use glassbox_engine::masks::Masks;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::samples::Samples;
-use glassbox_engine::training::{EarlyStopping, FitOptions};
+use glassbox_engine::training::{EarlyStopping, Fit};
 
 use glassbox_formats::hash::Sha256;
 
@@ -37,7 +37,7 @@ impl Fingerprint {
     pub fn of(
         model: &Sequential,
         plan: &Plan,
-        options: &FitOptions,
+        options: &Fit,
         data: &Dataset<'_, f32>,
         start: &[f32],
     ) -> Self {

@@ -1,7 +1,75 @@
-//! The front door of glassbox.
+//! The front door of glassbox: the library that people program against.
+//!
+//! ```
+//! use glassbox::prelude::*;
+//!
+//! // An autoencoder for windows of 96 steps and one channel.
+//! let mut layers = Sequential::new((96, 1));
+//! layers.add(Conv1D::new(8, 7).strides(2).padding(Same).activation(Relu))?;
+//! layers.add(Dropout::new(0.2))?;
+//! layers.add(Conv1DTranspose::new(1, 7).strides(2).padding(Same))?;
+//! let mut model = layers.compile(Adam::new(1e-3), Loss::MeanSquaredError)?.seed(1);
+//!
+//! let series: Vec<f32> = (0..400).map(|t| (t as f32 / 5.0).sin()).collect();
+//! let x = Samples::windows(&series, 96, 1)?; // a view: overlapping windows are never written out
+//! let fit = Fit { epochs: 2, batch_size: 64, validation_split: 0.1, ..Fit::default() };
+//! let trained = model.fit(&x, &x, fit.early_stopping(EarlyStopping::patience(5)))?;
+//! println!("val_loss after each epoch: {:?}", trained.history.val_loss);
+//!
+//! let y: Array3<f32> = model.predict(&x)?;
+//! let features: Array3<f32> = model.activations(&x, "conv1d")?;
+//! let gradients = model.gradients(&x, &x)?; // named tensors with their shapes
+//! assert_eq!(gradients["conv1d.kernel"].shape(), [7, 1, 8]);
+//! # let _ = (y, features);
+//! # Ok::<(), glassbox::Error>(())
+//! ```
+//!
+//! | to | see |
+//! |---|---|
+//! | build, train and look inside a model | [`Model`], [`Sequential`](model::Sequential), [`layers`] |
+//! | choose where it computes | [`Device`] |
+//! | save it, load it, go on with it | [`Model::save`], [`Model::load`] |
+//! | stop it, keep it on disk as it trains, hear how it goes | [`Hooks`], [`checkpoint`], [`Interrupt`] |
+//! | write a layer of one's own | [`Layer`](layers::Layer), [`Operation`](program::custom::Operation), `examples/custom_layer.rs` |
+//! | check its gradient | [`GradientCheck`](gradient_check::GradientCheck) |
+//!
+//! The engine below is [`glassbox_engine`]; its modules are re-exported here, and [`ndarray`] with them.
+
 #![forbid(unsafe_code)]
 
+pub mod cache;
 pub mod checkpoint;
+mod compiled;
+mod device;
+mod error;
 pub mod fingerprint;
 pub mod interrupt;
+mod samples;
 pub mod training;
+
+pub use compiled::{Compile, Model, Tensors};
+pub use device::Device;
+pub use error::{Error, Result};
+pub use glassbox_engine::{
+    backend, geometry, gradient_check, initializers, layers, losses, model, optimizers, program,
+    samples as windows, shape,
+};
+pub use interrupt::Interrupt;
+pub use ndarray;
+pub use samples::AsSamples;
+pub use training::Hooks;
+
+/// What most programs need: `use glassbox::prelude::*;`.
+pub mod prelude {
+    pub use glassbox_engine::geometry::Padding::{self, Causal, Same, Valid};
+    pub use glassbox_engine::layers::Activation::{self, Linear, Relu};
+    pub use glassbox_engine::layers::{Conv1D, Conv1DTranspose, Dropout, ReLU};
+    pub use glassbox_engine::losses::Loss;
+    pub use glassbox_engine::model::Sequential;
+    pub use glassbox_engine::optimizers::Adam;
+    pub use glassbox_engine::samples::Samples;
+    pub use glassbox_engine::training::{Callback, EarlyStopping, Fit, Fitted, History};
+    pub use ndarray::{Array3, ArrayView3};
+
+    pub use crate::{AsSamples, Compile, Device, Hooks, Interrupt, Model, Tensors};
+}

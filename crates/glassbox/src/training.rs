@@ -1,8 +1,7 @@
 //! Training on samples: Keras's `compile` and `fit`, with checkpoints.
 
-use std::error::Error;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::error::Error as StdError;
+use std::path::PathBuf;
 
 use glassbox_engine::backend::{Backend, Dataset, Plan, Session, State};
 use glassbox_engine::losses::Loss;
@@ -10,12 +9,12 @@ use glassbox_engine::masks::Masks;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::samples::Samples;
-use glassbox_engine::shape::Shape;
 use glassbox_engine::training::{
-    Callback, Checkpoint, EarlyStopping, EpochEnd, FitOptions, Fitted, Flow, Mode, Monitor, fit, split_at,
+    Callback, Checkpoint, EarlyStopping, EpochEnd, Fit, Fitted, Flow, Mode, Monitor, fit, split_at,
 };
 
-use crate::checkpoint::{self, CheckpointError, CheckpointWriter};
+use crate::checkpoint::{self, CheckpointWriter};
+use crate::error::Error;
 use crate::fingerprint::Fingerprint;
 use crate::interrupt::Interrupt;
 
@@ -85,8 +84,8 @@ impl Default for TrainOptions {
 impl TrainOptions {
     /// The arguments of `fit`.
     #[must_use]
-    pub fn fit_options(&self) -> FitOptions {
-        FitOptions {
+    pub fn fit_options(&self) -> Fit {
+        Fit {
             epochs: self.epochs,
             batch_size: self.batch_size,
             validation_split: self.validation_split,
@@ -103,52 +102,12 @@ impl TrainOptions {
     }
 
     /// The plan of training `model` on so many samples.
-    fn plan(&self, model: &Sequential, samples: usize) -> Result<Plan, TrainError> {
+    fn plan(&self, model: &Sequential, samples: usize) -> Result<Plan, Error> {
         let masks = Masks::Random { seed: self.seed };
         // A session need not have room for more samples than there are.
         let most = self.batch_size.min(samples.max(1));
         Ok(model.plan(self.loss, self.optimizer(), masks, most)?)
     }
-}
-
-/// Why a model was not trained. A checkpoint of an earlier epoch, if asked for, is still there.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TrainError {
-    /// The engine refused an option, met a number that is not finite, or a callback failed.
-    #[error(transparent)]
-    Engine(#[from] glassbox_engine::Error),
-    /// The run cannot be resumed.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// A model that does not give back what it reads.
-    #[error(
-        "model {model} makes samples of shape {output} from samples of shape {input}, (steps, channels): it is \
-         no autoencoder, whose output has the shape of its input; change its last layers, or the length of \
-         its windows"
-    )]
-    NotAnAutoencoder {
-        /// The model's name.
-        model: String,
-        /// The shape of its input.
-        input: Shape,
-        /// The shape of its output.
-        output: Shape,
-    },
-    /// [`TrainOptions::interrupt`] was requested.
-    #[error("interrupted after epoch {epochs} of at most {of}{}", kept(checkpoint.as_deref()))]
-    Interrupted {
-        /// Epochs done.
-        epochs: usize,
-        /// Epochs at most.
-        of: usize,
-        /// The file that holds the run, if [`TrainOptions::checkpoints`] said where.
-        checkpoint: Option<PathBuf>,
-    },
-}
-
-fn kept(checkpoint: Option<&Path>) -> String {
-    checkpoint.map_or_else(String::new, |file| format!("; the run is kept in {}", file.display()))
 }
 
 /// A model after training.
@@ -157,24 +116,13 @@ pub struct Trained {
     pub session: Box<dyn Session<f32>>,
     /// The final weights, flat, in the model's layout.
     pub weights: Vec<f32>,
-    /// The losses, and how training ended.
+    /// The losses, how training ended, and how long it took.
     pub fitted: Fitted,
-    /// Epochs that a checkpoint had done before; 0 if there was none.
-    pub resumed_from: usize,
-    /// How long each epoch of this call took, with its validation.
-    pub epoch_durations: Vec<Duration>,
-    /// How long they took together, with checkpoints and callbacks.
-    pub duration: Duration,
 }
 
 impl std::fmt::Debug for Trained {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { fitted, resumed_from, duration, .. } = self;
-        f.debug_struct("Trained")
-            .field("fitted", fitted)
-            .field("resumed_from", resumed_from)
-            .field("duration", duration)
-            .finish_non_exhaustive()
+        f.debug_struct("Trained").field("fitted", &self.fitted).finish_non_exhaustive()
     }
 }
 
@@ -194,7 +142,7 @@ impl Split {
     ///
     /// # Errors
     /// If the validation split leaves one of the parts empty.
-    pub fn of(samples: usize, options: &TrainOptions) -> Result<Self, TrainError> {
+    pub fn of(samples: usize, options: &TrainOptions) -> Result<Self, Error> {
         let training = split_at(samples, options.validation_split)?;
         let steps_per_epoch = training.div_ceil(options.batch_size.max(1));
         Ok(Self { training, validation: samples - training, steps_per_epoch })
@@ -204,13 +152,13 @@ impl Split {
 /// That a model gives back samples of the shape that it reads.
 ///
 /// # Errors
-/// [`TrainError::NotAnAutoencoder`] if not.
-pub fn require_autoencoder(model: &Sequential) -> Result<(), TrainError> {
+/// [`Error::NotAnAutoencoder`] if not.
+pub fn require_autoencoder(model: &Sequential) -> Result<(), Error> {
     let (input, output) = (model.input_shape(), model.output_shape());
     if input == output {
         return Ok(());
     }
-    Err(TrainError::NotAnAutoencoder { model: model.name().into(), input, output })
+    Err(Error::NotAnAutoencoder { model: model.name().into(), input, output })
 }
 
 /// Trains `model` to give back each sample of `x`; see [`train`].
@@ -225,7 +173,7 @@ pub fn train_autoencoder(
     x: Samples<'_, f32>,
     options: &TrainOptions,
     callbacks: &mut [&mut dyn Callback<f32>],
-) -> Result<Trained, TrainError> {
+) -> Result<Trained, Error> {
     require_autoencoder(model)?;
     if options.epochs == 0 {
         let expected = "at least 1: an autoencoder that was not trained detects nothing".into();
@@ -239,7 +187,7 @@ pub fn train_autoencoder(
 ///
 /// # Errors
 /// If an option makes no sense, the data does not fit the model, a number is not finite, the checkpoint to
-/// resume from is not of this run, or a callback fails; [`TrainError::Interrupted`] after the epoch during
+/// resume from is not of this run, or a callback fails; [`Error::Interrupted`] after the epoch during
 /// which an interrupt was requested.
 pub fn train(
     backend: &dyn Backend<f32>,
@@ -248,44 +196,81 @@ pub fn train(
     data: &Dataset<'_, f32>,
     options: &TrainOptions,
     callbacks: &mut [&mut dyn Callback<f32>],
-) -> Result<Trained, TrainError> {
+) -> Result<Trained, Error> {
     let plan = options.plan(model, data.len())?;
     data.check(&plan)?;
     let start = start.map_or_else(|| plan.layout.initial(options.seed), <[f32]>::to_vec);
-    let fit_options = options.fit_options();
+    // No larger than the session's batches, and in effect the same.
+    let fit_options = Fit { batch_size: plan.batch_size, ..options.fit_options() };
+    let start = Checkpoint::start(State::new(start, &plan.optimizer));
+    let mut session = backend.session(plan)?;
+    let callbacks = callbacks.iter_mut().map(|callback| &mut **callback as _).collect();
+    let hooks =
+        Hooks { callbacks, checkpoints: options.checkpoints.as_ref(), interrupt: options.interrupt.as_ref() };
+    let fitted = run(&mut *session, model, data, &fit_options, start, hooks)?;
+    let weights = session.state()?.weights;
+    Ok(Trained { session, weights, fitted })
+}
 
-    let mut keeper = Keeper { interrupt: options.interrupt.clone(), ..Keeper::default() };
-    let mut resumed = None;
-    if let Some(Checkpoints { dir, resume, every_epoch }) = &options.checkpoints {
-        let fingerprint = Fingerprint::of(model, &plan, &fit_options, data, &start);
+/// What a training run talks to besides its model: the program around it, and the disk.
+#[derive(Default)]
+pub struct Hooks<'a> {
+    /// Told of each batch and epoch, in this order.
+    pub callbacks: Vec<&'a mut dyn Callback<f32>>,
+    /// Where the run is kept, to go on from there. Default: nowhere.
+    pub checkpoints: Option<&'a Checkpoints>,
+    /// A request to stop, heeded at the end of each epoch. Default: none will be made.
+    pub interrupt: Option<&'a Interrupt>,
+}
+
+impl std::fmt::Debug for Hooks<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { callbacks, checkpoints, interrupt } = self;
+        f.debug_struct("Hooks")
+            .field("callbacks", &callbacks.len())
+            .field("checkpoints", checkpoints)
+            .field("interrupt", interrupt)
+            .finish()
+    }
+}
+
+/// Trains the model of a session from `start`, or from the checkpoint that is to be resumed. A checkpoint is written
+/// before the callbacks hear of an epoch's end.
+pub(crate) fn run(
+    session: &mut dyn Session<f32>,
+    architecture: &Sequential,
+    data: &Dataset<'_, f32>,
+    options: &Fit,
+    start: Checkpoint<f32>,
+    hooks: Hooks<'_>,
+) -> Result<Fitted, Error> {
+    data.check(session.plan())?;
+    let mut keeper = Keeper { interrupt: hooks.interrupt.cloned(), ..Keeper::default() };
+    let mut start = start;
+    if let Some(Checkpoints { dir, resume, every_epoch }) = hooks.checkpoints {
+        let plan = session.plan();
+        let fingerprint = Fingerprint::of(architecture, plan, options, data, &start.state.weights);
         if *resume {
-            resumed = checkpoint::resume(dir, &plan, &fingerprint, options.epochs)?;
+            start = checkpoint::resume(dir, plan, &fingerprint, options.epochs)?.unwrap_or(start);
         } else if *every_epoch {
-            checkpoint::require_own(dir, &plan, &fingerprint)?;
+            checkpoint::require_own(dir, plan, &fingerprint)?;
         }
-        keeper.writer = Some(CheckpointWriter::new(dir, &plan, fingerprint));
+        keeper.writer = Some(CheckpointWriter::new(dir, plan, fingerprint));
         keeper.every_epoch = *every_epoch;
     }
-    let resumed_from = resumed.as_ref().map_or(0, |checkpoint| checkpoint.epochs);
-    let checkpoint = resumed.unwrap_or_else(|| Checkpoint::start(State::new(start, &plan.optimizer)));
-
-    let mut timer = EpochTimer::default();
-    let mut all: Vec<&mut dyn Callback<f32>> = vec![&mut timer, &mut keeper];
-    for callback in callbacks {
-        all.push(&mut **callback);
+    let mut callbacks: Vec<&mut dyn Callback<f32>> = vec![&mut keeper];
+    for callback in hooks.callbacks {
+        callbacks.push(callback);
     }
-    // No larger than the session's batches, and in effect the same.
-    let fit_options = FitOptions { batch_size: plan.batch_size, ..fit_options };
-    let mut session = backend.session(plan)?;
-    let began = Instant::now();
-    let fitted = fit(&mut *session, data, &fit_options, checkpoint, &mut all)?;
-    let duration = began.elapsed();
-    if let Some(epochs) = keeper.interrupted_after {
-        let checkpoint = options.checkpoints.as_ref().map(|kept| kept.dir.join(checkpoint::FILE_NAME));
-        return Err(TrainError::Interrupted { epochs, of: options.epochs, checkpoint });
+    let fitted = fit(session, data, options, start, &mut callbacks)?;
+    match keeper.interrupted_after {
+        None => Ok(fitted),
+        Some(epochs) => Err(Error::Interrupted {
+            epochs,
+            of: options.epochs,
+            checkpoint: hooks.checkpoints.map(|kept| kept.dir.join(checkpoint::FILE_NAME)),
+        }),
     }
-    let weights = session.state()?.weights;
-    Ok(Trained { session, weights, fitted, resumed_from, epoch_durations: timer.durations, duration })
 }
 
 /// Keeps the run, and ends it when that is asked for. One callback does both, with one look at the request an
@@ -300,7 +285,7 @@ struct Keeper {
 }
 
 impl Callback<f32> for Keeper {
-    fn on_epoch_end(&mut self, end: &EpochEnd<'_, f32>) -> Result<Flow, Box<dyn Error + Send + Sync>> {
+    fn on_epoch_end(&mut self, end: &EpochEnd<'_, f32>) -> Result<Flow, Box<dyn StdError + Send + Sync>> {
         let stop = self.interrupt.as_ref().is_some_and(Interrupt::is_requested);
         if let Some(writer) = self.writer.as_mut().filter(|_| self.every_epoch || stop) {
             writer.on_epoch_end(end)?;
@@ -310,22 +295,5 @@ impl Callback<f32> for Keeper {
         }
         self.interrupted_after = Some(end.epoch + 1);
         Ok(Flow::Stop)
-    }
-}
-
-#[derive(Debug, Default)]
-struct EpochTimer {
-    began: Option<Instant>,
-    durations: Vec<Duration>,
-}
-
-impl Callback<f32> for EpochTimer {
-    fn on_epoch_begin(&mut self, _: usize, _: usize) {
-        self.began = Some(Instant::now());
-    }
-
-    fn on_epoch_end(&mut self, _: &EpochEnd<'_, f32>) -> Result<Flow, Box<dyn Error + Send + Sync>> {
-        self.durations.extend(self.began.take().map(|began| began.elapsed()));
-        Ok(Flow::Continue)
     }
 }

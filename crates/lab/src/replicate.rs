@@ -29,7 +29,7 @@ pub use schema::{Comparison, Replication, ReplicationConfig, Run, SCHEMA};
 
 use crate::jobs::{self, Advance, MakeBackend};
 use glassbox::fingerprint::Fingerprint;
-use glassbox::training::{TrainError, TrainOptions};
+use glassbox::training::TrainOptions;
 use glassbox_engine::model::Sequential;
 use glassbox_formats::atomic::{self, WriteError};
 use glassbox_pipeline::detector::DetectorError;
@@ -129,9 +129,9 @@ pub fn run(
         },
     );
     trained.map_err(|error| match error {
-        ReplicateError::Tutorial(TutorialError::Step(DetectorError::Train(TrainError::Interrupted {
-            ..
-        }))) => {
+        ReplicateError::Tutorial(TutorialError::Step(DetectorError::Train(
+            glassbox::Error::Interrupted { .. },
+        ))) => {
             let done = seeds.iter().filter(|seed| rows.get(**seed).is_some()).count();
             ReplicateError::Interrupted { done, of: seeds.len(), file: dir.join(rows::FILE_NAME) }
         }

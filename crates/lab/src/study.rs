@@ -36,7 +36,7 @@ use std::path::Path;
 
 use crate::jobs::{self, Advance, MakeBackend};
 use fits::{Fit, Windows};
-use glassbox::training::{Split, TrainError, TrainOptions};
+use glassbox::training::{Split, TrainOptions};
 use glassbox_formats::atomic::{self, WriteError};
 use glassbox_pipeline::detection::{DetectionError, judged_points};
 use glassbox_pipeline::detector::{DetectorError, fit_scaler, normalise, windows};
@@ -108,8 +108,8 @@ impl From<DetectorError> for StudyError {
     }
 }
 
-impl From<TrainError> for StudyError {
-    fn from(error: TrainError) -> Self {
+impl From<glassbox::Error> for StudyError {
+    fn from(error: glassbox::Error) -> Self {
         DetectorError::from(error).into()
     }
 }

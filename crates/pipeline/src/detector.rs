@@ -11,7 +11,7 @@ use crate::detection::{DetectionError, PointRule, Threshold, anomalous_points, a
 use crate::reconstruction::{inference_session, window_errors};
 use crate::scaler::{Scaler, ScalerError};
 use crate::series::{Series, SeriesError};
-use glassbox::training::{TrainError, TrainOptions, Trained, require_autoencoder, train_autoencoder};
+use glassbox::training::{TrainOptions, Trained, require_autoencoder, train_autoencoder};
 use glassbox_formats::model_file::ModelFileError;
 
 /// Why a detector cannot be had, or cannot judge a series.
@@ -42,7 +42,7 @@ pub enum DetectorError {
     },
     /// The model is none that can be trained, or training failed.
     #[error(transparent)]
-    Train(#[from] TrainError),
+    Train(#[from] glassbox::Error),
     /// The errors of windows say nothing.
     #[error(transparent)]
     Detection(#[from] DetectionError),

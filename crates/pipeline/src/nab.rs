@@ -19,8 +19,6 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use etcetera::BaseStrategy as _;
-
 use crate::series::{self, Columns, Series, SeriesError};
 use crate::synthetic::{self, Part};
 use glassbox_formats::hash::Sha256;
@@ -31,8 +29,6 @@ pub use fetch::{FetchError, FetchFailure, FetchOptions, Fetched, fetch, fetch_fi
 
 /// The variable that names NAB's `data` folder.
 pub const DATA_VARIABLE: &str = "GLASSBOX_NAB";
-/// The variable that names the cache folder.
-pub const CACHE_VARIABLE: &str = "GLASSBOX_CACHE";
 /// Where NAB publishes its `data` folder.
 pub const BASE_URL: &str = "https://raw.githubusercontent.com/numenta/NAB/master/data/";
 
@@ -80,21 +76,10 @@ impl Places {
     fn from_variables(data: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsString>) -> Self {
         Self {
             data: data.or_else(|| set(&variable, DATA_VARIABLE)),
-            cache: cache_folder_from(&variable).map(|folder| folder.join("nab")),
+            cache: glassbox::cache::folder_from(variable(glassbox::cache::VARIABLE))
+                .map(|folder| folder.join("nab")),
         }
     }
-}
-
-/// The cache folder of all that glassbox keeps: the one that the environment names, or the user's. `None` if the
-/// system tells of no place for one.
-#[must_use]
-pub fn cache_folder() -> Option<PathBuf> {
-    cache_folder_from(&|variable: &str| env::var_os(variable))
-}
-
-fn cache_folder_from(variable: &impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let users = || etcetera::choose_base_strategy().ok().map(|user| user.cache_dir().join("glassbox"));
-    set(variable, CACHE_VARIABLE).or_else(users)
 }
 
 /// A folder that the environment names.
@@ -316,7 +301,7 @@ mod tests {
         let variables = |name: &str| {
             Some(OsString::from(match name {
                 DATA_VARIABLE => "from/environment",
-                CACHE_VARIABLE => "cache",
+                glassbox::cache::VARIABLE => "cache",
                 _ => return None,
             }))
         };

@@ -189,8 +189,6 @@ pub struct TutorialRun {
     pub summary: String,
     /// The losses, and how training ended.
     pub fitted: Fitted,
-    /// Epochs that a checkpoint had done before; 0 if there was none.
-    pub resumed_from: usize,
     /// The batches in which the training windows were predicted.
     pub predict_batches: usize,
     /// The error of each training window, in standard deviations of the training series.
@@ -300,8 +298,8 @@ pub fn run(
     };
     let timings = Timings {
         inside: inside_took,
-        epochs: trained.epoch_durations,
-        fit: trained.duration,
+        epochs: trained.fitted.epoch_durations.clone(),
+        fit: trained.fitted.duration,
         predict_train,
         predict_test,
         total: began.elapsed(),
@@ -316,7 +314,7 @@ pub fn run(
         split,
         summary,
         fitted: trained.fitted,
-        resumed_from: trained.resumed_from,
+
         predict_batches: batches,
         training_errors,
         first_window,

@@ -7,15 +7,20 @@ use std::path::Path;
 use glassbox::checkpoint::{CheckpointError, FILE_NAME, from_bytes, to_bytes};
 use glassbox::fingerprint::Fingerprint;
 use glassbox::interrupt::Interrupt;
-use glassbox::training::{Checkpoints, TrainError, TrainOptions, Trained, train};
+use glassbox::training::{Checkpoints, TrainOptions, Trained, train};
 use glassbox_engine::backend::{Dataset, Plan};
 use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::training::{
-    Callback, Checkpoint, EarlyStopping, EarlyStoppingState, EpochEnd, Flow, History,
+    Callback, Checkpoint, EarlyStopping, EarlyStoppingState, EpochEnd, Fitted, Flow, History,
 };
 use glassbox_formats::tensor_file::TensorFile;
 use proptest::prelude::*;
+
+/// All of a run's end but how long it took.
+fn outcome(fitted: &Fitted) -> (&History, Option<usize>, Option<usize>) {
+    (&fitted.history, fitted.stopped_epoch, fitted.restored_epoch)
+}
 
 fn options(dir: Option<&Path>, resume: bool) -> TrainOptions {
     TrainOptions {
@@ -38,7 +43,7 @@ fn values() -> Vec<f32> {
     tiny::series(60, 0.0).values().iter().map(|v| (*v - 10.0) as f32).collect()
 }
 
-fn run(options: &TrainOptions, callbacks: &mut [&mut dyn Callback<f32>]) -> Result<Trained, TrainError> {
+fn run(options: &TrainOptions, callbacks: &mut [&mut dyn Callback<f32>]) -> Result<Trained, glassbox::Error> {
     let values = values();
     let data = Dataset::autoencoder(Samples::windows(&values, 8, 1).unwrap());
     train(&Reference, &tiny::model(), None, &data, options, callbacks)
@@ -75,15 +80,15 @@ fn a_resumed_run_equals_the_uninterrupted_one_to_the_bit() {
         run(&options(Some(&dir), false), &mut [&mut StopAfter(stop)]).unwrap();
         // With resume, where there is something to resume.
         let resumed = run(&options(Some(&dir), true), &mut []).unwrap();
-        assert_eq!(resumed.resumed_from, stop);
+        assert_eq!(resumed.fitted.resumed_from, stop);
         assert_eq!(bits(&resumed.weights), bits(&whole.weights), "stopped after epoch {stop}");
-        assert_eq!(resumed.fitted, whole.fitted);
+        assert_eq!(outcome(&resumed.fitted), outcome(&whole.fitted));
         let read = |dir: &Path| std::fs::read(dir.join(FILE_NAME)).unwrap();
         assert_eq!(read(&dir), read(&whole_dir), "the last checkpoint, byte for byte");
     }
     let dir = folder.path().join("none");
     let fresh = run(&options(Some(&dir), true), &mut []).unwrap();
-    assert_eq!((fresh.resumed_from, bits(&fresh.weights)), (0, bits(&whole.weights)));
+    assert_eq!((fresh.fitted.resumed_from, bits(&fresh.weights)), (0, bits(&whole.weights)));
 }
 
 /// Asks to stop in the middle of an epoch, as Ctrl-C does.
@@ -113,7 +118,7 @@ fn an_interrupted_run_ends_with_its_epoch_and_is_kept() {
         let error = run(&interrupted, &mut [&mut AskIn(epoch, interrupt)]).unwrap_err();
         let file = dir.join(FILE_NAME);
         assert!(
-            matches!(&error, TrainError::Interrupted { epochs, of: 14, checkpoint: Some(kept) }
+            matches!(&error, glassbox::Error::Interrupted { epochs, of: 14, checkpoint: Some(kept) }
                 if *epochs == epoch && *kept == file),
             "{error}"
         );
@@ -121,8 +126,8 @@ fn an_interrupted_run_ends_with_its_epoch_and_is_kept() {
 
         std::fs::copy(&file, dir.join("copy")).unwrap();
         let resumed = run(&TrainOptions { checkpoints, ..options(None, false) }, &mut []).unwrap();
-        assert_eq!((resumed.resumed_from, bits(&resumed.weights)), (epoch, bits(&whole.weights)));
-        assert_eq!(resumed.fitted, whole.fitted);
+        assert_eq!((resumed.fitted.resumed_from, bits(&resumed.weights)), (epoch, bits(&whole.weights)));
+        assert_eq!(outcome(&resumed.fitted), outcome(&whole.fitted));
         // Kept after each epoch if that was asked for, else only by the interruption.
         let again = std::fs::read(&file).unwrap() != std::fs::read(dir.join("copy")).unwrap();
         assert_eq!(again, every_epoch);
@@ -132,7 +137,7 @@ fn an_interrupted_run_ends_with_its_epoch_and_is_kept() {
     interrupt.request();
     let error =
         run(&TrainOptions { interrupt: Some(interrupt), ..options(None, false) }, &mut []).unwrap_err();
-    assert!(matches!(error, TrainError::Interrupted { epochs: 1, checkpoint: None, .. }), "{error}");
+    assert!(matches!(error, glassbox::Error::Interrupted { epochs: 1, checkpoint: None, .. }), "{error}");
 }
 
 #[test]

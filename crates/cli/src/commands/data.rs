@@ -28,7 +28,7 @@ fn fetch(force: bool, base_url: &str, timeout: f64) -> Result<(), Failure> {
     let Some(cache) = Places::from_env(None).cache else {
         return Err(Failure::new(
             Kind::Output,
-            format!("this system names no folder for caches; set {} to one", nab::CACHE_VARIABLE),
+            format!("this system names no folder for caches; set {} to one", glassbox::cache::VARIABLE),
         ));
     };
     let options = FetchOptions {

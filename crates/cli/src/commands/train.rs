@@ -58,16 +58,16 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
             "epochs": history.loss.len(),
             "stopped_epoch": trained.trained.fitted.stopped_epoch,
             "restored_epoch": trained.trained.fitted.restored_epoch,
-            "resumed_from": trained.trained.resumed_from,
+            "resumed_from": trained.trained.fitted.resumed_from,
             "mean": trained.detector.scaler.mean(),
             "std": trained.detector.scaler.std(),
             "time_steps": trained.detector.time_steps(),
             "threshold": threshold,
-            "seconds": trained.trained.duration.as_secs_f64(),
+            "seconds": trained.trained.fitted.duration.as_secs_f64(),
         }));
     }
-    if trained.trained.resumed_from > 0 {
-        note(quiet, format_args!("went on after epoch {}", trained.trained.resumed_from));
+    if trained.trained.fitted.resumed_from > 0 {
+        note(quiet, format_args!("went on after epoch {}", trained.trained.fitted.resumed_from));
     }
     note(
         quiet,

@@ -189,7 +189,7 @@ fn trained_for(trained: &Trained) -> String {
     format!(
         "Trained {} in {:.1} s ({why})\nloss: {:.6} - val_loss: {:.6}\n\n",
         counted(history.loss.len(), "epoch", "epochs"),
-        trained.duration.as_secs_f64(),
+        trained.fitted.duration.as_secs_f64(),
         last(&history.loss),
         last(&history.val_loss)
     )

@@ -23,7 +23,7 @@ use crate::shape::{LARGEST, Shape};
 /// use glassbox_engine::model::Sequential;
 /// use glassbox_engine::shape::Shape;
 ///
-/// let mut model = Sequential::new(Shape::new(288, 1));
+/// let mut model = Sequential::new((288, 1));
 /// model.add(Conv1D::new(32, 7).strides(2).padding(Padding::Same).activation(Activation::Relu))?;
 /// model.add(Dropout::new(0.2))?;
 /// model.add(Conv1DTranspose::new(1, 7).strides(2).padding(Padding::Same))?;
@@ -59,8 +59,13 @@ pub struct NamedLayer {
 impl Sequential {
     /// A model of no layers yet, for samples of `input`, named `sequential`.
     #[must_use]
-    pub fn new(input: Shape) -> Self {
-        Self { name: "sequential".into(), input, layers: vec![], layout: WeightLayout::default() }
+    pub fn new(input: impl Into<Shape>) -> Self {
+        Self {
+            name: "sequential".into(),
+            input: input.into(),
+            layers: vec![],
+            layout: WeightLayout::default(),
+        }
     }
 
     /// With another name.

@@ -50,6 +50,12 @@ impl Optimizer {
     }
 }
 
+impl From<Adam> for Optimizer {
+    fn from(adam: Adam) -> Self {
+        Self::Adam(adam)
+    }
+}
+
 impl Default for Optimizer {
     fn default() -> Self {
         Self::Adam(Adam::default())

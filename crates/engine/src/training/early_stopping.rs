@@ -1,11 +1,14 @@
 //! Stops when the loss has ceased to improve.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 use crate::float::Float;
 
 /// Stops training when a loss has not improved for `patience` epochs
 /// ([`keras.callbacks.EarlyStopping`](https://keras.io/api/callbacks/early_stopping/)).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct EarlyStopping {
     /// The loss that is watched.
     pub monitor: Monitor,
@@ -25,7 +28,8 @@ pub struct EarlyStopping {
 }
 
 /// What is watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Monitor {
     /// The training loss.
     Loss,
@@ -35,7 +39,8 @@ pub enum Monitor {
 }
 
 /// Which way is better.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// As the name of what is watched suggests: down, for a loss.
     #[default]
@@ -83,6 +88,12 @@ impl<F> Default for EarlyStoppingState<F> {
 }
 
 impl EarlyStopping {
+    /// Stops once `val_loss` has not improved for so many epochs; else with Keras's defaults.
+    #[must_use]
+    pub fn patience(patience: usize) -> Self {
+        Self { patience, ..Self::default() }
+    }
+
     /// That the options make sense, given whether there is a validation loss.
     ///
     /// # Errors

@@ -1,5 +1,9 @@
 //! Training epoch by epoch.
 
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
 use super::callback::{Callback, EpochEnd, Flow};
 use super::early_stopping::{EarlyStopping, EarlyStoppingState, Monitor};
 use super::history::History;
@@ -9,8 +13,8 @@ use crate::float::Float;
 use crate::random::{Purpose, Stream};
 
 /// The arguments of [`fit`], as Keras names them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FitOptions {
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fit {
     /// Epochs at most, counted from the start of the run, also after a resume.
     pub epochs: usize,
     /// Samples in a batch; the last batch of an epoch has what is left.
@@ -20,13 +24,14 @@ pub struct FitOptions {
     pub validation_split: f64,
     /// Whether the training samples are put into a new order for each epoch.
     pub shuffle: bool,
-    /// Decides the shuffles.
+    /// Decides the shuffles; [`Model`](../../glassbox/struct.Model.html) sets it to its own.
+    #[serde(skip)]
     pub seed: u64,
     /// When to stop before all epochs are done.
     pub early_stopping: Option<EarlyStopping>,
 }
 
-impl Default for FitOptions {
+impl Default for Fit {
     /// Keras's defaults, with seed 0.
     fn default() -> Self {
         Self {
@@ -37,6 +42,14 @@ impl Default for FitOptions {
             seed: 0,
             early_stopping: None,
         }
+    }
+}
+
+impl Fit {
+    /// With early stopping.
+    #[must_use]
+    pub fn early_stopping(self, early_stopping: EarlyStopping) -> Self {
+        Self { early_stopping: Some(early_stopping), ..self }
     }
 }
 
@@ -63,7 +76,7 @@ impl<F: Float> Checkpoint<F> {
 }
 
 /// How a run ended. The session holds the final weights.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Fitted {
     /// The losses of each epoch.
     pub history: History,
@@ -71,6 +84,12 @@ pub struct Fitted {
     pub stopped_epoch: Option<usize>,
     /// The epoch, from 0, whose weights were restored.
     pub restored_epoch: Option<usize>,
+    /// Epochs that had been done before this call, by a run that it went on with.
+    pub resumed_from: usize,
+    /// The time of each epoch of this call, with its validation, without callbacks.
+    pub epoch_durations: Vec<Duration>,
+    /// The time of the whole call, with callbacks.
+    pub duration: Duration,
 }
 
 /// The number of samples that are trained on when a part of `n` is split off for validation: the part is
@@ -104,7 +123,7 @@ pub fn split_at(n: usize, validation_split: f64) -> Result<usize> {
 pub fn fit<F: Float>(
     session: &mut dyn Session<F>,
     data: &Dataset<'_, F>,
-    options: &FitOptions,
+    options: &Fit,
     mut checkpoint: Checkpoint<F>,
     callbacks: &mut [&mut dyn Callback<F>],
 ) -> Result<Fitted> {
@@ -116,12 +135,14 @@ pub fn fit<F: Float>(
     for callback in callbacks.iter_mut() {
         callback.on_train_begin(&checkpoint);
     }
+    let (began, resumed_from, mut epoch_durations) = (Instant::now(), checkpoint.epochs, vec![]);
     let mut order: Vec<u32> = Vec::with_capacity(train_len);
     while checkpoint.epochs < options.epochs && checkpoint.early_stopping.stopped_epoch.is_none() {
         let epoch = checkpoint.epochs;
         for callback in callbacks.iter_mut() {
             callback.on_epoch_begin(epoch, options.epochs);
         }
+        let epoch_began = Instant::now();
         order.clear();
         order.extend(0..train_len as u32);
         if options.shuffle {
@@ -134,6 +155,7 @@ pub fn fit<F: Float>(
             }
         })?;
         let val_loss = validate(session, &validation, epoch)?;
+        epoch_durations.push(epoch_began.elapsed());
 
         checkpoint.state = session.state()?;
         require_finite_weights(session, &checkpoint.state.weights, epoch)?;
@@ -160,10 +182,13 @@ pub fn fit<F: Float>(
             break;
         }
     }
-    finish(session, checkpoint)
+    let (stopped_epoch, history) = (checkpoint.early_stopping.stopped_epoch, checkpoint.history.clone());
+    let restored_epoch = restore(session, checkpoint)?;
+    let duration = began.elapsed();
+    Ok(Fitted { history, stopped_epoch, restored_epoch, resumed_from, epoch_durations, duration })
 }
 
-fn check<F: Float>(session: &dyn Session<F>, data: &Dataset<'_, F>, options: &FitOptions) -> Result<usize> {
+fn check<F: Float>(session: &dyn Session<F>, data: &Dataset<'_, F>, options: &Fit) -> Result<usize> {
     data.check(session.plan())?;
     let train_len = split_at(data.len(), options.validation_split)?;
     if let Some(early_stopping) = &options.early_stopping {
@@ -215,12 +240,11 @@ fn require_finite_weights<F: Float>(session: &dyn Session<F>, weights: &[F], epo
     })
 }
 
-fn finish<F: Float>(session: &mut dyn Session<F>, checkpoint: Checkpoint<F>) -> Result<Fitted> {
-    let Checkpoint { mut state, history, early_stopping, .. } = checkpoint;
-    let restored_epoch = early_stopping.best_weights.is_some().then_some(early_stopping.best_epoch);
-    if let Some(best) = early_stopping.best_weights {
-        state.weights = best;
-        session.set_state(&state)?;
-    }
-    Ok(Fitted { history, stopped_epoch: early_stopping.stopped_epoch, restored_epoch })
+/// Takes back the weights of the best epoch, if early stopping kept them, and gives that epoch.
+fn restore<F: Float>(session: &mut dyn Session<F>, checkpoint: Checkpoint<F>) -> Result<Option<usize>> {
+    let Checkpoint { mut state, early_stopping, .. } = checkpoint;
+    let Some(best) = early_stopping.best_weights else { return Ok(None) };
+    state.weights = best;
+    session.set_state(&state)?;
+    Ok(Some(early_stopping.best_epoch))
 }

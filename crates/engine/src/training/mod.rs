@@ -7,5 +7,5 @@ mod history;
 
 pub use callback::{Callback, EpochEnd, Flow};
 pub use early_stopping::{EarlyStopping, EarlyStoppingState, Mode, Monitor};
-pub use fit::{Checkpoint, FitOptions, Fitted, fit, split_at};
+pub use fit::{Checkpoint, Fit, Fitted, fit, split_at};
 pub use history::History;

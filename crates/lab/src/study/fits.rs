@@ -10,7 +10,7 @@ use glassbox_engine::samples::Samples;
 use glassbox_engine::training::{Callback, EarlyStopping, EpochEnd, Flow};
 
 use super::variants::{Training, VARIANTS, Weights};
-use glassbox::training::{TrainError, TrainOptions, train_autoencoder};
+use glassbox::training::{TrainOptions, train_autoencoder};
 use glassbox_pipeline::reconstruction::{ErrorMeasure, measured_errors};
 
 /// The windows of both series.
@@ -58,7 +58,7 @@ pub(super) fn fit(
     backend: &dyn Backend<f32>,
     windows: &Windows<'_>,
     options: &TrainOptions,
-) -> Result<Fit, TrainError> {
+) -> Result<Fit, glassbox::Error> {
     let needed = |weights| VARIANTS.iter().any(|v| v.training == training.name && v.weights == weights);
     // The run ends with the best weights, and the last ones are picked up on the way: one training has both.
     let early_stopping = options
@@ -87,7 +87,7 @@ pub(super) fn fit(
         best_epoch,
         loss: history.loss.last().copied().unwrap_or(f64::NAN),
         val_loss: history.val_loss.last().copied().unwrap_or(f64::NAN),
-        seconds: trained.duration.as_secs_f64(),
+        seconds: trained.fitted.duration.as_secs_f64(),
         errors,
     })
 }
@@ -96,7 +96,7 @@ fn errors_of(
     session: &mut dyn Session<f32>,
     windows: &Windows<'_>,
     weights: Weights,
-) -> Result<ErrorsBy, TrainError> {
+) -> Result<ErrorsBy, glassbox::Error> {
     const MEASURES: [ErrorMeasure; 2] = [ErrorMeasure::Mean, ErrorMeasure::LastStep];
     let [train_mean, train_last] = measured_errors(session, &windows.train, MEASURES, &mut |_, _| ())?;
     let [test_mean, test_last] = measured_errors(session, &windows.test, MEASURES, &mut |_, _| ())?;

@@ -41,7 +41,7 @@ impl RunResult {
                 test: Summary::of(&run.detection.errors),
             },
             anomalies: Anomalies::of(&run.data.test.series, &run.detection),
-            timings: TimingsInfo::of(&run.timings, &run.backend, run.resumed_from),
+            timings: TimingsInfo::of(&run.timings, &run.backend, run.fitted.resumed_from),
         }
     }
 }
