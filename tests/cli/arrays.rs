@@ -20,7 +20,7 @@ fn keras_start(folder: &Path) -> (Tensors, Sequential) {
     write_npy(&folder.join("x.npy"), x.view()).expect("room");
     let model = Sequential::from_json(&fixtures::text(ARCHITECTURE)).expect("a model");
     let weights = exactly(&golden.flat("start/", model.layout()));
-    let start = SavedModel { model: model.clone(), weights, metadata: Default::default() };
+    let start = SavedModel::new(model.clone(), weights);
     start.save(&folder.join("start.safetensors")).expect("room");
     (golden, model)
 }

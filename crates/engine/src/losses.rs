@@ -1,9 +1,12 @@
 //! Losses: how far a prediction is from its target.
 
+use serde::{Deserialize, Serialize};
+
 use crate::float::Float;
 
 /// A loss that is a mean over the elements of a sample, and over the samples of a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Loss {
     /// `mean((y - target)^2)`; Keras's `mse`.
     #[default]

@@ -3,6 +3,7 @@
 //! | tensors | |
 //! |---|---|
 //! | `{layer}.kernel`, `{layer}.bias` | the weights, f32, in the shapes that Keras has |
+//! | `optimizer/m/{layer}.kernel`, ... | what the optimiser keeps, in a file of a model that can go on training |
 //!
 //! | metadata | |
 //! |---|---|
@@ -74,11 +75,20 @@ pub struct SavedModel {
     pub model: Sequential,
     /// Its weights, flat, in the model's layout; all finite.
     pub weights: Vec<f32>,
+    /// What the optimiser keeps, by the name of the slot: flat, in the model's layout. Empty in a file that is for
+    /// inference only.
+    pub slots: BTreeMap<String, Vec<f32>>,
     /// What belongs to the model besides: texts, under keys that begin with `glassbox.`.
     pub metadata: BTreeMap<String, String>,
 }
 
 impl SavedModel {
+    /// A model with its weights and nothing else.
+    #[must_use]
+    pub fn new(model: Sequential, weights: Vec<f32>) -> Self {
+        Self { model, weights, slots: BTreeMap::new(), metadata: BTreeMap::new() }
+    }
+
     /// Writes the file at `path`, whole or not at all. The same model gives the same bytes.
     ///
     /// # Errors
@@ -101,6 +111,9 @@ impl SavedModel {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut file = TensorFile { metadata: self.metadata.clone(), ..TensorFile::default() };
         file.insert_flat("", self.model.layout(), &self.weights);
+        for (name, values) in &self.slots {
+            file.insert_flat(&slot_prefix(name), self.model.layout(), values);
+        }
         file.metadata.insert(ARCHITECTURE.into(), self.model.to_json());
         file.metadata.insert(VERSION_KEY.into(), VERSION.into());
         file.metadata.insert(CHECKSUM.into(), checksum(&file));
@@ -153,6 +166,11 @@ impl SavedModel {
         let found = checksum(&content);
         content.require_finite(file)?;
         let weights = content.take_flat("", model.layout(), file)?;
+        let mut slots = BTreeMap::new();
+        while let Some(name) = first_slot(&content) {
+            let values = content.take_flat(&slot_prefix(&name), model.layout(), file)?;
+            slots.insert(name, values);
+        }
         content.require_empty(file)?;
         let mut metadata = content.metadata;
         let version = metadata.remove(VERSION_KEY).filter(|version| version != VERSION);
@@ -170,8 +188,21 @@ impl SavedModel {
             return Err(ModelFileError::Checksum { file: file.into(), found, expected });
         }
         metadata.retain(|key, _| key.starts_with(OURS));
-        Ok(Self { model, weights, metadata })
+        Ok(Self { model, weights, slots, metadata })
     }
+}
+
+/// What the names of an optimiser's tensors begin with.
+const SLOTS: &str = "optimizer/";
+
+fn slot_prefix(slot: &str) -> String {
+    format!("{SLOTS}{slot}/")
+}
+
+/// The slot of the first of an optimiser's tensors that are left.
+fn first_slot(content: &TensorFile) -> Option<String> {
+    let names = content.tensors.keys().filter_map(|name| name.strip_prefix(SLOTS));
+    names.filter_map(|name| name.split_once('/')).next().map(|(slot, _)| slot.to_owned())
 }
 
 /// The checksum of a file's content, as hexadecimal digits.

@@ -62,13 +62,13 @@ impl Compile for Sequential {
 /// # Ok::<(), glassbox::Error>(())
 /// ```
 pub struct Model {
-    architecture: Sequential,
-    optimizer: Optimizer,
-    loss: Loss,
-    seed: u64,
+    pub(crate) architecture: Sequential,
+    pub(crate) optimizer: Optimizer,
+    pub(crate) loss: Loss,
+    pub(crate) seed: u64,
     device: Device,
     place: Place,
-    history: History,
+    pub(crate) history: History,
 }
 
 /// Where the weights and the optimiser's state are.
@@ -112,6 +112,16 @@ impl Model {
     pub fn on(self, device: Device) -> Result<Self> {
         let state = self.state()?;
         Ok(Self { device, place: Place::Host(state), ..self })
+    }
+
+    /// The same with these weights, flat in the layout of the [architecture](Model::architecture), before any training.
+    ///
+    /// # Errors
+    /// If there are not as many as the model has, or one is not finite.
+    pub fn start_from(self, weights: Vec<f32>) -> Result<Self> {
+        self.architecture.layout().require_finite(&weights)?;
+        let place = Place::Host(State::new(weights, &self.optimizer));
+        Ok(Self { place, history: History::default(), ..self })
     }
 
     /// Trains the model to predict `y` from `x`
@@ -336,7 +346,12 @@ impl Model {
         }
     }
 
-    fn state(&self) -> Result<State<f32>> {
+    /// Goes on from where another run was.
+    pub(crate) fn resume_from(&mut self, state: State<f32>, history: History) {
+        (self.place, self.history) = (Place::Host(state), history);
+    }
+
+    pub(crate) fn state(&self) -> Result<State<f32>> {
         match &self.place {
             Place::Host(state) => Ok(state.clone()),
             Place::Device(session) => Ok(session.state()?),

@@ -45,6 +45,7 @@ mod error;
 pub mod fingerprint;
 pub mod interrupt;
 mod samples;
+mod save;
 pub mod training;
 
 pub use compiled::{Compile, Model, Tensors};

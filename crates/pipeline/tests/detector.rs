@@ -102,7 +102,7 @@ fn a_plain_model_is_no_detector() {
     let path = folder.path().join("plain.safetensors");
     let model = tiny::model();
     let weights = model.layout().initial(0);
-    glassbox_formats::model_file::SavedModel { model, weights, metadata: Default::default() }
+    glassbox_formats::model_file::SavedModel::new(model, weights)
         .save(&path)
         .unwrap();
     let error = Detector::load(&path).unwrap_err();

@@ -1,6 +1,5 @@
 //! `glassbox fit-arrays`
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use glassbox::training::{TrainOptions, train};
@@ -40,7 +39,7 @@ pub(crate) fn run(args: &FitArraysArgs) -> Result<(), Failure> {
         train(&*backend, &model, start.as_deref(), &data, &options, &mut [&mut opening, &mut progress])
             .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
 
-    let saved = SavedModel { model, weights: trained.weights, metadata: BTreeMap::new() };
+    let saved = SavedModel::new(model, trained.weights);
     saved.save(&args.out).or_fail(Kind::Output)?;
     if let Some(path) = &args.history {
         glassbox_pipeline::results::write_history_json(path, &trained.fitted.history)

@@ -1,5 +1,7 @@
 //! Adam: steps scaled by running moments of the gradient.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 use crate::float::Float;
 
@@ -16,7 +18,7 @@ use crate::float::Float;
 /// This is the paper's formula "just before section 2.1", not its Algorithm 1: epsilon is added to the
 /// root of the *uncorrected* v ("epsilon hat" there). It also defaults to 1e-7, where PyTorch takes 1e-8
 /// with Algorithm 1, so the two give different results.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Adam {
     /// The size of a step. Keras's default: 0.001.
     pub learning_rate: f64,

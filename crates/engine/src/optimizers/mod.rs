@@ -4,6 +4,8 @@ mod adam;
 
 pub use adam::Adam;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Result;
 use crate::float::Float;
 
@@ -11,7 +13,8 @@ use crate::float::Float;
 ///
 /// An optimiser keeps [`slots`](Optimizer::slots) numbers for each weight. They belong to the state of a
 /// training run, not to the optimiser, so that a device can keep them beside the weights.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Optimizer {
     /// Kingma and Ba's Adam, as Keras computes it.

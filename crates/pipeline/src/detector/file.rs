@@ -45,7 +45,7 @@ impl Detector {
             (THRESHOLD.into(), decimal(self.threshold.value())),
             (TIME_STEPS.into(), self.time_steps().to_string()),
         ]);
-        SavedModel { model: self.model.clone(), weights: self.weights.clone(), metadata }
+        SavedModel { metadata, ..SavedModel::new(self.model.clone(), self.weights.clone()) }
     }
 
     /// Reads a detector's file.
@@ -61,7 +61,7 @@ impl Detector {
     /// # Errors
     /// If the file holds a plain model, or a model that does not reconstruct windows of one channel.
     pub fn from_saved_model(saved: SavedModel, file: &str) -> Result<Self, DetectorError> {
-        let SavedModel { model, weights, metadata } = saved;
+        let SavedModel { model, weights, metadata, .. } = saved;
         let keys = [MEAN, STD, TIME_STEPS, THRESHOLD];
         if keys.iter().all(|key| !metadata.contains_key(*key)) {
             return Err(DetectorError::NotADetector { file: file.into() });

@@ -1,0 +1,82 @@
+//! Models on disk: what is saved loads with its weights and goes on training to the bit.
+
+use std::path::Path;
+
+use glassbox_engine::backend::State;
+use glassbox_engine::losses::Loss;
+use glassbox_engine::optimizers::Optimizer;
+use glassbox_engine::training::History;
+use glassbox_formats::model_file::{ModelFileError, SavedModel};
+use glassbox_formats::tensor_file::TensorFileError;
+use serde::{Deserialize, Serialize};
+
+use crate::compiled::Model;
+use crate::{Device, Result};
+
+/// The entry of a model file that holds a [`Training`], as JSON.
+const TRAINING: &str = "glassbox.training";
+
+/// How a model was trained, and how far.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Training {
+    optimizer: Optimizer,
+    loss: Loss,
+    seed: u64,
+    step: u64,
+    history: History,
+}
+
+impl Model {
+    /// Writes the model to a file, whole or not at all: the architecture, the weights, and all that it takes to go on
+    /// training ([the format](glassbox_formats::model_file)).
+    ///
+    /// # Errors
+    /// If a weight is not finite, the file cannot be written, or the device fails.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let State { weights, slots, step } = self.state()?;
+        let training = Training {
+            optimizer: self.optimizer.clone(),
+            loss: self.loss,
+            seed: self.seed,
+            step,
+            history: self.history.clone(),
+        };
+        let mut saved = SavedModel::new(self.architecture.clone(), weights);
+        saved.slots = self.optimizer.slots().iter().map(|name| (*name).to_owned()).zip(slots).collect();
+        let training = serde_json::to_string(&training).expect("numbers and names");
+        saved.metadata.insert(TRAINING.into(), training);
+        Ok(saved.save(path.as_ref())?)
+    }
+
+    /// Reads a model that [`Model::save`] wrote; on the best device at hand. From a file that holds weights only, such
+    /// as a detector's, the model starts training with Keras's Adam, the mean squared error and seed 0.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is damaged, holds something that is not supported, or no device can be used.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let SavedModel { model, weights, slots, metadata } = SavedModel::load(path)?;
+        let device = Device::best()?;
+        let Some(text) = metadata.get(TRAINING) else {
+            return Self::new(model, Optimizer::default(), Loss::default(), 0, device)?.start_from(weights);
+        };
+        let bad = |found: String, expected: &str| {
+            ModelFileError::from(TensorFileError::BadKey {
+                file: path.display().to_string(),
+                key: TRAINING.into(),
+                found,
+                expected: expected.into(),
+                advice: "remove it, and the tensors that begin with `optimizer/`, to get a model that starts training",
+            })
+        };
+        let training: Training =
+            serde_json::from_str(text).map_err(|problem| bad(problem.to_string(), "what glassbox writes there"))?;
+        let Training { optimizer, loss, seed, step, history } = training;
+        let mut slots = slots;
+        let slots: Option<Vec<_>> = optimizer.slots().iter().map(|name| slots.remove(*name)).collect();
+        let slots = slots.ok_or_else(|| bad(text.clone(), "an optimiser whose tensors are in the file"))?;
+        let mut loaded = Self::new(model, optimizer, loss, seed, device)?;
+        loaded.resume_from(State { weights, slots, step }, history);
+        Ok(loaded)
+    }
+}
