@@ -1,0 +1,48 @@
+//! One kernel held against what the machine can do: the second convolution of the tutorial, its three contractions on
+//! one thread, as a share of the ceiling of the multiply-add units, and beside the reference's plain loops.
+//!
+//! ```sh
+//! cargo run --release -p glassbox --example ceiling
+//! ```
+
+use std::time::{Duration, Instant};
+
+use glassbox::backend::Backend as _;
+use glassbox::prelude::*;
+use glassbox_cpu::{Contraction, Cpu, Operation, Simd};
+use glassbox_engine::reference;
+
+/// The shortest of many runs: what the machine can do when nothing disturbs it.
+fn fastest(mut run: impl FnMut()) -> f64 {
+    let began = Instant::now();
+    let mut fastest = f64::INFINITY;
+    while began.elapsed() < Duration::from_millis(300) {
+        let start = Instant::now();
+        run();
+        fastest = fastest.min(start.elapsed().as_secs_f64());
+    }
+    fastest
+}
+
+fn main() -> Result<(), glassbox::Error> {
+    // A window after the first layer: 144 steps of 32 channels; 16 filters of 7 taps, stride 2.
+    let geometry = Conv1D::new(16, 7).strides(2).padding(Same).geometry((144, 32).into())?;
+    let operations = 2.0 * geometry.multiply_adds() as f64;
+
+    let simd = Simd::choose()?;
+    let cpu = Cpu::with_simd(Some(1), simd)?;
+    let ceiling = cpu.ceilings(64 * 1024).expect("the CPU measures its ceilings").peaks[0].rate;
+    println!("{}: at most {:.1} GFLOP/s", cpu.name(), ceiling / 1e9);
+
+    for operation in Operation::ALL {
+        let mut contraction = Contraction::new(simd, operation, &geometry)?;
+        let rate = operations / fastest(|| contraction.run());
+        println!("{:<17} {:6.1} GFLOP/s, {:3.0} % of the ceiling", operation.name(), rate / 1e9, 100.0 * rate / ceiling);
+    }
+
+    let (x, kernel) = (vec![1.0_f32; geometry.input().len()], vec![1.0; geometry.kernel_len()]);
+    let mut y = vec![0.0; geometry.output().len()];
+    let rate = operations / fastest(|| reference::apply(&geometry, &x, &kernel, &mut y));
+    println!("{:<17} {:6.1} GFLOP/s: the same sum as plain loops", "reference", rate / 1e9);
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! A detector for a series of your own: train it on normal behaviour, save it, load it, and find what is not normal.
+//!
+//! ```sh
+//! cargo run --release -p glassbox --example detector                          # on a series made here
+//! cargo run --release -p glassbox --example detector -- normal.csv new.csv    # columns `timestamp` and `value`
+//! ```
+
+use std::path::Path;
+
+use glassbox::prelude::*;
+use glassbox_pipeline::architecture::tutorial_model;
+use glassbox_pipeline::detection::{PointRule, stretches};
+use glassbox_pipeline::detector::{Detector, train_detector};
+use glassbox_pipeline::series::{Columns, Series, read_csv};
+use glassbox_pipeline::synthetic::{self, Part};
+use glassbox_pipeline::training::TrainOptions;
+
+const TIME_STEPS: usize = 96;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let files: Vec<String> = std::env::args().skip(1).collect();
+    let read = |file: &String| read_csv(Path::new(file), &Columns::default()).map(|loaded| loaded.series);
+    let (normal, new): (Series, Series) = match &files[..] {
+        [normal, new] => (read(normal)?, read(new)?),
+        _ => (synthetic::series(Part::Train, 1), synthetic::series(Part::Test, 1)),
+    };
+
+    let device = Device::best()?;
+    let options = TrainOptions { epochs: 10, seed: 1, ..TrainOptions::default() };
+    let model = tutorial_model(TIME_STEPS)?;
+    let trained = train_detector(device.backend(), &model, None, &normal, &options, &mut [])?;
+    println!("Threshold: {:.4} standard deviations", trained.detector.threshold.value());
+
+    let path = std::env::temp_dir().join("detector.safetensors");
+    trained.detector.save(&path)?;
+    let detector = Detector::load(&path)?;
+
+    let found = detector.detect(device.backend(), &new, PointRule::default())?;
+    println!("{} anomalous windows, {} anomalous points", found.windows.len(), found.points.len());
+    for stretch in stretches(&found.points) {
+        println!("  {} to {}", new.timestamp_text(stretch.start), new.timestamp_text(stretch.end - 1));
+    }
+    Ok(())
+}
