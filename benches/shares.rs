@@ -21,7 +21,7 @@ use glassbox_benches::{
 };
 use glassbox_cpu::{Cpu, Operation, Simd};
 use glassbox_engine::backend::{Backend, Dataset};
-use glassbox_engine::geometry::Geometry;
+use glassbox_engine::geometry::{Geometry, GeometrySpec};
 use glassbox_engine::samples::Samples;
 
 fn seconds(work: impl FnOnce()) -> f64 {
@@ -181,7 +181,7 @@ fn shapes(odd: bool) -> Vec<(String, Geometry)> {
         return layers().map(|(name, geometry)| (name.to_string(), geometry)).into();
     }
     let name = |g: &Geometry| {
-        let Geometry { in_steps, in_channels, out_channels, taps, stride, .. } = g;
+        let GeometrySpec { in_steps, in_channels, out_channels, taps, stride, .. } = **g;
         format!("{in_channels}-{out_channels}, {taps} taps, stride {stride}, {in_steps} steps")
     };
     odd_shapes().into_iter().map(|g| (name(&g), g)).collect()

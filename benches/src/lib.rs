@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use glassbox_cpu::{Contraction, Operation, Simd, peak};
 use glassbox_engine::backend::{Plan, State};
-use glassbox_engine::geometry::{Geometry, Padding};
+use glassbox_engine::geometry::{Geometry, GeometrySpec, Padding};
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::Masks;
@@ -47,7 +47,9 @@ pub fn same(
     stride: usize,
 ) -> Geometry {
     let (out_steps, pad_left) = Padding::Same.resolve(in_steps, taps, stride).expect("same always fits");
-    Geometry { in_steps, in_channels, out_steps, out_channels, taps, stride, dilation: 1, pad_left }
+    let spec =
+        GeometrySpec { in_steps, in_channels, out_steps, out_channels, taps, stride, dilation: 1, pad_left };
+    Geometry::new(spec).expect("a geometry of moderate size")
 }
 
 /// The maps of the tutorial's five layers. The last three run backwards there, as transposed convolutions.

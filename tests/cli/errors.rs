@@ -1,8 +1,9 @@
 //! What is refused: the message says what and where, the code says what kind, and what was there stays.
 
 use std::fs;
+use std::process::Command;
 
-use crate::kit::{fail, first_rows, glassbox, home, succeed, twin};
+use crate::kit::{clean, fail, first_rows, glassbox, home, succeed, twin};
 
 #[test]
 fn a_command_line_that_makes_no_sense_is_code_2_and_suggests_the_right_word() {
@@ -49,6 +50,22 @@ fn input_that_cannot_be_used_is_code_3_and_named() {
     assert!(error.contains("multiple of 4"), "{error}");
     let error = fail(glassbox(home.path()).args(["tutorial", "--threads", "0"]), 3);
     assert!(error.contains("threads"), "{error}");
+}
+
+/// Six million lines would take 780 MB, of which the shell grants 500.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_series_that_does_not_fit_into_memory_is_code_3() {
+    let home = home();
+    let text = format!("timestamp,value\n2014-04-01 00:00:00,1\n{}", "\n".repeat(6_000_000));
+    fs::write(home.path().join("long.csv"), text).expect("room");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -v 500000; exec \"$0\" train long.csv", env!("CARGO_BIN_EXE_glassbox")]);
+    let error = fail(&mut clean(shell, home.path()), 3);
+    assert!(
+        error.contains("long.csv, a series of up to 6000003 rows") && error.contains("780.0 MB"),
+        "{error}"
+    );
 }
 
 /// What no machine has the memory for is refused before any of it is taken: an allocation that fails would end the

@@ -34,6 +34,21 @@ fn tutorial(home: &Path, more: &[&str]) -> Command {
     command
 }
 
+/// JSON is UTF-8 and a path need not be: what it cannot hold is replaced in it, and the file has its own name.
+#[test]
+#[cfg(unix)]
+fn an_output_whose_name_is_not_utf_8_is_written_and_told() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let home = home();
+    let name = OsStr::from_bytes(b"m\xFF.safetensors");
+    let told = succeed(train(home.path(), &["--json", "--quiet"]).arg("--out").arg(name));
+    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(told["model"], "m\u{FFFD}.safetensors");
+    assert!(home.path().join(name).exists());
+}
+
 #[test]
 fn an_output_is_no_input_and_no_other_output() {
     let home = home();

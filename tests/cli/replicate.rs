@@ -62,6 +62,13 @@ fn seeds_that_have_a_row_are_not_run_again() {
     fs::write(&rows, rows_now.replace("1234.5", "long")).expect("room");
     let error = fail(&mut replicate(home.path(), "2", &[]), 3);
     assert!(error.contains("runs.csv") && error.contains("line: 2") && error.contains("float"), "{error}");
+    for impossible in ["inf", "1e308", "-1.0", "NaN"] {
+        let row = rows_now.lines().nth(1).expect("a row");
+        let threshold = row.split(',').nth(4).expect("a threshold");
+        fs::write(&rows, rows_now.replace(row, &row.replace(threshold, impossible))).expect("room");
+        let error = fail(&mut replicate(home.path(), "3", &[]), 3);
+        assert!(error.contains("the threshold of seed 1 is") && error.contains("3.4028235e38"), "{error}");
+    }
     fs::remove_file(home.path().join("r/options.json")).expect("options");
     let error = fail(&mut replicate(home.path(), "2", &[]), 3);
     assert!(error.contains("options.json is missing"), "{error}");

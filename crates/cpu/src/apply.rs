@@ -16,7 +16,7 @@
 //!
 //! Reference: [`glassbox_engine::reference::apply`].
 
-use glassbox_engine::geometry::Geometry;
+use glassbox_engine::geometry::{Geometry, GeometrySpec};
 
 use crate::band::{Band, Phase};
 use crate::product::{Products, Tap};
@@ -29,7 +29,8 @@ pub(crate) fn plan(simd: Simd, geometry: &Geometry, left: usize) -> Products {
 
 /// What the rows of y meet in x.
 pub(crate) fn band(geometry: &Geometry, left: usize) -> Band {
-    let Geometry { in_channels, out_channels, out_steps, taps, stride, dilation, pad_left, .. } = *geometry;
+    let GeometrySpec { in_channels, out_channels, out_steps, taps, stride, dilation, pad_left, .. } =
+        **geometry;
     let phase = Phase {
         x_first: (left - pad_left) * in_channels,
         taps: (0..taps).collect(),

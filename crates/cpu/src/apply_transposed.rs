@@ -15,7 +15,7 @@
 //!
 //! Reference: [`glassbox_engine::reference::apply_transposed`].
 
-use glassbox_engine::geometry::Geometry;
+use glassbox_engine::geometry::{Geometry, GeometrySpec};
 
 use crate::band::{Band, Phase};
 use crate::layout::phases;
@@ -29,7 +29,7 @@ pub(crate) fn plan(simd: Simd, geometry: &Geometry, left: usize) -> Products {
 
 /// What the rows of y meet in x.
 pub(crate) fn band(geometry: &Geometry, left: usize) -> Band {
-    let Geometry { in_steps, in_channels, out_channels, .. } = *geometry;
+    let GeometrySpec { in_steps, in_channels, out_channels, .. } = **geometry;
     let phase = |phase: crate::layout::Phase| Phase {
         x_first: left.checked_add_signed(phase.start).expect("zero rows before x") * out_channels,
         taps: phase.taps,

@@ -169,7 +169,7 @@ impl Band {
 
 #[cfg(test)]
 mod tests {
-    use glassbox_engine::geometry::Geometry;
+    use glassbox_engine::geometry::{Geometry, GeometrySpec};
 
     use super::*;
     use crate::kernels::epilogue::Epilogue;
@@ -194,7 +194,7 @@ mod tests {
         .enumerate()
         {
             let out_steps = (steps - 1) / stride + 1;
-            let geometry = Geometry {
+            let spec = GeometrySpec {
                 in_steps: steps,
                 in_channels: channels.0,
                 out_steps,
@@ -204,6 +204,7 @@ mod tests {
                 dilation,
                 pad_left: case % taps,
             };
+            let geometry = Geometry::new(spec).unwrap();
             let value = |i: usize| ((i * 7 + i / 5 + case) % 11) as f32 - 5.0;
             let kernel: Vec<f32> = (0..geometry.kernel_len()).map(value).collect();
             let bias: Vec<f32> = (0..8).map(value).collect();

@@ -3,8 +3,9 @@
 //! A training run plans all of its contractions at once and lays their operands out so that each is in place
 //! for the next. Here one stands alone, with buffers of its own.
 
+use glassbox_engine::Result;
 use glassbox_engine::geometry::Geometry;
-use glassbox_engine::{Error, Result};
+use glassbox_engine::memory::{product, require, sum};
 
 use crate::apply;
 use crate::apply_transposed;
@@ -57,12 +58,12 @@ pub struct Epilogue {
 ///
 /// ```
 /// use glassbox_cpu::{Contraction, Operation, Simd};
-/// use glassbox_engine::geometry::Geometry;
+/// use glassbox_engine::geometry::{Geometry, GeometrySpec};
 ///
 /// // y[t] = x[t] + 10 x[t + 1] of one channel
-/// let geometry = Geometry {
+/// let geometry = Geometry::new(GeometrySpec {
 ///     in_steps: 3, in_channels: 1, out_steps: 2, out_channels: 1, taps: 2, stride: 1, dilation: 1, pad_left: 0,
-/// };
+/// })?;
 /// let mut apply = Contraction::new(Simd::choose()?, Operation::Apply, &geometry)?;
 /// apply.set_x(&[1.0, 2.0, 3.0]);
 /// apply.set_kernel(&[1.0, 10.0]);
@@ -82,6 +83,12 @@ pub struct Contraction {
     epilogue: Epilogue,
 }
 
+/// That there is memory for operands of so many values.
+fn require_room(operation: Operation, lens: [usize; 3]) -> Result<()> {
+    let bytes = sum(&lens.map(Some)).and_then(|values| product(&[values, size_of::<f32>()]));
+    require(operation.name(), bytes, "lower the steps, channels, taps or dilation of the geometry")
+}
+
 #[derive(Debug)]
 enum Plan {
     Products(Products),
@@ -92,17 +99,13 @@ impl Contraction {
     /// Plans a contraction. All operands are zero, the epilogue does nothing.
     ///
     /// # Errors
-    /// If the processor cannot take the path, or the geometry has no steps, channels or taps.
+    /// If the processor cannot take the path, or the machine has no memory for the operands.
     pub fn new(simd: Simd, operation: Operation, geometry: &Geometry) -> Result<Self> {
         let simd = simd.require_available()?;
-        let Geometry { in_steps, out_steps, taps, stride, dilation, pad_left, .. } = *geometry;
-        if geometry.input().is_empty() || geometry.output().is_empty() || taps * stride * dilation == 0 {
-            return Err(Error::Mismatch {
-                what: operation.name().into(),
-                expected: "at least one step, channel, tap, stride and dilation".into(),
-                found: format!("{geometry:?}"),
-            });
-        }
+        // First the signals and the kernel alone: where zeros lie around signals is found tap by tap.
+        let lens = [geometry.input().len(), geometry.output().len(), geometry.kernel_len()];
+        require_room(operation, lens)?;
+        let pad_left = geometry.pad_left;
         let (margins, shape, result) = match operation {
             Operation::Apply => ((pad_left, geometry.pad_right()), geometry.input(), geometry.output().len()),
             Operation::ApplyTransposed => {
@@ -113,8 +116,8 @@ impl Contraction {
             }
         };
         let (left, right) = margins;
-        debug_assert!(shape.steps == in_steps || shape.steps == out_steps);
         let x_slot = Slot { steps: shape.steps, channels: shape.channels, left, right };
+        require_room(operation, [x_slot.len(), lens[1].max(lens[0]), lens[2]])?;
         let (plan, y) = match operation {
             Operation::Apply => (Plan::Products(apply::plan(simd, geometry, left)), 0),
             Operation::ApplyTransposed => (Plan::Products(apply_transposed::plan(simd, geometry, left)), 0),

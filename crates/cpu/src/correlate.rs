@@ -15,7 +15,7 @@
 //!
 //! Reference: [`glassbox_engine::reference::correlate`].
 
-use glassbox_engine::geometry::Geometry;
+use glassbox_engine::geometry::{Geometry, GeometrySpec};
 
 use crate::gemm::{Product, View, gemm};
 use crate::kernels::outer::{self, Outer, outer};
@@ -56,7 +56,8 @@ impl Correlate {
 
     /// Adds to the sums. `x` has the margins that the plan was made for, `y` has none.
     pub(crate) fn run(&self, x: &[f32], y: &[f32], sums: &mut [f32]) {
-        let Geometry { in_channels, out_channels, out_steps, taps, stride, dilation, .. } = self.geometry;
+        let GeometrySpec { in_channels, out_channels, out_steps, taps, stride, dilation, .. } =
+            *self.geometry;
         let (pieces, values) = pieces(&self.geometry);
         for piece in 0..pieces {
             let x = &x[self.x_first + piece * dilation * in_channels..];
@@ -101,7 +102,7 @@ impl Correlate {
         if !self.transposed {
             return dkernel.copy_from_slice(sums);
         }
-        let Geometry { out_channels, .. } = self.geometry;
+        let GeometrySpec { out_channels, .. } = *self.geometry;
         let row = sums.len() / out_channels;
         for (i, dkernel) in dkernel.chunks_exact_mut(out_channels).enumerate() {
             for (o, value) in dkernel.iter_mut().enumerate() {

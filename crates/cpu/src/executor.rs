@@ -63,6 +63,7 @@ impl Executable {
     pub(crate) fn new(program: &Program, plan: &Plan, simd: Simd) -> Self {
         let slots = slots(program);
         let left = |x: &Value| slots[x.index()].left;
+        let transposed = keep_transposed(program, simd, plan.layout.tensors().len());
         let contraction = |instruction: &Instruction| match instruction {
             Instruction::Apply { geometry, x, .. } => {
                 Some(Planned::Products(apply::plan(simd, geometry, left(x))))
@@ -71,7 +72,7 @@ impl Executable {
                 Some(Planned::Products(apply_transposed::plan(simd, geometry, left(x))))
             }
             Instruction::Correlate { geometry, x, kernel, .. } => {
-                let transposed = keep_transposed(program, simd, *kernel);
+                let transposed = transposed[kernel.index()];
                 Some(Planned::Correlate(Correlate::new(simd, geometry, left(x), transposed)))
             }
             _ => None,
@@ -323,14 +324,18 @@ fn fused(ops: &[Pointwise]) -> usize {
     ops.iter().take_while(in_order).count()
 }
 
-/// Whether the gradient of a kernel is summed transposed: if all that add to it are correlations, and prefer
-/// it so.
-fn keep_transposed(program: &Program, simd: Simd, weight: Weight) -> bool {
-    program.lines.iter().all(|line| match &line.instruction {
-        Instruction::Correlate { geometry, kernel, .. } if *kernel == weight => {
-            correlate::prefers_transposed(simd, geometry)
+/// For each of so many tensors, whether its gradient is summed transposed: if all that add to it are correlations, and
+/// prefer it so.
+fn keep_transposed(program: &Program, simd: Simd, tensors: usize) -> Vec<bool> {
+    let mut transposed = vec![true; tensors];
+    for line in &program.lines {
+        match &line.instruction {
+            Instruction::Correlate { geometry, kernel, .. } => {
+                transposed[kernel.index()] &= correlate::prefers_transposed(simd, geometry);
+            }
+            Instruction::CustomGradient { weights, .. } => transposed[weights.clone()].fill(false),
+            _ => {}
         }
-        Instruction::CustomGradient { weights, .. } => !weights.contains(&weight.index()),
-        _ => true,
-    })
+    }
+    transposed
 }

@@ -6,7 +6,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use glassbox_engine::geometry::Geometry;
+use glassbox_engine::geometry::{Geometry, GeometrySpec};
 use glassbox_engine::program::{Instruction, Program, Value};
 
 /// A value's place: zero rows, the value's own rows, zero rows.
@@ -23,7 +23,8 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// The number of values, zeros included.
+    /// The number of values, zeros included. A [`Geometry`] asks for no side that is longer than its bound, an eighth of
+    /// what a number can say, so the sum does not overflow.
     pub(crate) fn len(&self) -> usize {
         (self.left + self.steps + self.right) * self.channels
     }
@@ -37,11 +38,7 @@ impl Slot {
 
 /// The values of all slots of a program, if a number can say it.
 pub(crate) fn padded_len(program: &Program) -> Option<usize> {
-    let len = |slot: &Slot| {
-        let steps = slot.left.checked_add(slot.steps)?.checked_add(slot.right)?;
-        steps.checked_mul(slot.channels)
-    };
-    slots(program).iter().try_fold(0usize, |sum, slot| sum.checked_add(len(slot)?))
+    slots(program).iter().try_fold(0usize, |sum, slot| sum.checked_add(slot.len()))
 }
 
 /// The slots of all values of a program.
@@ -93,16 +90,15 @@ pub(crate) struct Phase {
 
 /// The phases of a geometry that have any rows.
 pub(crate) fn phases(geometry: &Geometry) -> Vec<Phase> {
-    let Geometry { in_steps, taps, stride, dilation, pad_left, .. } = *geometry;
-    let phase = |row: usize| {
+    let GeometrySpec { in_steps, stride, dilation, pad_left, .. } = **geometry;
+    let phase = |(row, taps): (usize, Vec<usize>)| {
         let u = row + pad_left;
-        let taps: Vec<usize> = (0..taps).rev().filter(|tap| tap * dilation % stride == u % stride).collect();
         let t = |tap: usize| (u as isize - (tap * dilation) as isize) / stride as isize;
         let start = taps.first().map_or(0, |tap| t(*tap));
         let apart = if taps.len() < 2 { 1 } else { (t(taps[1]) - start) as usize };
         Phase { taps, start, apart, row, rows: (in_steps - row).div_ceil(stride) }
     };
-    (0..stride.min(in_steps)).map(phase).collect()
+    geometry.taps_by_phase().into_iter().enumerate().map(phase).collect()
 }
 
 /// Zero rows before and after x that `y = A^T x` reads.

@@ -3,7 +3,7 @@
 //! Set `GLASSBOX_SIMD` to hold one path to it; the test fails if the machine lacks that.
 
 use glassbox_cpu::{Contraction, Epilogue, Operation, Simd};
-use glassbox_engine::geometry::{Geometry, Padding};
+use glassbox_engine::geometry::{Geometry, GeometrySpec, Padding};
 use glassbox_engine::random::{Draws, Purpose, Stream};
 use glassbox_engine::reference::{self, Operand, pointwise};
 use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3};
@@ -21,7 +21,9 @@ fn geometry(draws: &mut Draws) -> Option<Geometry> {
     let padding = [Padding::Valid, Padding::Same, Padding::Causal][pick(3)];
     let span = (taps - 1) * dilation + 1;
     let (out_steps, pad_left) = padding.resolve(in_steps, span, stride)?;
-    Some(Geometry { in_steps, in_channels, out_steps, out_channels, taps, stride, dilation, pad_left })
+    let spec =
+        GeometrySpec { in_steps, in_channels, out_steps, out_channels, taps, stride, dilation, pad_left };
+    Some(Geometry::new(spec).expect("a geometry of moderate size"))
 }
 
 /// The operands of one case and what the reference makes of them.
@@ -75,7 +77,7 @@ impl Case {
 
     /// Terms of the longest sum.
     fn terms(&self, operation: Operation) -> usize {
-        let Geometry { taps, in_channels, out_channels, out_steps, .. } = self.geometry;
+        let GeometrySpec { taps, in_channels, out_channels, out_steps, .. } = *self.geometry;
         match operation {
             Operation::Apply => taps * in_channels,
             Operation::ApplyTransposed => taps * out_channels,
@@ -143,6 +145,57 @@ fn real_numbers_give_results_within_rounding() {
             assert!(good, "{simd}, {}, {geometry:?}, element {i}: {found}, {expected}", operation.name());
         }
     });
+}
+
+/// Strides and dilations that nothing is read by can be any that a geometry takes, and signals cannot be larger than the
+/// machine's memory. Tests are built with overflow checks.
+#[test]
+fn numbers_at_the_bounds_of_a_geometry_are_computed_with_or_refused() {
+    let large = (1 << 59) - 1;
+    let spec = GeometrySpec {
+        in_steps: 4,
+        in_channels: 2,
+        out_steps: 1,
+        out_channels: 2,
+        taps: 3,
+        stride: 1,
+        dilation: 1,
+        pad_left: 0,
+    };
+    let one_tap = GeometrySpec { taps: 1, out_steps: 4, ..spec };
+    for simd in Simd::under_test().unwrap() {
+        for operation in Operation::ALL {
+            for spec in [
+                GeometrySpec { stride: large, ..spec },
+                GeometrySpec { dilation: large, ..one_tap },
+                GeometrySpec { stride: large, dilation: large, out_steps: 1, ..one_tap },
+            ] {
+                let mut next = 0;
+                let case = Case::new(Geometry::new(spec).unwrap(), || {
+                    next += 1;
+                    (next % 7) as f32
+                });
+                let mut contraction = case.contraction(simd, operation);
+                contraction.run();
+                let expected: Vec<f32> = case.expected(operation).iter().map(|v| *v as f32).collect();
+                assert_eq!(contraction.result(), expected, "{simd}, {}, {spec:?}", operation.name());
+            }
+            for spec in [
+                GeometrySpec { in_steps: large, ..spec },
+                GeometrySpec { pad_left: large - 4, ..spec },
+                GeometrySpec { stride: large / 2, out_steps: 2, ..spec },
+                GeometrySpec { out_channels: 1 << 29, in_channels: 1 << 28, taps: 1, ..spec },
+            ] {
+                let refused = Contraction::new(simd, operation, &Geometry::new(spec).unwrap());
+                // Padding is no memory where the other side is the one that is read.
+                let padded = spec.pad_left > 0 || spec.stride > 1;
+                assert!(
+                    refused.is_err() || padded && operation == Operation::ApplyTransposed,
+                    "{simd}, {spec:?}"
+                );
+            }
+        }
+    }
 }
 
 #[test]

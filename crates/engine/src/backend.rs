@@ -74,6 +74,9 @@ pub struct State<F> {
     pub step: u64,
 }
 
+/// The most steps that a state may have taken, so that no run comes to the end of the numbers.
+const MOST_STEPS: u64 = 1 << 62;
+
 impl<F: Float> State<F> {
     /// The state before the first step.
     #[must_use]
@@ -93,6 +96,13 @@ impl<F: Float> State<F> {
                 what: "the optimiser's state".into(),
                 expected: format!("{slots:?}"),
                 found: format!("{} vectors", self.slots.len()),
+            });
+        }
+        if self.step > MOST_STEPS {
+            return Err(Error::Mismatch {
+                what: "the optimiser's step".into(),
+                expected: format!("at most {MOST_STEPS}, more than any run takes"),
+                found: self.step.to_string(),
             });
         }
         plan.layout.require_len(self.weights.len())?;

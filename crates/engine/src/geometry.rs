@@ -17,16 +17,17 @@
 //! The arithmetic of what is in bounds stands here and nowhere else. See Dumoulin and Visin, *A guide
 //! to convolution arithmetic for deep learning* (arXiv:1603.07285) for pictures of every case.
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
-use crate::shape::Shape;
+use crate::error::{Error, Result};
+use crate::shape::{LARGEST, Shape};
 
-/// The index set of a 1-D convolution: which input step meets which output step at which tap.
+/// The numbers of a [`Geometry`], not checked yet.
 ///
 /// "in" and "out" are the two sides of A. A transposed convolution runs A backwards, so its input is
 /// the "out" side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Geometry {
+pub struct GeometrySpec {
     /// Steps of the signal that A reads.
     pub in_steps: usize,
     /// Channels of the signal that A reads.
@@ -37,15 +38,86 @@ pub struct Geometry {
     pub out_channels: usize,
     /// Length of the kernel.
     pub taps: usize,
-    /// Input steps between two neighbouring output steps; at least 1.
+    /// Input steps between two neighbouring output steps.
     pub stride: usize,
-    /// Input steps between two neighbouring taps; at least 1.
+    /// Input steps between two neighbouring taps.
     pub dilation: usize,
     /// Zeros before the first input step.
     pub pad_left: usize,
 }
 
+/// The index set of a 1-D convolution: which input step meets which output step at which tap.
+///
+/// It reads as a [`GeometrySpec`] and is made from one by [`Geometry::new`] only, which checks it, so that whoever
+/// has a geometry may compute with its numbers:
+///
+/// * each of them but `pad_left` is at least 1;
+/// * steps times channels are at most `isize::MAX / 8`, the most `f64` in a slice, where steps are those of the input
+///   with its padding on both sides, a stride or a dilation, and channels are those of either side;
+/// * so is the number of multiply-adds, and with it the length of the kernel and of the output.
+///
+/// ```
+/// use glassbox_engine::geometry::{Geometry, GeometrySpec};
+///
+/// let spec = GeometrySpec {
+///     in_steps: 3, in_channels: 1, out_steps: 2, out_channels: 1, taps: 2, stride: 1, dilation: 1, pad_left: 0,
+/// };
+/// assert_eq!(Geometry::new(spec)?.span(), 2);
+/// assert!(Geometry::new(GeometrySpec { stride: 1 << 62, ..spec }).is_err());
+/// # Ok::<(), glassbox_engine::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Geometry(GeometrySpec);
+
+impl Deref for Geometry {
+    type Target = GeometrySpec;
+
+    fn deref(&self) -> &GeometrySpec {
+        &self.0
+    }
+}
+
+impl GeometrySpec {
+    /// Whether no index computed from these numbers overflows, as [`Geometry`] promises. None of them but
+    /// `pad_left` is 0.
+    fn fits(&self) -> bool {
+        let Self { in_steps, in_channels, out_steps, out_channels, taps, stride, dilation, pad_left } = *self;
+        let product = |factors: &[usize]| {
+            let product = factors.iter().try_fold(1usize, |product, factor| product.checked_mul(*factor));
+            product.filter(|product| *product <= LARGEST)
+        };
+        let longest = || {
+            let last = product(&[taps - 1, dilation])? + product(&[out_steps - 1, stride])?;
+            let padded = pad_left.checked_add(in_steps)?.max(last + 1);
+            let longest = padded.max(stride).max(dilation);
+            product(&[longest, in_channels.max(out_channels)])
+        };
+        longest().is_some() && product(&[taps, out_steps, in_channels, out_channels]).is_some()
+    }
+}
+
 impl Geometry {
+    /// Checks the numbers of a geometry.
+    ///
+    /// # Errors
+    /// If one other than `pad_left` is 0, or they make a signal, a kernel or a sum larger than any memory.
+    pub fn new(spec: GeometrySpec) -> Result<Self> {
+        let GeometrySpec { in_steps, in_channels, out_steps, out_channels, taps, stride, dilation, .. } =
+            spec;
+        let refused = |expected: &str| Error::Mismatch {
+            what: "the geometry of a convolution".into(),
+            expected: expected.into(),
+            found: format!("{spec:?}"),
+        };
+        if [in_steps, in_channels, out_steps, out_channels, taps, stride, dilation].contains(&0) {
+            return Err(refused("at least one step, channel, tap, stride and dilation"));
+        }
+        if !spec.fits() {
+            return Err(refused("signals, strides and a kernel that some memory could hold"));
+        }
+        Ok(Self(spec))
+    }
+
     /// Input steps that one output step spans: `(taps - 1) dilation + 1`.
     #[must_use]
     pub fn span(&self) -> usize {
@@ -55,10 +127,7 @@ impl Geometry {
     /// Zeros after the last input step that the last output step still reads.
     #[must_use]
     pub fn pad_right(&self) -> usize {
-        match self.out_steps {
-            0 => 0,
-            steps => ((steps - 1) * self.stride + self.span()).saturating_sub(self.pad_left + self.in_steps),
-        }
+        ((self.out_steps - 1) * self.stride + self.span()).saturating_sub(self.pad_left + self.in_steps)
     }
 
     /// The input step that output step `t` reads at `tap`, or `None` where that is padding.
@@ -77,6 +146,21 @@ impl Geometry {
         let start = self.pad_left.saturating_sub(reach).div_ceil(self.stride);
         let end = (self.in_steps + self.pad_left).saturating_sub(reach).div_ceil(self.stride);
         start.min(self.out_steps)..end.min(self.out_steps).max(start.min(self.out_steps))
+    }
+
+    /// For each input step before the first stride has passed, the taps that meet it, the last tap first: those with
+    /// `tap dilation = step + pad_left` modulo the stride. Steps that are a stride apart meet the same taps.
+    #[must_use]
+    pub fn taps_by_phase(&self) -> Vec<Vec<usize>> {
+        let GeometrySpec { in_steps, taps, stride, dilation, pad_left, .. } = **self;
+        let mut phases = vec![vec![]; stride.min(in_steps)];
+        for tap in (0..taps).rev() {
+            let step = (tap * dilation % stride + stride - pad_left % stride) % stride;
+            if let Some(phase) = phases.get_mut(step) {
+                phase.push(tap);
+            }
+        }
+        phases
     }
 
     /// The shape of the signal that A reads.
@@ -138,23 +222,20 @@ impl Padding {
     }
 
     /// The steps that a convolution makes of `in_steps`, and the zeros to the left, or `None` if the
-    /// kernel's `span` does not fit.
+    /// kernel's `span` does not fit, or `span` or `stride` is 0.
     #[must_use]
     pub fn resolve(self, in_steps: usize, span: usize, stride: usize) -> Option<(usize, usize)> {
+        if in_steps == 0 || span == 0 || stride == 0 {
+            return None;
+        }
         match self {
-            Self::Valid => {
-                let out_steps = in_steps.checked_sub(span)? / stride + 1;
-                Some((out_steps, 0))
-            }
+            Self::Valid => Some((in_steps.checked_sub(span)? / stride + 1, 0)),
             Self::Same => {
                 let out_steps = in_steps.div_ceil(stride);
-                let padding = (out_steps.checked_sub(1)? * stride + span).saturating_sub(in_steps);
-                Some((out_steps, padding / 2))
+                let reached = ((out_steps - 1) * stride).checked_add(span)?;
+                Some((out_steps, reached.saturating_sub(in_steps) / 2))
             }
-            Self::Causal => {
-                in_steps.checked_sub(1)?;
-                Some((in_steps.div_ceil(stride), span - 1))
-            }
+            Self::Causal => Some((in_steps.div_ceil(stride), span - 1)),
         }
     }
 }
@@ -168,7 +249,7 @@ mod tests {
     fn same_padding_of_the_tutorial_is_uneven() {
         // 7 taps, stride 2, 288 steps: two zeros before and three after.
         let (out_steps, pad_left) = Padding::Same.resolve(288, 7, 2).unwrap();
-        let geometry = Geometry {
+        let geometry = Geometry::new(GeometrySpec {
             in_steps: 288,
             in_channels: 1,
             out_steps,
@@ -177,7 +258,8 @@ mod tests {
             stride: 2,
             dilation: 1,
             pad_left,
-        };
+        })
+        .unwrap();
         assert_eq!((out_steps, pad_left, geometry.pad_right()), (144, 2, 3));
     }
 
@@ -187,7 +269,69 @@ mod tests {
         assert_eq!(Padding::Valid.resolve(4, 4, 1), Some((1, 0)));
     }
 
+    #[test]
+    fn numbers_that_make_no_geometry_are_refused() {
+        let spec = GeometrySpec {
+            in_steps: 5,
+            in_channels: 2,
+            out_steps: 3,
+            out_channels: 2,
+            taps: 3,
+            stride: 1,
+            dilation: 1,
+            pad_left: 0,
+        };
+        let error = |spec| Geometry::new(spec).unwrap_err().to_string();
+        assert!(Geometry::new(spec).is_ok());
+        assert!(error(GeometrySpec { taps: 0, ..spec }).contains("at least one step"));
+        for too_large in [
+            GeometrySpec { stride: 1 << 62, ..spec },
+            GeometrySpec { stride: 1 << 60, out_steps: 1, ..spec },
+            GeometrySpec { dilation: 1 << 60, taps: 1, ..spec },
+            GeometrySpec { pad_left: usize::MAX - 1, ..spec },
+            GeometrySpec { in_channels: 1 << 59, ..spec },
+            GeometrySpec { out_channels: 1 << 30, in_channels: 1 << 30, ..spec },
+        ] {
+            assert!(error(too_large).contains("some memory could hold"), "{too_large:?}");
+        }
+    }
+
+    /// Numbers from 0 to the largest, most of them around a power of two.
+    fn any_number() -> impl Strategy<Value = usize> {
+        (0u32..64, -2isize..3).prop_map(|(power, near)| (1usize << power).wrapping_add_signed(near))
+    }
+
     proptest! {
+        /// Tests are built with overflow checks.
+        #[test]
+        fn no_index_overflows_in_what_is_not_refused(numbers in prop::array::uniform8(any_number()), small in 0u8..=255) {
+            // Some are made small, or hardly any would be let pass.
+            let number = |place: usize| if small >> place & 1 == 1 { numbers[place] % 8 } else { numbers[place] };
+            let spec = GeometrySpec {
+                in_steps: number(0),
+                in_channels: number(1),
+                out_steps: number(2),
+                out_channels: number(3),
+                taps: number(4),
+                stride: number(5),
+                dilation: number(6),
+                pad_left: number(7),
+            };
+            if let Ok(g) = Geometry::new(spec) {
+                let (last, tap) = (g.out_steps - 1, g.taps - 1);
+                let _ = (g.in_step(last, tap), g.out_range(tap), g.out_range(0), g.input().len());
+                let padded = g.pad_left + g.in_steps + g.pad_right();
+                prop_assert!(padded * g.in_channels.max(g.out_channels) <= LARGEST);
+                prop_assert!(last * g.stride + g.span() <= padded);
+                // What kernels step by, up to twelve rows at a time.
+                prop_assert!(g.stride.max(g.dilation) * g.in_channels.max(g.out_channels) <= LARGEST);
+                prop_assert!(g.kernel_len() * g.out_steps <= LARGEST && g.output().len() <= LARGEST);
+            }
+            for padding in [Padding::Valid, Padding::Same, Padding::Causal] {
+                let _ = padding.resolve(spec.in_steps, spec.taps, spec.stride);
+            }
+        }
+
         /// Against the definition: lay the padded signal out and try every placement of the kernel.
         #[test]
         fn padding_agrees_with_brute_force(
@@ -208,7 +352,9 @@ mod tests {
             in_steps in 1usize..20, out_steps in 1usize..20, taps in 1usize..6,
             stride in 1usize..4, dilation in 1usize..4, pad_left in 0usize..8,
         ) {
-            let g = Geometry { in_steps, in_channels: 1, out_steps, out_channels: 1, taps, stride, dilation, pad_left };
+            let (in_channels, out_channels) = (1, 1);
+            let spec = GeometrySpec { in_steps, in_channels, out_steps, out_channels, taps, stride, dilation, pad_left };
+            let g = Geometry::new(spec).unwrap();
             let mut total = 0;
             for tap in 0..taps {
                 let inside: Vec<usize> = (0..out_steps).filter(|t| g.in_step(*t, tap).is_some()).collect();
@@ -216,6 +362,10 @@ mod tests {
                 prop_assert_eq!(g.out_range(tap).collect::<Vec<_>>(), inside);
             }
             prop_assert_eq!(g.multiply_adds(), total);
+            for (step, taps) in g.taps_by_phase().into_iter().enumerate() {
+                let meets = |tap: &usize| (step + pad_left) % stride == tap * dilation % stride;
+                prop_assert_eq!(taps, (0..g.taps).rev().filter(meets).collect::<Vec<_>>());
+            }
             let last = (out_steps - 1) * stride + g.span();
             prop_assert!(last <= pad_left + in_steps + g.pad_right());
         }

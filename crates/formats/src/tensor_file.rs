@@ -215,6 +215,11 @@ impl TensorFile {
             split(bytes).map_err(|problem| TensorFileError::Damaged { file: file.into(), problem })?;
         let mut tensors = BTreeMap::new();
         for (name, info) in header.tensors() {
+            // An empty tensor may claim any length for an axis, with which readers compute.
+            if let Some(axis) = info.shape.iter().find(|axis| **axis > isize::MAX as usize / 8) {
+                let problem = format!("tensor `{name}` has an axis of {axis}, longer than any memory");
+                return Err(TensorFileError::Damaged { file: file.into(), problem });
+            }
             let (start, end) = info.data_offsets;
             let values = values(&name, info, &data[start..end], file)?;
             tensors.insert(name, Tensor { shape: info.shape.clone(), values });

@@ -193,19 +193,27 @@ pub fn from_bytes(
     let best_weights = kept.map(|_| content.take_flat("best_weights/", &plan.layout, file)).transpose()?;
     content.require_empty(file)?;
 
-    let epochs = keys.get("glassbox.epochs", "a number of epochs")?;
+    let epochs: usize = keys.get("glassbox.epochs", "a number of epochs")?;
     let history = History {
         loss: keys.decimals("glassbox.history.loss", |n| n == epochs)?,
         val_loss: keys.decimals("glassbox.history.val_loss", |n| n == 0 || n == epochs)?,
     };
     let early_stopping = EarlyStoppingState {
-        wait: keys.get("glassbox.early_stopping.wait", "a number of epochs")?,
+        wait: keys
+            .number("glassbox.early_stopping.wait", "a number of epochs that were done", |n| n <= epochs)?,
         best: keys.optional("glassbox.early_stopping.best", "a loss")?,
-        best_epoch: keys.get("glassbox.early_stopping.best_epoch", "an epoch")?,
+        best_epoch: keys
+            .number("glassbox.early_stopping.best_epoch", "an epoch that was done", |n| n <= epochs)?,
         best_weights,
         stopped_epoch: keys.optional("glassbox.early_stopping.stopped_epoch", "an epoch")?,
     };
-    let step = keys.get("glassbox.step", "a number of steps")?;
+    if early_stopping.stopped_epoch.is_some_and(|epoch: usize| epoch >= epochs) {
+        return Err(keys.bad("glassbox.early_stopping.stopped_epoch", "an epoch that was done").into());
+    }
+    // An epoch has fewer steps than there can be samples.
+    let most_steps = epochs as u64 * u64::from(u32::MAX);
+    let step =
+        keys.number("glassbox.step", "a number of steps that so many epochs have", |n| n <= most_steps)?;
     Ok(Checkpoint { state: State { weights, slots, step }, epochs, history, early_stopping })
 }
 
@@ -277,6 +285,16 @@ impl Keys<'_> {
 
     fn get<T: FromStr>(&self, key: &str, expected: &str) -> Result<T, TensorFileError> {
         self.text(key, expected)?.parse().map_err(|_| self.bad(key, expected))
+    }
+
+    fn number<T: FromStr + Copy>(
+        &self,
+        key: &str,
+        expected: &str,
+        good: impl Fn(T) -> bool,
+    ) -> Result<T, TensorFileError> {
+        let number = self.get(key, expected)?;
+        if good(number) { Ok(number) } else { Err(self.bad(key, expected)) }
     }
 
     fn optional<T: FromStr>(&self, key: &str, expected: &str) -> Result<Option<T>, TensorFileError> {

@@ -44,7 +44,7 @@ mod warning;
 mod write;
 
 pub use error::{SeriesError, TimeError};
-pub use read::{Columns, Loaded, parse_csv, read_csv};
+pub use read::{Columns, LONGEST_RECORD, Loaded, parse_csv, read_csv};
 pub use sampling::{Gaps, Irregular, Repeats, Sampling, Unordered};
 pub use warning::{Warning, WarningKind};
 pub use write::write_csv;

@@ -8,7 +8,7 @@ use glassbox::checkpoint::{CheckpointError, FILE_NAME, from_bytes, to_bytes};
 use glassbox::fingerprint::Fingerprint;
 use glassbox::interrupt::Interrupt;
 use glassbox::training::{Checkpoints, TrainOptions, Trained, train};
-use glassbox_engine::backend::{Dataset, Plan};
+use glassbox_engine::backend::{Backend as _, Dataset, Plan, Session};
 use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::training::{
@@ -248,6 +248,31 @@ fn what_is_damaged_is_refused_and_says_what_to_do() {
     assert!(error.contains("cannot read") && error.contains(FILE_NAME), "{error}");
 }
 
+#[test]
+fn counters_that_no_run_reaches_are_refused_by_name() {
+    let (plan, fingerprint) = plan();
+    let changes: [(&str, fn(&mut Checkpoint<f32>)); 5] = [
+        ("wait", |checkpoint| checkpoint.early_stopping.wait = usize::MAX),
+        ("best_epoch", |checkpoint| checkpoint.early_stopping.best_epoch = usize::MAX),
+        ("stopped_epoch", |checkpoint| checkpoint.early_stopping.stopped_epoch = Some(usize::MAX)),
+        ("stopped_epoch", |checkpoint| checkpoint.early_stopping.stopped_epoch = Some(2)),
+        ("step", |checkpoint| checkpoint.state.step = u64::MAX),
+    ];
+    for (name, change) in changes {
+        let mut checkpoint = example();
+        change(&mut checkpoint);
+        let bytes = to_bytes(&checkpoint, &plan, &fingerprint);
+        let error = from_bytes(&bytes, "c.safetensors", &plan, &fingerprint).unwrap_err().to_string();
+        assert!(
+            error.contains("c.safetensors") && error.contains(name) && error.contains("expected"),
+            "{error}"
+        );
+        // Given to a session directly, a step is refused too.
+        let mut session: Box<dyn Session<f32>> = Reference.session(plan.clone()).unwrap();
+        assert_eq!(session.set_state(&checkpoint.state).is_err(), name == "step");
+    }
+}
+
 fn any_f64() -> impl Strategy<Value = f64> {
     any::<u64>().prop_map(f64::from_bits).prop_filter("not NaN", |x| !x.is_nan())
 }
@@ -259,9 +284,13 @@ prop_compose! {
         validation in any::<bool>(),
         kept in any::<bool>(),
         best in prop::option::of(any_f64()),
-        stopped_epoch in prop::option::of(any::<usize>()),
-        (wait, best_epoch, step) in any::<(usize, usize, u64)>(),
+        stopped in any::<bool>(),
+        (wait, best_epoch, step) in any::<(prop::sample::Index, prop::sample::Index, u32)>(),
     ) -> Checkpoint<f32> {
+        let epochs = loss.len();
+        let stopped_epoch = epochs.checked_sub(1).filter(|_| stopped);
+        let (wait, best_epoch) = (wait.index(epochs + 1), best_epoch.index(epochs + 1));
+        let step = epochs as u64 * u64::from(step);
         let [weights, m, v, other] = <[_; 4]>::try_from(flats).unwrap();
         Checkpoint {
             state: glassbox_engine::backend::State { weights, slots: vec![m, v], step },

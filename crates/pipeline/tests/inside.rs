@@ -9,6 +9,7 @@ use glassbox_pipeline::reconstruction::{inference_session, predict};
 use glassbox_pipeline::results;
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::synthetic;
+use glassbox_formats::tensor_file::{Tensor, TensorFile};
 use glassbox_pipeline::tutorial::{Quiet, TutorialOptions, TutorialRun, run};
 
 use glassbox_engine::samples::Samples;
@@ -121,6 +122,21 @@ fn the_file_gives_back_what_was_captured_and_refuses_what_it_should() {
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     assert!(Inside::read(folder.path(), model).is_err());
+
+    // Numbers that a reader would compute with.
+    let wrong = |change: &dyn Fn(&mut TensorFile)| {
+        done.inside.as_ref().unwrap().write(folder.path(), model).unwrap();
+        let mut file = TensorFile::read(&path).unwrap();
+        change(&mut file);
+        std::fs::write(&path, file.to_bytes()).unwrap();
+        Inside::read(folder.path(), model).unwrap_err().to_string()
+    };
+    let error =
+        wrong(&|file| drop(file.metadata.insert("glassbox.epochs_before".into(), usize::MAX.to_string())));
+    assert!(error.contains("glassbox.epochs_before") && error.contains(&usize::MAX.to_string()), "{error}");
+    let endless = Tensor { shape: vec![usize::MAX, 0], values: vec![] };
+    let error = wrong(&|file| drop(file.tensors.insert("norms.updates".into(), endless.clone())));
+    assert!(error.contains("`norms.updates`") && error.contains("longer than any memory"), "{error}");
 
     // A run that captured nothing leaves nothing of another's.
     results::write(folder.path(), &tutorial(false)).unwrap();

@@ -288,6 +288,11 @@ fn what_does_not_follow_from_the_files_beside_it_is_named() {
             serde_json::json!([0.0, 1.0]),
             &["errors.test.histogram.edges", "windows.csv"],
         ),
+        one(
+            "/training/stopped_epoch",
+            u64::MAX.into(),
+            &["training.stopped_epoch` is 18446744073709551615", "3 epochs"],
+        ),
         one("/training/history/loss", serde_json::json!([1.0]), &["training.history.loss", "3 epochs"]),
         one(
             "/data/test/last_timestamp",

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let threshold = trained.detector.threshold.value();
     if args.output.json {
         return print_json(&json!({
-            "model": out,
+            "model": out.to_string_lossy(),
             "history": history,
             "epochs": history.loss.len(),
             "stopped_epoch": trained.trained.fitted.stopped_epoch,

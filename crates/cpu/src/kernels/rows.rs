@@ -240,7 +240,8 @@ impl<const M: usize, const N: usize> RowTiles<'_, M, N> {
                         *row = V::load(b.add(v * V::WIDTH));
                     }
                     let x = x.add(k);
-                    let fours = [x, x.add(steps.fours[1]), x.add(steps.fours[2])];
+                    // A tile with fewer rows reads none from there, and they may lie beyond the slice.
+                    let fours = [x, x.wrapping_add(steps.fours[1]), x.wrapping_add(steps.fours[2])];
                     for (m, acc) in acc.iter_mut().enumerate() {
                         let x = V::splat(*fours[m / 4].add(steps.ones[m % 4]));
                         for (acc, b) in acc.iter_mut().zip(row) {

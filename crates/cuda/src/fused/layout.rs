@@ -81,10 +81,11 @@ impl Layout {
         let floats = Cell::new(0);
         // Room for `len` floats, at a multiple of 16 bytes.
         let take = |len: usize| floats.replace((floats.get() + len).next_multiple_of(4));
-        let tensors = weights.tensors().iter().enumerate().map(|(index, tensor)| {
+        let mut read = vec![false; weights.tensors().len()];
+        program.lines.iter().for_each(|line| mark_weights(&line.instruction, &mut read));
+        let tensors = weights.tensors().iter().zip(read).map(|(tensor, read)| {
             let columns = *tensor.shape.last().unwrap_or(&1);
             let rows = tensor.range.len() / columns.max(1);
-            let read = program.lines.iter().any(|line| reads_weight(&line.instruction, index));
             read.then(|| (take(rows * block.spacing.pitch(columns)), rows, columns))
         });
         let tensors: Vec<_> = tensors.collect();
@@ -119,18 +120,16 @@ pub(super) fn trains(program: &Program) -> bool {
     program.lines.iter().any(|line| matches!(line.instruction, Instruction::Loss { .. }))
 }
 
-fn reads_weight(instruction: &Instruction, index: usize) -> bool {
-    let kernel = match instruction {
-        Instruction::Apply { kernel, .. } | Instruction::ApplyTransposed { kernel, .. } => {
-            kernel.index() == index
+/// Marks the weight tensors that an instruction reads.
+fn mark_weights(instruction: &Instruction, read: &mut [bool]) {
+    if let Instruction::Apply { kernel, .. } | Instruction::ApplyTransposed { kernel, .. } = instruction {
+        read[kernel.index()] = true;
+    }
+    for op in instruction.epilogue() {
+        if let Pointwise::AddBias(bias) = op {
+            read[bias.index()] = true;
         }
-        _ => false,
-    };
-    kernel
-        || instruction
-            .epilogue()
-            .iter()
-            .any(|op| matches!(op, Pointwise::AddBias(bias) if bias.index() == index))
+    }
 }
 
 fn cut(instruction: &Instruction, block: Block) -> Tiles {
@@ -201,6 +200,13 @@ fn slots(program: &Program, tiles: &[Tiles], block: Block) -> Vec<Slot> {
 /// element by element, and nobody reads after.
 fn shared_places(program: &Program) -> Vec<usize> {
     let mut places: Vec<usize> = (0..program.values.len()).collect();
+    // For each place, the last line that reads a value there.
+    let mut last_read = vec![None; program.values.len()];
+    for (index, line) in program.lines.iter().enumerate() {
+        for value in line.instruction.reads() {
+            last_read[value.index()] = Some(index);
+        }
+    }
     for (index, line) in program.lines.iter().enumerate() {
         let Some(y) = line.instruction.stores() else { continue };
         let gates = line.instruction.epilogue().iter().filter_map(|op| match op {
@@ -217,17 +223,16 @@ fn shared_places(program: &Program) -> Vec<usize> {
         };
         let dead = |value: &Value| {
             let place = places[value.index()];
-            let read_later = program.lines[index + 1..]
-                .iter()
-                .flat_map(|line| line.instruction.reads())
-                .any(|read| places[read.index()] == place);
+            let read_later = last_read[place] > Some(index);
             let read_otherwise = others.iter().any(|other| places[other.index()] == place);
             let kept = [program.input, program.output].iter().any(|v| places[v.index()] == place);
             !read_later && !read_otherwise && !kept
         };
         let same_shape = |value: &&Value| program.values[value.index()] == program.values[y.index()];
         if let Some(value) = elementwise.iter().filter(same_shape).find(|value| dead(value)) {
-            places[y.index()] = places[value.index()];
+            let place = places[value.index()];
+            places[y.index()] = place;
+            last_read[place] = last_read[place].max(last_read[y.index()]);
         }
     }
     places

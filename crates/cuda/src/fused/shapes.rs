@@ -49,10 +49,8 @@ pub(super) fn apply(g: &Geometry) -> Product {
 /// those with `k dilation = i + pad_left - t stride` for some step t of x. From one such row to the next, `stride`
 /// further on, each tap meets the next t.
 pub(super) fn apply_transposed(g: &Geometry) -> Vec<Product> {
-    let phase = |row: usize| {
+    let phase = |(row, taps): (usize, Vec<usize>)| {
         let u = row + g.pad_left;
-        let meets = |tap: &usize| tap * g.dilation % g.stride == u % g.stride;
-        let taps: Vec<usize> = (0..g.taps).rev().filter(meets).collect();
         let t = |tap: usize| (u as isize - (tap * g.dilation) as isize) / g.stride as isize;
         let (tap_step, apart) = match taps[..] {
             [first, second, ..] => (second as isize - first as isize, t(second) - t(first)),
@@ -73,13 +71,13 @@ pub(super) fn apply_transposed(g: &Geometry) -> Vec<Product> {
             apart: apart as usize,
         }
     };
-    (0..g.stride.min(g.in_steps)).map(phase).collect()
+    g.taps_by_phase().into_iter().enumerate().map(phase).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use glassbox_engine::geometry::Padding;
+    use glassbox_engine::geometry::{GeometrySpec, Padding};
 
     /// Every product of a row, a tap and a step of x that the definition has, and no other, is in one phase.
     #[test]
@@ -93,8 +91,17 @@ mod tests {
         ] {
             let (out_steps, pad_left) = padding.resolve(in_steps, (taps - 1) * dilation + 1, stride).unwrap();
             let (in_channels, out_channels) = (1, 1);
-            let g =
-                Geometry { in_steps, in_channels, out_steps, out_channels, taps, stride, dilation, pad_left };
+            let spec = GeometrySpec {
+                in_steps,
+                in_channels,
+                out_steps,
+                out_channels,
+                taps,
+                stride,
+                dilation,
+                pad_left,
+            };
+            let g = Geometry::new(spec).unwrap();
             let mut expected = vec![];
             for t in 0..out_steps {
                 for tap in 0..taps {

@@ -272,7 +272,7 @@ fn correlate_cycles(g: &Geometry, t: CorrelateTiles, block: Block) -> f64 {
 mod tests {
     use super::super::shapes;
     use super::*;
-    use glassbox_engine::geometry::Padding;
+    use glassbox_engine::geometry::{GeometrySpec, Padding};
 
     fn block() -> Block {
         Block { tuning: crate::fused::Tunings::default().scoring, spacing: Spacing::Odd }
@@ -287,7 +287,10 @@ mod tests {
     ) -> Geometry {
         let (out_steps, pad_left) = Padding::Same.resolve(steps, (taps - 1) * dilation + 1, stride).unwrap();
         let (in_channels, out_channels) = channels;
-        Geometry { in_steps: steps, in_channels, out_steps, out_channels, taps, stride, dilation, pad_left }
+        let in_steps = steps;
+        let spec =
+            GeometrySpec { in_steps, in_channels, out_steps, out_channels, taps, stride, dilation, pad_left };
+        Geometry::new(spec).unwrap()
     }
 
     /// What the kernels ask of tiles, for any geometry.

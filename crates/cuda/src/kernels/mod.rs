@@ -9,7 +9,7 @@
 mod operands;
 mod sources;
 
-use glassbox_engine::geometry::Geometry;
+use glassbox_engine::geometry::{Geometry, GeometrySpec};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::optimizers::Adam;
 use glassbox_engine::random::Stream;
@@ -434,8 +434,8 @@ fn map_args<D: Device>(
 
 /// `struct Geometry` of `geometry.cuh`.
 fn geometry_arg<M>(geometry: &Geometry) -> Arg<M> {
-    let Geometry { in_steps, in_channels, out_steps, out_channels, taps, stride, dilation, pad_left } =
-        *geometry;
+    let GeometrySpec { in_steps, in_channels, out_steps, out_channels, taps, stride, dilation, pad_left } =
+        **geometry;
     let words = [in_steps, in_channels, out_steps, out_channels, taps, stride, dilation, pad_left];
     Arg::Bytes(words.iter().flat_map(|n| word(*n).to_le_bytes()).collect())
 }

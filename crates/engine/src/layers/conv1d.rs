@@ -4,9 +4,9 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{Activation, Call, Layer, WeightSpec, convolution, require_positive, single_input};
 use crate::error::{Error, Result};
-use crate::geometry::{Geometry, Padding};
+use crate::geometry::{Geometry, GeometrySpec, Padding};
 use crate::program::{Tape, Value};
-use crate::shape::{LARGEST, Shape};
+use crate::shape::Shape;
 
 /// 1-D convolution over time ([`keras.layers.Conv1D`](https://keras.io/api/layers/convolution_layers/convolution1d/)).
 ///
@@ -95,7 +95,8 @@ impl Conv1D {
     /// The map A of this layer for an input of this shape.
     ///
     /// # Errors
-    /// If an argument is out of its range, or the kernel is longer than the input.
+    /// If an argument is out of its range, the kernel is longer than the input, or no memory could hold what the
+    /// layer reads or writes.
     pub fn geometry(&self, input: Shape) -> Result<Geometry> {
         require_positive(
             self,
@@ -114,9 +115,8 @@ impl Conv1D {
                 expected: "1 where strides are above 1, as in Keras".into(),
             });
         }
-        let span =
-            (self.kernel_size - 1).checked_mul(self.dilation_rate).and_then(|reach| reach.checked_add(1));
-        let span = span.filter(|span| *span <= LARGEST);
+        let span = (self.kernel_size - 1).checked_mul(self.dilation_rate);
+        let span = span.and_then(|reach| reach.checked_add(1));
         let resolved = span.and_then(|span| self.padding.resolve(input.steps, span, self.strides));
         let Some((out_steps, pad_left)) = resolved else {
             return Err(Error::Input {
@@ -129,7 +129,7 @@ impl Conv1D {
                 ),
             });
         };
-        Ok(Geometry {
+        let spec = GeometrySpec {
             in_steps: input.steps,
             in_channels: input.channels,
             out_steps,
@@ -138,7 +138,8 @@ impl Conv1D {
             stride: self.strides,
             dilation: self.dilation_rate,
             pad_left,
-        })
+        };
+        convolution::geometry(self, input, Some(spec))
     }
 
     fn built(&self, input: Shape) -> Geometry {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{Activation, Call, Layer, WeightSpec, convolution, require_positive, single_input};
 use crate::error::{Error, Result};
-use crate::geometry::{Geometry, Padding};
+use crate::geometry::{Geometry, GeometrySpec, Padding};
 use crate::program::{Tape, Value};
 use crate::shape::Shape;
 
@@ -91,7 +91,7 @@ impl Conv1DTranspose {
     /// input.
     ///
     /// # Errors
-    /// If an argument is out of its range.
+    /// If an argument is out of its range, or no memory could hold what the layer reads or writes.
     pub fn geometry(&self, input: Shape) -> Result<Geometry> {
         require_positive(
             self,
@@ -113,14 +113,7 @@ impl Conv1DTranspose {
             }
         };
         let full = input.steps.checked_mul(self.strides).and_then(|steps| steps.checked_add(overhang));
-        let Some(full) = full else {
-            return Err(Error::Input {
-                layer: self.class_name().into(),
-                input,
-                problem: format!("its output, {} times as long, has no length", self.strides),
-            });
-        };
-        Ok(Geometry {
+        let spec = full.map(|full| GeometrySpec {
             in_steps: full - cut,
             in_channels: self.filters,
             out_steps: input.steps,
@@ -129,7 +122,8 @@ impl Conv1DTranspose {
             stride: self.strides,
             dilation: 1,
             pad_left,
-        })
+        });
+        convolution::geometry(self, input, spec)
     }
 
     fn built(&self, input: Shape) -> Geometry {

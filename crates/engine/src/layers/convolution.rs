@@ -2,10 +2,31 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{Activation, Call, WeightSpec};
-use crate::geometry::Geometry;
+use super::{Activation, Call, Layer, WeightSpec};
+use crate::error::{Error, Result};
+use crate::geometry::{Geometry, GeometrySpec};
 use crate::initializers::Initializer;
 use crate::program::Pointwise;
+use crate::shape::Shape;
+
+/// The geometry of a layer whose arguments are in their ranges.
+///
+/// # Errors
+/// If the input is empty, or the numbers are too large, or could not even be computed.
+pub(super) fn geometry(layer: &dyn Layer, input: Shape, spec: Option<GeometrySpec>) -> Result<Geometry> {
+    let geometry = spec.and_then(|spec| Geometry::new(spec).ok());
+    geometry.ok_or_else(|| Error::Input {
+        layer: layer.class_name().into(),
+        input,
+        problem: if input.is_empty() {
+            "it has no values".into()
+        } else {
+            "what the layer reads, its kernel or its output is larger than any memory; lower the steps of the \
+             input, or the layer's filters, kernel_size, strides or dilation_rate"
+                .into()
+        },
+    })
+}
 
 /// The kernel of A, and a bias of `filters` values if there is one.
 pub(super) fn weights(geometry: &Geometry, filters: usize, use_bias: bool) -> Vec<WeightSpec> {

@@ -1,5 +1,6 @@
 //! A model that is a row of layers.
 
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -38,7 +39,16 @@ pub struct Sequential {
     name: String,
     input: Shape,
     layers: Vec<NamedLayer>,
+    names: Names,
     layout: WeightLayout,
+}
+
+/// The names of the layers.
+#[derive(Debug, Clone, Default)]
+struct Names {
+    taken: HashSet<String>,
+    /// For each name that Keras gives by default, the number from which on one may be free.
+    next: HashMap<String, usize>,
 }
 
 /// A layer in its place.
@@ -64,6 +74,7 @@ impl Sequential {
             name: "sequential".into(),
             input: input.into(),
             layers: vec![],
+            names: Names::default(),
             layout: WeightLayout::default(),
         }
     }
@@ -79,7 +90,7 @@ impl Sequential {
     /// # Errors
     /// If the layer's arguments make no sense, or it cannot read the output so far. The model is as before.
     pub fn add(&mut self, layer: impl Layer + 'static) -> Result<&mut Self> {
-        let name = self.default_name(layer.class_name());
+        let name = self.names.for_class(layer.class_name());
         self.add_named(name, Arc::new(layer))
     }
 
@@ -89,7 +100,7 @@ impl Sequential {
     /// As [`Sequential::add`], and if the name is taken or empty.
     pub fn add_named(&mut self, name: impl Into<String>, layer: Arc<dyn Layer>) -> Result<&mut Self> {
         let name = name.into();
-        if name.is_empty() || self.layers.iter().any(|other| other.name == name) {
+        if name.is_empty() || self.names.taken.contains(&name) {
             return Err(Error::Argument {
                 layer: format!("layer {} ({})", self.layers.len(), layer.class_name()),
                 argument: "name".into(),
@@ -137,6 +148,7 @@ impl Sequential {
         for spec in specs {
             self.layout.push(format!("{name}.{}", spec.name), spec.shape, spec.initializer);
         }
+        self.names.taken.insert(name.clone());
         self.layers.push(NamedLayer { name, layer, input, output, weights });
         Ok(self)
     }
@@ -286,14 +298,22 @@ impl Sequential {
         }
         (calls, outputs)
     }
+}
 
-    /// Keras's own name for the next layer of a class: snake case, then a number from the second on.
-    pub(super) fn default_name(&self, class_name: &str) -> String {
+impl Names {
+    /// Keras's own name for the next layer of a class: snake case, then a number from the second on. The numbers
+    /// below the one found last are taken and stay so.
+    fn for_class(&mut self, class_name: &str) -> String {
         let base = snake_case(class_name);
-        (0..)
-            .map(|n| if n == 0 { base.clone() } else { format!("{base}_{n}") })
-            .find(|name| self.layers.iter().all(|layer| layer.name != *name))
-            .expect("one of the names is free")
+        let mut n = self.next.get(&base).copied().unwrap_or(0);
+        loop {
+            let name = if n == 0 { base.clone() } else { format!("{base}_{n}") };
+            if !self.taken.contains(&name) {
+                self.next.insert(base, n);
+                return name;
+            }
+            n += 1;
+        }
     }
 }
 

@@ -10,141 +10,212 @@
 //!    its own epilogue meets zeros at all other elements, so it may read `w` in the place of `v`.
 //!
 //! Neither rule changes the arithmetic of any element, so results are the same to the bit.
+//!
+//! Maps are tried from the first line to the last, again while a round has merged one. Who stores and who reads a
+//! value is kept up to date, and a merged line leaves a hole until the end: a round looks at each map and at the
+//! readers of its operand, so it takes time in proportion to the program. The layers' programs take two rounds.
 
-use super::{Instruction, Pointwise, Program, Value};
+use super::{Instruction, Line, Pointwise, Program, Value};
 
 pub(super) fn fuse(program: &Program) -> Program {
-    let mut program = program.clone();
-    while let Some((kernel, map)) = find_append(&program) {
-        append(&mut program, kernel, map);
+    let mut fusion = Fusion::new(program);
+    while fusion.round() {}
+    fusion.finish()
+}
+
+/// A program whose lines are being merged.
+struct Fusion {
+    program: Program,
+    /// The lines; none where one was merged into another. A kernel keeps its place.
+    lines: Vec<Option<Line>>,
+    /// For each mask, the line that draws it, and the place before which it stands.
+    draws: Vec<Option<(usize, Line)>>,
+    /// For each value, the line that stores it.
+    stored: Vec<Option<usize>>,
+    /// For each value, the lines that read it.
+    readers: Vec<Vec<usize>>,
+    /// Lines looked at, for the test of the time that fusion takes.
+    visits: usize,
+}
+
+impl Fusion {
+    fn new(program: &Program) -> Self {
+        let mut program = program.clone();
+        let lines: Vec<_> = std::mem::take(&mut program.lines).into_iter().map(Some).collect();
+        let mut fusion = Self {
+            draws: vec![None; program.masks.len()],
+            stored: vec![None; program.values.len()],
+            readers: vec![vec![]; program.values.len()],
+            visits: 0,
+            program,
+            lines,
+        };
+        for (index, slot) in fusion.lines.iter_mut().enumerate() {
+            let Some(instruction) = slot.as_ref().map(|line| &line.instruction) else { continue };
+            if let Some(value) = instruction.stores() {
+                fusion.stored[value.0] = Some(index);
+            }
+            for value in instruction.reads() {
+                // A line's reads come together, so its place is the last one if it is there.
+                if fusion.readers[value.0].last() != Some(&index) {
+                    fusion.readers[value.0].push(index);
+                }
+            }
+            if let Instruction::Draw { mask } = *instruction {
+                fusion.draws[mask.0] = slot.take().map(|line| (index, line));
+            }
+        }
+        fusion
     }
-    drop_unused_values(&mut program);
-    program
-}
 
-/// A kernel line and the map line that rule 1 merges into it.
-fn find_append(program: &Program) -> Option<(usize, usize)> {
-    (0..program.lines.len()).find_map(|map| {
-        let Instruction::Map { x, y, .. } = program.lines[map].instruction else { return None };
-        let kernel = program.lines[..map].iter().position(|line| line.instruction.stores() == Some(x))?;
-        // What the map's epilogue reads must exist when the kernel runs, and masks must be drawn.
-        let in_time = program.lines[kernel..map].iter().all(|between| {
-            between
-                .instruction
-                .stores()
-                .is_none_or(|stored| stored == x || !program.lines[map].instruction.reads().contains(&stored))
-        });
-        let fits = program.lines[kernel].instruction.takes_epilogue()
+    /// Merges what can be merged, from the first line to the last. Whether there was anything.
+    fn round(&mut self) -> bool {
+        let mut merged = false;
+        for map in 0..self.lines.len() {
+            if let Some(kernel) = self.kernel_for(map) {
+                self.append(kernel, map);
+                merged = true;
+            }
+        }
+        merged
+    }
+
+    /// The instruction of a line that is still there.
+    fn instruction(&self, line: usize) -> &Instruction {
+        &self.lines[line].as_ref().expect("tables name lines that are there").instruction
+    }
+
+    /// The line that rule 1 merges line `map` into, if it does.
+    fn kernel_for(&mut self, map: usize) -> Option<usize> {
+        self.visits += 1;
+        let Instruction::Map { x, y, ref epilogue } = self.lines[map].as_ref()?.instruction else {
+            return None;
+        };
+        let kernel = self.stored[x.0]?;
+        // What the map's epilogue reads must exist when the kernel runs.
+        let in_time =
+            gates(epilogue).all(|gate| gate != x && self.stored[gate.0].is_none_or(|line| line < kernel));
+        let fits = self.instruction(kernel).takes_epilogue()
             && in_time
-            && x != program.output
-            && Some(x) != program.input_gradient
-            && only_reader(program, map, x, y);
-        fits.then_some((kernel, map))
-    })
-}
+            && x != self.program.output
+            && Some(x) != self.program.input_gradient;
+        (fits && self.only_reader(kernel, map, x, y)).then_some(kernel)
+    }
 
-/// Whether `x`, read by line `map` to make `y`, has no other reader that rule 2 cannot turn to `y`.
-fn only_reader(program: &Program, map: usize, x: Value, y: Value) -> bool {
-    let dropout = match program.lines[map].instruction.epilogue() {
-        [Pointwise::Dropout(mask)] => Some(*mask),
-        _ => None,
-    };
-    let ends_in_relu = program
-        .lines
-        .iter()
-        .find(|line| line.instruction.stores() == Some(x))
-        .is_some_and(|line| line.instruction.epilogue().last() == Some(&Pointwise::Relu));
-    program.lines.iter().enumerate().filter(|(index, _)| *index != map).all(|(_, line)| {
-        let epilogue = line.instruction.epilogue();
-        let gated_reads = epilogue.iter().filter(|op| **op == Pointwise::ReluGate(x)).count();
-        let reads = line.instruction.reads().iter().filter(|read| **read == x).count();
-        if reads == 0 {
+    /// Whether `x`, stored by line `kernel` and read by line `map` to make `y`, has no other reader that rule 2
+    /// cannot turn to `y`.
+    fn only_reader(&mut self, kernel: usize, map: usize, x: Value, y: Value) -> bool {
+        if self.readers[x.0] == [map] {
             return true;
         }
-        // The gate may sit in this epilogue, or in one that this one's operand already went through.
-        let masked = dropout.is_some_and(|mask| {
-            let gate = epilogue.iter().position(|op| *op == Pointwise::ReluGate(x)).unwrap_or(0);
-            epilogue[..gate].contains(&Pointwise::Dropout(mask))
-                || operand_ends_in(program, &line.instruction, Pointwise::Dropout(mask))
-        });
-        reads == gated_reads && ends_in_relu && masked && x != y
-    })
-}
-
-/// Whether the operand of a map is stored with an epilogue that ends in `op`.
-fn operand_ends_in(program: &Program, instruction: &Instruction, op: Pointwise) -> bool {
-    let Instruction::Map { x, .. } = instruction else { return false };
-    program
-        .lines
-        .iter()
-        .find(|line| line.instruction.stores() == Some(*x))
-        .is_some_and(|line| line.instruction.epilogue().last() == Some(&op))
-}
-
-fn append(program: &mut Program, kernel: usize, map: usize) {
-    let Instruction::Map { x, y, epilogue } = program.lines.remove(map).instruction else {
-        unreachable!("rule 1 merges maps only")
-    };
-    let line = &mut program.lines[kernel].instruction;
-    epilogue_of(line).expect("rule 1 merges into kernels with an epilogue").extend(epilogue);
-    match line {
-        Instruction::Apply { y: stored, .. }
-        | Instruction::ApplyTransposed { y: stored, .. }
-        | Instruction::Map { y: stored, .. } => *stored = y,
-        _ => unreachable!("only these have an epilogue"),
+        let [Pointwise::Dropout(mask)] = *self.instruction(map).epilogue() else { return false };
+        if self.instruction(kernel).epilogue().last() != Some(&Pointwise::Relu) || x == y {
+            return false;
+        }
+        self.visits += self.readers[x.0].len();
+        self.readers[x.0].iter().filter(|reader| **reader != map).all(|reader| {
+            let instruction = self.instruction(*reader);
+            let epilogue = instruction.epilogue();
+            let reads_gates = instruction.operands().iter().all(|operand| *operand != x);
+            // The gate may sit in this epilogue, or in one that this one's operand already went through.
+            let before = epilogue.iter().take_while(|op| **op != Pointwise::ReluGate(x));
+            let masked = before.into_iter().any(|op| *op == Pointwise::Dropout(mask))
+                || self.operand_ends_in(instruction, Pointwise::Dropout(mask));
+            reads_gates && masked
+        })
     }
-    for line in &mut program.lines {
-        if let Some(epilogue) = epilogue_of(&mut line.instruction) {
-            for op in epilogue {
-                if *op == Pointwise::ReluGate(x) {
-                    *op = Pointwise::ReluGate(y);
+
+    /// Whether the operand of a map is stored with an epilogue that ends in `op`.
+    fn operand_ends_in(&self, instruction: &Instruction, op: Pointwise) -> bool {
+        let Instruction::Map { x, .. } = instruction else { return false };
+        self.stored[x.0].is_some_and(|line| self.instruction(line).epilogue().last() == Some(&op))
+    }
+
+    fn append(&mut self, kernel: usize, map: usize) {
+        let Some(Line { instruction: Instruction::Map { x, y, epilogue }, .. }) = self.lines[map].take()
+        else {
+            unreachable!("rule 1 merges maps only")
+        };
+        for gate in gates(&epilogue) {
+            let readers = &mut self.readers[gate.0];
+            readers.retain(|reader| *reader != map && *reader != kernel);
+            readers.push(kernel);
+        }
+        // Masks that the kernel's epilogue now needs are drawn before it.
+        for op in &epilogue {
+            if let Pointwise::Dropout(mask) = op
+                && let Some((place, _)) = &mut self.draws[mask.0]
+            {
+                *place = kernel.min(*place);
+            }
+        }
+        for reader in std::mem::take(&mut self.readers[x.0]) {
+            if reader != map {
+                let line = self.lines[reader].as_mut().expect("a reader is there");
+                for op in line.instruction.epilogue_mut().into_iter().flatten() {
+                    if *op == Pointwise::ReluGate(x) {
+                        *op = Pointwise::ReluGate(y);
+                    }
+                }
+                if !self.readers[y.0].contains(&reader) {
+                    self.readers[y.0].push(reader);
                 }
             }
         }
-    }
-    // Masks that the kernel's epilogue now needs are drawn before it.
-    let draws: Vec<usize> = (kernel..map)
-        .filter(|index| matches!(program.lines[*index].instruction, Instruction::Draw { .. }))
-        .collect();
-    for (moved, index) in draws.into_iter().enumerate() {
-        let line = program.lines.remove(index);
-        program.lines.insert(kernel + moved, line);
-    }
-    for output in &mut program.layer_outputs {
-        if *output == Some(x) {
-            *output = None;
+        let line = self.lines[kernel].as_mut().expect("a kernel is there");
+        line.instruction
+            .epilogue_mut()
+            .expect("rule 1 merges into kernels with an epilogue")
+            .extend(epilogue);
+        match &mut line.instruction {
+            Instruction::Apply { y: stored, .. }
+            | Instruction::ApplyTransposed { y: stored, .. }
+            | Instruction::Map { y: stored, .. } => *stored = y,
+            _ => unreachable!("only these have an epilogue"),
         }
+        (self.stored[x.0], self.stored[y.0]) = (None, Some(kernel));
+    }
+
+    /// The program. Values that nobody stores any more get no memory.
+    fn finish(self) -> Program {
+        let Self { mut program, lines, draws, stored, .. } = self;
+        let mut before = vec![vec![]; lines.len()];
+        for (place, draw) in draws.into_iter().flatten() {
+            before[place].push(draw);
+        }
+        program.lines =
+            before.into_iter().zip(lines).flat_map(|(draws, line)| draws.into_iter().chain(line)).collect();
+        let mut new_index = vec![None; program.values.len()];
+        let mut values = vec![];
+        for (index, shape) in program.values.iter().enumerate() {
+            if index == program.input.0 || stored[index].is_some() {
+                new_index[index] = Some(Value(values.len()));
+                values.push(*shape);
+            }
+        }
+        program.values = values;
+        for output in &mut program.layer_outputs {
+            *output = output.filter(|value| new_index[value.0].is_some());
+        }
+        rename(&mut program, |value| *value = new_index[value.0].expect("what is read is stored"));
+        program
     }
 }
 
-fn epilogue_of(instruction: &mut Instruction) -> Option<&mut Vec<Pointwise>> {
-    match instruction {
-        Instruction::Apply { epilogue, .. }
-        | Instruction::ApplyTransposed { epilogue, .. }
-        | Instruction::Map { epilogue, .. } => Some(epilogue),
+/// The values that the gates of an epilogue read.
+pub(super) fn gates(epilogue: &[Pointwise]) -> impl Iterator<Item = Value> {
+    epilogue.iter().filter_map(|op| match op {
+        Pointwise::ReluGate(value) => Some(*value),
         _ => None,
-    }
+    })
 }
 
-/// Values that nobody stores any more get no memory.
-fn drop_unused_values(program: &mut Program) {
-    let mut new_index = vec![None; program.values.len()];
-    let mut values = vec![];
-    for (index, shape) in program.values.iter().enumerate() {
-        let stored = index == program.input.0
-            || program.lines.iter().any(|line| line.instruction.stores() == Some(Value(index)));
-        if stored {
-            new_index[index] = Some(Value(values.len()));
-            values.push(*shape);
-        }
-    }
-    let rename = |value: &mut Value| *value = new_index[value.0].expect("what is read is stored");
+/// Gives every value that a program names its new name.
+fn rename(program: &mut Program, rename: impl Fn(&mut Value)) {
     for line in &mut program.lines {
-        if let Some(epilogue) = epilogue_of(&mut line.instruction) {
-            for op in epilogue {
-                if let Pointwise::ReluGate(y) = op {
-                    rename(y);
-                }
+        for op in line.instruction.epilogue_mut().into_iter().flatten() {
+            if let Pointwise::ReluGate(y) = op {
+                rename(y);
             }
         }
         match &mut line.instruction {
@@ -174,10 +245,41 @@ fn drop_unused_values(program: &mut Program) {
             Instruction::Draw { .. } => {}
         }
     }
-    program.values = values;
     rename(&mut program.input);
     rename(&mut program.output);
     for value in program.layer_outputs.iter_mut().chain([&mut program.input_gradient]).flatten() {
         rename(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{Activation, Conv1D, Dropout, ReLU};
+    use crate::losses::Loss;
+    use crate::model::Sequential;
+    use crate::shape::Shape;
+
+    /// Twice the layers take twice the visits: neither the lines nor the readers of a value are searched.
+    #[test]
+    fn fusion_takes_time_in_proportion_to_the_program() {
+        type Add = fn(&mut Sequential);
+        let relu: Add = |model| drop(model.add(ReLU).unwrap());
+        let dropped: Add = |model| drop(model.add(ReLU).unwrap().add(Dropout::new(0.5)).unwrap());
+        let convolution: Add = |model| {
+            let layer = Conv1D::new(1, 1).activation(Activation::Relu);
+            drop(model.add(layer).unwrap().add(Dropout::new(0.5)).unwrap());
+        };
+        for add in [relu, dropped, convolution] {
+            let [few, many] = [200, 400].map(|layers| {
+                let mut model = Sequential::new(Shape::new(2, 1));
+                model.add(Conv1D::new(1, 1)).unwrap();
+                (0..layers).for_each(|_| add(&mut model));
+                let mut fusion = Fusion::new(&model.training_program(Loss::MeanSquaredError));
+                while fusion.round() {}
+                fusion.visits
+            });
+            assert!(many <= 2 * few, "{few} visits, and {many} for twice the layers");
+        }
     }
 }

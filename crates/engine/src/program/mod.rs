@@ -204,7 +204,14 @@ impl Instruction {
     /// The values that this instruction reads.
     #[must_use]
     pub fn reads(&self) -> Vec<Value> {
-        let mut reads = match self {
+        let mut reads = self.operands();
+        reads.extend(fuse::gates(self.epilogue()));
+        reads
+    }
+
+    /// The values that this instruction reads for itself, the gates of its epilogue left out.
+    fn operands(&self) -> Vec<Value> {
+        match self {
             Self::Apply { x, .. }
             | Self::ApplyTransposed { x, .. }
             | Self::SumSteps { x, .. }
@@ -215,12 +222,7 @@ impl Instruction {
             Self::Loss { y, .. } => vec![*y],
             Self::CustomGradient { x, y, dy, .. } => vec![*x, *y, *dy],
             Self::Draw { .. } => vec![],
-        };
-        reads.extend(self.epilogue().iter().filter_map(|op| match op {
-            Pointwise::ReluGate(y) => Some(*y),
-            _ => None,
-        }));
-        reads
+        }
     }
 
     /// The value that this instruction stores, if any.
@@ -252,6 +254,15 @@ impl Instruction {
             | Self::ApplyTransposed { epilogue, .. }
             | Self::Map { epilogue, .. } => epilogue,
             _ => &[],
+        }
+    }
+
+    fn epilogue_mut(&mut self) -> Option<&mut Vec<Pointwise>> {
+        match self {
+            Self::Apply { epilogue, .. }
+            | Self::ApplyTransposed { epilogue, .. }
+            | Self::Map { epilogue, .. } => Some(epilogue),
+            _ => None,
         }
     }
 }

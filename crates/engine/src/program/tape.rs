@@ -24,6 +24,8 @@ pub struct Tape {
     lines: Vec<Line>,
     input: Value,
     gradients: Vec<Option<Value>>,
+    /// For each value, the line that stores it.
+    stored: Vec<Option<usize>>,
     layer: usize,
     pass: Pass,
     layer_outputs: Vec<Option<Value>>,
@@ -41,6 +43,7 @@ impl Tape {
             lines: vec![],
             input: Value(0),
             gradients: vec![],
+            stored: vec![],
             layer: 0,
             pass: Pass::Forward,
             layer_outputs: vec![],
@@ -149,7 +152,7 @@ impl Tape {
     /// The dropout mask that the map storing `y` applied.
     #[must_use]
     pub fn mask_of(&self, y: Value) -> Option<Mask> {
-        let line = self.lines.iter().find(|line| line.instruction.stores() == Some(y))?;
+        let line = &self.lines[self.stored[y.0]?];
         line.instruction.epilogue().iter().find_map(|op| match op {
             Pointwise::Dropout(mask) => Some(*mask),
             _ => None,
@@ -225,10 +228,14 @@ impl Tape {
     fn value(&mut self, shape: Shape) -> Value {
         self.values.push(shape);
         self.gradients.push(None);
+        self.stored.push(None);
         Value(self.values.len() - 1)
     }
 
     fn push(&mut self, instruction: Instruction) {
+        if let Some(value) = instruction.stores() {
+            self.stored[value.0] = Some(self.lines.len());
+        }
         self.lines.push(Line { instruction, layer: self.layer, pass: self.pass });
     }
 

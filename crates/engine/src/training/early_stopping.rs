@@ -132,7 +132,8 @@ impl EarlyStopping {
         if epoch < self.start_from_epoch {
             return;
         }
-        state.wait += 1;
+        // A state from outside may claim any number.
+        state.wait = state.wait.saturating_add(1);
         // The first value counts as best, even NaN, on which nothing then improves.
         if state.best.is_none_or(|best| self.improves(value, best)) {
             state.best = Some(value);

@@ -159,11 +159,13 @@ fn steps(values: &[f64], low: f64, high: f64) -> Vec<(f64, f64)> {
     corners
 }
 
-/// The least and the largest value, with some room.
+/// The least and the largest value, with some room: enough of it that a part of the axis, added to either bound, makes
+/// another number. Else the plotting library, which adds mark to mark, would never come to the end of the axis.
 fn bounds(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     let least = values.clone().fold(f64::INFINITY, f64::min);
     let most = values.fold(f64::NEG_INFINITY, f64::max);
     let room = if most > least { 0.05 * (most - least) } else { 0.5 };
+    let room = room.max(1e-9 * least.abs().max(most.abs()).max(f64::MIN_POSITIVE.sqrt()));
     (least - room, most + room)
 }
 
@@ -209,6 +211,8 @@ fn text(size: u32, colour: RGBColor) -> TextStyle<'static> {
 
 #[cfg(test)]
 mod tests {
+    use plotters::coord::ranged1d::{BoldPoints, Ranged};
+
     use super::*;
 
     #[test]
@@ -218,5 +222,21 @@ mod tests {
             [(0.0, 0.0), (1.0, 0.0), (1.0, 0.5), (3.0, 0.5), (3.0, 1.0), (4.0, 1.0)]
         );
         assert_eq!(bounds([2.0, 2.0].into_iter()), (1.5, 2.5));
+        assert_eq!(bounds([1.0, 3.0].into_iter()), (0.9, 3.1));
+    }
+
+    #[test]
+    fn an_axis_has_few_marks_whatever_the_numbers_are() {
+        let largest = f64::from(f32::MAX);
+        for values in
+            [[0.0, largest], [largest, largest], [1e17, 1e17], [1e30, 1e30 * (1.0 + 1e-15)], [0.0, 5e-324]]
+        {
+            let (low, high) = bounds(values.into_iter());
+            let part = (high - low) / 1000.0;
+            assert!(low + part > low && high - part < high && high - low < f64::INFINITY, "{values:?}");
+            // What the library makes of it.
+            let axis = RangedCoordf64::from(low..high);
+            assert!(axis.key_points(BoldPoints(6)).len() <= 20, "{values:?}");
+        }
     }
 }

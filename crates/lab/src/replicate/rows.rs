@@ -82,8 +82,9 @@ impl Rows {
         }
         let mut runs = BySeed::new();
         for row in csv::Reader::from_reader(text.as_slice()).deserialize::<Run>() {
-            let run =
-                row.map_err(|error| RowsError::Damaged { file: file.clone(), problem: error.to_string() })?;
+            let damaged = |problem: String| RowsError::Damaged { file: file.clone(), problem };
+            let run = row.map_err(|error| damaged(error.to_string()))?;
+            run.require_possible().map_err(damaged)?;
             runs.insert(run.seed, run);
         }
         Ok(Self { file, runs })

@@ -76,6 +76,27 @@ pub struct Run {
     pub seconds: Option<f64>,
 }
 
+impl Run {
+    /// That a training could have given these numbers: all of them come from f32, and only a validation that there was
+    /// none of has no loss.
+    ///
+    /// # Errors
+    /// Names the number that is not possible.
+    pub(super) fn require_possible(&self) -> Result<(), String> {
+        let Self { seed, loss, val_loss, threshold, .. } = *self;
+        for (name, value) in [("loss", loss), ("val_loss", val_loss), ("threshold", threshold)] {
+            let none = name == "val_loss" && value.is_nan();
+            if !none && !(0.0..=f64::from(f32::MAX)).contains(&value) {
+                return Err(format!(
+                    "the {name} of seed {seed} is {value:?}, expected a number from 0 to {:e}",
+                    f32::MAX
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A quantity, ours against Keras's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {

@@ -148,6 +148,10 @@ impl Reader {
             Ok(values.chunks(names.len().max(1)).map(<[f32]>::to_vec).collect())
         };
         let weights = norms("weights", epochs + 1)?;
+        // Epochs are counted on from there.
+        if u32::try_from(epochs_before).is_err() {
+            return Err(self.bad(EPOCHS_BEFORE, epochs_before.to_string(), "a number of epochs").into());
+        }
         let (gradients, updates) = (norms("gradients", epochs)?, norms("updates", epochs)?);
         let rows = self.first_axis("rows.error");
         let rows = Rows {

@@ -41,6 +41,15 @@ pub enum SeriesError {
         counted(*found, "field", "fields")
     )]
     Ragged { file: String, line: u64, found: usize, expected: usize },
+    /// A row, or a header, of more bytes than one may have.
+    #[error(
+        "{file}, line {line}: it is longer than {most} bytes, the most that a line and the quoted line breaks in it may \
+         have; check that this is a CSV file, and shorten the line"
+    )]
+    LongRecord { file: String, line: u64, most: usize },
+    /// More rows than there is memory for.
+    #[error("{problem}")]
+    Memory { problem: String },
     /// A quote that makes one field of the rest of the file.
     #[error(
         "{file}, line {line}: a quote is opened and never closed, so all that follows is one field; close it, or take \
@@ -109,5 +118,10 @@ pub enum TimeError {
 }
 
 fn quoted(names: &[String]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    const SHOWN: usize = 20;
+    let mut shown: Vec<_> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    if names.len() > SHOWN {
+        shown.push(format!("and {} more", names.len() - SHOWN));
+    }
+    shown.join(", ")
 }

@@ -3,10 +3,25 @@
 //! Read are: comma-separated columns in any number and order with a header line, LF or CRLF line ends, with
 //! or without a last newline, with or without a byte order mark, quoted or not, with blanks around a field
 //! or not, and blank lines between rows. Everything else is refused with the line and what to do.
+//!
+//! A file of n bytes is read in a time in proportion to n: each pass over it (the text, the line numbers, the quotes)
+//! looks at a byte once. Whether the rows fit into memory is checked before any is read, and a record, which the CSV
+//! parser holds as a whole, is at most [`LONGEST_RECORD`] bytes long.
 
+use std::io::{self, Read};
 use std::path::Path;
 
+use glassbox_engine::memory;
+
 use super::{Clock, Series, SeriesError, Warning, time, warning};
+
+/// The most bytes of a record: a line, or several if a quoted field has line breaks.
+pub const LONGEST_RECORD: usize = 1 << 20;
+
+/// What a row takes at most while its file is read, in bytes: 28 for its time, value and line, 16 for the step to the
+/// next row, and 86 for the table of steps, if no two are alike and it has just grown. It is more than a row takes later,
+/// with its normalised value, its windows' errors and what is detected in them.
+const ROW_BYTES: usize = 130;
 
 /// The names of the two columns to read; the others are ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +51,8 @@ pub struct Loaded {
 
 /// Reads the CSV file at `path`.
 ///
-/// The file is held in memory as a whole: a row takes about 30 bytes there and 24 in the series.
+/// The file is held in memory as a whole while it is read. A row takes about 30 bytes there, up to 130 in what is found
+/// out about it, and 20 in the series.
 ///
 /// # Errors
 /// If the file cannot be read, or for any reason of [`parse_csv`].
@@ -51,8 +67,9 @@ pub fn read_csv(path: &Path, columns: &Columns) -> Result<Loaded, SeriesError> {
 /// folder and extension).
 ///
 /// # Errors
-/// If there is no text, no header with both columns, or no row; if a row has another width than the header;
-/// if a number or a time cannot be read, or a number is not finite.
+/// If there is no text, no header with both columns, or no row; if a row has another width than the header, or more
+/// than [`LONGEST_RECORD`] bytes; if a number or a time cannot be read, or a number is not finite; if the machine has
+/// no memory for so many rows.
 pub fn parse_csv(bytes: &[u8], file: &str, columns: &Columns) -> Result<Loaded, SeriesError> {
     let text = text(bytes, file)?;
     let mut reader = csv::ReaderBuilder::new()
@@ -60,29 +77,46 @@ pub fn parse_csv(bytes: &[u8], file: &str, columns: &Columns) -> Result<Loaded, 
         // The width is checked here, where the message can say what to do.
         .flexible(true)
         .trim(csv::Trim::All)
-        .from_reader(text.as_bytes());
+        .from_reader(Records { rest: text.as_bytes(), left: 0 });
     let mut lines = Lines::new(text);
+    let mut quotes = Quotes::new(text);
     let mut record = csv::StringRecord::new();
-    let mut next = |record: &mut csv::StringRecord| -> Result<Option<(u64, usize)>, SeriesError> {
-        let more = reader
-            .read_record(record)
-            .map_err(|cause| SeriesError::Unreadable { file: file.to_owned(), cause: cause.to_string() })?;
-        let byte = record.position().map_or(0, csv::Position::byte);
-        Ok(more.then(|| (lines.of(byte), byte as usize)))
+    // The line of the next record, and the byte that it begins at.
+    let mut next = |record: &mut csv::StringRecord, quotes: &mut Quotes<'_>| {
+        let line = lines.of(reader.position().byte());
+        let byte = lines.at as usize;
+        let records = reader.get_mut();
+        records.left = (byte + LONGEST_RECORD).saturating_sub(text.len() - records.rest.len());
+        match reader.read_record(record) {
+            Ok(more) => Ok(more.then_some((line, byte))),
+            // There is nothing else that a text in memory could fail to give.
+            Err(_) if quotes.is_opened_by(byte) => {
+                Err(SeriesError::OpenQuote { file: file.to_owned(), line })
+            }
+            Err(_) => Err(SeriesError::LongRecord { file: file.to_owned(), line, most: LONGEST_RECORD }),
+        }
     };
 
     let empty = || SeriesError::Empty { file: file.to_owned() };
-    let (header_line, _) = next(&mut record)?.ok_or_else(empty)?;
+    let (header_line, _) = next(&mut record, &mut quotes)?.ok_or_else(empty)?;
     let header: Vec<String> = record.iter().map(str::to_owned).collect();
     let time_at = find(&header, &columns.timestamp, file, header_line)?;
     let value_at = find(&header, &columns.value, file, header_line)?;
 
     let mut clock = None;
-    let (mut timestamps, mut values, mut rows) = (Vec::new(), Vec::new(), Vec::new());
-    while let Some((line, byte)) = next(&mut record)? {
+    let most = line_ends(text) + 1;
+    memory::require(
+        format!("{file}, a series of up to {most} rows,"),
+        memory::product(&[most, ROW_BYTES]),
+        "split the file, or use a machine with more memory",
+    )
+    .map_err(|error| SeriesError::Memory { problem: error.to_string() })?;
+    let (mut timestamps, mut values) = (Vec::with_capacity(most), Vec::with_capacity(most));
+    let mut rows = Vec::with_capacity(most);
+    while let Some((line, byte)) = next(&mut record, &mut quotes)? {
         let file = || file.to_owned();
         if (record.len() != header.len() || record.iter().any(|field| field.contains('\n')))
-            && opens_a_quote(&text[byte..])
+            && quotes.is_opened_by(byte)
         {
             return Err(SeriesError::OpenQuote { file: file(), line });
         }
@@ -144,12 +178,60 @@ fn number(text: &str, column: &str, file: impl Fn() -> String, line: u64) -> Res
     }
 }
 
-/// Whether the first line of `text` opens a quote that nothing closes: a field of it begins with one, and the quotes in
-/// all of the text do not pair up. Quotes of the rows above do.
-fn opens_a_quote(text: &str) -> bool {
-    let line = text.trim_start().lines().next().unwrap_or("");
-    let opens = line.split(',').any(|field| field.trim_start().starts_with('"'));
-    opens && !text.matches('"').count().is_multiple_of(2)
+/// The number of line ends, LF, CRLF or a lone CR: no fewer than rows.
+fn line_ends(text: &str) -> usize {
+    let count = |end: u8| text.bytes().filter(|&byte| byte == end).count();
+    count(b'\n') + count(b'\r') - text.matches("\r\n").count()
+}
+
+/// The text as the CSV parser reads it: an error after `left` bytes, so that no record is longer than allowed.
+struct Records<'a> {
+    rest: &'a [u8],
+    /// Bytes that may still be read.
+    left: usize,
+}
+
+impl Read for Records<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 && !self.rest.is_empty() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let most = buffer.len().min(self.left);
+        let read = self.rest.read(&mut buffer[..most])?;
+        self.left -= read;
+        Ok(read)
+    }
+}
+
+/// The quotes of a text, counted from positions that only grow.
+struct Quotes<'a> {
+    text: &'a str,
+    /// Where they were counted from last.
+    from: usize,
+    /// How many there are from there on.
+    count: usize,
+}
+
+impl<'a> Quotes<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text, from: 0, count: count_quotes(text) }
+    }
+
+    /// Whether the line that begins at byte `at` opens a quote that nothing closes: a field of it begins with one, and
+    /// the quotes from there to the end of the text do not pair up.
+    fn is_opened_by(&mut self, at: usize) -> bool {
+        self.count -= count_quotes(&self.text[self.from..at]);
+        self.from = at;
+        let line = self.text[at..].lines().next().unwrap_or("");
+        let opens = line.split(',').any(|field| field.trim_start().starts_with('"'));
+        opens && !self.count.is_multiple_of(2)
+    }
+}
+
+fn count_quotes(text: &str) -> usize {
+    #[cfg(test)]
+    super::tests::LOOKED_AT.set(super::tests::LOOKED_AT.get() + text.len());
+    text.bytes().filter(|&byte| byte == b'"').count()
 }
 
 /// A field as a message shows it: a quoted one may be as long as the file.

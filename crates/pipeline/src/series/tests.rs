@@ -1,5 +1,7 @@
 //! Tests of reading and writing CSV.
 
+use std::cell::Cell;
+
 use jiff::civil::date;
 use jiff::{SignedDuration, civil::DateTime};
 use proptest::prelude::*;
@@ -20,6 +22,11 @@ fn refusal(text: impl AsRef<[u8]>) -> String {
     let message = error.to_string();
     assert!(message.contains("folder/some.csv"), "{message}");
     message
+}
+
+thread_local! {
+    /// Bytes that were searched for quotes.
+    pub(super) static LOOKED_AT: Cell<usize> = const { Cell::new(0) };
 }
 
 const TWO_ROWS: &str = "timestamp,value\n2014-04-01 00:00:00,1.5\n2014-04-01 00:05:00,-2e1\n";
@@ -100,6 +107,39 @@ fn refusals_say_where_and_what_to_do() {
     assert!(message.contains("line 3") && message.contains("0xff"), "{message}");
     let message = refusal(b"\xFF\xFEt\0i\0");
     assert!(message.contains("line 1") && message.contains("UTF-16"), "{message}");
+}
+
+#[test]
+fn quoted_line_breaks_are_looked_at_once_each() {
+    let row = "2014-04-01 00:00:00,1.5,\"one\ntwo\"\n";
+    let text = format!("timestamp,value,note\n{}", row.repeat(1000));
+    LOOKED_AT.set(0);
+    assert_eq!(parse(&text).unwrap().series.len(), 1000);
+    // Once to count all quotes, and once to leave those of the rows above out.
+    assert!(LOOKED_AT.get() <= 2 * text.len(), "{} of {} bytes", LOOKED_AT.get(), text.len());
+}
+
+#[test]
+fn a_record_has_a_longest_length() {
+    let (header, row) = ("timestamp,value,note\n", "2014-04-01 00:00:00,1.5,");
+    let with = |note: &str| format!("{header}{row}{note}\n{row}\n");
+    let longest = "x".repeat(LONGEST_RECORD - row.len() - "\n".len());
+    assert_eq!(values(&with(&longest)), [1.5, 1.5]);
+    // Blank lines belong to no record.
+    assert_eq!(values(&format!("{}{}", "\n".repeat(2 * LONGEST_RECORD), with(""))), [1.5, 1.5]);
+    for (text, parts) in [
+        (with(&format!("{longest}x")), ["line 2", "longer than 1048576 bytes"]),
+        (with(&",".repeat(3 * LONGEST_RECORD)), ["line 2", "longer than 1048576 bytes"]),
+        (",".repeat(2 * LONGEST_RECORD), ["line 1", "longer than 1048576 bytes"]),
+        (with(&format!("\"{longest}x")), ["line 2", "a quote is opened and never closed"]),
+        (",".repeat(LONGEST_RECORD), ["no column `timestamp`", "``, and 1048557 more"]),
+    ] {
+        let message = refusal(&text);
+        assert!(message.len() < 500, "{} bytes", message.len());
+        for part in parts {
+            assert!(message.contains(part), "`{part}` is not in: {message}");
+        }
+    }
 }
 
 #[test]

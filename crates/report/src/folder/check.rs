@@ -135,6 +135,14 @@ impl Folder {
                 ));
             }
         }
+        if let Some(epoch) = training.stopped_epoch
+            && epoch >= training.epochs
+        {
+            return Err(format!(
+                "`training.stopped_epoch` is {epoch}, counted from 0, and {} epochs were done",
+                training.epochs
+            ));
+        }
         if let Some(errors) = &self.result.errors.train {
             let histogram = &errors.histogram;
             let (edges, counts) = (histogram.edges.len(), histogram.counts.len());
