@@ -3,8 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use serde_json::{Map, Value as Json};
+
 use super::weights::WeightLayout;
-use super::{Summary, json};
+use super::{Compilation, Summary, json};
 use crate::backend::Plan;
 use crate::error::{Error, Result};
 use crate::layers::{Call, Layer};
@@ -39,6 +41,8 @@ pub struct Sequential {
     input: Shape,
     layers: Vec<NamedLayer>,
     layout: WeightLayout,
+    /// Keras's `compile_config`; empty if the model was not compiled.
+    compile_config: Map<String, Json>,
 }
 
 /// A layer in its place.
@@ -60,13 +64,29 @@ impl Sequential {
     /// A model of no layers yet, for samples of `input`, named `sequential`.
     #[must_use]
     pub fn new(input: Shape) -> Self {
-        Self { name: "sequential".into(), input, layers: vec![], layout: WeightLayout::default() }
+        Self {
+            name: "sequential".into(),
+            input,
+            layers: vec![],
+            layout: WeightLayout::default(),
+            compile_config: Map::new(),
+        }
     }
 
     /// With another name.
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
+    }
+
+    /// With what Keras's JSON says of its training.
+    pub(super) fn compiled(self, compile_config: Map<String, Json>) -> Self {
+        Self { compile_config, ..self }
+    }
+
+    /// What Keras's JSON says of its training.
+    pub(super) fn compile_config(&self) -> &Map<String, Json> {
+        &self.compile_config
     }
 
     /// Adds a layer under the name that Keras would give it: `conv1d`, `conv1d_1`, `re_lu`, ...
@@ -153,10 +173,30 @@ impl Sequential {
         json::read(text, Some(steps))
     }
 
-    /// The architecture as `keras.models.model_from_json` reads it.
+    /// The architecture as `keras.models.model_from_json` reads it, and what the model was compiled with if it was
+    /// read from such a text.
     #[must_use]
     pub fn to_json(&self) -> String {
         json::write(self)
+    }
+
+    /// How the model is to be trained: as the JSON that it was read from says in `compile_config`, else with Keras's
+    /// Adam and the mean squared error. An `optimizer` or a `loss` that is given takes the place of the model's own.
+    ///
+    /// # Errors
+    /// Names what the model was compiled with and the engine does not have.
+    pub fn compilation(&self, optimizer: Option<Optimizer>, loss: Option<Loss>) -> Result<Compilation> {
+        if !self.is_compiled() {
+            let (optimizer, loss) = (optimizer.unwrap_or_default(), loss.unwrap_or_default());
+            return Ok(Compilation { optimizer, loss, metrics: false });
+        }
+        json::read_compilation(&self.compile_config, optimizer, loss)
+    }
+
+    /// Tells whether the JSON that the model was read from says how to train it.
+    #[must_use]
+    pub fn is_compiled(&self) -> bool {
+        !self.compile_config.is_empty()
     }
 
     /// The table that `model.summary()` of Keras prints.
@@ -282,7 +322,7 @@ impl Sequential {
         (calls, outputs)
     }
 
-    /// Keras's own name for the next layer of a class: snake case, then a number from the second on.
+    /// The name that Keras gives the next layer of a class: snake case, then a number from the second on.
     pub(super) fn default_name(&self, class_name: &str) -> String {
         let base = snake_case(class_name);
         (0..)
