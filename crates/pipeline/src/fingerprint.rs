@@ -74,7 +74,7 @@ impl Fingerprint {
         entries.add("test series", format!("sha256 {}", data.test.sha256));
         entries.model(model);
         entries.add("loss", train.loss.name());
-        entries.optimizer(&train.optimizer());
+        entries.optimizer(&train.optimizer);
         entries.add("epochs", train.epochs);
         entries.add("batch_size", train.batch_size);
         entries.number("validation_split", train.validation_split);
@@ -129,13 +129,10 @@ impl Fingerprint {
     }
 
     fn optimizer(&mut self, optimizer: &Optimizer) {
-        // Every other optimiser is told by its `Debug`, which shows floats exactly.
-        let Optimizer::Adam(adam) = optimizer else { return self.add("optimizer", format!("{optimizer:?}")) };
-        self.add("optimizer", "Adam");
-        self.number("learning_rate", adam.learning_rate);
-        self.number("beta_1", adam.beta_1);
-        self.number("beta_2", adam.beta_2);
-        self.number("epsilon", adam.epsilon);
+        self.add("optimizer", optimizer.class_name());
+        for (name, value) in optimizer.hyperparameters() {
+            self.number(name, value);
+        }
     }
 
     fn early_stopping(&mut self, options: Option<&EarlyStopping>) {

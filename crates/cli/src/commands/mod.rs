@@ -23,13 +23,24 @@ use std::path::Path;
 use glassbox_engine::model::Sequential;
 use glassbox_pipeline::architecture::tutorial_model;
 use glassbox_pipeline::model_file::{SavedModel, read_architecture};
+use glassbox_pipeline::training::TrainOptions;
 use serde::Serialize;
+use serde_json::{Value as Json, json};
 
 use crate::args::ArchitectureArgs;
 use crate::failure::{Failure, Kind, OrFail as _};
 
 /// The length of the tutorial's windows: a day of five-minute steps.
 pub(crate) const TIME_STEPS: usize = glassbox_pipeline::tutorial::TIME_STEPS;
+
+/// The optimiser and the loss of a training, for a result as JSON.
+fn compiled(options: &TrainOptions) -> Json {
+    let mut optimizer = json!({ "class_name": options.optimizer.class_name() });
+    for (name, value) in options.optimizer.hyperparameters() {
+        optimizer[name] = json!(value);
+    }
+    json!({ "optimizer": optimizer, "loss": options.loss.name() })
+}
 
 /// What the first Ctrl-C waits for where a model is trained.
 const AFTER_EPOCH: &str = "after this epoch";

@@ -1,0 +1,82 @@
+//! How a model is trained: as it was compiled in Keras, unless the command line says otherwise; and when training ends.
+
+use std::path::Path;
+
+use glassbox_pipeline::arrays::write_npy;
+use glassbox_tests::fixtures::{self, array, string};
+use ndarray::Array3;
+use serde_json::{Value as Json, json};
+
+use crate::kit::{fail, glassbox, home, succeed};
+
+/// Writes the architecture of a case of `compilations.json`, and an array that its model can be trained on.
+fn write_case(home: &Path, name: &str) {
+    let table = fixtures::json("compilations.json");
+    let case = array(&table["cases"]).iter().find(|case| string(&case["name"]) == name).expect(name);
+    std::fs::write(home.join("model.json"), case["architecture"].to_string()).expect("room");
+    let x = Array3::from_shape_fn((10, 3, 1), |(sample, step, _)| (sample as f32 * 0.7 + step as f32).sin());
+    write_npy(&home.join("x.npy"), x.view()).expect("room");
+}
+
+fn fit(home: &Path, more: &[&str]) -> std::process::Command {
+    let mut command = glassbox(home);
+    command.args(["fit-arrays", "--architecture", "model.json", "--input", "x.npy", "--epochs", "2"]);
+    command.args(more);
+    command
+}
+
+fn compiled(home: &Path, more: &[&str]) -> Json {
+    let printed = succeed(fit(home, &["--json"]).args(more));
+    serde_json::from_str::<Json>(&printed).expect("JSON")["compiled"].clone()
+}
+
+#[test]
+fn a_model_is_trained_as_it_was_compiled_and_the_result_says_how() {
+    let home = home();
+    write_case(home.path(), "hyperparameters");
+    let own = json!({
+        "optimizer": {"class_name": "Adam", "learning_rate": 0.02, "beta_1": 0.8, "beta_2": 0.98, "epsilon": 1e-4},
+        "loss": "mean_absolute_error",
+    });
+    assert_eq!(compiled(home.path(), &[]), own);
+    let weights = || std::fs::read(home.path().join("final.safetensors")).expect("weights");
+    let trained = weights();
+
+    let mut given = own.clone();
+    given["loss"] = "mean_squared_error".into();
+    assert_eq!(compiled(home.path(), &["--loss", "mse"]), given);
+    assert!(weights() != trained, "the loss is what is minimised");
+    let adam =
+        json!({"class_name": "Adam", "learning_rate": 0.5, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7});
+    given["optimizer"] = adam;
+    assert_eq!(compiled(home.path(), &["--loss", "mse", "--learning-rate", "0.5"]), given);
+
+    let output = fit(home.path(), &[]).output().expect("the binary starts");
+    let told = String::from_utf8(output.stderr).expect("text");
+    let line = "optimizer: Adam (learning_rate 0.02, beta_1 0.8, beta_2 0.98, epsilon 0.0001), as the model was \
+                compiled; loss: mean_absolute_error, as the model was compiled";
+    assert!(told.contains(line), "{told}");
+}
+
+#[test]
+fn a_compilation_that_is_not_supported_is_refused_unless_the_command_line_says_otherwise() {
+    let home = home();
+    for (case, word, way_out) in [
+        ("sgd", "optimizer \"SGD\"", &["--learning-rate", "0.5"]),
+        ("schedule", "ExponentialDecay", &["--learning-rate", "0.5"]),
+        ("huber", "Huber", &["--loss", "mse"]),
+        ("loss_weights", "loss_weights", &["--loss", "mse"]),
+    ] {
+        write_case(home.path(), case);
+        let error = fail(&mut fit(home.path(), &[]), 3);
+        assert!(
+            error.contains(word) && error.contains("--learning-rate") && error.contains("--loss"),
+            "{error}"
+        );
+        assert!(!home.path().join("final.safetensors").exists());
+        succeed(&mut fit(home.path(), way_out));
+        std::fs::remove_file(home.path().join("final.safetensors")).expect("the weights");
+        // Who does not train it need not know.
+        succeed(glassbox(home.path()).args(["summary", "--architecture", "model.json"]));
+    }
+}
