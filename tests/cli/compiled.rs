@@ -7,7 +7,7 @@ use glassbox_tests::fixtures::{self, array, string};
 use ndarray::Array3;
 use serde_json::{Value as Json, json};
 
-use crate::kit::{fail, glassbox, home, succeed};
+use crate::kit::{fail, first_rows, glassbox, home, succeed, twin};
 
 /// Writes the architecture of a case of `compilations.json`, and an array that its model can be trained on.
 fn write_case(home: &Path, name: &str) {
@@ -78,5 +78,30 @@ fn a_compilation_that_is_not_supported_is_refused_unless_the_command_line_says_o
         std::fs::remove_file(home.path().join("final.safetensors")).expect("the weights");
         // Who does not train it need not know.
         succeed(glassbox(home.path()).args(["summary", "--architecture", "model.json"]));
+    }
+}
+
+/// As Keras's callback, which has no `val_loss` to watch then; and its history has no such key.
+#[test]
+fn without_validation_training_does_not_stop_early_and_the_history_has_no_val_loss() {
+    let home = home();
+    let csv = first_rows(&twin(home.path()).0, 60);
+    let train = |more: &[&str]| {
+        let mut command = glassbox(home.path());
+        command.arg("train").arg(&csv).args(["--time-steps", "16", "--epochs", "4", "--min-delta", "1e9"]);
+        command.args(more).output().expect("the binary starts")
+    };
+    let note = "training does not stop early: --validation-split 0 leaves no val_loss to watch";
+    // No improvement is large enough: with validation it stops as soon as it may.
+    for (more, epochs, told) in
+        [(&["--patience", "1"][..], 2, false), (&["--patience", "1", "--validation-split", "0"], 4, true)]
+    {
+        let output = train(more);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr).contains(note), told, "{output:?}");
+        let history = std::fs::read(home.path().join("history.json")).expect("a history");
+        let history: Json = serde_json::from_slice(&history).expect("JSON");
+        assert_eq!(history["loss"].as_array().expect("losses").len(), epochs);
+        assert_eq!(history.get("val_loss").is_some(), !told, "{history}");
     }
 }

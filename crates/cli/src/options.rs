@@ -78,11 +78,17 @@ impl From<LossName> for Loss {
 }
 
 impl EarlyStoppingArgs {
-    /// Watches `val_loss`, or `loss` where there are no validation windows.
-    pub(crate) fn early_stopping(&self, validation_split: f64) -> Option<EarlyStopping> {
-        let monitor = if validation_split > 0.0 { Monitor::ValLoss } else { Monitor::Loss };
-        (!self.no_early_stopping).then(|| EarlyStopping {
-            monitor,
+    /// Watches `val_loss`. Without validation windows nothing is watched, as in Keras, and that is said.
+    pub(crate) fn early_stopping(&self, validation_split: f64, quiet: bool) -> Option<EarlyStopping> {
+        if self.no_early_stopping {
+            return None;
+        }
+        if validation_split == 0.0 {
+            note(quiet, "training does not stop early: --validation-split 0 leaves no val_loss to watch");
+            return None;
+        }
+        Some(EarlyStopping {
+            monitor: Monitor::ValLoss,
             patience: self.patience,
             min_delta: self.min_delta,
             mode: Mode::Min,

@@ -113,7 +113,7 @@ pub(crate) enum LossName {
 /// When to stop before all epochs are done.
 #[derive(Debug, Args)]
 pub(crate) struct EarlyStoppingArgs {
-    /// Epochs without a better loss after which training stops
+    /// Epochs without a better val_loss after which training stops; without validation windows it does not stop early
     #[arg(long, default_value_t = 5)]
     pub(crate) patience: usize,
 

@@ -33,7 +33,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     }
     let (model, start) = start_model(args.model.as_deref(), args.time_steps)?;
     let options = TrainOptions {
-        early_stopping: args.early_stopping.early_stopping(args.fit.validation_split),
+        early_stopping: args.early_stopping.early_stopping(args.fit.validation_split, quiet),
         checkpoints: Some(args.checkpoint.checkpoints(&interrupted)),
         interrupt: Some(interrupt::listen(quiet, AFTER_EPOCH)?),
         ..args.fit.options(&model, quiet)?
