@@ -105,3 +105,13 @@ fn without_validation_training_does_not_stop_early_and_the_history_has_no_val_lo
         assert_eq!(history.get("val_loss").is_some(), !told, "{history}");
     }
 }
+
+#[test]
+fn a_series_that_is_too_short_is_told_which_windows_would_do() {
+    let home = home();
+    let csv = first_rows(&twin(home.path()).0, 15);
+    let error = fail(glassbox(home.path()).arg("train").arg(&csv).args(["--time-steps", "16"]), 3);
+    assert!(error.contains("at most 15 steps") && error.contains("a multiple of 4"), "{error}");
+    let error = fail(glassbox(home.path()).arg("train").arg(&csv).args(["--time-steps", "15"]), 3);
+    assert!(error.contains("choose a multiple of 4, at least 4, such as 16"), "{error}");
+}
