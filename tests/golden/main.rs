@@ -11,4 +11,5 @@ mod geometry;
 mod layers;
 mod models;
 mod optimisation;
+mod random_models;
 mod training;
