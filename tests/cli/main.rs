@@ -1,6 +1,7 @@
 //! The real binary, as a user runs it.
 
 mod arrays;
+mod compiled;
 mod devices;
 mod errors;
 mod fetch;

@@ -4,10 +4,12 @@
 //! digits of the numbers that Keras computed in `f64`, and each backend of
 //! [`backends`](glassbox_tests::backends::backends) in `f32`, held to the rounding of `f32`.
 
+mod compilation;
 mod early_stopping;
 mod fit;
 mod geometry;
 mod layers;
 mod models;
 mod optimisation;
+mod random_models;
 mod training;

@@ -9,6 +9,8 @@
 //! | `golden/training.rs` | ten training steps of the tutorial's network, all randomness given |
 //! | `golden/fit.rs` | a whole `fit`: `loss` and `val_loss` curves, final weights, predictions |
 //! | `golden/early_stopping.rs` | when training stops and what it restores, alone and in `fit` |
+//! | `golden/random_models.rs` | predictions, gradients and eight steps of `fit` of models of random layers |
+//! | `golden/compilation.rs` | how a compiled model is trained, and refusals by name |
 //! | `golden/models.rs` | JSON read and written, refusals by name, summaries to the character, names |
 //! | `gradients.rs` | backpropagation is the derivative: random models, a user's layer, a graph |
 //! | `conformance.rs` | every backend computes what the `f64` reference does, within its rounding |

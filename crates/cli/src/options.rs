@@ -5,38 +5,90 @@ use std::path::{Path, PathBuf};
 use glassbox::checkpoint::FILE_NAME;
 use glassbox::training::{Checkpoints, TrainOptions};
 use glassbox_cpu::Simd;
+use glassbox_engine::losses::Loss;
+use glassbox_engine::model::{Compilation, Sequential};
+use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::training::{Callback, EarlyStopping, Mode, Monitor};
 use glassbox_formats::atomic;
 use glassbox_formats::lock::FolderLock;
 use glassbox_pipeline::detection::PointRule;
 use glassbox_pipeline::series::Columns;
 
-use crate::args::{CheckpointArgs, ColumnArgs, EarlyStoppingArgs, FitArgs, Rule, SimdPath};
+use crate::args::{CheckpointArgs, ColumnArgs, EarlyStoppingArgs, FitArgs, LossName, Rule, SimdPath};
 use crate::commands::note;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::files;
 
 impl FitArgs {
-    /// The options of training, with the tutorial's early stopping and no checkpoints.
-    pub(crate) fn options(&self) -> TrainOptions {
-        TrainOptions {
+    /// The options of training `model`, with the tutorial's early stopping and no checkpoints. Says how the model was
+    /// compiled, where it was.
+    pub(crate) fn options(&self, model: &Sequential, quiet: bool) -> Result<TrainOptions, Failure> {
+        let Compilation { optimizer, loss, metrics } = self.compilation(model)?;
+        if model.is_compiled() {
+            let by = |given: bool, option| if given { option } else { "as the model was compiled" };
+            let values: Vec<String> =
+                optimizer.hyperparameters().iter().map(|(name, value)| format!("{name} {value:?}")).collect();
+            note(
+                quiet,
+                format_args!(
+                    "optimizer: {} ({}), {}; loss: {}, {}",
+                    optimizer.class_name(),
+                    values.join(", "),
+                    by(self.learning_rate.is_some(), "by --learning-rate"),
+                    loss.name(),
+                    by(self.loss.is_some(), "by --loss"),
+                ),
+            );
+        }
+        if metrics {
+            note(quiet, "the metrics that the model was compiled with are not computed");
+        }
+        Ok(TrainOptions {
             epochs: self.epochs,
             batch_size: self.batch_size,
             validation_split: self.validation_split,
             shuffle: !self.no_shuffle,
             seed: self.seed,
-            learning_rate: self.learning_rate,
+            optimizer,
+            loss,
             ..TrainOptions::default()
+        })
+    }
+
+    /// How the model was compiled, but for what the command line says.
+    fn compilation(&self, model: &Sequential) -> Result<Compilation, Failure> {
+        let optimizer = self.learning_rate.map(|rate| Optimizer::Adam(Adam::new(rate)));
+        let compilation = model.compilation(optimizer, self.loss.map(Loss::from));
+        compilation.map_err(|error| {
+            let message = format!(
+                "{error}; to train otherwise than the model was compiled, give --learning-rate for Adam, and --loss"
+            );
+            Failure::new(Kind::Input, message)
+        })
+    }
+}
+
+impl From<LossName> for Loss {
+    fn from(name: LossName) -> Self {
+        match name {
+            LossName::Mse => Self::MeanSquaredError,
+            LossName::Mae => Self::MeanAbsoluteError,
         }
     }
 }
 
 impl EarlyStoppingArgs {
-    /// Watches `val_loss`, or `loss` where there are no validation windows.
-    pub(crate) fn early_stopping(&self, validation_split: f64) -> Option<EarlyStopping> {
-        let monitor = if validation_split > 0.0 { Monitor::ValLoss } else { Monitor::Loss };
-        (!self.no_early_stopping).then(|| EarlyStopping {
-            monitor,
+    /// Watches `val_loss`. Without validation windows nothing is watched, as in Keras, and that is said.
+    pub(crate) fn early_stopping(&self, validation_split: f64, quiet: bool) -> Option<EarlyStopping> {
+        if self.no_early_stopping {
+            return None;
+        }
+        if validation_split == 0.0 {
+            note(quiet, "training does not stop early: --validation-split 0 leaves no val_loss to watch");
+            return None;
+        }
+        Some(EarlyStopping {
+            monitor: Monitor::ValLoss,
             patience: self.patience,
             min_delta: self.min_delta,
             mode: Mode::Min,

@@ -37,7 +37,12 @@ fn main() -> Result<(), glassbox::Error> {
     for operation in Operation::ALL {
         let mut contraction = Contraction::new(simd, operation, &geometry)?;
         let rate = operations / fastest(|| contraction.run());
-        println!("{:<17} {:6.1} GFLOP/s, {:3.0} % of the ceiling", operation.name(), rate / 1e9, 100.0 * rate / ceiling);
+        println!(
+            "{:<17} {:6.1} GFLOP/s, {:3.0} % of the ceiling",
+            operation.name(),
+            rate / 1e9,
+            100.0 * rate / ceiling
+        );
     }
 
     let (x, kernel) = (vec![1.0_f32; geometry.input().len()], vec![1.0; geometry.kernel_len()]);

@@ -8,12 +8,12 @@
 use std::path::Path;
 
 use glassbox::prelude::*;
+use glassbox::training::TrainOptions;
 use glassbox_pipeline::architecture::tutorial_model;
 use glassbox_pipeline::detection::{PointRule, stretches};
 use glassbox_pipeline::detector::{Detector, train_detector};
 use glassbox_pipeline::series::{Columns, Series, read_csv};
 use glassbox_pipeline::synthetic::{self, Part};
-use glassbox_pipeline::training::TrainOptions;
 
 const TIME_STEPS: usize = 96;
 

@@ -27,7 +27,10 @@ fn main() -> Result<(), glassbox::Error> {
         let y = model.activations(&window, &name)?;
         let (_, steps, channels) = y.dim();
         let active = y.iter().filter(|value| **value > 0.0).count();
-        println!("  {name:<18} ({steps}, {channels}), {:.0} % above zero", 100.0 * active as f32 / y.len() as f32);
+        println!(
+            "  {name:<18} ({steps}, {channels}), {:.0} % above zero",
+            100.0 * active as f32 / y.len() as f32
+        );
     }
 
     println!("Gradient of its loss:");

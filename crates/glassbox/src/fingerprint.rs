@@ -102,13 +102,10 @@ impl Fingerprint {
 
     /// Adds the optimiser and its hyperparameters.
     pub fn optimizer(&mut self, optimizer: &Optimizer) {
-        // Every other optimiser is told by its `Debug`, which shows floats exactly.
-        let Optimizer::Adam(adam) = optimizer else { return self.add("optimizer", format!("{optimizer:?}")) };
-        self.add("optimizer", "Adam");
-        self.number("learning_rate", adam.learning_rate);
-        self.number("beta_1", adam.beta_1);
-        self.number("beta_2", adam.beta_2);
-        self.number("epsilon", adam.epsilon);
+        self.add("optimizer", optimizer.class_name());
+        for (name, value) in optimizer.hyperparameters() {
+            self.number(name, value);
+        }
     }
 
     /// Adds the arguments of early stopping.

@@ -69,8 +69,8 @@ impl Model {
                 advice: "remove it, and the tensors that begin with `optimizer/`, to get a model that starts training",
             })
         };
-        let training: Training =
-            serde_json::from_str(text).map_err(|problem| bad(problem.to_string(), "what glassbox writes there"))?;
+        let training: Training = serde_json::from_str(text)
+            .map_err(|problem| bad(problem.to_string(), "what glassbox writes there"))?;
         let Training { optimizer, loss, seed, step, history } = training;
         let mut slots = slots;
         let slots: Option<Vec<_>> = optimizer.slots().iter().map(|name| slots.remove(*name)).collect();

@@ -7,7 +7,7 @@ use glassbox_engine::backend::{Backend, Dataset, Plan, Session, State};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::Masks;
 use glassbox_engine::model::Sequential;
-use glassbox_engine::optimizers::{Adam, Optimizer};
+use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::training::{
     Callback, Checkpoint, EarlyStopping, EpochEnd, Fit, Fitted, Flow, Mode, Monitor, fit, split_at,
@@ -32,8 +32,8 @@ pub struct TrainOptions {
     pub shuffle: bool,
     /// Decides the initial weights, the shuffles and the dropout masks. Default: 0.
     pub seed: u64,
-    /// The size of Adam's steps. Default: 0.001.
-    pub learning_rate: f64,
+    /// How a gradient becomes a step. Default: Adam, with Keras's defaults.
+    pub optimizer: Optimizer,
     /// What is minimised. Default: the mean squared error.
     pub loss: Loss,
     /// When to stop before all epochs are done. Default: once `val_loss` has not improved for 5 epochs, the
@@ -67,7 +67,7 @@ impl Default for TrainOptions {
             validation_split: 0.1,
             shuffle: true,
             seed: 0,
-            learning_rate: 0.001,
+            optimizer: Optimizer::default(),
             loss: Loss::MeanSquaredError,
             early_stopping: Some(EarlyStopping {
                 monitor: Monitor::ValLoss,
@@ -95,18 +95,12 @@ impl TrainOptions {
         }
     }
 
-    /// The optimiser.
-    #[must_use]
-    pub fn optimizer(&self) -> Optimizer {
-        Optimizer::Adam(Adam::new(self.learning_rate))
-    }
-
     /// The plan of training `model` on so many samples.
     fn plan(&self, model: &Sequential, samples: usize) -> Result<Plan, Error> {
         let masks = Masks::Random { seed: self.seed };
         // A session need not have room for more samples than there are.
         let most = self.batch_size.min(samples.max(1));
-        Ok(model.plan(self.loss, self.optimizer(), masks, most)?)
+        Ok(model.plan(self.loss, self.optimizer.clone(), masks, most)?)
     }
 }
 

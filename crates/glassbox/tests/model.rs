@@ -104,7 +104,10 @@ fn activations_chain_to_the_prediction() {
     assert_eq!(last.predict(&features).unwrap(), y);
     let error = model.activations(&x, "conv2d").unwrap_err();
     assert!(matches!(error, Error::NoLayer { .. }));
-    assert_eq!(error.to_string(), "there is no layer conv2d; the layers are conv1d, dropout, conv1d_transpose");
+    assert_eq!(
+        error.to_string(),
+        "there is no layer conv2d; the layers are conv1d, dropout, conv1d_transpose"
+    );
 }
 
 #[test]
@@ -156,9 +159,15 @@ fn weights_that_do_not_fit_are_refused_and_change_nothing() {
         bad
     };
     for (text, bad) in [
-        ("tensor conv1d.bias: expected shape [4], found none", refusal(|w| drop(w.shift_remove("conv1d.bias")))),
+        (
+            "tensor conv1d.bias: expected shape [4], found none",
+            refusal(|w| drop(w.shift_remove("conv1d.bias"))),
+        ),
         ("found a tensor more too", refusal(|w| drop(w.insert("more".into(), w["conv1d.bias"].clone())))),
-        ("found shape [1]", refusal(|w| drop(w.insert("conv1d.bias".into(), w["conv1d_transpose.bias"].clone())))),
+        (
+            "found shape [1]",
+            refusal(|w| drop(w.insert("conv1d.bias".into(), w["conv1d_transpose.bias"].clone()))),
+        ),
         ("conv1d.kernel", refusal(|w| w["conv1d.kernel"].fill(f32::NAN))),
     ] {
         let error = model.set_weights(&bad).unwrap_err().to_string();

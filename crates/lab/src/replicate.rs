@@ -157,7 +157,7 @@ fn fingerprint(
     entries.add("test series", format!("sha256 {}", data.test.sha256));
     entries.model(model);
     entries.add("loss", train.loss.name());
-    entries.optimizer(&train.optimizer());
+    entries.optimizer(&train.optimizer);
     entries.add("epochs", train.epochs);
     entries.add("batch_size", train.batch_size);
     entries.number("validation_split", train.validation_split);

@@ -10,8 +10,7 @@ use glassbox_engine::shape::Shape;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the model strides over a window by {strides} twice and then back, so windows of {} do not come back as long as \
-     they were: choose a multiple of {multiple} from {multiple} to {MAX_STEPS}, such as {suggestion}, or a model of \
-     your own",
+     they were: choose a multiple of {multiple}, at least {multiple}, such as {suggestion}, or a model of your own",
     counted(*time_steps, "step", "steps")
 )]
 pub struct WindowLengthError {

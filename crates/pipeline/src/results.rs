@@ -93,8 +93,7 @@ fn remove_plots(plots: &Path) -> Result<(), WriteError> {
     Ok(())
 }
 
-/// Writes the losses as `{"loss": [...], "val_loss": [...]}`; both are there, `val_loss` empty if there was no
-/// validation.
+/// Writes the losses as `{"loss": [...], "val_loss": [...]}`, without `val_loss` if there was no validation.
 ///
 /// # Errors
 /// If the file cannot be written.

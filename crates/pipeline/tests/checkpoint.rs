@@ -9,6 +9,7 @@ use glassbox::fingerprint::Fingerprint;
 use glassbox::interrupt::Interrupt;
 use glassbox::training::{Checkpoints, TrainOptions, Trained, train};
 use glassbox_engine::backend::{Backend as _, Dataset, Plan, Session};
+use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::training::{
@@ -28,7 +29,7 @@ fn options(dir: Option<&Path>, resume: bool) -> TrainOptions {
         batch_size: 7,
         validation_split: 0.25,
         seed: 5,
-        learning_rate: 0.05,
+        optimizer: Optimizer::Adam(Adam::new(0.05)),
         early_stopping: Some(EarlyStopping {
             patience: 3,
             restore_best_weights: true,
@@ -168,7 +169,7 @@ fn another_run_is_refused_with_the_first_difference() {
         (other(|o| o.batch_size = 8), "batch_size is 7 in it and 8 in this run"),
         (other(|o| o.validation_split = 0.1 + 0.2), "is 0.25 in it and 0.30000000000000004 in this run"),
         (other(|o| o.shuffle = false), "shuffle is true in it and false"),
-        (other(|o| o.learning_rate = 0.01), "learning_rate is 0.05 in it and 0.01"),
+        (other(|o| o.optimizer = Optimizer::Adam(Adam::new(0.01))), "learning_rate is 0.05 in it and 0.01"),
         (other(|o| o.loss = glassbox_engine::losses::Loss::MeanAbsoluteError), "loss is mean_squared_error"),
         (other(|o| o.early_stopping = None), "early stopping is on in it and off"),
         (other(|o| o.early_stopping.as_mut().unwrap().patience = 4), "patience is 3 in it and 4"),
@@ -202,7 +203,7 @@ fn another_run_is_refused_with_the_first_difference() {
 fn plan() -> (Plan, Fingerprint) {
     let (model, options, values) = (tiny::model(), options(None, false), values());
     let masks = glassbox_engine::masks::Masks::Random { seed: 5 };
-    let plan = model.plan(options.loss, options.optimizer(), masks, 7).unwrap();
+    let plan = model.plan(options.loss, options.optimizer.clone(), masks, 7).unwrap();
     let data = Dataset::autoencoder(Samples::windows(&values, 8, 1).unwrap());
     let start = plan.layout.initial(5);
     let fingerprint = Fingerprint::of(&model, &plan, &options.fit_options(), &data, &start);

@@ -5,6 +5,7 @@ mod tiny;
 use glassbox::training::{Split, TrainOptions};
 use glassbox_engine::layers::Conv1D;
 use glassbox_engine::model::Sequential;
+use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::reference::Reference;
 use glassbox_engine::shape::Shape;
 use glassbox_pipeline::detection::PointRule;
@@ -12,7 +13,12 @@ use glassbox_pipeline::detector::{Detector, DetectorError, train_detector};
 use glassbox_pipeline::reconstruction::{inference_session, predict, predict_batches};
 
 fn options() -> TrainOptions {
-    TrainOptions { epochs: 40, batch_size: 16, learning_rate: 0.02, ..TrainOptions::default() }
+    TrainOptions {
+        epochs: 40,
+        batch_size: 16,
+        optimizer: Optimizer::Adam(Adam::new(0.02)),
+        ..TrainOptions::default()
+    }
 }
 
 #[test]
@@ -82,7 +88,7 @@ fn what_cannot_be_trained_or_judged_is_refused_before_any_training() {
     assert!(error.contains("series `flat`: the training series is constant"), "{error}");
     for (bad, named) in [
         (TrainOptions { batch_size: 0, ..options() }, "batch_size is 0"),
-        (TrainOptions { learning_rate: -1.0, ..options() }, "learning_rate is -1"),
+        (TrainOptions { optimizer: Optimizer::Adam(Adam::new(-1.0)), ..options() }, "learning_rate is -1"),
         (TrainOptions { validation_split: 1.0, ..options() }, "validation_split is 1"),
         (TrainOptions { validation_split: 0.0, ..options() }, "monitor is val_loss without"),
     ] {
@@ -102,9 +108,7 @@ fn a_plain_model_is_no_detector() {
     let path = folder.path().join("plain.safetensors");
     let model = tiny::model();
     let weights = model.layout().initial(0);
-    glassbox_formats::model_file::SavedModel::new(model, weights)
-        .save(&path)
-        .unwrap();
+    glassbox_formats::model_file::SavedModel::new(model, weights).save(&path).unwrap();
     let error = Detector::load(&path).unwrap_err();
     assert!(matches!(error, DetectorError::NotADetector { .. }), "{error}");
     assert!(error.to_string().contains("plain.safetensors"), "{error}");

@@ -3,13 +3,13 @@
 use glassbox::training::TrainOptions;
 use glassbox_engine::reference::Reference;
 use glassbox_formats::hash::Sha256;
+use glassbox_formats::tensor_file::{Tensor, TensorFile};
 use glassbox_pipeline::inside::{Inside, Part};
 use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
 use glassbox_pipeline::reconstruction::{inference_session, predict};
 use glassbox_pipeline::results;
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::synthetic;
-use glassbox_formats::tensor_file::{Tensor, TensorFile};
 use glassbox_pipeline::tutorial::{Quiet, TutorialOptions, TutorialRun, run};
 
 use glassbox_engine::samples::Samples;

@@ -15,7 +15,9 @@ pub(crate) use data::DataCommand;
 pub(crate) use detect::{DetectArgs, Format, ModelArgs, PredictArgs};
 pub(crate) use inspect::{ArchitectureArgs, DevicesArgs, GradcheckArgs, ProfileArgs, SimdPath, SummaryArgs};
 pub(crate) use replicate::ReplicateArgs;
-pub(crate) use shared::{CheckpointArgs, ColumnArgs, ComputeArgs, EarlyStoppingArgs, FitArgs, Rule};
+pub(crate) use shared::{
+    CheckpointArgs, ColumnArgs, ComputeArgs, EarlyStoppingArgs, FitArgs, LossName, Rule,
+};
 pub(crate) use shell::{CompletionsArgs, ManArgs};
 pub(crate) use train::{FitArraysArgs, TrainArgs};
 pub(crate) use tutorial::{ReportArgs, TutorialArgs};

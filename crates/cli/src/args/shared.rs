@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use glassbox::training::TrainOptions;
+use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::training::EarlyStopping;
 use glassbox_pipeline::tutorial::TutorialOptions;
 
@@ -55,7 +56,7 @@ impl TutorialFitArgs {
                 seed,
                 epochs: self.epochs,
                 batch_size: self.batch_size,
-                learning_rate: self.learning_rate,
+                optimizer: Optimizer::Adam(Adam::new(self.learning_rate)),
                 early_stopping: defaults.early_stopping.map(patience),
                 ..TrainOptions::default()
             },
@@ -88,15 +89,31 @@ pub(crate) struct FitArgs {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 
-    /// Adam's learning rate
-    #[arg(long, default_value_t = 0.001)]
-    pub(crate) learning_rate: f64,
+    /// Train with Adam at this learning rate, whatever the model was compiled with [as it was compiled; if it was not,
+    /// with Adam at 0.001]
+    #[arg(long, value_name = "RATE")]
+    pub(crate) learning_rate: Option<f64>,
+
+    /// Minimise this loss, whatever the model was compiled with [as it was compiled; if it was not, mse]
+    #[arg(long, value_enum)]
+    pub(crate) loss: Option<LossName>,
+}
+
+/// A loss, by Keras's short name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LossName {
+    /// Mean squared error
+    #[value(alias = "mean_squared_error")]
+    Mse,
+    /// Mean absolute error
+    #[value(alias = "mean_absolute_error")]
+    Mae,
 }
 
 /// When to stop before all epochs are done.
 #[derive(Debug, Args)]
 pub(crate) struct EarlyStoppingArgs {
-    /// Epochs without a better loss after which training stops
+    /// Epochs without a better val_loss after which training stops; without validation windows it does not stop early
     #[arg(long, default_value_t = 5)]
     pub(crate) patience: usize,
 

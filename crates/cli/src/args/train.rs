@@ -25,8 +25,8 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
 
-    /// Where the losses go, as {"loss": [...], "val_loss": [...]} [NAME.history.json beside --out NAME.safetensors,
-    /// history.json without --out]
+    /// Where the losses go, as {"loss": [...], "val_loss": [...]}, without val_loss if there are no validation windows
+    /// [NAME.history.json beside --out NAME.safetensors, history.json without --out]
     #[arg(long, value_name = "FILE")]
     pub(crate) history: Option<PathBuf>,
 
@@ -63,7 +63,7 @@ pub(crate) struct FitArraysArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) input: PathBuf,
 
-    /// Where the losses go, as {"loss": [...], "val_loss": [...]}
+    /// Where the losses go, as {"loss": [...], "val_loss": [...]}, without val_loss if there are no validation samples
     #[arg(long, value_name = "FILE")]
     pub(crate) history: Option<PathBuf>,
 

@@ -9,7 +9,7 @@ use glassbox_engine::samples::Samples;
 use glassbox_formats::arrays::read_npy;
 use glassbox_formats::model_file::{SavedModel, read_architecture};
 
-use super::{AFTER_EPOCH, note, print_json};
+use super::{AFTER_EPOCH, compiled, note, print_json};
 use crate::args::FitArraysArgs;
 use crate::device::explain;
 use crate::failure::{Failure, Kind, OrFail as _};
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &FitArraysArgs) -> Result<(), Failure> {
         early_stopping: None,
         checkpoints: Some(args.checkpoint.checkpoints(&interrupted)),
         interrupt: Some(interrupt::listen(quiet, AFTER_EPOCH)?),
-        ..args.fit.options()
+        ..args.fit.options(&model, quiet)?
     };
     let (mut opening, mut progress) = (args.checkpoint.opening(&interrupted, quiet), Progress::new(quiet));
     let data = Dataset::autoencoder(Samples::from_array(x.view())?);
@@ -47,7 +47,9 @@ pub(crate) fn run(args: &FitArraysArgs) -> Result<(), Failure> {
     }
     args.checkpoint.done(&interrupted)?;
     if args.output.json {
-        return print_json(&trained.fitted.history);
+        let mut document = serde_json::to_value(&trained.fitted.history).or_fail(Kind::Output)?;
+        document["compiled"] = compiled(&options);
+        return print_json(&document);
     }
     note(quiet, format_args!("wrote {}", args.out.display()));
     Ok(())

@@ -20,16 +20,27 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
+use glassbox::training::TrainOptions;
 use glassbox_engine::model::Sequential;
 use glassbox_formats::model_file::{SavedModel, read_architecture};
 use glassbox_pipeline::architecture::tutorial_model;
 use serde::Serialize;
+use serde_json::{Value as Json, json};
 
 use crate::args::ArchitectureArgs;
 use crate::failure::{Failure, Kind, OrFail as _};
 
 /// The length of the tutorial's windows: a day of five-minute steps.
 pub(crate) const TIME_STEPS: usize = glassbox_pipeline::tutorial::TIME_STEPS;
+
+/// The optimiser and the loss of a training, for a result as JSON.
+fn compiled(options: &TrainOptions) -> Json {
+    let mut optimizer = json!({ "class_name": options.optimizer.class_name() });
+    for (name, value) in options.optimizer.hyperparameters() {
+        optimizer[name] = json!(value);
+    }
+    json!({ "optimizer": optimizer, "loss": options.loss.name() })
+}
 
 /// What the first Ctrl-C waits for where a model is trained.
 const AFTER_EPOCH: &str = "after this epoch";

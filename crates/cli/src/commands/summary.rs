@@ -1,7 +1,7 @@
 //! `glassbox summary`
 
-use glassbox_engine::losses::Loss;
 use glassbox_engine::model::Sequential;
+use glassbox_engine::optimizers::Optimizer;
 use serde::Serialize;
 
 use super::{TIME_STEPS, print, print_json};
@@ -32,7 +32,8 @@ pub(crate) fn run(args: &SummaryArgs) -> Result<(), Failure> {
     }
     print(&format!("{}\n", model.summary().columns(args.columns.into())))?;
     if args.program {
-        let program = model.training_program(Loss::MeanSquaredError).fused();
+        let loss = model.compilation(Some(Optimizer::default()), None)?.loss;
+        let program = model.training_program(loss).fused();
         let weights = model.layout().tensors().iter().enumerate();
         let names: String = weights.map(|(i, w)| format!("w{i} = {} {:?}\n", w.name, w.shape)).collect();
         print(&format!("\nA training step, for each sample:\n\n{names}\n{program}\n"))?;

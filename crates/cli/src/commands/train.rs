@@ -10,7 +10,7 @@ use glassbox_pipeline::series::read_csv;
 use glassbox_pipeline::words::counted;
 use serde_json::json;
 
-use super::{AFTER_EPOCH, note, print_json, start_model};
+use super::{AFTER_EPOCH, compiled, note, print_json, start_model};
 use crate::args::TrainArgs;
 use crate::device::explain;
 use crate::failure::{Failure, Kind, OrFail as _};
@@ -33,10 +33,10 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     }
     let (model, start) = start_model(args.model.as_deref(), args.time_steps)?;
     let options = TrainOptions {
-        early_stopping: args.early_stopping.early_stopping(args.fit.validation_split),
+        early_stopping: args.early_stopping.early_stopping(args.fit.validation_split, quiet),
         checkpoints: Some(args.checkpoint.checkpoints(&interrupted)),
         interrupt: Some(interrupt::listen(quiet, AFTER_EPOCH)?),
-        ..args.fit.options()
+        ..args.fit.options(&model, quiet)?
     };
     let backend = args.compute.backend(quiet)?;
     explain(&args.compute, quiet, &*backend, &model, args.fit.batch_size)?;
@@ -55,6 +55,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         return print_json(&json!({
             "model": out.to_string_lossy(),
             "history": history,
+            "compiled": compiled(&options),
             "epochs": history.loss.len(),
             "stopped_epoch": trained.trained.fitted.stopped_epoch,
             "restored_epoch": trained.trained.fitted.restored_epoch,

@@ -5,6 +5,7 @@ mod sequential;
 mod summary;
 mod weights;
 
+pub use json::Compilation;
 pub use sequential::{NamedLayer, Sequential};
 pub use summary::Summary;
 pub use weights::{WeightInfo, WeightLayout};

@@ -4,8 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
+use serde_json::{Map, Value as Json};
+
 use super::weights::WeightLayout;
-use super::{Summary, json};
+use super::{Compilation, Summary, json};
 use crate::backend::Plan;
 use crate::error::{Error, Result};
 use crate::layers::{Call, Layer};
@@ -41,6 +43,8 @@ pub struct Sequential {
     layers: Vec<NamedLayer>,
     names: Names,
     layout: WeightLayout,
+    /// Keras's `compile_config`; empty if the model was not compiled.
+    compile_config: Map<String, Json>,
 }
 
 /// The names of the layers.
@@ -76,6 +80,7 @@ impl Sequential {
             layers: vec![],
             names: Names::default(),
             layout: WeightLayout::default(),
+            compile_config: Map::new(),
         }
     }
 
@@ -85,13 +90,28 @@ impl Sequential {
         Self { name: name.into(), ..self }
     }
 
+    /// With what Keras's JSON says of its training.
+    pub(super) fn compiled(self, compile_config: Map<String, Json>) -> Self {
+        Self { compile_config, ..self }
+    }
+
+    /// What Keras's JSON says of its training.
+    pub(super) fn compile_config(&self) -> &Map<String, Json> {
+        &self.compile_config
+    }
+
     /// Adds a layer under the name that Keras would give it: `conv1d`, `conv1d_1`, `re_lu`, ...
     ///
     /// # Errors
     /// If the layer's arguments make no sense, or it cannot read the output so far. The model is as before.
     pub fn add(&mut self, layer: impl Layer + 'static) -> Result<&mut Self> {
-        let name = self.names.for_class(layer.class_name());
+        let name = self.default_name(layer.class_name());
         self.add_named(name, Arc::new(layer))
+    }
+
+    /// The name that Keras gives the next layer of a class.
+    pub(super) fn default_name(&mut self, class_name: &str) -> String {
+        self.names.for_class(class_name)
     }
 
     /// Adds a layer under a name of its own.
@@ -170,10 +190,30 @@ impl Sequential {
         json::read(text, Some(steps))
     }
 
-    /// The architecture as `keras.models.model_from_json` reads it.
+    /// The architecture as `keras.models.model_from_json` reads it, and what the model was compiled with if it was
+    /// read from such a text.
     #[must_use]
     pub fn to_json(&self) -> String {
         json::write(self)
+    }
+
+    /// How the model is to be trained: as the JSON that it was read from says in `compile_config`, else with Keras's
+    /// Adam and the mean squared error. An `optimizer` or a `loss` that is given takes the place of the model's own.
+    ///
+    /// # Errors
+    /// Names what the model was compiled with and the engine does not have.
+    pub fn compilation(&self, optimizer: Option<Optimizer>, loss: Option<Loss>) -> Result<Compilation> {
+        if !self.is_compiled() {
+            let (optimizer, loss) = (optimizer.unwrap_or_default(), loss.unwrap_or_default());
+            return Ok(Compilation { optimizer, loss, metrics: false });
+        }
+        json::read_compilation(&self.compile_config, optimizer, loss)
+    }
+
+    /// Tells whether the JSON that the model was read from says how to train it.
+    #[must_use]
+    pub fn is_compiled(&self) -> bool {
+        !self.compile_config.is_empty()
     }
 
     /// The table that `model.summary()` of Keras prints.

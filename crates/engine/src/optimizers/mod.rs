@@ -22,6 +22,35 @@ pub enum Optimizer {
 }
 
 impl Optimizer {
+    /// Keras's name of its class.
+    #[must_use]
+    pub fn class_name(&self) -> &'static str {
+        match self {
+            Self::Adam(_) => "Adam",
+        }
+    }
+
+    /// The size of a step.
+    #[must_use]
+    pub fn learning_rate(&self) -> f64 {
+        match self {
+            Self::Adam(adam) => adam.learning_rate,
+        }
+    }
+
+    /// The hyperparameters, by the names of Keras's arguments.
+    #[must_use]
+    pub fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
+        match self {
+            Self::Adam(Adam { learning_rate, beta_1, beta_2, epsilon }) => vec![
+                ("learning_rate", *learning_rate),
+                ("beta_1", *beta_1),
+                ("beta_2", *beta_2),
+                ("epsilon", *epsilon),
+            ],
+        }
+    }
+
     /// The names of the numbers kept for each weight.
     #[must_use]
     pub fn slots(&self) -> &'static [&'static str] {

@@ -8,6 +8,8 @@ pub struct History {
     /// The mean over the epoch's samples, each batch's loss taken before its update and with dropout
     /// active.
     pub loss: Vec<f64>,
-    /// The mean over the validation samples after the epoch, without dropout. Empty if there are none.
+    /// The mean over the validation samples after the epoch, without dropout. Empty if there are none; then it is
+    /// left out of the JSON, as Keras's history has no such key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub val_loss: Vec<f64>,
 }

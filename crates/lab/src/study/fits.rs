@@ -77,7 +77,7 @@ pub(super) fn fit(
     let mut errors = ErrorsBy::new();
     for (which, weights) in [(Weights::Best, &trained.weights), (Weights::Last, &last.0)] {
         if needed(which) {
-            let state = State::new(weights.clone(), &options.optimizer());
+            let state = State::new(weights.clone(), &options.optimizer);
             trained.session.set_state(&state)?;
             errors.extend(errors_of(&mut *trained.session, windows, which)?);
         }

@@ -59,7 +59,7 @@ pub(super) fn study(
             batch_size: train.batch_size,
             validation_split: train.validation_split,
             patience: train.early_stopping.as_ref().map(|early_stopping| early_stopping.patience),
-            learning_rate: train.learning_rate,
+            learning_rate: train.optimizer.learning_rate(),
         },
         judged: Rows { first: task.judged.start, last: task.judged.end.saturating_sub(1) },
         baseline: BASELINE.into(),

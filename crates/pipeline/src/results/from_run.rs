@@ -103,8 +103,8 @@ impl Config {
             validation_split: train.validation_split,
             shuffle: train.shuffle,
             loss: train.loss.name().into(),
-            optimizer: "adam".into(),
-            learning_rate: train.learning_rate,
+            optimizer: train.optimizer.class_name().to_lowercase(),
+            learning_rate: train.optimizer.learning_rate(),
             early_stopping: train.early_stopping.as_ref().map(EarlyStoppingConfig::of),
             point_rule: options.rule.to_string(),
         }

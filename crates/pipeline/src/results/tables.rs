@@ -65,17 +65,17 @@ pub fn write_first_window_csv(run: &TutorialRun, out: &mut dyn Write) -> io::Res
     csv.flush()
 }
 
-/// Writes the losses: `epoch` (counted from 1, as Keras prints it), `loss`, `val_loss` (empty if there was no
-/// validation).
+/// Writes the losses: `epoch` (counted from 1, as Keras prints it), `loss`, and `val_loss` if there was a validation.
 ///
 /// # Errors
 /// If `out` refuses to be written to.
 pub fn write_history_csv(history: &History, out: &mut dyn Write) -> io::Result<()> {
     let mut csv = csv::Writer::from_writer(out);
-    csv.write_record(["epoch", "loss", "val_loss"])?;
+    let columns = if history.val_loss.is_empty() { 2 } else { 3 };
+    csv.write_record(&["epoch", "loss", "val_loss"][..columns])?;
     for (epoch, loss) in history.loss.iter().enumerate() {
-        let val_loss = history.val_loss.get(epoch).map_or_else(String::new, |loss| decimal(*loss));
-        csv.write_record([(epoch + 1).to_string(), decimal(*loss), val_loss])?;
+        let val_loss = history.val_loss.get(epoch).map(|loss| decimal(*loss));
+        csv.write_record([(epoch + 1).to_string(), decimal(*loss)].into_iter().chain(val_loss))?;
     }
     csv.flush()
 }

@@ -87,8 +87,8 @@ pub enum SeriesError {
     MixedClocks { file: String, line: u64, found: String, zoned: bool },
     /// Fewer rows than one window.
     #[error(
-        "series `{name}` has {}, fewer than one window of {steps} steps; give it more rows or choose a \
-         window of at least 1 and at most {rows} steps",
+        "series `{name}` has {}, fewer than one window of {steps} steps; give it more rows, or choose a \
+         window of at most {rows} steps that the model can reconstruct (the tutorial's: a multiple of 4)",
         counted(*rows, "row", "rows")
     )]
     TooShort { name: String, rows: usize, steps: usize },

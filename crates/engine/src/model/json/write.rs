@@ -33,7 +33,7 @@ pub(in crate::model) fn write(model: &Sequential) -> String {
         },
         "registered_name": null,
         "build_config": {"input_shape": shape(model.input_shape())},
-        "compile_config": {},
+        "compile_config": model.compile_config(),
     });
     document.to_string()
 }

@@ -1,0 +1,140 @@
+//! How a model is trained, from `compile_config`.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::object::Object;
+use crate::error::Result;
+use crate::losses::Loss;
+use crate::optimizers::{Adam, Optimizer};
+
+/// The optimiser and the loss that a model is trained with: the arguments of
+/// [`keras.Model.compile`](https://keras.io/api/models/model_training_apis/).
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Compilation {
+    /// The optimiser. Default: Adam, with Keras's defaults.
+    pub optimizer: Optimizer,
+    /// The loss. Default: the mean squared error.
+    pub loss: Loss,
+    /// Whether the model was compiled with metrics. They change no number of the training, and are not computed.
+    pub metrics: bool,
+}
+
+/// Reads `config`; what is given takes the place of what it says, which is then not looked at.
+pub(in crate::model) fn read(
+    config: &Map<String, Json>,
+    optimizer: Option<Optimizer>,
+    loss: Option<Loss>,
+) -> Result<Compilation> {
+    let mut config = Object { place: "compile_config".into(), entries: config.clone() };
+    // The default of `compile`.
+    let own_optimizer = config.find("optimizer").unwrap_or_else(|| "rmsprop".into());
+    let own_loss = config.find("loss").unwrap_or_default();
+    let optimizer = optimizer.map_or_else(|| read_optimizer(&config, own_optimizer), Ok)?;
+    let loss = match loss {
+        None => {
+            config.only("loss_weights", &Json::Null)?;
+            read_loss(&config, own_loss)?
+        }
+        Some(loss) => {
+            config.find("loss_weights");
+            loss
+        }
+    };
+    let metrics = ["metrics", "weighted_metrics"].map(|key| config.find_some(key).is_some()).contains(&true);
+    // How Keras runs a step, which is the same in whatever way it runs.
+    for key in ["run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss"] {
+        config.find(key);
+    }
+    config.finish()?;
+    Ok(Compilation { optimizer, loss, metrics })
+}
+
+/// An optimiser is written as an object with its class, or as its name in any case.
+fn read_optimizer(config: &Object, value: Json) -> Result<Optimizer> {
+    let unsupported = |value: &Json| config.unsupported("optimizer", value, "Adam is");
+    match value {
+        Json::String(name) if name.eq_ignore_ascii_case("adam") => Ok(Optimizer::default()),
+        Json::Object(_) => {
+            let mut object = Object::new("compile_config, optimizer", value)?;
+            let class = object.built_in_class(&["keras.optimizers"])?;
+            match class.as_str() {
+                "Adam" => read_adam(object.object("config")?).map(Optimizer::Adam),
+                other => Err(unsupported(&other.into())),
+            }
+        }
+        other => Err(unsupported(&other)),
+    }
+}
+
+fn read_adam(mut config: Object) -> Result<Adam> {
+    config.place = "compile_config, optimizer Adam".into();
+    let defaults = Adam::default();
+    if let Some(schedule @ Json::Object(_)) = config.entries.get("learning_rate") {
+        let class = schedule.get("class_name").unwrap_or(schedule);
+        return Err(config.unsupported("learning_rate", class, "a number is"));
+    }
+    let adam = Adam {
+        learning_rate: as_written(config.number_or("learning_rate", defaults.learning_rate)?),
+        beta_1: config.number_or("beta_1", defaults.beta_1)?,
+        beta_2: config.number_or("beta_2", defaults.beta_2)?,
+        epsilon: config.number_or("epsilon", defaults.epsilon)?,
+    };
+    for argument in [
+        "weight_decay",
+        "clipnorm",
+        "global_clipnorm",
+        "clipvalue",
+        "loss_scale_factor",
+        "gradient_accumulation_steps",
+    ] {
+        config.only(argument, &Json::Null)?;
+    }
+    config.only("amsgrad", &json!(false))?;
+    config.only("use_ema", &json!(false))?;
+    // Its name, and what only `use_ema` would need.
+    for argument in ["name", "ema_momentum", "ema_overwrite_frequency"] {
+        config.find(argument);
+    }
+    config.finish()?;
+    Ok(adam)
+}
+
+/// The learning rate that the user wrote. Keras keeps it in `float32` and writes 0.0010000000474974513 for 0.001; the
+/// shortest decimal of the same `float32` is the same step in `f32`.
+fn as_written(rate: f64) -> f64 {
+    let narrow = rate as f32;
+    let shortest = narrow.to_string().parse().ok().filter(|shortest: &f64| *shortest as f32 == narrow);
+    if f64::from(narrow) == rate { shortest.unwrap_or(rate) } else { rate }
+}
+
+/// A loss is written as its name, as an object with its class, or as a function.
+fn read_loss(config: &Object, value: Json) -> Result<Loss> {
+    let unsupported = |value: &Json| {
+        let instead = "mean_squared_error and mean_absolute_error are";
+        config.unsupported("loss", value, instead)
+    };
+    let named = |name: &Json| match name.as_str() {
+        Some("mse" | "MSE" | "mean_squared_error" | "MeanSquaredError") => Ok(Loss::MeanSquaredError),
+        Some("mae" | "MAE" | "mean_absolute_error" | "MeanAbsoluteError") => Ok(Loss::MeanAbsoluteError),
+        _ => Err(unsupported(name)),
+    };
+    if !value.is_object() {
+        return named(&value);
+    }
+    let mut object = Object::new("compile_config, loss", value)?;
+    let class = object.built_in_class(&["keras.losses", "builtins"])?;
+    if class == "function" {
+        return named(&object.take("config")?);
+    }
+    let loss = named(&class.into())?;
+    let mut config = object.object("config")?;
+    config.find("name");
+    // Without weights of samples these three are one: the mean over all elements.
+    let reduction = config.find("reduction").unwrap_or_else(|| "sum_over_batch_size".into());
+    if !["sum_over_batch_size", "mean", "mean_with_sample_weight"].iter().any(|mean| reduction == *mean) {
+        return Err(config.unsupported("reduction", &reduction, "sum_over_batch_size is"));
+    }
+    config.require_float32()?;
+    config.finish()?;
+    Ok(loss)
+}

@@ -1,0 +1,117 @@
+//! How a model is trained: as it was compiled in Keras, unless the command line says otherwise; and when training ends.
+
+use std::path::Path;
+
+use glassbox_formats::arrays::write_npy;
+use glassbox_tests::fixtures::{self, array, string};
+use ndarray::Array3;
+use serde_json::{Value as Json, json};
+
+use crate::kit::{fail, first_rows, glassbox, home, succeed, twin};
+
+/// Writes the architecture of a case of `compilations.json`, and an array that its model can be trained on.
+fn write_case(home: &Path, name: &str) {
+    let table = fixtures::json("compilations.json");
+    let case = array(&table["cases"]).iter().find(|case| string(&case["name"]) == name).expect(name);
+    std::fs::write(home.join("model.json"), case["architecture"].to_string()).expect("room");
+    let x = Array3::from_shape_fn((10, 3, 1), |(sample, step, _)| (sample as f32 * 0.7 + step as f32).sin());
+    write_npy(&home.join("x.npy"), x.view()).expect("room");
+}
+
+fn fit(home: &Path, more: &[&str]) -> std::process::Command {
+    let mut command = glassbox(home);
+    command.args(["fit-arrays", "--architecture", "model.json", "--input", "x.npy", "--epochs", "2"]);
+    command.args(more);
+    command
+}
+
+fn compiled(home: &Path, more: &[&str]) -> Json {
+    let printed = succeed(fit(home, &["--json"]).args(more));
+    serde_json::from_str::<Json>(&printed).expect("JSON")["compiled"].clone()
+}
+
+#[test]
+fn a_model_is_trained_as_it_was_compiled_and_the_result_says_how() {
+    let home = home();
+    write_case(home.path(), "hyperparameters");
+    let own = json!({
+        "optimizer": {"class_name": "Adam", "learning_rate": 0.02, "beta_1": 0.8, "beta_2": 0.98, "epsilon": 1e-4},
+        "loss": "mean_absolute_error",
+    });
+    assert_eq!(compiled(home.path(), &[]), own);
+    let weights = || std::fs::read(home.path().join("final.safetensors")).expect("weights");
+    let trained = weights();
+
+    let mut given = own.clone();
+    given["loss"] = "mean_squared_error".into();
+    assert_eq!(compiled(home.path(), &["--loss", "mse"]), given);
+    assert!(weights() != trained, "the loss is what is minimised");
+    let adam =
+        json!({"class_name": "Adam", "learning_rate": 0.5, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7});
+    given["optimizer"] = adam;
+    assert_eq!(compiled(home.path(), &["--loss", "mse", "--learning-rate", "0.5"]), given);
+
+    let output = fit(home.path(), &[]).output().expect("the binary starts");
+    let told = String::from_utf8(output.stderr).expect("text");
+    let line = "optimizer: Adam (learning_rate 0.02, beta_1 0.8, beta_2 0.98, epsilon 0.0001), as the model was \
+                compiled; loss: mean_absolute_error, as the model was compiled";
+    assert!(told.contains(line), "{told}");
+}
+
+#[test]
+fn a_compilation_that_is_not_supported_is_refused_unless_the_command_line_says_otherwise() {
+    let home = home();
+    for (case, word, way_out) in [
+        ("sgd", "optimizer \"SGD\"", &["--learning-rate", "0.5"]),
+        ("schedule", "ExponentialDecay", &["--learning-rate", "0.5"]),
+        ("huber", "Huber", &["--loss", "mse"]),
+        ("loss_weights", "loss_weights", &["--loss", "mse"]),
+    ] {
+        write_case(home.path(), case);
+        let error = fail(&mut fit(home.path(), &[]), 3);
+        assert!(
+            error.contains(word) && error.contains("--learning-rate") && error.contains("--loss"),
+            "{error}"
+        );
+        assert!(!home.path().join("final.safetensors").exists());
+        succeed(&mut fit(home.path(), way_out));
+        std::fs::remove_file(home.path().join("final.safetensors")).expect("the weights");
+        // Who does not train it need not know.
+        succeed(glassbox(home.path()).args(["summary", "--architecture", "model.json"]));
+    }
+}
+
+/// As Keras's callback, which has no `val_loss` to watch then; and its history has no such key.
+#[test]
+fn without_validation_training_does_not_stop_early_and_the_history_has_no_val_loss() {
+    let home = home();
+    let csv = first_rows(&twin(home.path()).0, 60);
+    let train = |more: &[&str]| {
+        let mut command = glassbox(home.path());
+        command.arg("train").arg(&csv).args(["--time-steps", "16", "--epochs", "4", "--min-delta", "1e9"]);
+        command.args(more).output().expect("the binary starts")
+    };
+    let note = "training does not stop early: --validation-split 0 leaves no val_loss to watch";
+    // No improvement is large enough: with validation it stops as soon as it may.
+    for (more, epochs, told) in
+        [(&["--patience", "1"][..], 2, false), (&["--patience", "1", "--validation-split", "0"], 4, true)]
+    {
+        let output = train(more);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr).contains(note), told, "{output:?}");
+        let history = std::fs::read(home.path().join("history.json")).expect("a history");
+        let history: Json = serde_json::from_slice(&history).expect("JSON");
+        assert_eq!(history["loss"].as_array().expect("losses").len(), epochs);
+        assert_eq!(history.get("val_loss").is_some(), !told, "{history}");
+    }
+}
+
+#[test]
+fn a_series_that_is_too_short_is_told_which_windows_would_do() {
+    let home = home();
+    let csv = first_rows(&twin(home.path()).0, 15);
+    let error = fail(glassbox(home.path()).arg("train").arg(&csv).args(["--time-steps", "16"]), 3);
+    assert!(error.contains("at most 15 steps") && error.contains("a multiple of 4"), "{error}");
+    let error = fail(glassbox(home.path()).arg("train").arg(&csv).args(["--time-steps", "15"]), 3);
+    assert!(error.contains("choose a multiple of 4, at least 4, such as 16"), "{error}");
+}

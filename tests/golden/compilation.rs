@@ -1,0 +1,71 @@
+//! How a model is trained, as `compile_config` says it.
+
+use glassbox_engine::losses::Loss;
+use glassbox_engine::model::Sequential;
+use glassbox_engine::optimizers::{Adam, Optimizer};
+use glassbox_tests::compare::{Tolerance, assert_close};
+use glassbox_tests::fixtures::{adam, array, json, number, numbers, string, text};
+
+#[test]
+fn compiled_models_are_trained_as_keras_trains_them() {
+    let table = json("compilations.json");
+    let [y_true, y_pred] = ["y_true", "y_pred"].map(|key| numbers(&table[key]));
+    for case in array(&table["cases"]).iter().filter(|case| case["word"].is_null()) {
+        let name = string(&case["name"]);
+        let model = Sequential::from_json(&case["architecture"].to_string()).expect(name);
+        assert!(model.is_compiled(), "{name}");
+        let found = model.compilation(None, None).expect(name);
+        let Optimizer::Adam(found_adam) = &found.optimizer else { panic!("{name}: {:?}", found.optimizer) };
+        // Keras keeps the learning rate in float32; ours is the shortest decimal of that.
+        let expected = adam(&case["optimizer"]);
+        assert_eq!(found_adam.learning_rate as f32, expected.learning_rate as f32, "{name}");
+        assert!(found_adam.learning_rate.to_string().len() <= 7, "{name}: {}", found_adam.learning_rate);
+        assert_eq!(*found_adam, Adam { learning_rate: found_adam.learning_rate, ..expected }, "{name}");
+        assert_eq!(Some(found.metrics), case["metrics"].as_bool(), "{name}");
+        // Keras computes it in f32.
+        let loss = found.loss.sample(&y_pred, &y_true);
+        assert_close(name, &[loss], &[number(&case["value"])], Tolerance::new(0.0, 1e-6));
+    }
+}
+
+/// A model that was compiled with what is not supported can be looked at and computed with; only who trains it hears
+/// of it, and may say otherwise.
+#[test]
+fn what_a_model_was_compiled_with_and_is_not_supported_is_refused_by_name() {
+    let table = json("compilations.json");
+    let adam = Optimizer::Adam(Adam::new(0.25));
+    for case in array(&table["cases"]) {
+        let (name, Some(word)) = (string(&case["name"]), case["word"].as_str()) else { continue };
+        let model = Sequential::from_json(&case["architecture"].to_string()).expect(name);
+        let error = model.compilation(None, None).expect_err(name).to_string();
+        assert!(error.contains(word) && error.contains("compile_config"), "{name}: {error}");
+
+        let given = model.compilation(Some(adam.clone()), Some(Loss::MeanAbsoluteError)).expect(name);
+        assert_eq!((given.optimizer, given.loss), (adam.clone(), Loss::MeanAbsoluteError), "{name}");
+        let by_optimizer = model.compilation(Some(adam.clone()), None).is_ok();
+        let by_loss = model.compilation(None, Some(Loss::default())).is_ok();
+        assert!(by_optimizer != by_loss, "{name}: one of the two is the reason");
+    }
+}
+
+#[test]
+fn a_model_that_was_not_compiled_is_trained_with_adam_and_mse() {
+    let model = Sequential::from_json(&text("architectures/tutorial.json")).expect("the tutorial's");
+    assert!(!model.is_compiled());
+    let compilation = model.compilation(None, None).expect("the defaults");
+    assert_eq!(compilation.optimizer, Optimizer::default());
+    assert_eq!(compilation.loss, Loss::MeanSquaredError);
+}
+
+/// An entry that nobody has heard of may change what is trained.
+#[test]
+fn an_unknown_entry_of_the_compilation_is_refused() {
+    let table = json("compilations.json");
+    for (place, word) in [("compile_config", "unknown 1"), ("compile_config/optimizer/config", "unknown 1")] {
+        let mut document = array(&table["cases"])[0]["architecture"].clone();
+        document.pointer_mut(&format!("/{place}")).expect(place)["unknown"] = 1.into();
+        let model = Sequential::from_json(&document.to_string()).expect("a model");
+        let error = model.compilation(None, None).expect_err(place).to_string();
+        assert!(error.contains(word), "{error}");
+    }
+}
