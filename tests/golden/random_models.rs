@@ -10,7 +10,7 @@ use glassbox_engine::masks::Masks;
 use glassbox_engine::model::{Compilation, Sequential};
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::reference::Reference;
-use glassbox_engine::training::{Checkpoint, FitOptions, fit};
+use glassbox_engine::training::{Checkpoint, Fit, fit};
 use glassbox_tests::backends::{Setup, backends, dataset, predict};
 use glassbox_tests::fixtures::{Tensors, adam, array, exactly, integer, number, numbers, string};
 use serde_json::Value as Json;
@@ -88,12 +88,12 @@ fn distances<F: Float>(backend: &dyn Backend<F>, tensors: &Tensors, case: &Json,
     session.compute_gradient(&data, &batch).expect("a loss");
     let gradient = session.gradient().expect("a gradient");
 
-    let options = FitOptions {
+    let options = Fit {
         epochs: 2,
         batch_size: setup.batch_size,
         validation_split: number(&case["validation_split"]),
         shuffle: false,
-        ..FitOptions::default()
+        ..Fit::default()
     };
     let fitted = fit(&mut *session, &data, &options, Checkpoint::start(begin), &mut []).expect("a fit");
     let losses = [("loss", &fitted.history.loss), ("val_loss", &fitted.history.val_loss)];

@@ -8,6 +8,7 @@
 use std::time::{Duration, Instant};
 
 use glassbox::backend::Backend as _;
+use glassbox::ndarray::Array2;
 use glassbox::prelude::*;
 use glassbox_cpu::{Contraction, Cpu, Operation, Simd};
 use glassbox_engine::reference;
@@ -45,9 +46,10 @@ fn main() -> Result<(), glassbox::Error> {
         );
     }
 
-    let (x, kernel) = (vec![1.0_f32; geometry.input().len()], vec![1.0; geometry.kernel_len()]);
-    let mut y = vec![0.0; geometry.output().len()];
-    let rate = operations / fastest(|| reference::apply(&geometry, &x, &kernel, &mut y));
+    let x = Array2::<f32>::ones((geometry.in_steps, geometry.in_channels));
+    let kernel = Array3::ones((geometry.taps, geometry.in_channels, geometry.out_channels));
+    let mut y = Array2::zeros((geometry.out_steps, geometry.out_channels));
+    let rate = operations / fastest(|| reference::apply(&geometry, x.view(), kernel.view(), y.view_mut()));
     println!("{:<17} {:6.1} GFLOP/s: the same sum as plain loops", "reference", rate / 1e9);
     Ok(())
 }

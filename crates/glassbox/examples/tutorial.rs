@@ -5,6 +5,7 @@
 //! GLASSBOX_NAB=path/to/NAB/data cargo run --release -p glassbox --example tutorial
 //! ```
 
+use glassbox::ndarray::Array1;
 use glassbox::prelude::*;
 use glassbox_pipeline::nab::{self, Places, Source};
 
@@ -22,10 +23,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{}", data.train.series.head(5));
 
     // training_mean = df_small_noise.mean(); training_std = df_small_noise.std()
-    let train = ndarray::Array1::from(data.train.series.values().to_vec());
-    let test = ndarray::Array1::from(data.test.series.values().to_vec());
+    let train = Array1::from(data.train.series.values().to_vec());
+    let test = Array1::from(data.test.series.values().to_vec());
     let (mean, std) = (train.mean().expect("rows"), train.std(1.0));
-    let normalise = |values: ndarray::Array1<f64>| values.mapv(|v| ((v - mean) / std) as f32).to_vec();
+    let normalise = |values: Array1<f64>| values.mapv(|v| ((v - mean) / std) as f32).to_vec();
     let (train, test) = (normalise(train), normalise(test));
     println!("Number of training samples: {}", train.len());
 

@@ -264,11 +264,11 @@ mod tests {
     #[test]
     fn fusion_takes_time_in_proportion_to_the_program() {
         type Add = fn(&mut Sequential);
-        let relu: Add = |model| drop(model.add(ReLU).unwrap());
-        let dropped: Add = |model| drop(model.add(ReLU).unwrap().add(Dropout::new(0.5)).unwrap());
+        let relu: Add = |model| _ = model.add(ReLU).unwrap();
+        let dropped: Add = |model| _ = model.add(ReLU).unwrap().add(Dropout::new(0.5)).unwrap();
         let convolution: Add = |model| {
             let layer = Conv1D::new(1, 1).activation(Activation::Relu);
-            drop(model.add(layer).unwrap().add(Dropout::new(0.5)).unwrap());
+            _ = model.add(layer).unwrap().add(Dropout::new(0.5)).unwrap();
         };
         for add in [relu, dropped, convolution] {
             let [few, many] = [200, 400].map(|layers| {
