@@ -9,7 +9,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use glassbox_engine::backend::{Backend, Dataset, Plan, State};
 use glassbox_engine::geometry::Padding;
@@ -26,7 +25,7 @@ use glassbox_engine::reference::{Interpreter, Reference, Sample};
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
 use glassbox_engine::training::{Checkpoint, Fit, fit};
-use glassbox_engine::{Error, Float, Result};
+use glassbox_engine::{Float, Result};
 use glassbox_tests::backends::{Setup, backends, launches_kernels, predict};
 use glassbox_tests::cases::{LayerCase, ModelCase, SMALL, cases, draws, models, normals, weights};
 use glassbox_tests::compare::{Tolerance, assert_close, compare};
@@ -271,18 +270,6 @@ impl Layer for ScaleTanh {
         "ScaleTanh"
     }
 
-    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        match inputs {
-            [input] => Ok(*input),
-            _ => Err(Error::Argument {
-                layer: "ScaleTanh".into(),
-                argument: "the number of inputs".into(),
-                found: inputs.len().to_string(),
-                expected: "1".into(),
-            }),
-        }
-    }
-
     fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
         let shape = vec![inputs[0].channels];
         vec![WeightSpec { name: "scale", shape, initializer: Initializer::GlorotUniform }]
@@ -290,21 +277,12 @@ impl Layer for ScaleTanh {
 
     fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
         let shape = tape.shape(call.x());
-        tape.custom(Arc::new(self.clone()), call.x(), tensors(call), shape)
+        tape.custom(self.clone(), call, shape)
     }
 
     fn backward(&self, tape: &mut Tape, call: &Call, y: Value, dy: Value) {
-        tape.custom_gradient(Arc::new(self.clone()), call.x(), y, dy, tensors(call));
+        tape.custom_gradient(self.clone(), call, y, dy);
     }
-
-    fn config(&self) -> serde_json::Map<String, serde_json::Value> {
-        serde_json::Map::new()
-    }
-}
-
-fn tensors(call: &Call) -> std::ops::Range<usize> {
-    let first = call.weights[0].index();
-    first..first + call.weights.len()
 }
 
 fn with_a_users_layer(wrong: bool) -> Sequential {

@@ -1,6 +1,7 @@
 //! Models as text: Keras's JSON read, refused and written, its summaries, its names; and its initialisers.
 
 use glassbox_engine::initializers::{Initializer, glorot_limit};
+use glassbox_engine::layers::Registry;
 use glassbox_engine::layers::{Conv1D, Conv1DTranspose, Dropout, Layer, ReLU};
 use glassbox_engine::model::Sequential;
 use glassbox_engine::random::{Purpose, Stream};
@@ -15,7 +16,7 @@ const ANY_STEPS: usize = 50;
 
 fn read(text: &str, any_length: bool) -> Sequential {
     let model = if any_length {
-        Sequential::from_json_with_steps(text, ANY_STEPS)
+        Sequential::from_json_with(text, Some(ANY_STEPS), &Registry::default())
     } else {
         Sequential::from_json(text)
     };

@@ -5,7 +5,7 @@ use glassbox_engine::backend::Plan;
 use glassbox_engine::masks::{MaskAt, Masks};
 use glassbox_engine::model::WeightLayout;
 use glassbox_engine::profile::{Clock, NoClock, Part};
-use glassbox_engine::program::custom::{Dispatch, Saved};
+use glassbox_engine::program::custom::{OperationIn, Saved};
 use glassbox_engine::program::{Instruction, Pointwise, Program, Value, Weight};
 use ndarray::{ArrayView2, ArrayViewMut2};
 
@@ -226,13 +226,15 @@ impl Executable {
             }
             (Instruction::Custom { op, x, y, weights: range }, _) => {
                 let weights = &weights[self.layout.range(range.clone())];
-                f32::forward(op, matrix(x), weights, self.matrix_mut(*y, stored));
+                let op: &dyn OperationIn<f32> = &**op;
+                op.forward(matrix(x), weights, self.matrix_mut(*y, stored));
             }
             (Instruction::CustomGradient { op, x, y, dy, dx, weights: range }, _) => {
                 let range = self.layout.range(range.clone());
                 let saved =
                     Saved { x: matrix(x), y: matrix(y), dy: matrix(dy), weights: &weights[range.clone()] };
-                f32::backward(op, saved, self.matrix_mut(*dx, stored), &mut gradient[range]);
+                let op: &dyn OperationIn<f32> = &**op;
+                op.backward(saved, self.matrix_mut(*dx, stored), &mut gradient[range]);
             }
             (
                 Instruction::Draw { .. }

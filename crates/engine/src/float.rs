@@ -5,11 +5,9 @@ use std::iter::Sum;
 
 use num_traits::NumAssign;
 
-use crate::program::custom::Dispatch;
-
 /// A real number: `f32` at speed, `f64` for gradient checks and as the yardstick of error.
 pub trait Float:
-    num_traits::Float + NumAssign + Sum + Default + Debug + Display + Send + Sync + Dispatch + 'static
+    num_traits::Float + NumAssign + Sum + Default + Debug + Display + Send + Sync + 'static
 {
     /// The type's name in Rust.
     const NAME: &'static str;

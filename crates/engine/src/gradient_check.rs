@@ -404,7 +404,7 @@ mod tests {
             ) {
                 self.0.backward(tape, call, y, dy);
             }
-            fn config(&self) -> serde_json::Map<String, serde_json::Value> {
+            fn config(&self) -> crate::layers::Config {
                 self.0.config()
             }
         }

@@ -29,6 +29,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use glassbox_engine::layers::Registry;
 use glassbox_engine::model::Sequential;
 
 use crate::atomic;
@@ -126,8 +127,18 @@ impl SavedModel {
     /// If the file cannot be read, is damaged, is not what its checksum says, has no architecture, or its tensors are not just the model's;
     /// the file, the tensor or the entry is named.
     pub fn load(path: &Path) -> Result<Self, ModelFileError> {
+        Self::load_with(path, &Registry::default())
+    }
+
+    /// The same, with layers of `registry`: a user's own, say.
+    ///
+    /// # Errors
+    /// As [`SavedModel::load`].
+    pub fn load_with(path: &Path, registry: &Registry) -> Result<Self, ModelFileError> {
         let file = path.display().to_string();
-        Self::assemble(TensorFile::read(path)?, &file, None)
+        let content = TensorFile::read(path)?;
+        let model = architecture_of(&content.metadata, &file, registry)?;
+        Self::assemble(content, &file, model)
     }
 
     /// Reads the architecture from a JSON file and the weights from a safetensors file. What else the latter
@@ -143,7 +154,7 @@ impl SavedModel {
     ) -> Result<Self, ModelFileError> {
         let model = read_architecture(architecture, steps)?;
         let file = weights.display().to_string();
-        Self::assemble(TensorFile::read(weights)?, &file, Some(model))
+        Self::assemble(TensorFile::read(weights)?, &file, model)
     }
 
     /// Reads the bytes of a file; `file` is for messages.
@@ -151,18 +162,12 @@ impl SavedModel {
     /// # Errors
     /// As [`SavedModel::load`].
     pub fn from_bytes(bytes: &[u8], file: &str) -> Result<Self, ModelFileError> {
-        Self::assemble(TensorFile::from_bytes(bytes, file)?, file, None)
+        let content = TensorFile::from_bytes(bytes, file)?;
+        let model = architecture_of(&content.metadata, file, &Registry::default())?;
+        Self::assemble(content, file, model)
     }
 
-    fn assemble(
-        mut content: TensorFile,
-        file: &str,
-        model: Option<Sequential>,
-    ) -> Result<Self, ModelFileError> {
-        let model = match model {
-            Some(model) => model,
-            None => architecture_of(&content.metadata, file)?,
-        };
+    fn assemble(mut content: TensorFile, file: &str, model: Sequential) -> Result<Self, ModelFileError> {
         let found = checksum(&content);
         content.require_finite(file)?;
         let weights = content.take_flat("", model.layout(), file)?;
@@ -228,22 +233,28 @@ pub fn read_architecture(path: &Path, steps: Option<usize>) -> Result<Sequential
     let file = path.display().to_string();
     let text = std::fs::read_to_string(path)
         .map_err(|cause| ModelFileError::Unreadable { file: file.clone(), cause: cause.to_string() })?;
-    parse_architecture(&text, steps, &file)
+    parse_architecture(&text, steps, &Registry::default(), &file)
 }
 
-fn parse_architecture(text: &str, steps: Option<usize>, file: &str) -> Result<Sequential, ModelFileError> {
-    let model = match steps {
-        Some(steps) => Sequential::from_json_with_steps(text, steps),
-        None => Sequential::from_json(text),
-    };
+fn parse_architecture(
+    text: &str,
+    steps: Option<usize>,
+    registry: &Registry,
+    file: &str,
+) -> Result<Sequential, ModelFileError> {
+    let model = Sequential::from_json_with(text, steps, registry);
     model.map_err(|problem| ModelFileError::Architecture { file: file.into(), problem: problem.to_string() })
 }
 
-fn architecture_of(metadata: &BTreeMap<String, String>, file: &str) -> Result<Sequential, ModelFileError> {
+fn architecture_of(
+    metadata: &BTreeMap<String, String>,
+    file: &str,
+    registry: &Registry,
+) -> Result<Sequential, ModelFileError> {
     let Some(text) = metadata.get(ARCHITECTURE) else {
         let (key, expected) = (ARCHITECTURE.into(), "the architecture as Keras's JSON".into());
         let advice = "give the architecture as a JSON file beside the weights";
         return Err(TensorFileError::MissingKey { file: file.into(), key, expected, advice }.into());
     };
-    parse_architecture(text, None, &format!("{file}, `{ARCHITECTURE}` in its metadata"))
+    parse_architecture(text, None, registry, &format!("{file}, `{ARCHITECTURE}` in its metadata"))
 }

@@ -92,7 +92,7 @@ impl Fingerprint {
     pub fn model(&mut self, model: &Sequential) {
         self.add("input", model.input_shape());
         for (index, named) in model.layers().iter().enumerate() {
-            let config = serde_json::Value::Object(named.layer.config());
+            let config = named.layer.config();
             self.add(
                 &format!("layer {index}"),
                 format!("{} ({}) {config}", named.name, named.layer.class_name()),

@@ -52,7 +52,7 @@ pub use compiled::{Compile, Model, Tensors};
 pub use device::Device;
 pub use error::{Error, Result};
 pub use glassbox_engine::{
-    backend, geometry, gradient_check, initializers, layers, losses, model, optimizers, program,
+    Float, backend, geometry, gradient_check, initializers, layers, losses, model, optimizers, program,
     samples as windows, shape,
 };
 pub use interrupt::Interrupt;

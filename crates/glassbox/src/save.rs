@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use glassbox_engine::backend::State;
+use glassbox_engine::layers::Registry;
 use glassbox_engine::losses::Loss;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::training::History;
@@ -54,8 +55,16 @@ impl Model {
     /// # Errors
     /// If the file cannot be read, is damaged, holds something that is not supported, or no device can be used.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        Self::load_with(path, &Registry::default())
+    }
+
+    /// The same, with layers of `registry`: one's own, say.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn load_with(path: impl AsRef<Path>, registry: &Registry) -> Result<Self> {
         let path = path.as_ref();
-        let SavedModel { model, weights, slots, metadata } = SavedModel::load(path)?;
+        let SavedModel { model, weights, slots, metadata } = SavedModel::load_with(path, registry)?;
         let device = Device::best()?;
         let Some(text) = metadata.get(TRAINING) else {
             return Self::new(model, Optimizer::default(), Loss::default(), 0, device)?.start_from(weights);

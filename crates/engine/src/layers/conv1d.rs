@@ -1,8 +1,11 @@
 //! 1-D convolution.
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
-use super::{Activation, Call, Layer, WeightSpec, convolution, require_positive, single_input};
+use super::{
+    Activation, Call, Config, FromConfig, KERAS, Layer, WeightSpec, convolution, require_positive,
+    single_input,
+};
 use crate::error::{Error, Result};
 use crate::geometry::{Geometry, GeometrySpec, Padding};
 use crate::program::{Tape, Value};
@@ -149,11 +152,15 @@ impl Conv1D {
 
 impl Layer for Conv1D {
     fn class_name(&self) -> &'static str {
-        "Conv1D"
+        Self::CLASS_NAME
+    }
+
+    fn package(&self) -> &'static str {
+        KERAS
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        Ok(self.geometry(single_input(self, inputs)?)?.output())
+        Ok(self.geometry(single_input(Self::CLASS_NAME, inputs)?)?.output())
     }
 
     fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
@@ -186,17 +193,39 @@ impl Layer for Conv1D {
         }
     }
 
-    fn config(&self) -> Map<String, Json> {
-        convolution::with_fixed_arguments(json!({
-            "filters": self.filters,
-            "kernel_size": [self.kernel_size],
-            "strides": [self.strides],
-            "padding": self.padding.name(),
-            "data_format": "channels_last",
-            "dilation_rate": [self.dilation_rate],
-            "groups": 1,
-            "activation": self.activation.name(),
-            "use_bias": self.use_bias,
-        }))
+    fn config(&self) -> Config {
+        let config = Config::default()
+            .with("filters", self.filters)
+            .with("kernel_size", [self.kernel_size].as_slice())
+            .with("strides", [self.strides].as_slice())
+            .with("padding", self.padding.name())
+            .with("data_format", "channels_last")
+            .with("dilation_rate", [self.dilation_rate].as_slice())
+            .with("groups", 1)
+            .with("activation", self.activation.name())
+            .with("use_bias", self.use_bias);
+        convolution::with_fixed_arguments(config)
+    }
+}
+
+impl FromConfig for Conv1D {
+    const CLASS_NAME: &'static str = "Conv1D";
+    const PACKAGE: &'static str = KERAS;
+
+    fn from_config(config: &mut Config) -> Result<Self> {
+        let layer = Self {
+            filters: config.integer("filters")?,
+            kernel_size: config.single("kernel_size")?,
+            strides: config.single_or_1("strides")?,
+            padding: config.padding(&[Padding::Valid, Padding::Same, Padding::Causal])?,
+            dilation_rate: config.single_or_1("dilation_rate")?,
+            activation: config.activation()?,
+            use_bias: config.flag("use_bias")?,
+        };
+        config.only("groups", &json!(1))?;
+        config.only("lora_rank", &Json::Null)?;
+        config.only("lora_alpha", &Json::Null)?;
+        convolution::take_fixed_arguments(config, layer.use_bias)?;
+        Ok(layer)
     }
 }

@@ -1,8 +1,11 @@
 //! Transposed 1-D convolution.
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
-use super::{Activation, Call, Layer, WeightSpec, convolution, require_positive, single_input};
+use super::{
+    Activation, Call, Config, FromConfig, KERAS, Layer, WeightSpec, convolution, require_positive,
+    single_input,
+};
 use crate::error::{Error, Result};
 use crate::geometry::{Geometry, GeometrySpec, Padding};
 use crate::program::{Tape, Value};
@@ -133,11 +136,15 @@ impl Conv1DTranspose {
 
 impl Layer for Conv1DTranspose {
     fn class_name(&self) -> &'static str {
-        "Conv1DTranspose"
+        Self::CLASS_NAME
+    }
+
+    fn package(&self) -> &'static str {
+        KERAS
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        Ok(self.geometry(single_input(self, inputs)?)?.input())
+        Ok(self.geometry(single_input(Self::CLASS_NAME, inputs)?)?.input())
     }
 
     fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
@@ -175,17 +182,40 @@ impl Layer for Conv1DTranspose {
         }
     }
 
-    fn config(&self) -> Map<String, Json> {
-        convolution::with_fixed_arguments(json!({
-            "filters": self.filters,
-            "kernel_size": [self.kernel_size],
-            "strides": [self.strides],
-            "padding": self.padding.name(),
-            "output_padding": null,
-            "data_format": "channels_last",
-            "dilation_rate": [1],
-            "activation": self.activation.name(),
-            "use_bias": self.use_bias,
-        }))
+    fn config(&self) -> Config {
+        let config = Config::default()
+            .with("filters", self.filters)
+            .with("kernel_size", [self.kernel_size].as_slice())
+            .with("strides", [self.strides].as_slice())
+            .with("padding", self.padding.name())
+            .with("output_padding", Json::Null)
+            .with("data_format", "channels_last")
+            .with("dilation_rate", [1].as_slice())
+            .with("activation", self.activation.name())
+            .with("use_bias", self.use_bias);
+        convolution::with_fixed_arguments(config)
+    }
+}
+
+impl FromConfig for Conv1DTranspose {
+    const CLASS_NAME: &'static str = "Conv1DTranspose";
+    const PACKAGE: &'static str = KERAS;
+
+    fn from_config(config: &mut Config) -> Result<Self> {
+        let layer = Self {
+            filters: config.integer("filters")?,
+            kernel_size: config.single("kernel_size")?,
+            strides: config.single_or_1("strides")?,
+            padding: config.padding(&[Padding::Valid, Padding::Same])?,
+            activation: config.activation()?,
+            use_bias: config.flag("use_bias")?,
+        };
+        let dilation_rate = config.single_or_1("dilation_rate")?;
+        if dilation_rate != 1 {
+            return Err(config.unsupported("dilation_rate", &json!(dilation_rate), "1 is"));
+        }
+        config.only("output_padding", &Json::Null)?;
+        convolution::take_fixed_arguments(config, layer.use_bias)?;
+        Ok(layer)
     }
 }

@@ -1,8 +1,8 @@
 //! What Conv1D and Conv1DTranspose share beside the three contractions.
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::Value as Json;
 
-use super::{Activation, Call, Layer, WeightSpec};
+use super::{Activation, Call, Config, Layer, WeightSpec};
 use crate::error::{Error, Result};
 use crate::geometry::{Geometry, GeometrySpec};
 use crate::initializers::Initializer;
@@ -46,19 +46,61 @@ pub(super) fn epilogue(call: &Call, activation: Activation) -> Vec<Pointwise> {
 }
 
 /// Adds to a layer's config the arguments that have one supported value.
-pub(super) fn with_fixed_arguments(config: Json) -> Map<String, Json> {
-    let fixed = json!({
-        "kernel_initializer": Initializer::GlorotUniform.config(),
-        "bias_initializer": Initializer::Zeros.config(),
-        "kernel_regularizer": null,
-        "bias_regularizer": null,
-        "activity_regularizer": null,
-        "kernel_constraint": null,
-        "bias_constraint": null,
-    });
-    let entries = [config, fixed].into_iter().filter_map(|object| match object {
-        Json::Object(entries) => Some(entries),
-        _ => None,
-    });
-    entries.flatten().collect()
+pub(super) fn with_fixed_arguments(config: Config) -> Config {
+    config
+        .with("kernel_initializer", Initializer::GlorotUniform.config())
+        .with("bias_initializer", Initializer::Zeros.config())
+        .with("kernel_regularizer", Json::Null)
+        .with("bias_regularizer", Json::Null)
+        .with("activity_regularizer", Json::Null)
+        .with("kernel_constraint", Json::Null)
+        .with("bias_constraint", Json::Null)
+}
+
+/// Takes the arguments of [`with_fixed_arguments`], of which the engine has one form.
+pub(super) fn take_fixed_arguments(config: &mut Config, use_bias: bool) -> Result<()> {
+    if let Some(format) = config.find_some("data_format")
+        && format.as_str().map(str::to_lowercase).as_deref() != Some("channels_last")
+    {
+        return Err(config.unsupported("data_format", &format, "channels_last is"));
+    }
+    // Where an initialiser is null, Keras takes Glorot's: for the bias too.
+    if config.entries.get("bias_initializer").is_some_and(Json::is_null) && use_bias {
+        return Err(config.unsupported("bias_initializer", &Json::Null, "Zeros is"));
+    }
+    initializer(config, "kernel_initializer", &["GlorotUniform", "glorot_uniform"])?;
+    initializer(config, "bias_initializer", &["Zeros", "zeros", "zero"])?;
+    for argument in ["kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint"] {
+        config.only(argument, &Json::Null)?;
+    }
+    Ok(())
+}
+
+/// Refuses an initialiser other than the one that has these names. It is written as an object with its class, or as
+/// its name; null is left to the caller.
+fn initializer(config: &mut Config, key: &str, names: &[&str]) -> Result<()> {
+    let Some(value) = config.find_some(key) else { return Ok(()) };
+    let place = format!("{}, {key}", config.place);
+    let class = match &value {
+        Json::Object(_) => {
+            let mut object = Config::new(&place, value.clone())?;
+            let class = object.built_in_class(&["keras.initializers"])?;
+            if names.contains(&class.as_str())
+                && let Some(arguments) = object.find_some("config")
+            {
+                let mut arguments = Config::new(&place, arguments)?;
+                // Weights are drawn from the run's own seed.
+                arguments.find("seed");
+                arguments.only("input_axes", &Json::Null)?;
+                arguments.only("output_axes", &Json::Null)?;
+                arguments.finish()?;
+            }
+            class
+        }
+        name => name.as_str().unwrap_or_default().to_owned(),
+    };
+    match names.contains(&class.as_str()) {
+        true => Ok(()),
+        false => Err(config.unsupported(key, &value, &format!("{} is", names[0]))),
+    }
 }

@@ -1,8 +1,8 @@
 //! Dropout.
 
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
-use super::{Call, Layer, WeightSpec, single_input};
+use super::{Call, Config, FromConfig, KERAS, Layer, single_input};
 use crate::error::{Error, Result};
 use crate::program::{Pointwise, Tape, Value};
 use crate::shape::Shape;
@@ -31,7 +31,11 @@ impl Dropout {
 
 impl Layer for Dropout {
     fn class_name(&self) -> &'static str {
-        "Dropout"
+        Self::CLASS_NAME
+    }
+
+    fn package(&self) -> &'static str {
+        KERAS
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
@@ -43,11 +47,7 @@ impl Layer for Dropout {
                 expected: "a number in [0, 1)".into(),
             });
         }
-        single_input(self, inputs)
-    }
-
-    fn weights(&self, _: &[Shape]) -> Vec<WeightSpec> {
-        vec![]
+        single_input(Self::CLASS_NAME, inputs)
     }
 
     fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
@@ -71,11 +71,20 @@ impl Layer for Dropout {
         tape.add_gradient(x, dx);
     }
 
-    fn config(&self) -> Map<String, Json> {
-        Map::from_iter([
-            ("rate".into(), self.rate.into()),
-            ("seed".into(), Json::Null),
-            ("noise_shape".into(), Json::Null),
-        ])
+    fn config(&self) -> Config {
+        Config::default().with("rate", self.rate).with("seed", Json::Null).with("noise_shape", Json::Null)
+    }
+}
+
+impl FromConfig for Dropout {
+    const CLASS_NAME: &'static str = "Dropout";
+    const PACKAGE: &'static str = KERAS;
+
+    fn from_config(config: &mut Config) -> Result<Self> {
+        let rate = config.number("rate")?;
+        // Masks are drawn from the run's own seed.
+        config.find("seed");
+        config.only("noise_shape", &Json::Null)?;
+        Ok(Self { rate })
     }
 }

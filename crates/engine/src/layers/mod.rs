@@ -10,39 +10,85 @@
 //! | [`Conv1D`] | apply A | apply A^T | correlate |
 //! | [`Conv1DTranspose`] | apply A^T | apply A | correlate, signals swapped |
 
+mod config;
 mod conv1d;
 mod conv1d_transpose;
 mod convolution;
 mod dropout;
+mod registry;
 mod relu;
 
 use std::fmt::Debug;
 
+pub use config::Config;
 pub use conv1d::Conv1D;
 pub use conv1d_transpose::Conv1DTranspose;
 pub use dropout::Dropout;
+pub use registry::{FromConfig, Registry};
 pub use relu::ReLU;
-use serde_json::{Map, Value as Json};
 
 use crate::error::{Error, Result};
 use crate::initializers::Initializer;
 use crate::program::{Pointwise, Tape, Value, Weight};
 use crate::shape::Shape;
 
+/// What [`Layer::package`] of Keras's own layers gives: the module that they are in.
+pub(crate) const KERAS: &str = "keras.layers";
+
 /// A layer. Users write their own by implementing this; see
 /// [`Operation`](crate::program::custom::Operation) for computations that no instruction says.
+///
+/// ```
+/// use glassbox_engine::layers::{Call, Layer};
+/// use glassbox_engine::model::Sequential;
+/// use glassbox_engine::program::{Pointwise, Tape, Value};
+///
+/// /// Doubles a signal: `y = x + x`.
+/// #[derive(Debug)]
+/// struct Double;
+///
+/// impl Layer for Double {
+///     fn class_name(&self) -> &'static str {
+///         "Double"
+///     }
+///
+///     fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
+///         tape.add(call.x(), call.x())
+///     }
+///
+///     fn backward(&self, tape: &mut Tape, call: &Call, _y: Value, dy: Value) {
+///         tape.add_gradient(call.x(), dy);
+///         tape.add_gradient(call.x(), dy); // gradients add up
+///     }
+/// }
+///
+/// let mut model = Sequential::new((8, 1));
+/// model.add(Double)?;
+/// assert_eq!(model.layers()[0].name, "double");
+/// # Ok::<(), glassbox_engine::Error>(())
+/// ```
 pub trait Layer: Debug + Send + Sync {
     /// The class, as Keras names it: `Conv1D`.
     fn class_name(&self) -> &'static str;
 
-    /// The shape of a sample of the output.
+    /// The package that the class is registered in, for Keras's JSON. Default: `Custom`, as Keras has it.
+    fn package(&self) -> &'static str {
+        "Custom"
+    }
+
+    /// The shape of a sample of the output. Default: that of the only input.
     ///
     /// # Errors
     /// If the layer's arguments make no sense, or do not with these inputs.
-    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape>;
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        single_input(self.class_name(), inputs)
+    }
 
-    /// The weight tensors, for inputs that [`Layer::output_shape`] accepts.
-    fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec>;
+    /// The weight tensors, for inputs that [`Layer::output_shape`] accepts. Default: none.
+    fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
+        let _ = inputs;
+        vec![]
+    }
 
     /// Records the forward pass and gives its output.
     fn forward(&self, tape: &mut Tape, call: &Call) -> Value;
@@ -51,8 +97,10 @@ pub trait Layer: Debug + Send + Sync {
     /// `y` of the forward pass and the gradient `dy` with respect to it.
     fn backward(&self, tape: &mut Tape, call: &Call, y: Value, dy: Value);
 
-    /// The arguments, as they stand in `config` of Keras's JSON, without those that every layer has.
-    fn config(&self) -> Map<String, Json>;
+    /// The arguments, as they stand in `config` of Keras's JSON, without those that every layer has. Default: none.
+    fn config(&self) -> Config {
+        Config::default()
+    }
 }
 
 /// A weight tensor that a layer asks for.
@@ -126,16 +174,14 @@ impl Activation {
 }
 
 /// The shape of the only input.
-fn single_input(layer: &dyn Layer, inputs: &[Shape]) -> Result<Shape> {
+fn single_input(layer: &str, inputs: &[Shape]) -> Result<Shape> {
     match inputs {
         [input] if !input.is_empty() => Ok(*input),
-        [input] => Err(Error::Input {
-            layer: layer.class_name().into(),
-            input: *input,
-            problem: "it has no elements".into(),
-        }),
+        [input] => {
+            Err(Error::Input { layer: layer.into(), input: *input, problem: "it has no elements".into() })
+        }
         _ => Err(Error::Argument {
-            layer: layer.class_name().into(),
+            layer: layer.into(),
             argument: "the number of inputs".into(),
             found: inputs.len().to_string(),
             expected: "1".into(),

@@ -1,11 +1,10 @@
 //! ReLU as a layer of its own.
 
-use serde_json::{Map, Value as Json};
+use serde_json::{Value as Json, json};
 
-use super::{Call, Layer, WeightSpec, single_input};
+use super::{Call, Config, FromConfig, KERAS, Layer};
 use crate::error::Result;
 use crate::program::{Pointwise, Tape, Value};
-use crate::shape::Shape;
 
 /// `y = max(x, 0)` ([`keras.layers.ReLU`](https://keras.io/api/layers/activation_layers/relu/) with its
 /// defaults).
@@ -17,15 +16,11 @@ pub struct ReLU;
 
 impl Layer for ReLU {
     fn class_name(&self) -> &'static str {
-        "ReLU"
+        Self::CLASS_NAME
     }
 
-    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        single_input(self, inputs)
-    }
-
-    fn weights(&self, _: &[Shape]) -> Vec<WeightSpec> {
-        vec![]
+    fn package(&self) -> &'static str {
+        KERAS
     }
 
     fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
@@ -40,11 +35,23 @@ impl Layer for ReLU {
         }
     }
 
-    fn config(&self) -> Map<String, Json> {
-        Map::from_iter([
-            ("max_value".into(), Json::Null),
-            ("negative_slope".into(), 0.0.into()),
-            ("threshold".into(), 0.0.into()),
-        ])
+    fn config(&self) -> Config {
+        Config::default().with("max_value", Json::Null).with("negative_slope", 0.0).with("threshold", 0.0)
+    }
+}
+
+impl FromConfig for ReLU {
+    const CLASS_NAME: &'static str = "ReLU";
+    const PACKAGE: &'static str = KERAS;
+
+    fn from_config(config: &mut Config) -> Result<Self> {
+        config.only("max_value", &Json::Null)?;
+        for argument in ["negative_slope", "threshold"] {
+            let value = config.find(argument).unwrap_or(json!(0.0));
+            if value.as_f64() != Some(0.0) {
+                return Err(config.unsupported(argument, &value, "0 is"));
+            }
+        }
+        Ok(Self)
     }
 }

@@ -5,17 +5,14 @@
 //! Keras's default.
 
 mod compile;
-mod layer;
-mod near;
-mod object;
 mod write;
 
 use serde_json::{Map, Value as Json, json};
 
 use super::Sequential;
 use crate::error::{Error, Result};
+use crate::layers::{Config, Registry};
 use crate::shape::Shape;
-use object::Object;
 
 pub use compile::Compilation;
 pub(super) use compile::read as read_compilation;
@@ -27,13 +24,13 @@ fn without_place(error: &serde_json::Error) -> String {
     text.strip_suffix(&place).map(str::to_owned).unwrap_or(text)
 }
 
-pub(super) fn read(text: &str, steps: Option<usize>) -> Result<Sequential> {
+pub(super) fn read(text: &str, steps: Option<usize>, registry: &Registry) -> Result<Sequential> {
     let document: Json = serde_json::from_str(text).map_err(|error| Error::Architecture {
         place: format!("line {}, column {}", error.line(), error.column()),
         expected: "the JSON that model.to_json() of Keras 3 writes".into(),
         found: without_place(&error),
     })?;
-    let mut model = Object::new("the model", document)?;
+    let mut model = Config::new("the model", document)?;
     let class = model.built_in_class(&["keras", "keras.models"])?;
     if class != "Sequential" {
         return Err(model.unsupported("class_name", &class.into(), "Sequential is"));
@@ -47,18 +44,18 @@ pub(super) fn read(text: &str, steps: Option<usize>) -> Result<Sequential> {
     let build_shape = config.find_some("build_input_shape");
     let mut entries = vec![];
     for (index, layer) in layers.into_iter().enumerate() {
-        let mut layer = Object::new(&format!("layer {index}"), layer)?;
-        let class = layer.built_in_class(&["keras.layers"])?;
+        let mut layer = Config::new(&format!("layer {index}"), layer)?;
+        let class = layer.class()?;
         let config = layer.object("config")?;
         entries.push((class, config));
     }
     let mut shape = build_shape;
-    if entries.first().is_some_and(|(class, _)| class == "InputLayer") {
+    if entries.first().is_some_and(|(class, _)| class.is_built_in("InputLayer")) {
         let (_, config) = entries.remove(0);
         shape = Some(batch_shape(config)?);
     }
     // Layers first: a model of images should hear of Conv2D, not of the shape that goes with it.
-    let layers = entries.into_iter().map(|(class, config)| layer::read(&class, config));
+    let layers = entries.into_iter().map(|(class, config)| registry.read(&class, config));
     let layers = layers.collect::<Result<Vec<_>>>()?;
     let mut sequential =
         Sequential::new(input_shape(shape.as_ref(), steps)?).compiled(compile_config(&mut model)?);
@@ -73,15 +70,15 @@ pub(super) fn read(text: &str, steps: Option<usize>) -> Result<Sequential> {
 }
 
 /// What the model was compiled with, if it was.
-fn compile_config(model: &mut Object) -> Result<Map<String, Json>> {
+fn compile_config(model: &mut Config) -> Result<Map<String, Json>> {
     match model.find_some("compile_config") {
         None => Ok(Map::new()),
-        Some(config) => Ok(Object::new("compile_config", config)?.entries),
+        Some(config) => Ok(Config::new("compile_config", config)?.entries),
     }
 }
 
 /// The shape that an `InputLayer` says, with the batch in front.
-fn batch_shape(mut config: Object) -> Result<Json> {
+fn batch_shape(mut config: Config) -> Result<Json> {
     let shape = config.find_some("batch_shape").or_else(|| config.find_some("batch_input_shape"));
     let shape = shape.ok_or_else(|| config.missing("batch_shape"))?;
     config.require_float32()?;

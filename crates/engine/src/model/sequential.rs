@@ -10,7 +10,7 @@ use super::weights::WeightLayout;
 use super::{Compilation, Summary, json};
 use crate::backend::Plan;
 use crate::error::{Error, Result};
-use crate::layers::{Call, Layer};
+use crate::layers::{Call, Layer, Registry};
 use crate::losses::Loss;
 use crate::masks::Masks;
 use crate::optimizers::Optimizer;
@@ -178,16 +178,17 @@ impl Sequential {
     /// # Errors
     /// Names the layer and the argument that is missing, of the wrong kind, or not supported.
     pub fn from_json(text: &str) -> Result<Self> {
-        json::read(text, None)
+        json::read(text, None, &Registry::default())
     }
 
-    /// Reads an architecture for samples of `steps` steps: where its input leaves the number of steps open
-    /// (`null`) this one is taken, otherwise it must be this one.
+    /// Reads an architecture whose layers are among those of `registry`: a user's own, say. With `steps`, it is for
+    /// samples of so many steps: where its input leaves the number open (`null`) this one is taken, otherwise it must
+    /// be this one.
     ///
     /// # Errors
     /// As [`Sequential::from_json`].
-    pub fn from_json_with_steps(text: &str, steps: usize) -> Result<Self> {
-        json::read(text, Some(steps))
+    pub fn from_json_with(text: &str, steps: Option<usize>, registry: &Registry) -> Result<Self> {
+        json::read(text, steps, registry)
     }
 
     /// The architecture as `keras.models.model_from_json` reads it, and what the model was compiled with if it was

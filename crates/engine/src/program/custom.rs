@@ -5,6 +5,7 @@
 //! Rust, generic over the float type so that the gradient check can run it in `f64`. CPU backends run it;
 //! a device that cannot says so by name.
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -40,92 +41,35 @@ pub struct Saved<'a, F> {
     pub dy: ArrayView2<'a, F>,
 }
 
-/// An [`Operation`] behind a pointer. Implemented for all of them; a backend calls it through
-/// [`Dispatch`].
-pub trait ErasedOperation: Debug + Send + Sync {
-    #[doc(hidden)]
-    fn forward_f32(&self, x: ArrayView2<'_, f32>, weights: &[f32], y: ArrayViewMut2<'_, f32>);
-    #[doc(hidden)]
-    fn forward_f64(&self, x: ArrayView2<'_, f64>, weights: &[f64], y: ArrayViewMut2<'_, f64>);
-    #[doc(hidden)]
-    fn backward_f32(&self, saved: Saved<'_, f32>, dx: ArrayViewMut2<'_, f32>, dweights: &mut [f32]);
-    #[doc(hidden)]
-    fn backward_f64(&self, saved: Saved<'_, f64>, dx: ArrayViewMut2<'_, f64>, dweights: &mut [f64]);
+/// An [`Operation`] in one float type.
+pub trait OperationIn<F>: Debug + Send + Sync {
+    /// [`Operation::forward`].
+    fn forward(&self, x: ArrayView2<'_, F>, weights: &[F], y: ArrayViewMut2<'_, F>);
+
+    /// [`Operation::backward`].
+    fn backward(&self, saved: Saved<'_, F>, dx: ArrayViewMut2<'_, F>, dweights: &mut [F]);
 }
 
-impl<T: Operation> ErasedOperation for T {
-    fn forward_f32(&self, x: ArrayView2<'_, f32>, weights: &[f32], y: ArrayViewMut2<'_, f32>) {
-        self.forward(x, weights, y);
+impl<T: Operation, F: Float> OperationIn<F> for T {
+    fn forward(&self, x: ArrayView2<'_, F>, weights: &[F], y: ArrayViewMut2<'_, F>) {
+        Operation::forward(self, x, weights, y);
     }
 
-    fn forward_f64(&self, x: ArrayView2<'_, f64>, weights: &[f64], y: ArrayViewMut2<'_, f64>) {
-        self.forward(x, weights, y);
-    }
-
-    fn backward_f32(&self, saved: Saved<'_, f32>, dx: ArrayViewMut2<'_, f32>, dweights: &mut [f32]) {
-        self.backward(saved, dx, dweights);
-    }
-
-    fn backward_f64(&self, saved: Saved<'_, f64>, dx: ArrayViewMut2<'_, f64>, dweights: &mut [f64]) {
-        self.backward(saved, dx, dweights);
+    fn backward(&self, saved: Saved<'_, F>, dx: ArrayViewMut2<'_, F>, dweights: &mut [F]) {
+        Operation::backward(self, saved, dx, dweights);
     }
 }
 
-/// Calls the method of an [`ErasedOperation`] that is for this float type.
-pub trait Dispatch: Sized {
-    /// Calls [`Operation::forward`].
-    fn forward(
-        op: &Arc<dyn ErasedOperation>,
-        x: ArrayView2<'_, Self>,
-        weights: &[Self],
-        y: ArrayViewMut2<'_, Self>,
-    );
+/// An [`Operation`] behind a pointer, as instructions hold it.
+pub trait AnyOperation: OperationIn<f32> + OperationIn<f64> {}
 
-    /// Calls [`Operation::backward`].
-    fn backward(
-        op: &Arc<dyn ErasedOperation>,
-        saved: Saved<'_, Self>,
-        dx: ArrayViewMut2<'_, Self>,
-        dweights: &mut [Self],
-    );
-}
+impl<T: Operation> AnyOperation for T {}
 
-impl Dispatch for f32 {
-    fn forward(
-        op: &Arc<dyn ErasedOperation>,
-        x: ArrayView2<'_, f32>,
-        weights: &[f32],
-        y: ArrayViewMut2<'_, f32>,
-    ) {
-        op.forward_f32(x, weights, y);
-    }
-
-    fn backward(
-        op: &Arc<dyn ErasedOperation>,
-        saved: Saved<'_, f32>,
-        dx: ArrayViewMut2<'_, f32>,
-        dweights: &mut [f32],
-    ) {
-        op.backward_f32(saved, dx, dweights);
-    }
-}
-
-impl Dispatch for f64 {
-    fn forward(
-        op: &Arc<dyn ErasedOperation>,
-        x: ArrayView2<'_, f64>,
-        weights: &[f64],
-        y: ArrayViewMut2<'_, f64>,
-    ) {
-        op.forward_f64(x, weights, y);
-    }
-
-    fn backward(
-        op: &Arc<dyn ErasedOperation>,
-        saved: Saved<'_, f64>,
-        dx: ArrayViewMut2<'_, f64>,
-        dweights: &mut [f64],
-    ) {
-        op.backward_f64(saved, dx, dweights);
-    }
+/// The operation in the float type `F`.
+pub(crate) fn in_type<F: Float>(operation: &Arc<dyn AnyOperation>) -> Arc<dyn OperationIn<F>> {
+    let single: Arc<dyn OperationIn<f32>> = operation.clone();
+    let double: Arc<dyn OperationIn<f64>> = operation.clone();
+    let both: [&dyn Any; 2] = [&single, &double];
+    let of_type = both.into_iter().find_map(<dyn Any>::downcast_ref::<Arc<dyn OperationIn<F>>>);
+    of_type.cloned().expect("a float type is f32 or f64")
 }

@@ -30,7 +30,7 @@ pub use tape::Tape;
 use crate::geometry::Geometry;
 use crate::losses::Loss;
 use crate::shape::Shape;
-use custom::ErasedOperation;
+use custom::AnyOperation;
 
 /// A signal of one sample, `(steps, channels)`: an index into [`Program::values`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -175,7 +175,7 @@ pub enum Instruction {
     /// A user's operation: `y = op(x)`.
     Custom {
         /// The operation.
-        op: Arc<dyn ErasedOperation>,
+        op: Arc<dyn AnyOperation>,
         /// Read.
         x: Value,
         /// Stored.
@@ -186,7 +186,7 @@ pub enum Instruction {
     /// The gradient of a user's operation.
     CustomGradient {
         /// The operation.
-        op: Arc<dyn ErasedOperation>,
+        op: Arc<dyn AnyOperation>,
         /// Read: its input.
         x: Value,
         /// Read: its output.

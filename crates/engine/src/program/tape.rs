@@ -3,9 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::custom::ErasedOperation;
+use super::custom::Operation;
 use super::{Instruction, Line, Mask, MaskSpec, Pass, Pointwise, Program, Value, Weight};
 use crate::geometry::Geometry;
+use crate::layers::Call;
 use crate::losses::Loss;
 use crate::shape::Shape;
 
@@ -159,30 +160,21 @@ impl Tape {
         })
     }
 
-    /// Records a user's operation that turns `x` into a value of `shape`. It reads the weight tensors
-    /// `weights`, which are neighbours, as one slice.
-    pub fn custom(
-        &mut self,
-        op: Arc<dyn ErasedOperation>,
-        x: Value,
-        weights: Range<usize>,
-        shape: Shape,
-    ) -> Value {
+    /// Records a user's operation that turns the input of a layer into a value of `shape`. It reads the layer's weight
+    /// tensors as one slice.
+    pub fn custom(&mut self, operation: impl Operation, call: &Call, shape: Shape) -> Value {
         let y = self.value(shape);
-        self.push(Instruction::Custom { op, x, y, weights });
+        let (op, weights) = (Arc::new(operation), neighbours(call));
+        self.push(Instruction::Custom { op, x: call.x(), y, weights });
         y
     }
 
-    /// Records the gradient of a user's operation, and adds the gradients of its weights and its input.
-    pub fn custom_gradient(
-        &mut self,
-        op: Arc<dyn ErasedOperation>,
-        x: Value,
-        y: Value,
-        dy: Value,
-        weights: Range<usize>,
-    ) {
+    /// Records the gradient of a user's operation, whose output is `y`, and adds the gradients of its weights and its
+    /// input.
+    pub fn custom_gradient(&mut self, operation: impl Operation, call: &Call, y: Value, dy: Value) {
+        let x = call.x();
         let dx = self.value(self.shape(x));
+        let (op, weights) = (Arc::new(operation), neighbours(call));
         self.push(Instruction::CustomGradient { op, x, y, dy, dx, weights });
         self.add_gradient(x, dx);
     }
@@ -244,4 +236,10 @@ impl Tape {
         let found = self.shape(value);
         assert_eq!(found, expected, "v{} has shape {found}, its instruction reads {expected}", value.0);
     }
+}
+
+/// The weight tensors of a layer: a model lays them out side by side.
+fn neighbours(call: &Call) -> Range<usize> {
+    let first = call.weights.first().map_or(0, |weight| weight.0);
+    first..first + call.weights.len()
 }

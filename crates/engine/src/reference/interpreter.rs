@@ -8,7 +8,7 @@ use crate::geometry::Geometry;
 use crate::masks::{MaskAt, Masks, WORD};
 use crate::model::WeightLayout;
 use crate::profile::{Clock, NoClock, Part};
-use crate::program::custom::Saved;
+use crate::program::custom::{self, Saved};
 use crate::program::{Instruction, Pointwise, Program, Value, Weight};
 
 /// Runs a program for one sample at a time, and lets one look at every value afterwards.
@@ -144,7 +144,11 @@ impl<F: Float> Interpreter<F> {
             }
             Instruction::Custom { op, x, weights: range, .. } => {
                 let range = self.layout.range(range.clone());
-                F::forward(op, values[x.index()].view(), &weights[range], stored.view_mut());
+                custom::in_type::<F>(op).forward(
+                    values[x.index()].view(),
+                    &weights[range],
+                    stored.view_mut(),
+                );
             }
             Instruction::CustomGradient { op, x, y, dy, weights: range, .. } => {
                 let range = self.layout.range(range.clone());
@@ -154,7 +158,7 @@ impl<F: Float> Interpreter<F> {
                     dy: values[dy.index()].view(),
                     weights: &weights[range.clone()],
                 };
-                F::backward(op, saved, stored.view_mut(), &mut gradient[range]);
+                custom::in_type::<F>(op).backward(saved, stored.view_mut(), &mut gradient[range]);
             }
         }
         0.0

@@ -51,7 +51,7 @@ pub(super) fn of_relus(
 
 fn ends_in_relu(layer: &NamedLayer) -> bool {
     layer.layer.class_name() == "ReLU"
-        || layer.layer.config().get("activation").and_then(serde_json::Value::as_str) == Some("relu")
+        || layer.layer.config().text("activation").is_ok_and(|name| name == "relu")
 }
 
 struct Counts {

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::object::Object;
 use crate::error::Result;
+use crate::layers::Config;
 use crate::losses::Loss;
 use crate::optimizers::{Adam, Optimizer};
 
@@ -25,7 +25,7 @@ pub(in crate::model) fn read(
     optimizer: Option<Optimizer>,
     loss: Option<Loss>,
 ) -> Result<Compilation> {
-    let mut config = Object { place: "compile_config".into(), entries: config.clone() };
+    let mut config = Config { place: "compile_config".into(), entries: config.clone() };
     // The default of `compile`.
     let own_optimizer = config.find("optimizer").unwrap_or_else(|| "rmsprop".into());
     let own_loss = config.find("loss").unwrap_or_default();
@@ -50,12 +50,12 @@ pub(in crate::model) fn read(
 }
 
 /// An optimiser is written as an object with its class, or as its name in any case.
-fn read_optimizer(config: &Object, value: Json) -> Result<Optimizer> {
+fn read_optimizer(config: &Config, value: Json) -> Result<Optimizer> {
     let unsupported = |value: &Json| config.unsupported("optimizer", value, "Adam is");
     match value {
         Json::String(name) if name.eq_ignore_ascii_case("adam") => Ok(Optimizer::default()),
         Json::Object(_) => {
-            let mut object = Object::new("compile_config, optimizer", value)?;
+            let mut object = Config::new("compile_config, optimizer", value)?;
             let class = object.built_in_class(&["keras.optimizers"])?;
             match class.as_str() {
                 "Adam" => read_adam(object.object("config")?).map(Optimizer::Adam),
@@ -66,7 +66,7 @@ fn read_optimizer(config: &Object, value: Json) -> Result<Optimizer> {
     }
 }
 
-fn read_adam(mut config: Object) -> Result<Adam> {
+fn read_adam(mut config: Config) -> Result<Adam> {
     config.place = "compile_config, optimizer Adam".into();
     let defaults = Adam::default();
     if let Some(schedule @ Json::Object(_)) = config.entries.get("learning_rate") {
@@ -108,7 +108,7 @@ fn as_written(rate: f64) -> f64 {
 }
 
 /// A loss is written as its name, as an object with its class, or as a function.
-fn read_loss(config: &Object, value: Json) -> Result<Loss> {
+fn read_loss(config: &Config, value: Json) -> Result<Loss> {
     let unsupported = |value: &Json| {
         let instead = "mean_squared_error and mean_absolute_error are";
         config.unsupported("loss", value, instead)
@@ -121,7 +121,7 @@ fn read_loss(config: &Object, value: Json) -> Result<Loss> {
     if !value.is_object() {
         return named(&value);
     }
-    let mut object = Object::new("compile_config, loss", value)?;
+    let mut object = Config::new("compile_config, loss", value)?;
     let class = object.built_in_class(&["keras.losses", "builtins"])?;
     if class == "function" {
         return named(&object.take("config")?);

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::layers::KERAS;
 use crate::model::{NamedLayer, Sequential};
 use crate::shape::Shape;
 
@@ -44,12 +45,17 @@ fn write_layer(layer: &NamedLayer) -> Json {
         ("trainable".to_string(), json!(true)),
         ("dtype".to_string(), dtype()),
     ]);
-    config.extend(layer.layer.config());
+    config.extend(layer.layer.config().entries);
+    let (class, package) = (layer.layer.class_name(), layer.layer.package());
+    let (module, registered_name) = match package {
+        KERAS => (json!(KERAS), Json::Null),
+        own => (Json::Null, json!(format!("{own}>{class}"))),
+    };
     let mut document = json!({
-        "module": "keras.layers",
-        "class_name": layer.layer.class_name(),
+        "module": module,
+        "class_name": class,
         "config": config,
-        "registered_name": null,
+        "registered_name": registered_name,
     });
     if !layer.weights.is_empty() {
         document["build_config"] = json!({"input_shape": [null, layer.input.steps, layer.input.channels]});

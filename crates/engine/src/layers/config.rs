@@ -1,20 +1,59 @@
-//! A JSON object, read entry by entry.
+//! The arguments of a layer, as they stand in Keras's JSON.
+
+mod near;
 
 use serde_json::{Map, Value as Json};
 
-use super::near::{misspelt, respelt};
+use super::Activation;
 use crate::error::{Error, Result};
 use crate::geometry::Padding;
-use crate::layers::Activation;
 
-/// A JSON object whose entries are taken one by one: what is left in the end is what nobody read.
-pub(super) struct Object {
-    pub(super) place: String,
-    pub(super) entries: Map<String, Json>,
+use near::misspelt;
+pub(crate) use near::respelt;
+
+/// A JSON object: the arguments of a layer by their names.
+///
+/// [`Layer::config`](super::Layer::config) writes one, [`FromConfig`](super::FromConfig) reads it. Reading takes the
+/// entries one by one; what is left in the end was read by nobody, and is refused.
+///
+/// ```
+/// use glassbox_engine::layers::Config;
+///
+/// let mut config = Config::default().with("units", 3).with("rate", 0.5);
+/// assert_eq!((config.integer("units")?, config.number("rate")?), (3, 0.5));
+/// let error = config.integer("size").unwrap_err().to_string();
+/// assert_eq!(error, "the config, size: expected a value, found none");
+/// # Ok::<(), glassbox_engine::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    pub(crate) place: String,
+    pub(crate) entries: Map<String, Json>,
 }
 
-impl Object {
-    pub(super) fn new(place: &str, value: Json) -> Result<Self> {
+impl Default for Config {
+    fn default() -> Self {
+        Self { place: "the config".into(), entries: Map::new() }
+    }
+}
+
+/// As JSON.
+impl std::fmt::Display for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = serde_json::to_string(&self.entries).map_err(|_| std::fmt::Error)?;
+        f.write_str(&text)
+    }
+}
+
+impl Config {
+    /// The same with an argument more.
+    #[must_use]
+    pub fn with(mut self, argument: &str, value: impl Into<Json>) -> Self {
+        self.entries.insert(argument.into(), value.into());
+        self
+    }
+
+    pub(crate) fn new(place: &str, value: Json) -> Result<Self> {
         match value {
             Json::Object(entries) => Ok(Self { place: place.into(), entries }),
             other => Err(Error::Architecture {
@@ -25,50 +64,43 @@ impl Object {
         }
     }
 
-    /// The class that an object is of, which must be Keras's own class of that name in one of `modules`. A registered
-    /// class may have the name of one of Keras's, and compute anything.
-    pub(super) fn built_in_class(&mut self, modules: &[&str]) -> Result<String> {
-        let class = self.text("class_name")?;
-        // Where there is no module or no registered name, Keras takes its own class.
-        let module = self.find("module").unwrap_or_else(|| modules[0].into());
-        let registered = self.find("registered_name").unwrap_or_default();
-        let own_name = match &registered {
-            Json::String(name) => name.is_empty() || *name == class,
-            other => other.is_null(),
-        };
-        if own_name && modules.iter().any(|own| module == *own) {
-            return Ok(class);
-        }
-        Err(Error::Unsupported {
-            place: self.place.clone(),
-            feature: format!(
-                "class {class} of module {}, registered_name {}",
-                abridged(&module),
-                abridged(&registered)
-            ),
-            instead: format!("a class of {} is", modules[0]),
-        })
+    /// The class that an object says it is of.
+    pub(crate) fn class(&mut self) -> Result<Class> {
+        let name = self.text("class_name")?;
+        let module = self.find("module");
+        let registered_name = self.find("registered_name").unwrap_or_default();
+        Ok(Class { place: self.place.clone(), name, module, registered_name })
     }
 
-    pub(super) fn find(&mut self, key: &str) -> Option<Json> {
+    /// The class that an object is of, which must be Keras's own class of that name in one of `modules`.
+    pub(crate) fn built_in_class(&mut self, modules: &[&str]) -> Result<String> {
+        let class = self.class()?;
+        if class.is_in(modules) { Ok(class.name) } else { Err(class.unknown(modules[0])) }
+    }
+
+    pub(crate) fn find(&mut self, key: &str) -> Option<Json> {
         self.entries.remove(key)
     }
 
     /// An entry that may be absent or null.
-    pub(super) fn find_some(&mut self, key: &str) -> Option<Json> {
+    pub(crate) fn find_some(&mut self, key: &str) -> Option<Json> {
         self.find(key).filter(|value| !value.is_null())
     }
 
-    pub(super) fn take(&mut self, key: &str) -> Result<Json> {
+    pub(crate) fn take(&mut self, key: &str) -> Result<Json> {
         self.find(key).ok_or_else(|| self.missing(key))
     }
 
-    pub(super) fn object(&mut self, key: &str) -> Result<Self> {
+    pub(crate) fn object(&mut self, key: &str) -> Result<Self> {
         let value = self.take(key)?;
         Self::new(&format!("{}, {key}", self.place), value)
     }
 
-    pub(super) fn text(&mut self, key: &str) -> Result<String> {
+    /// A text.
+    ///
+    /// # Errors
+    /// If it is absent or something else.
+    pub fn text(&mut self, key: &str) -> Result<String> {
         match self.take(key)? {
             Json::String(text) => Ok(text),
             other => Err(self.wrong(key, "a string", &abridged(&other))),
@@ -76,7 +108,7 @@ impl Object {
     }
 
     /// A name, or none: then Keras finds one.
-    pub(super) fn name(&mut self) -> Result<Option<String>> {
+    pub(crate) fn name(&mut self) -> Result<Option<String>> {
         match self.find_some("name") {
             None => Ok(None),
             Some(Json::String(name)) => Ok(Some(name)),
@@ -84,8 +116,11 @@ impl Object {
         }
     }
 
-    /// True where it is absent. Keras takes null for false.
-    pub(super) fn flag(&mut self, key: &str) -> Result<bool> {
+    /// True or false; true where it is absent. Keras takes null for false.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn flag(&mut self, key: &str) -> Result<bool> {
         match self.find(key) {
             None => Ok(true),
             Some(Json::Null) => Ok(false),
@@ -93,22 +128,30 @@ impl Object {
         }
     }
 
-    pub(super) fn number(&mut self, key: &str) -> Result<f64> {
+    /// A number.
+    ///
+    /// # Errors
+    /// If it is absent or something else.
+    pub fn number(&mut self, key: &str) -> Result<f64> {
         let value = self.take(key)?;
         value.as_f64().ok_or_else(|| self.wrong(key, "a number", &abridged(&value)))
     }
 
-    pub(super) fn number_or(&mut self, key: &str, default: f64) -> Result<f64> {
+    pub(crate) fn number_or(&mut self, key: &str, default: f64) -> Result<f64> {
         if self.entries.contains_key(key) { self.number(key) } else { Ok(default) }
     }
 
-    pub(super) fn integer(&mut self, key: &str) -> Result<usize> {
+    /// A whole number that is not negative, nor larger than `u32` holds.
+    ///
+    /// # Errors
+    /// If it is absent or something else.
+    pub fn integer(&mut self, key: &str) -> Result<usize> {
         let value = self.take(key)?;
         self.as_integer(key, &value)
     }
 
     /// `[7]` or `7`.
-    pub(super) fn single(&mut self, key: &str) -> Result<usize> {
+    pub(crate) fn single(&mut self, key: &str) -> Result<usize> {
         let value = self.take(key)?;
         match value.as_array().map(Vec::as_slice) {
             Some([only]) => self.as_integer(key, only),
@@ -118,7 +161,7 @@ impl Object {
     }
 
     /// The same; 1 where it is absent.
-    pub(super) fn single_or_1(&mut self, key: &str) -> Result<usize> {
+    pub(crate) fn single_or_1(&mut self, key: &str) -> Result<usize> {
         if self.entries.contains_key(key) { self.single(key) } else { Ok(1) }
     }
 
@@ -131,7 +174,7 @@ impl Object {
     }
 
     /// In any case, as Keras has it; `valid` where it is absent.
-    pub(super) fn padding(&mut self, supported: &[Padding]) -> Result<Padding> {
+    pub(crate) fn padding(&mut self, supported: &[Padding]) -> Result<Padding> {
         if !self.entries.contains_key("padding") {
             return Ok(Padding::Valid);
         }
@@ -144,7 +187,7 @@ impl Object {
     }
 
     /// Linear where it is absent or null.
-    pub(super) fn activation(&mut self) -> Result<Activation> {
+    pub(crate) fn activation(&mut self) -> Result<Activation> {
         match self.find_some("activation") {
             None => Ok(Activation::Linear),
             Some(Json::String(name)) if name == "linear" => Ok(Activation::Linear),
@@ -157,7 +200,7 @@ impl Object {
     }
 
     /// An argument that has one supported value; where it is absent it has that value.
-    pub(super) fn only(&mut self, key: &str, supported: &Json) -> Result<()> {
+    pub(crate) fn only(&mut self, key: &str, supported: &Json) -> Result<()> {
         match self.find(key) {
             Some(value) if value != *supported => {
                 Err(self.unsupported(key, &value, &format!("{} is", abridged(supported))))
@@ -167,7 +210,7 @@ impl Object {
     }
 
     /// `"float32"`, the policy of that name, or none.
-    pub(super) fn require_float32(&mut self) -> Result<()> {
+    pub(crate) fn require_float32(&mut self) -> Result<()> {
         match self.find_some("dtype") {
             None => Ok(()),
             Some(Json::String(name)) if name == "float32" => Ok(()),
@@ -185,14 +228,14 @@ impl Object {
     }
 
     /// Refuses what was not read: an argument that nobody here has heard of may mean anything.
-    pub(super) fn finish(self) -> Result<()> {
+    pub(crate) fn finish(self) -> Result<()> {
         match self.entries.iter().next() {
             None => Ok(()),
             Some((key, value)) => Err(self.unsupported(key, value, "leaving it out is")),
         }
     }
 
-    pub(super) fn unsupported(&self, key: &str, value: &Json, instead: &str) -> Error {
+    pub(crate) fn unsupported(&self, key: &str, value: &Json, instead: &str) -> Error {
         Error::Unsupported {
             place: self.place.clone(),
             feature: format!("{key} {}", abridged(value)),
@@ -200,7 +243,7 @@ impl Object {
         }
     }
 
-    pub(super) fn wrong(&self, key: &str, expected: &str, found: &str) -> Error {
+    pub(crate) fn wrong(&self, key: &str, expected: &str, found: &str) -> Error {
         Error::Architecture {
             place: format!("{}, {key}", self.place),
             expected: expected.into(),
@@ -208,7 +251,7 @@ impl Object {
         }
     }
 
-    pub(super) fn missing(&self, key: &str) -> Error {
+    pub(crate) fn missing(&self, key: &str) -> Error {
         let found = match misspelt(key, self.entries.keys()) {
             None => "none".into(),
             Some(other) => format!("none; did you mean `{key}` where it has `{other}`?"),
@@ -217,8 +260,53 @@ impl Object {
     }
 }
 
+/// What class an object is of. A registered class may have the name of one of Keras's, and compute anything.
+pub(crate) struct Class {
+    place: String,
+    pub(crate) name: String,
+    module: Option<Json>,
+    registered_name: Json,
+}
+
+impl Class {
+    /// Whether it is Keras's own class of this name in one of `modules`. Where there is no module or no registered
+    /// name, Keras takes its own class.
+    pub(crate) fn is_in(&self, modules: &[&str]) -> bool {
+        let own_name = match &self.registered_name {
+            Json::String(name) => name.is_empty() || *name == self.name,
+            other => other.is_null(),
+        };
+        own_name && self.module.as_ref().is_none_or(|module| modules.iter().any(|own| module == *own))
+    }
+
+    /// Whether it is this layer of Keras's.
+    pub(crate) fn is_built_in(&self, name: &str) -> bool {
+        self.name == name && self.is_in(&[super::KERAS])
+    }
+
+    /// The name under which it was registered, `package>Class`, if it is not one of Keras's own.
+    pub(crate) fn registered_name(&self) -> Option<&str> {
+        self.registered_name.as_str().filter(|name| !name.is_empty() && *name != self.name)
+    }
+
+    /// The refusal of a class that is in none of Keras's modules.
+    pub(crate) fn unknown(&self, module: &str) -> Error {
+        let found = self.module.clone().unwrap_or_else(|| module.into());
+        Error::Unsupported {
+            place: self.place.clone(),
+            feature: format!(
+                "class {} of module {}, registered_name {}",
+                self.name,
+                abridged(&found),
+                abridged(&self.registered_name)
+            ),
+            instead: format!("a class of {module} is"),
+        }
+    }
+}
+
 /// A JSON value short enough for an error message.
-pub(super) fn abridged(value: &Json) -> String {
+pub(crate) fn abridged(value: &Json) -> String {
     let text = value.to_string();
     match text.char_indices().nth(120) {
         None => text,

@@ -2,14 +2,14 @@
 
 /// `; did you mean Conv1D?`, if a candidate differs from `word` in nothing but case and underscores; else nothing.
 /// No more than that: Conv2D is one letter off Conv1D, and something else.
-pub(super) fn respelt(word: &str, candidates: &[&str]) -> String {
+pub(crate) fn respelt(word: &str, candidates: &[&str]) -> String {
     let plain = |word: &str| word.replace('_', "").to_lowercase();
     let meant = candidates.iter().find(|candidate| plain(candidate) == plain(word));
     meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"))
 }
 
 /// The one of `found` that was probably to be `key`: a slip of a letter, or of two in a long word.
-pub(super) fn misspelt<'a>(key: &str, found: impl Iterator<Item = &'a String>) -> Option<&'a String> {
+pub(crate) fn misspelt<'a>(key: &str, found: impl Iterator<Item = &'a String>) -> Option<&'a String> {
     let slips = (key.len() / 4).max(1);
     found
         .map(|other| (strsim::damerau_levenshtein(key, other), other))

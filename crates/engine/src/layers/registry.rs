@@ -1,0 +1,103 @@
+//! The classes of layers that a model's JSON may name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value as Json, json};
+
+use super::config::{Class, respelt};
+use super::{Config, Conv1D, Conv1DTranspose, Dropout, KERAS, Layer, ReLU};
+use crate::error::{Error, Result};
+
+/// A layer that can be read from its [`Layer::config`].
+pub trait FromConfig: Layer + Sized + 'static {
+    /// What [`Layer::class_name`] gives.
+    const CLASS_NAME: &'static str;
+    /// What [`Layer::package`] gives.
+    const PACKAGE: &'static str = "Custom";
+
+    /// Makes the layer of its arguments. An argument that is not taken is refused afterwards.
+    ///
+    /// # Errors
+    /// If an argument is missing, of the wrong kind, or not supported.
+    fn from_config(config: &mut Config) -> Result<Self>;
+}
+
+type Read = fn(&mut Config) -> Result<Arc<dyn Layer>>;
+
+/// The layers that a model can be read with: Keras's, which are in the default, and those of a user
+/// ([`keras.saving.register_keras_serializable`](https://keras.io/api/models/model_saving_apis/serialization_utils/)).
+///
+/// ```
+/// use glassbox_engine::layers::{Config, FromConfig, Layer, Registry};
+/// # use glassbox_engine::{Result, layers::Call, program::{Tape, Value}};
+/// # #[derive(Debug)] struct Identity;
+/// # impl Layer for Identity {
+/// #     fn class_name(&self) -> &'static str { Self::CLASS_NAME }
+/// #     fn forward(&self, _: &mut Tape, call: &Call) -> Value { call.x() }
+/// #     fn backward(&self, tape: &mut Tape, call: &Call, _: Value, dy: Value) { tape.add_gradient(call.x(), dy); }
+/// # }
+/// impl FromConfig for Identity {
+///     const CLASS_NAME: &'static str = "Identity";
+///
+///     fn from_config(_: &mut Config) -> Result<Self> {
+///         Ok(Self)
+///     }
+/// }
+/// let registry = Registry::default().with::<Identity>();
+/// ```
+#[derive(Debug, Clone)]
+pub struct Registry(BTreeMap<String, Read>);
+
+impl Default for Registry {
+    /// Keras's layers.
+    fn default() -> Self {
+        Self(BTreeMap::new()).with::<Conv1D>().with::<Conv1DTranspose>().with::<Dropout>().with::<ReLU>()
+    }
+}
+
+impl Registry {
+    /// The same with a class more.
+    #[must_use]
+    pub fn with<L: FromConfig>(mut self) -> Self {
+        let read: Read = |config| Ok(Arc::new(L::from_config(config)?));
+        let name = match L::PACKAGE {
+            KERAS => L::CLASS_NAME.into(),
+            package => format!("{package}>{}", L::CLASS_NAME),
+        };
+        self.0.insert(name, read);
+        self
+    }
+
+    /// Reads a layer and the name that it has, if it has one.
+    pub(crate) fn read(&self, class: &Class, mut config: Config) -> Result<(Option<String>, Arc<dyn Layer>)> {
+        let name = config.name()?;
+        if let Some(name) = &name {
+            config.place = format!("{name} ({})", class.name);
+        }
+        let layer = self.find(class, name.as_deref(), &config.place)?(&mut config)?;
+        config.only("activity_regularizer", &Json::Null)?;
+        config.require_float32()?;
+        config.only("trainable", &json!(true))?;
+        config.finish()?;
+        Ok((name, layer))
+    }
+
+    fn find(&self, class: &Class, name: Option<&str>, place: &str) -> Result<Read> {
+        if let Some(registered) = class.registered_name() {
+            return self.0.get(registered).copied().ok_or_else(|| class.unknown(KERAS));
+        }
+        if !class.is_in(&[KERAS]) {
+            return Err(class.unknown(KERAS));
+        }
+        self.0.get(&class.name).copied().ok_or_else(|| {
+            let classes: Vec<&str> = self.0.keys().map(String::as_str).collect();
+            let (last, others) = classes.split_last().expect("there are always Keras's");
+            Error::Unsupported {
+                place: name.map_or_else(|| place.to_owned(), |name| format!("layer {name}")),
+                feature: format!("class {}", class.name),
+                instead: format!("{} and {last} are{}", others.join(", "), respelt(&class.name, &classes)),
+            }
+        })
+    }
+}
