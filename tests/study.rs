@@ -11,6 +11,7 @@ use glassbox_cpu::Cpu;
 use glassbox_engine::backend::Backend;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::training::EarlyStopping;
+use glassbox_formats::output_folder::OutputFolder;
 use glassbox_lab::study::schema::{Study, VariantRun, VerdictInfo};
 use glassbox_lab::study::variants::{TRAININGS, ThresholdRule, VARIANTS, Verdict, Weights};
 use glassbox_lab::study::{self, StudyOptions};
@@ -223,7 +224,8 @@ fn a_study_is_the_same_for_any_number_of_workers_and_says_what_two_seeds_can() {
     }
 
     let folder = tempfile::tempdir().expect("a folder");
-    study::write(folder.path(), &one).expect("written");
+    let mut out = OutputFolder::open(folder.path(), &study::FILES, &[]).expect("an empty folder");
+    study::write(&mut out, &one).expect("written");
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect(name);
     assert_eq!(serde_json::from_str::<Study>(&read("study.json")).expect("a study"), one);
     let csv = read("study.csv");

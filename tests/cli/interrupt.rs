@@ -82,6 +82,26 @@ fn an_interrupted_tutorial_goes_on_to_the_same_bits_by_the_command_it_prints() {
     assert!(!out.join("checkpoint.safetensors").exists(), "what Ctrl-C left is gone once its run is done");
 }
 
+/// A name that is no text, and options that end with `--`.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_printed_command_goes_on_for_any_name_and_after_the_end_of_options() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let home = home();
+    let name = std::ffi::OsStr::from_bytes(b"caf\xe9 'n\n7");
+    let mut tutorial = glassbox(home.path());
+    tutorial.args(["--epochs", "3", "--threads", "1", "--no-report", "--out"]).arg(name).arg("--");
+    let mut child = spawn(&mut tutorial);
+    wait_for_line(&mut child, "Total params");
+    interrupt(&child);
+    let command = interrupted(child);
+    assert!(command.ends_with(r"--out $'caf\351 \'n\0127' --resume --"), "{command}");
+    // `$'...'` is POSIX's since 2024, and not every `sh` has it yet.
+    let told = succeed(clean(Command::new("bash"), home.path()).args(["-c", &command]));
+    assert!(told.contains("Trained 3 epochs"), "{told}");
+    assert!(home.path().join(name).join("result.json").exists());
+}
+
 #[test]
 fn an_interrupted_training_goes_on_with_or_without_a_folder_for_checkpoints() {
     let home = home();

@@ -1,6 +1,6 @@
 //! Ctrl-C: the first asks the run to stop in good order, the second ends the process at once.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 
 use glassbox::interrupt::Interrupt;
@@ -37,22 +37,34 @@ pub(crate) fn same_command() -> String {
 
 fn with_resume(arguments: impl Iterator<Item = OsString>) -> String {
     let mut arguments: Vec<OsString> = arguments.collect();
-    if !arguments.iter().any(|argument| argument == "--resume") {
-        arguments.push("--resume".into());
+    // What follows `--` are no options.
+    let options = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
+    if !arguments[..options].iter().any(|argument| argument == "--resume") {
+        arguments.insert(options, "--resume".into());
     }
     shown(arguments.into_iter())
 }
 
 fn shown(arguments: impl Iterator<Item = OsString>) -> String {
-    arguments.map(|argument| quoted(&argument.to_string_lossy())).collect::<Vec<_>>().join(" ")
+    arguments.map(|argument| quoted(&argument)).collect::<Vec<_>>().join(" ")
 }
 
-/// As a shell reads it back: in single quotes, where a character could mean something else.
-fn quoted(argument: &str) -> String {
+/// As a shell reads it back: in single quotes, where a character could mean something else; in `$'...'`, where it is no
+/// text or would not show.
+fn quoted(argument: &OsStr) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
-    match !argument.is_empty() && argument.chars().all(plain) {
-        true => argument.into(),
-        false => format!("'{}'", argument.replace('\'', r"'\''")),
+    match argument.to_str() {
+        Some(text) if !text.is_empty() && text.chars().all(plain) => text.into(),
+        Some(text) if !text.chars().any(char::is_control) => format!("'{}'", text.replace('\'', r"'\''")),
+        _ => {
+            let byte = |byte: &u8| match byte {
+                b'\'' | b'\\' => format!("\\{}", char::from(*byte)),
+                b' '..=b'~' => char::from(*byte).to_string(),
+                // Always three digits: a digit that follows is none of them.
+                other => format!("\\{other:03o}"),
+            };
+            format!("$'{}'", argument.as_encoded_bytes().iter().map(byte).collect::<String>())
+        }
     }
 }
 
@@ -69,5 +81,8 @@ mod tests {
             command(&["/a b/glassbox", "train", "it's $x.csv", ""]),
             r"'/a b/glassbox' train 'it'\''s $x.csv' '' --resume"
         );
+        assert_eq!(command(&["glassbox", "train", "--", "-x.csv"]), "glassbox train --resume -- -x.csv");
+        assert_eq!(command(&["glassbox", "train", "--", "--resume"]), "glassbox train --resume -- --resume");
+        assert_eq!(command(&["glassbox", "a\n'b\\"]), r"glassbox $'a\012\'b\\' --resume");
     }
 }

@@ -10,14 +10,14 @@ use glassbox_engine::model::{Compilation, Sequential};
 use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::training::{Callback, EarlyStopping, Mode, Monitor};
 use glassbox_formats::atomic;
-use glassbox_formats::lock::FolderLock;
+use glassbox_formats::lock::Lock;
 use glassbox_pipeline::detection::PointRule;
 use glassbox_pipeline::series::Columns;
 
 use crate::args::{CheckpointArgs, ColumnArgs, EarlyStoppingArgs, FitArgs, LossName, Rule, SimdPath};
 use crate::commands::note;
 use crate::failure::{Failure, Kind, OrFail as _};
-use crate::files;
+use crate::files::Named;
 
 impl FitArgs {
     /// The options of training `model`, with the tutorial's early stopping and no checkpoints. Says how the model was
@@ -113,43 +113,55 @@ impl CheckpointArgs {
         self.checkpoint_dir.as_deref().unwrap_or(interrupted).join(FILE_NAME)
     }
 
-    /// Keeps other runs out of a folder that was asked for.
-    pub(crate) fn lock(&self) -> Result<Option<FolderLock>, Failure> {
-        self.checkpoint_dir.as_deref().map(files::lock).transpose()
+    /// Keeps other runs out of the folder that the run is kept in.
+    pub(crate) fn lock(&self, interrupted: &Path) -> Result<Lock, Failure> {
+        Lock::folder(self.checkpoint_dir.as_deref().unwrap_or(interrupted)).or_fail(Kind::Output)
     }
 
-    /// The same, where the run holds a lock on `folder` already.
-    pub(crate) fn lock_beside(&self, folder: &Path) -> Result<Option<FolderLock>, Failure> {
+    /// The same, where the run holds a lock on the folder `interrupted` already.
+    pub(crate) fn lock_beside(&self, interrupted: &Path) -> Result<Option<Lock>, Failure> {
         let same =
-            |dir: &Path| matches!((dir.canonicalize(), folder.canonicalize()), (Ok(a), Ok(b)) if a == b);
-        if self.checkpoint_dir.as_deref().is_some_and(same) { Ok(None) } else { self.lock() }
+            |dir: &Path| matches!((dir.canonicalize(), interrupted.canonicalize()), (Ok(a), Ok(b)) if a == b);
+        match self.checkpoint_dir.as_deref() {
+            Some(dir) if !same(dir) => self.lock(interrupted).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// What is to be said when training begins: that it goes on from nothing, or leaves aside what it could go on
-    /// from.
-    pub(crate) fn opening(&self, interrupted: &Path, quiet: bool) -> Opening {
+    /// from; and which of `outputs` it replaces.
+    pub(crate) fn opening(&self, interrupted: &Path, outputs: &[Named<'_>], quiet: bool) -> Opening {
         let file = self.file(interrupted);
-        let text = match (self.resume, file.exists()) {
-            (true, true) | (false, false) => None,
+        let mut lines = vec![];
+        match (self.resume, file.exists()) {
+            (true, true) | (false, false) => {}
             (true, false) => {
-                Some(format!("there is no checkpoint {}: starting from the beginning", file.display()))
+                lines.push(format!("there is no checkpoint {}: starting from the beginning", file.display()));
             }
-            (false, true) => Some(format!(
+            (false, true) => lines.push(format!(
                 "{} keeps an earlier run: this one starts from the beginning and takes its place; --resume goes on \
                  with it",
                 file.display()
             )),
-        };
-        Opening { text: text.filter(|_| !quiet) }
+        }
+        // A pipe or a device is written into, and stays what it is.
+        for (name, path) in outputs.iter().filter(|(_, path)| path.is_file()) {
+            lines.push(format!(
+                "{name}: {} is there already, and is replaced when training is done",
+                path.display()
+            ));
+        }
+        Opening { lines: if quiet { vec![] } else { lines } }
     }
 
     /// Removes what Ctrl-C left in `interrupted`, of this run or of one before it, once a run is done; a folder that
-    /// was asked for is kept.
-    pub(crate) fn done(&self, interrupted: &Path) -> Result<(), Failure> {
+    /// was asked for is kept. `lock` is that on the folder, if the folder is for nothing else.
+    pub(crate) fn done(&self, interrupted: &Path, lock: Option<Lock>) -> Result<(), Failure> {
         if self.checkpoint_dir.is_some() {
             return Ok(());
         }
         atomic::remove(&interrupted.join(FILE_NAME)).or_fail(Kind::Output)?;
+        drop(lock);
         // The folder goes with it if it was made for it. Only an empty one can be removed, and one that stays does no
         // harm.
         let _ = std::fs::remove_dir(interrupted);
@@ -159,13 +171,13 @@ impl CheckpointArgs {
 
 /// Says something when training begins: whatever could refuse the run has been asked by then.
 pub(crate) struct Opening {
-    text: Option<String>,
+    lines: Vec<String>,
 }
 
 impl Callback<f32> for Opening {
     fn on_epoch_begin(&mut self, _: usize, _: usize) {
-        if let Some(text) = self.text.take() {
-            note(false, text);
+        for line in self.lines.drain(..) {
+            note(false, line);
         }
     }
 }

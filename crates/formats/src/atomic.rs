@@ -5,19 +5,24 @@
 //! one; a writer that fails leaves the old one as it was and its temporary file removed. The folder is
 //! flushed last (on Unix), since a rename is a change of the folder and a crash could undo it.
 //!
+//! Files that belong together are first all staged ([`stage`]), then all put in place ([`Staged::commit`]). A full
+//! disk fails the staging, when nothing has been replaced yet. Each rename is indivisible, all of them together are
+//! not: a crash between two of them leaves one new file and one old one.
+//!
 //! Only a process killed outright can leave a temporary file: it is then called `.NAME.XXXXXX.tmp`, and
-//! nothing here ever reads it. A file that is replaced hands on its permissions. A symbolic link is followed:
-//! what it leads to is replaced, and the link stays; one that leads nowhere is replaced itself.
+//! nothing here ever reads it; [`sweep`] removes it. A file that is replaced hands on its permissions. A symbolic link
+//! is followed: what it leads to is replaced, and the link stays; one that leads nowhere is replaced itself.
 //!
 //! What is neither file nor folder, such as a pipe or `/dev/null`, is written into: a file renamed over it would
 //! take its place, and it could not be had back.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use tempfile::NamedTempFile;
 
 /// A file could not be written; what was at its path before is untouched, unless that was a pipe or a device.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +34,11 @@ pub struct WriteError {
     pub doing: &'static str,
     /// What the system, or the writer of the content, said.
     pub cause: io::Error,
+}
+
+/// Makes a [`WriteError`] for `path` of what failed while `doing` it.
+fn failed(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> WriteError {
+    move |cause| WriteError { path: path.to_owned(), doing, cause }
 }
 
 /// Writes `bytes` to the file at `path`, replacing one that was there; its folder is created if absent.
@@ -56,58 +66,118 @@ pub fn write_with(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), WriteError> {
-    let failed = |doing| move |cause| WriteError { path: path.to_owned(), doing, cause };
-    let (target, replaced) = match Target::of(path).map_err(failed(LOOKING))? {
-        Target::File { path, replaced } => (path, replaced),
-        Target::Stream => {
-            let stream = std::fs::OpenOptions::new().write(true).open(path).map_err(failed("opening it"))?;
-            let mut out = BufWriter::new(stream);
-            return fill(&mut out).and_then(|()| out.flush()).map_err(failed(FILLING));
+    match Target::of(path)? {
+        Target::File { path, replaced } => {
+            let folder = folder_of(&path).to_owned();
+            stage_in(&folder, path, replaced, fill)?.commit()
         }
-    };
-    let folder = folder_of(&target);
-    std::fs::create_dir_all(folder).map_err(failed("creating its folder"))?;
-    let mut file =
-        temporary(&target, replaced.as_ref()).map_err(failed("creating a temporary file beside it"))?;
-
-    let mut out = BufWriter::new(file.as_file_mut());
-    fill(&mut out).and_then(|()| out.flush()).map_err(failed(FILLING))?;
-    drop(out);
-    if let Some(permissions) = replaced {
-        file.as_file().set_permissions(permissions).map_err(failed("giving it the permissions it had"))?;
+        Target::Stream => write_stream(path, fill),
     }
-    file.as_file().sync_all().map_err(failed("flushing it to the disk"))?;
-    file.persist(&target).map_err(|refused| failed("renaming the temporary file to it")(refused.error))?;
-
-    #[cfg(unix)]
-    std::fs::File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(failed("flushing its folder to the disk"))?;
-    Ok(())
 }
 
-/// Writes `value` to the file at `path` as JSON, indented, with a line feed at its end; floats are the shortest decimals
-/// that give the same bits again.
+/// Writes `bytes` to a temporary file, to replace the file at `path` when it is committed. Its folder is created if
+/// absent. For a pipe or a device the bytes wait in memory.
 ///
 /// # Errors
-/// As [`write_with`].
-pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), WriteError> {
-    write_with(path, |out| {
-        serde_json::to_writer_pretty(&mut *out, value)?;
-        out.write_all(b"\n")
-    })
+/// If any step fails; the error names the path and the step.
+pub fn stage(path: &Path, bytes: Vec<u8>) -> Result<Staged, WriteError> {
+    match Target::of(path)? {
+        Target::File { path, replaced } => {
+            let folder = folder_of(&path).to_owned();
+            stage_in(&folder, path, replaced, |out| out.write_all(&bytes))
+        }
+        Target::Stream => Ok(Staged(Content::Stream { path: path.to_owned(), bytes })),
+    }
 }
 
-/// That a file could be written at `path`, as far as can be told without writing it: that no folder is there, and
-/// that its own folder, or the nearest that is there already, takes new files. Leaves nothing behind.
+/// Writes what `fill` writes to a temporary file in `folder`, to become the file at `target`.
+fn stage_in(
+    folder: &Path,
+    target: PathBuf,
+    replaced: Option<Permissions>,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<Staged, WriteError> {
+    std::fs::create_dir_all(folder).map_err(failed(&target, "creating its folder"))?;
+    let mut file = temporary(folder, &target, replaced.as_ref())
+        .map_err(failed(&target, "creating a temporary file beside it"))?;
+    let mut out = BufWriter::new(file.as_file_mut());
+    fill(&mut out).and_then(|()| out.flush()).map_err(failed(&target, FILLING))?;
+    drop(out);
+    if let Some(permissions) = replaced {
+        let given = file.as_file().set_permissions(permissions);
+        given.map_err(failed(&target, "giving it the permissions it had"))?;
+    }
+    file.as_file().sync_all().map_err(failed(&target, "flushing it to the disk"))?;
+    Ok(Staged(Content::File { file, target }))
+}
+
+/// Writes `bytes` to a temporary file in `folder`, which is there and of the same file system as `target`, to become
+/// the file at `target`: a file that is there by then is replaced, and so is a link.
+pub(crate) fn stage_beside(folder: &Path, target: PathBuf, bytes: &[u8]) -> Result<Staged, WriteError> {
+    stage_in(folder, target, None, |out| out.write_all(bytes))
+}
+
+/// Content that is written, and not yet in its place. Dropped, it leaves nothing behind.
+#[derive(Debug)]
+#[must_use = "nothing is in its place before `commit`"]
+pub struct Staged(Content);
+
+#[derive(Debug)]
+enum Content {
+    /// In a temporary file, for the file `target`.
+    File { file: NamedTempFile, target: PathBuf },
+    /// In memory, for a pipe, a device or a socket.
+    Stream { path: PathBuf, bytes: Vec<u8> },
+}
+
+impl Staged {
+    /// Puts the content in its place, replacing a file that was there.
+    ///
+    /// # Errors
+    /// If it cannot be renamed, or its folder cannot be flushed; into a pipe or a device, if it cannot be written.
+    pub fn commit(self) -> Result<(), WriteError> {
+        match self.0 {
+            Content::File { file, target } => {
+                file.persist(&target)
+                    .map_err(|refused| refused.error)
+                    .map_err(failed(&target, "renaming the temporary file to it"))?;
+                #[cfg(unix)]
+                std::fs::File::open(folder_of(&target))
+                    .and_then(|folder| folder.sync_all())
+                    .map_err(failed(&target, "flushing its folder to the disk"))?;
+                Ok(())
+            }
+            Content::Stream { path, bytes } => write_stream(&path, |out| out.write_all(&bytes)),
+        }
+    }
+}
+
+/// The bytes of `value` as JSON, indented, with a line feed at its end; floats are the shortest decimals that give the
+/// same bits again.
+///
+/// # Panics
+/// If a key of a map is no string.
+pub fn json(value: &impl Serialize) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(value).expect("keys are strings, and memory takes all");
+    bytes.push(b'\n');
+    bytes
+}
+
+fn write_stream(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), WriteError> {
+    let stream = std::fs::OpenOptions::new().write(true).open(path).map_err(failed(path, "opening it"))?;
+    let mut out = BufWriter::new(stream);
+    fill(&mut out).and_then(|()| out.flush()).map_err(failed(path, FILLING))
+}
+
+/// Checks that a file could be written at `path`, as far as can be told without writing it: no folder is there, and
+/// its own folder, or the nearest that is there already, takes its temporary file. Leaves nothing behind.
 ///
 /// For a command to ask before hours of work whose result it would lose.
 ///
 /// # Errors
 /// If not, as [`write_with`] would.
 pub fn probe(path: &Path) -> Result<(), WriteError> {
-    let failed = |doing| move |cause| WriteError { path: path.to_owned(), doing, cause };
-    let Target::File { path: target, .. } = Target::of(path).map_err(failed(LOOKING))? else {
+    let Target::File { path: target, .. } = Target::of(path)? else {
         // A pipe may have no reader yet: opening it would wait for one.
         return Ok(());
     };
@@ -115,10 +185,21 @@ pub fn probe(path: &Path) -> Result<(), WriteError> {
     while matches!(folder.try_exists(), Ok(false)) {
         folder = folder_of(folder);
     }
-    tempfile::tempfile_in(folder).map_err(failed("creating a temporary file in its folder")).map(drop)
+    let probed = temporary(folder, &target, None).map(drop);
+    probed.map_err(failed(path, "creating a temporary file in its folder"))
 }
 
-const LOOKING: &str = "looking at what is there";
+/// The file that a write to `path` replaces or creates, symbolic links followed; `None` for a pipe or a device.
+///
+/// # Errors
+/// If no file can be at `path`.
+pub(crate) fn target(path: &Path) -> Result<Option<PathBuf>, WriteError> {
+    match Target::of(path)? {
+        Target::File { path, .. } => Ok(Some(path)),
+        Target::Stream => Ok(None),
+    }
+}
+
 const FILLING: &str = "writing its content";
 
 /// What a path leads to.
@@ -135,7 +216,11 @@ enum Target {
 }
 
 impl Target {
-    fn of(path: &Path) -> io::Result<Self> {
+    fn of(path: &Path) -> Result<Self, WriteError> {
+        Self::look(path).map_err(failed(path, "looking at what is there"))
+    }
+
+    fn look(path: &Path) -> io::Result<Self> {
         let unfit = |kind, problem: &str| Err(io::Error::new(kind, problem));
         if path.file_name().is_none() {
             return unfit(io::ErrorKind::InvalidInput, "the path names no file");
@@ -156,7 +241,7 @@ impl Target {
 }
 
 /// `parent` of a bare name is the empty path, which no system call takes.
-fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         Some(_) => Path::new("."),
@@ -164,20 +249,48 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// A temporary file beside `target`, readable by nobody who could not read the file that it replaces.
+/// A temporary file in `folder` for `target`, readable by nobody who could not read the file that it replaces.
 #[cfg_attr(not(unix), expect(unused_variables, reason = "permissions are those of Unix"))]
-fn temporary(target: &Path, replaced: Option<&Permissions>) -> io::Result<tempfile::NamedTempFile> {
+fn temporary(folder: &Path, target: &Path, replaced: Option<&Permissions>) -> io::Result<NamedTempFile> {
     let mut prefix = OsString::from(".");
     prefix.push(target.file_name().unwrap_or_default());
     prefix.push(".");
     let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix).suffix(".tmp");
+    builder.prefix(&prefix).suffix(SUFFIX).rand_bytes(RANDOM);
     // Temporary files are private by default; this one becomes a result, which gets what the umask grants.
     #[cfg(unix)]
     let everyone: Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
     #[cfg(unix)]
     builder.permissions(replaced.cloned().unwrap_or(everyone));
-    builder.tempfile_in(folder_of(target))
+    builder.tempfile_in(folder)
+}
+
+const SUFFIX: &str = ".tmp";
+/// Letters and digits in the name of a temporary file that tell it from others.
+const RANDOM: usize = 6;
+
+/// Removes from `folder` the temporary files that killed processes left of the files called `names`. Only for who holds
+/// the lock on these files: of another process that is still writing one would be taken away.
+///
+/// One that cannot be removed stays: it does no harm.
+pub fn sweep<'a>(folder: &Path, names: impl IntoIterator<Item = &'a OsStr> + Clone) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_file && names.clone().into_iter().any(|of| is_temporary(&name, of)) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Returns true if a file called `name` is a temporary one for the file called `of`.
+pub(crate) fn is_temporary(name: &OsStr, of: &OsStr) -> bool {
+    let random = || {
+        let rest = name.as_encoded_bytes().strip_prefix(b".")?.strip_prefix(of.as_encoded_bytes())?;
+        rest.strip_prefix(b".")?.strip_suffix(SUFFIX.as_bytes())
+    };
+    random().is_some_and(|random| random.len() == RANDOM && random.iter().all(u8::is_ascii_alphanumeric))
 }
 
 /// Removes the file at `path`, if there is one.

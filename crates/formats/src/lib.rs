@@ -7,7 +7,8 @@
 //! | named tensors (safetensors), on which models and checkpoints are built | [`tensor_file`] |
 //! | arrays (`.npy`) | [`arrays`] |
 //! | files that are whole or not there at all | [`atomic`] |
-//! | one run at a time in a folder | [`lock`] |
+//! | a folder of results, and which files in it are ours | [`output_folder`] |
+//! | one run at a time in a place | [`lock`] |
 //! | checksums | [`hash`] |
 
 #![forbid(unsafe_code)]
@@ -17,4 +18,5 @@ pub mod atomic;
 pub mod hash;
 pub mod lock;
 pub mod model_file;
+pub mod output_folder;
 pub mod tensor_file;

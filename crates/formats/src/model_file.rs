@@ -95,13 +95,21 @@ impl SavedModel {
     /// # Errors
     /// If the weights do not fit the model or are not finite, or the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), ModelFileError> {
+        atomic::write(path, &self.bytes_for(path)?).map_err(TensorFileError::from)?;
+        Ok(())
+    }
+
+    /// The bytes of the file, if it is worth writing; `path` is for messages.
+    ///
+    /// # Errors
+    /// If the weights do not fit the model or are not finite.
+    pub fn bytes_for(&self, path: &Path) -> Result<Vec<u8>, ModelFileError> {
         let file = path.display().to_string();
         self.model
             .layout()
             .require_finite(&self.weights)
             .map_err(|problem| ModelFileError::BadModel { file, problem: problem.to_string() })?;
-        atomic::write(path, &self.to_bytes()).map_err(TensorFileError::from)?;
-        Ok(())
+        Ok(self.to_bytes())
     }
 
     /// The bytes of the file.

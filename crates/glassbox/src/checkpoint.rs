@@ -22,6 +22,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -51,7 +52,7 @@ const NONE: &str = "none";
 #[expect(missing_docs, reason = "the fields are what the messages call them")]
 pub enum CheckpointError {
     /// The file cannot be read, or is not what was written.
-    #[error("{0}; to train from the beginning, remove the checkpoint or do not resume")]
+    #[error("{0}; to train from the beginning, move it away")]
     Unusable(#[from] TensorFileError),
     /// The content is not what its checksum says.
     #[error(
@@ -66,6 +67,9 @@ pub enum CheckpointError {
         difference.what, difference.there, difference.here
     )]
     OtherRun { file: String, difference: Difference },
+    /// A file that glassbox did not write is where the checkpoint goes.
+    #[error("{0}, and it is where this run is kept: move it away, or choose another folder for checkpoints")]
+    InTheWay(TensorFileError),
     /// The run has gone further than it is now asked to.
     #[error(
         "{file} has done {done} epochs already, and {asked} are asked for; ask for {done} or more, or train \
@@ -100,16 +104,29 @@ pub fn resume(
     Ok(Some(checkpoint))
 }
 
-/// That the folder `dir` holds no checkpoint of another run, which a run that starts from the beginning would
-/// replace. A file that cannot be read has nothing to lose.
+/// Refuses a folder `dir` in which the checkpoint of another run would be replaced by a run that starts from the
+/// beginning, or a file that is no checkpoint.
 ///
 /// # Errors
-/// [`CheckpointError::OtherRun`].
+/// [`CheckpointError::OtherRun`], or as [`require_checkpoint`], or if the file is damaged.
 pub fn require_own(dir: &Path, plan: &Plan, fingerprint: &Fingerprint) -> Result<(), CheckpointError> {
-    match resume(dir, plan, fingerprint, usize::MAX) {
-        Err(other @ CheckpointError::OtherRun { .. }) => Err(other),
-        _ => Ok(()),
+    require_checkpoint(dir)?;
+    resume(dir, plan, fingerprint, usize::MAX).map(drop)
+}
+
+/// Refuses a folder `dir` in which the file in the place of the checkpoint is none, of whatever run and version.
+///
+/// # Errors
+/// [`CheckpointError::InTheWay`].
+pub fn require_checkpoint(dir: &Path) -> Result<(), CheckpointError> {
+    let path = dir.join(FILE_NAME);
+    if matches!(path.try_exists(), Ok(false)) {
+        return Ok(());
     }
+    let file = path.display().to_string();
+    let keys = TensorFile::read(&path).map_err(CheckpointError::InTheWay)?.metadata;
+    let found = Keys { file: &file, metadata: &keys }.text(VERSION_KEY, "a checkpoint's version").map(drop);
+    found.map_err(CheckpointError::InTheWay)
 }
 
 /// The bytes of a checkpoint of the run of this `plan` and `fingerprint`; the same for the same content.
@@ -239,9 +256,11 @@ pub struct CheckpointWriter {
 
 impl CheckpointWriter {
     /// Writes to [`FILE_NAME`] in the folder `dir`, which is created if absent, for the run of this `plan`
-    /// and `fingerprint`.
+    /// and `fingerprint`. Removes temporary files that killed runs left there; that no other run writes into the folder
+    /// meanwhile is the caller's part, see [`lock`](glassbox_formats::lock).
     #[must_use]
     pub fn new(dir: &Path, plan: &Plan, fingerprint: Fingerprint) -> Self {
+        atomic::sweep(dir, [OsStr::new(FILE_NAME)]);
         let (layout, slots) = (plan.layout.clone(), plan.optimizer.slots());
         Self { path: dir.join(FILE_NAME), layout, slots, fingerprint }
     }

@@ -53,7 +53,7 @@ pub struct Checkpoints {
     /// Whether to go on from the checkpoint that is there. If there is none, or this is false, the run starts
     /// from the beginning, and its first checkpoint replaces that of an earlier start of the same run. That of
     /// another run is refused if the run is kept after each epoch; one that is kept only when it is interrupted
-    /// replaces that too, then.
+    /// replaces that too, then. A file there that is no checkpoint is always refused.
     pub resume: bool,
     /// Whether the run is kept after each epoch; if not, only when it is interrupted.
     pub every_epoch: bool,
@@ -248,6 +248,8 @@ pub(crate) fn run(
             start = checkpoint::resume(dir, plan, &fingerprint, options.epochs)?.unwrap_or(start);
         } else if *every_epoch {
             checkpoint::require_own(dir, plan, &fingerprint)?;
+        } else {
+            checkpoint::require_checkpoint(dir)?;
         }
         keeper.writer = Some(CheckpointWriter::new(dir, plan, fingerprint));
         keeper.every_epoch = *every_epoch;

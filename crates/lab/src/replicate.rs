@@ -21,7 +21,6 @@ pub mod rows;
 mod schema;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 pub use keras::{KerasRuns, PublishedRun, keras_runs};
 pub use plot::PlotError;
@@ -31,7 +30,8 @@ use crate::jobs::{self, Advance, MakeBackend};
 use glassbox::fingerprint::Fingerprint;
 use glassbox::training::TrainOptions;
 use glassbox_engine::model::Sequential;
-use glassbox_formats::atomic::{self, WriteError};
+use glassbox_formats::atomic;
+use glassbox_formats::output_folder::{OutputFolder, OutputFolderError};
 use glassbox_pipeline::detector::DetectorError;
 use glassbox_pipeline::nab::TutorialData;
 use glassbox_pipeline::tutorial::{self, Quiet, TutorialError, TutorialOptions, TutorialRun};
@@ -65,9 +65,9 @@ pub enum ReplicateError {
     /// A run failed; the rows of those before it are written.
     #[error(transparent)]
     Tutorial(#[from] TutorialError),
-    /// A file could not be written.
+    /// The folder does not take the results.
     #[error(transparent)]
-    Write(#[from] WriteError),
+    Folder(#[from] OutputFolderError),
     /// A plot could not be drawn.
     #[error(transparent)]
     Plot(#[from] PlotError),
@@ -83,11 +83,11 @@ impl From<glassbox_engine::Error> for ReplicateError {
 const MOST_SEEDS: usize = 1_000_000;
 
 /// Runs the tutorial on `data` with `seeds` seeds, from that of `options` on, as many side by side as `workers`;
-/// those that have a row in the folder `dir` are taken from there. Writes all files into `dir`, which is created if
-/// absent; `on_advance` hears of the beginning, with the rows that are there, and of each seed that is done.
+/// those that have a row in `folder` are taken from there. Writes all files into `folder`; `on_advance` hears of the
+/// beginning, with the rows that are there, and of each seed that is done.
 ///
 /// # Errors
-/// If `dir` holds rows of other options, the options make no sense, a run fails or is interrupted, or a file cannot
+/// If `folder` holds rows of other options, the options make no sense, a run fails or is interrupted, or a file cannot
 /// be written. Rows that are written stay.
 pub fn run(
     data: &TutorialData,
@@ -95,7 +95,7 @@ pub fn run(
     workers: usize,
     options: &TutorialOptions,
     seeds: usize,
-    dir: &Path,
+    folder: &mut OutputFolder,
     on_advance: &mut dyn FnMut(Advance),
 ) -> Result<Replication, ReplicateError> {
     if seeds == 0 || seeds > MOST_SEEDS {
@@ -107,7 +107,7 @@ pub fn run(
         glassbox_pipeline::architecture::tutorial_model(options.time_steps).map_err(TutorialError::from)?;
     let backend_name = backend()?.name();
     let fingerprint = fingerprint(&model, data, options, &backend_name);
-    let mut rows = Rows::open(dir, &fingerprint)?;
+    let mut rows = Rows::open(folder.dir(), &fingerprint)?;
 
     let missing: Vec<_> = seeds.iter().filter(|seed| rows.get(**seed).is_none()).map(|s| (*s, 1.0)).collect();
     let there = seeds.len() - missing.len();
@@ -133,13 +133,13 @@ pub fn run(
             glassbox::Error::Interrupted { .. },
         ))) => {
             let done = seeds.iter().filter(|seed| rows.get(**seed).is_some()).count();
-            ReplicateError::Interrupted { done, of: seeds.len(), file: dir.join(rows::FILE_NAME) }
+            ReplicateError::Interrupted { done, of: seeds.len(), file: folder.dir().join(rows::FILE_NAME) }
         }
         other => other,
     })?;
     let runs: Vec<Run> = seeds.iter().filter_map(|seed| rows.get(*seed)).cloned().collect();
     let replication = Replication::of(data, options, &backend_name, runs);
-    write(dir, &replication)?;
+    write(folder, &replication)?;
     Ok(replication)
 }
 
@@ -169,15 +169,28 @@ fn fingerprint(
     entries
 }
 
-fn write(dir: &Path, replication: &Replication) -> Result<(), ReplicateError> {
-    let plots = dir.join("plots");
+/// The files that are written when all seeds are done.
+#[must_use]
+pub fn files() -> Vec<String> {
+    let plots = schema::QUANTITIES.iter().map(|(name, _)| *name).chain(["distributions"]).map(plot_file);
+    plots.chain(["replicate.json".into()]).collect()
+}
+
+fn plot_file(name: &str) -> String {
+    format!("plots/{name}.svg")
+}
+
+fn write(folder: &mut OutputFolder, replication: &Replication) -> Result<(), ReplicateError> {
     let keras = keras_runs();
-    atomic::write(&plots.join("distributions.svg"), plot::overview(replication, &keras)?.as_bytes())?;
+    let mut batch = folder.batch();
+    batch.add(&plot_file("distributions"), plot::overview(replication, &keras)?.as_bytes())?;
     for comparison in &replication.comparison {
         let svg = plot::single(replication, &keras, comparison)?;
-        atomic::write(&plots.join(format!("{}.svg", comparison.quantity)), svg.as_bytes())?;
+        batch.add(&plot_file(&comparison.quantity), svg.as_bytes())?;
     }
-    Ok(atomic::write_json(&dir.join("replicate.json"), replication)?)
+    batch.add("replicate.json", &atomic::json(replication))?;
+    let ours = files();
+    Ok(batch.commit(|name| ours.iter().any(|file| file == name))?)
 }
 
 impl Run {

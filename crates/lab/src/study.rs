@@ -32,12 +32,12 @@ pub mod variants;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
 
 use crate::jobs::{self, Advance, MakeBackend};
 use fits::{Fit, Windows};
 use glassbox::training::{Split, TrainOptions};
-use glassbox_formats::atomic::{self, WriteError};
+use glassbox_formats::atomic;
+use glassbox_formats::output_folder::{OutputFolder, OutputFolderError};
 use glassbox_pipeline::detection::{DetectionError, judged_points};
 use glassbox_pipeline::detector::{DetectorError, fit_scaler, normalise, windows};
 use glassbox_pipeline::evaluation::true_anomaly;
@@ -199,13 +199,18 @@ pub fn require_truth(data: &TutorialData) -> Result<Range<usize>, StudyError> {
     true_anomaly(data).ok_or_else(|| StudyError::UnknownTruth { series: data.test.series.name().to_string() })
 }
 
-/// Writes `study.json` and `study.csv` into the folder `dir`, which is created if absent.
+/// The files of a study.
+pub const FILES: [&str; 2] = ["study.csv", "study.json"];
+
+/// Writes the files of `study` into `folder`, in the place of those of an earlier one.
 ///
 /// # Errors
 /// If one cannot be written.
-pub fn write(dir: &Path, study: &Study) -> Result<(), WriteError> {
-    atomic::write_with(&dir.join("study.csv"), |out| table::write_csv(study, out))?;
-    atomic::write_json(&dir.join("study.json"), study)
+pub fn write(folder: &mut OutputFolder, study: &Study) -> Result<(), OutputFolderError> {
+    let mut batch = folder.batch();
+    batch.add_with("study.csv", |out| table::write_csv(study, out))?;
+    batch.add("study.json", &atomic::json(study))?;
+    batch.commit(|name| FILES.contains(&name))
 }
 
 /// What is to be found, and where.

@@ -10,20 +10,18 @@
 //! | `first_window.csv` | the first training window and its reconstruction |
 //! | `train.csv`, `test.csv` | both series, as they were read |
 //! | `inside.safetensors` | what went on inside of the model, if it was captured: [`Inside`](crate::inside::Inside) |
+//! | `manifest.json` | the list of these files: [`output_folder`](glassbox_formats::output_folder) |
 //!
-//! Each is written whole or not at all. `result.json` of an earlier run is removed before the first and written after
-//! the last: where it is, the others are those of its run. What an earlier run left and this one has not is removed
-//! with it: its page and plots, its study, its `inside.safetensors`. That no other run writes there meanwhile is the
-//! caller's part, see [`lock`](glassbox_formats::lock).
+//! They are put in place together, `result.json` last: where it is, the others are those of its run. What earlier runs
+//! left is removed: their results, page and plots, their study. Nothing else is removed or replaced, see
+//! [`output_folder`](glassbox_formats::output_folder).
 //!
 //! With the same data, options and kind of backend all are the same to the byte, but for `timings` in
-//! `result.json`.
+//! `result.json`, and so its checksum in `manifest.json`.
 
 mod from_run;
 mod schema;
 mod tables;
-
-use std::path::{Path, PathBuf};
 
 use glassbox_engine::training::History;
 
@@ -36,67 +34,61 @@ pub use tables::{write_anomalies_csv, write_first_window_csv, write_history_csv,
 use crate::inside;
 use crate::series::{Columns, write_csv};
 use crate::tutorial::TutorialRun;
-use glassbox_formats::atomic::{self, WriteError};
+use glassbox_formats::atomic;
 use glassbox_formats::model_file::ModelFileError;
+use glassbox_formats::output_folder::{OutputFolder, OutputFolderError};
 
-/// Why the results of a run were not written, or not all.
+/// The files of a run; `inside.safetensors` if the run captures it.
+pub const FILES: [&str; 9] = [
+    "model.safetensors",
+    "windows.csv",
+    "anomalies.csv",
+    "history.csv",
+    "first_window.csv",
+    "train.csv",
+    "test.csv",
+    inside::FILE_NAME,
+    "result.json",
+];
+
+/// Why the results of a run were not written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResultsError {
-    /// A file could not be written.
+    /// The folder does not take them.
     #[error(transparent)]
-    Write(#[from] WriteError),
-    /// The model could not be written.
+    Folder(#[from] OutputFolderError),
+    /// The model cannot be written.
     #[error(transparent)]
     Model(#[from] ModelFileError),
 }
 
-/// Writes all files of a run into the folder `dir`, which is created if absent, and removes those of an earlier run
-/// that would be mistaken for this one's.
+/// Writes all files of a run into `folder`, and removes all those of earlier runs.
 ///
 /// # Errors
-/// If a file cannot be written or removed; those before it are there, and `result.json` is not.
-pub fn write(dir: &Path, run: &TutorialRun) -> Result<(), ResultsError> {
+/// If a file cannot be written: then those of earlier runs are as they were. If one cannot be removed or renamed, some
+/// may be gone or new, and `result.json` is not there.
+pub fn write(folder: &mut OutputFolder, run: &TutorialRun) -> Result<(), ResultsError> {
     let test = &run.data.test.series;
-    let table = |name: &str| dir.join(name);
-    for name in ["result.json", "report.html", "study.json", "study.csv", inside::FILE_NAME] {
-        atomic::remove(&table(name))?;
-    }
-    remove_plots(&table("plots"))?;
-    run.detector.save(&table("model.safetensors"))?;
-    atomic::write_with(&table("windows.csv"), |out| write_windows_csv(test, &run.detection, out))?;
-    atomic::write_with(&table("anomalies.csv"), |out| write_anomalies_csv(test, &run.detection, out))?;
-    atomic::write_with(&table("history.csv"), |out| write_history_csv(&run.fitted.history, out))?;
-    atomic::write_with(&table("first_window.csv"), |out| write_first_window_csv(run, out))?;
+    let model = run.detector.to_saved_model().bytes_for(&folder.dir().join("model.safetensors"))?;
+    let mut batch = folder.batch();
+    batch.add("model.safetensors", &model)?;
+    batch.add_with("windows.csv", |out| write_windows_csv(test, &run.detection, out))?;
+    batch.add_with("anomalies.csv", |out| write_anomalies_csv(test, &run.detection, out))?;
+    batch.add_with("history.csv", |out| write_history_csv(&run.fitted.history, out))?;
+    batch.add_with("first_window.csv", |out| write_first_window_csv(run, out))?;
     for (name, series) in [("train.csv", &run.data.train.series), ("test.csv", test)] {
-        atomic::write_with(&table(name), |out| write_csv(series, &Columns::default(), out))?;
+        batch.add_with(name, |out| write_csv(series, &Columns::default(), out))?;
     }
     if let Some(inside) = &run.inside {
-        inside.write(dir, &run.detector.model)?;
+        batch.add(inside::FILE_NAME, &inside.to_bytes(&run.detector.model))?;
     }
-    atomic::write_json(&dir.join("result.json"), &RunResult::of(run))?;
-    Ok(())
+    batch.add("result.json", &atomic::json(&RunResult::of(run)))?;
+    Ok(batch.commit(|_| true)?)
 }
 
-/// Removes the pictures in the folder of plots, and the folder if nothing else is in it.
-fn remove_plots(plots: &Path) -> Result<(), WriteError> {
-    // A folder that is not there, or cannot be read, has none to remove.
-    let Ok(entries) = std::fs::read_dir(plots) else { return Ok(()) };
-    let is_picture = |path: &PathBuf| {
-        path.extension().is_some_and(|extension| ["svg", "png"].iter().any(|known| extension == *known))
-    };
-    for picture in entries.flatten().map(|entry| entry.path()).filter(is_picture) {
-        atomic::remove(&picture)?;
-    }
-    // Only an empty one can be removed.
-    let _ = std::fs::remove_dir(plots);
-    Ok(())
-}
-
-/// Writes the losses as `{"loss": [...], "val_loss": [...]}`, without `val_loss` if there was no validation.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write_history_json(path: &Path, history: &History) -> Result<(), WriteError> {
-    atomic::write_json(path, history)
+/// The losses as `{"loss": [...], "val_loss": [...]}`, without `val_loss` if there was no validation.
+#[must_use]
+pub fn history_json(history: &History) -> Vec<u8> {
+    atomic::json(history)
 }

@@ -1,13 +1,16 @@
 //! What is captured of the inside of a model is what the model has, and capturing leaves a run as it is.
 
+use std::path::Path;
+
 use glassbox::training::TrainOptions;
 use glassbox_engine::reference::Reference;
 use glassbox_formats::hash::Sha256;
+use glassbox_formats::output_folder::OutputFolder;
 use glassbox_formats::tensor_file::{Tensor, TensorFile};
 use glassbox_pipeline::inside::{Inside, Part};
 use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
 use glassbox_pipeline::reconstruction::{inference_session, predict};
-use glassbox_pipeline::results;
+use glassbox_pipeline::results::{self, ResultsError};
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::synthetic;
 use glassbox_pipeline::tutorial::{Quiet, TutorialOptions, TutorialRun, run};
@@ -104,12 +107,16 @@ fn what_is_captured_is_what_the_model_has() {
     }
 }
 
+fn write(dir: &Path, run: &TutorialRun) -> Result<(), ResultsError> {
+    results::write(&mut OutputFolder::open(dir, &results::FILES, &[])?, run)
+}
+
 #[test]
 fn the_file_gives_back_what_was_captured_and_refuses_what_it_should() {
     let folder = tempfile::tempdir().unwrap();
     let done = tutorial(true);
     let model = &done.detector.model;
-    results::write(folder.path(), &done).unwrap();
+    write(folder.path(), &done).unwrap();
     assert_eq!(Inside::read(folder.path(), model).unwrap(), done.inside);
 
     // Another model beside it: said, not misread.
@@ -125,8 +132,7 @@ fn the_file_gives_back_what_was_captured_and_refuses_what_it_should() {
 
     // Numbers that a reader would compute with.
     let wrong = |change: &dyn Fn(&mut TensorFile)| {
-        done.inside.as_ref().unwrap().write(folder.path(), model).unwrap();
-        let mut file = TensorFile::read(&path).unwrap();
+        let mut file = TensorFile::from_bytes(&bytes, "inside").unwrap();
         change(&mut file);
         std::fs::write(&path, file.to_bytes()).unwrap();
         Inside::read(folder.path(), model).unwrap_err().to_string()
@@ -138,7 +144,10 @@ fn the_file_gives_back_what_was_captured_and_refuses_what_it_should() {
     let error = wrong(&|file| drop(file.tensors.insert("norms.updates".into(), endless.clone())));
     assert!(error.contains("`norms.updates`") && error.contains("longer than any memory"), "{error}");
 
-    // A run that captured nothing leaves nothing of another's.
-    results::write(folder.path(), &tutorial(false)).unwrap();
+    // A run that captured nothing leaves nothing of another's, and takes away nothing but what that wrote.
+    let error = write(folder.path(), &tutorial(false)).unwrap_err().to_string();
+    assert!(error.contains("inside.safetensors") && error.contains("changed"), "{error}");
+    std::fs::write(&path, bytes).unwrap();
+    write(folder.path(), &tutorial(false)).unwrap();
     assert_eq!(Inside::read(folder.path(), model).unwrap(), None);
 }

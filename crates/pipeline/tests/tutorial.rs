@@ -6,6 +6,7 @@ use glassbox::training::TrainOptions;
 use glassbox_engine::reference::Reference;
 use glassbox_engine::training::Callback;
 use glassbox_formats::hash::Sha256;
+use glassbox_formats::output_folder::OutputFolder;
 use glassbox_pipeline::detector::Detector;
 use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
 use glassbox_pipeline::results::{self, RunResult};
@@ -97,8 +98,9 @@ fn the_results_say_what_the_run_found_and_are_the_same_each_time() {
     let folder = tempfile::tempdir().unwrap();
     let done = tutorial();
     let (a, b) = (folder.path().join("a"), folder.path().join("b/c"));
-    results::write(&a, &done).unwrap();
-    results::write(&b, &tutorial()).unwrap();
+    let folder = |dir| OutputFolder::open(dir, &results::FILES, &[]).unwrap();
+    results::write(&mut folder(&a), &done).unwrap();
+    results::write(&mut folder(&b), &tutorial()).unwrap();
     let read = |folder: &Path, name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
     for name in ["windows.csv", "anomalies.csv", "history.csv"] {
         assert_eq!(read(&a, name), read(&b, name), "{name}");
@@ -142,12 +144,9 @@ fn the_results_say_what_the_run_found_and_are_the_same_each_time() {
 
 #[test]
 fn history_is_kerass_dictionary() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("history.json");
     let history =
         glassbox_engine::training::History { loss: vec![0.1, 1e-300], val_loss: vec![0.1 + 0.2, 2.0] };
-    results::write_history_json(&path, &history).unwrap();
-    let text = std::fs::read_to_string(&path).unwrap();
+    let text = String::from_utf8(results::history_json(&history)).unwrap();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(json.as_object().unwrap().keys().collect::<Vec<_>>(), ["loss", "val_loss"]);
     assert_eq!(serde_json::from_str::<glassbox_engine::training::History>(&text).unwrap(), history);

@@ -25,9 +25,9 @@ mod raster;
 mod theme;
 mod truth;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use glassbox_formats::atomic::{self, WriteError};
+use glassbox_formats::output_folder::{OutputFolder, OutputFolderError};
 
 pub use draw::DrawError;
 pub use figures::figures;
@@ -51,9 +51,9 @@ pub enum ReportError {
     /// The page cannot be put together.
     #[error("the page cannot be put together: {0}")]
     Page(String),
-    /// A file could not be written.
+    /// The folder does not take the report.
     #[error(transparent)]
-    Write(#[from] WriteError),
+    Write(#[from] OutputFolderError),
 }
 
 /// What was written.
@@ -65,28 +65,42 @@ pub struct Written {
     pub plots: Vec<PathBuf>,
 }
 
-/// Writes the report of the run whose results are in the folder `dir`, each file whole or not at all, the page
-/// last.
+/// The files of a report; which of the plots there are depends on the run.
+#[must_use]
+pub fn files() -> Vec<String> {
+    let plots = figures::IDS.iter().flat_map(|id| EXTENSIONS.map(|extension| plot_file(id, extension)));
+    plots.chain([PAGE.into()]).collect()
+}
+
+const EXTENSIONS: [&str; 2] = ["svg", "png"];
+
+fn plot_file(id: &str, extension: &str) -> String {
+    format!("{PLOTS}/{id}.{extension}")
+}
+
+/// Writes the report of the run whose results are in `folder`, in the place of an earlier one.
 ///
 /// # Errors
 /// If the results are not all there or not of one run, or a file cannot be written.
-pub fn write(dir: &Path) -> Result<Written, ReportError> {
-    let folder = Folder::read(dir)?;
-    let figures = figures(&folder);
+pub fn write(folder: &mut OutputFolder) -> Result<Written, ReportError> {
+    let dir = folder.dir().to_owned();
+    let results = Folder::read(&dir)?;
+    let figures = figures(&results);
+    let mut batch = folder.batch();
     let mut plots = vec![];
     let mut drawn = vec![];
     for figure in &figures {
         let svg = draw::to_svg(figure)?;
         let failed = |problem| DrawError { id: figure.id.clone(), problem };
         let png = draw::to_png(&svg).map_err(failed)?;
-        for (extension, bytes) in [("svg", svg.as_bytes()), ("png", &png)] {
-            let path = dir.join(PLOTS).join(format!("{}.{extension}", figure.id));
-            atomic::write(&path, bytes)?;
-            plots.push(path);
+        for (extension, bytes) in EXTENSIONS.into_iter().zip([svg.as_bytes(), &png]) {
+            let name = plot_file(&figure.id, extension);
+            batch.add(&name, bytes)?;
+            plots.push(dir.join(name));
         }
         drawn.push((figure, svg));
     }
-    let page = dir.join(PAGE);
-    atomic::write(&page, page::html(&folder, &drawn)?.as_bytes())?;
-    Ok(Written { page, plots })
+    batch.add(PAGE, page::html(&results, &drawn)?.as_bytes())?;
+    batch.commit(|name| name == PAGE || name.starts_with("plots/"))?;
+    Ok(Written { page: dir.join(PAGE), plots })
 }

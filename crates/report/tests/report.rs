@@ -6,13 +6,14 @@ use std::sync::OnceLock;
 use glassbox::training::TrainOptions;
 use glassbox_engine::reference::Reference;
 use glassbox_formats::hash::Sha256;
+use glassbox_formats::output_folder::OutputFolder;
 use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
 use glassbox_pipeline::results;
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::synthetic::{self, Part};
 use glassbox_pipeline::tutorial::{Quiet, TutorialOptions, TutorialRun, run};
 use glassbox_report::figure::Figure;
-use glassbox_report::{Folder, figures, write};
+use glassbox_report::{Folder, ReportError, Written, figures, files};
 use serde_json::Value as Json;
 
 /// Half a day of the twin's training series, and the day of the jump: enough for some windows to be anomalous.
@@ -39,8 +40,16 @@ fn tutorial() -> &'static TutorialRun {
 /// A folder with the results of the run.
 fn results_of_the_run() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    results::write(folder.path(), tutorial()).unwrap();
+    write_results(folder.path(), tutorial());
     folder
+}
+
+fn write_results(dir: &Path, run: &TutorialRun) {
+    results::write(&mut OutputFolder::open(dir, &results::FILES, &[]).unwrap(), run).unwrap();
+}
+
+fn write(dir: &Path) -> Result<Written, ReportError> {
+    glassbox_report::write(&mut OutputFolder::join(dir, &files())?)
 }
 
 fn named<'a>(figures: &'a [Figure], id: &str) -> &'a Figure {
@@ -164,6 +173,12 @@ fn the_page_carries_its_plots_and_files_and_nothing_from_elsewhere() {
         assert!(page.contains(&format!("id=\"plot-{}\"", figure.id)), "{} is not in the page", figure.id);
     }
     assert_eq!(written.plots.len(), 2 * figures.len());
+    // All that is written was announced, so that what is in its way can be found before the run.
+    let mut wrote: Vec<_> = written.plots.iter().chain([&written.page]).cloned().collect();
+    let mut announced: Vec<_> = files().iter().map(|name| folder.path().join(name)).collect();
+    wrote.sort();
+    announced.sort();
+    assert_eq!(wrote, announced);
 
     // Links lead elsewhere when followed; nothing is loaded.
     for loads in
@@ -210,7 +225,7 @@ fn windows_in_the_page_are_those_that_were_observed() {
 fn a_run_that_did_not_look_inside_has_a_page_too() {
     let folder = tempfile::tempdir().unwrap();
     let plain = TutorialRun { inside: None, ..tutorial().clone() };
-    results::write(folder.path(), &plain).unwrap();
+    write_results(folder.path(), &plain);
     let page = std::fs::read_to_string(write(folder.path()).unwrap().page).unwrap();
     assert!(page.contains("This run did not look inside"));
     assert!(!page.contains("id=\"explorer\"") && data_of(&page)["inside"].is_null());
@@ -339,7 +354,7 @@ fn of_other_data_the_page_says_what_the_data_says() {
         let folder = tempfile::tempdir().unwrap();
         let mut run = tutorial().clone();
         run.data.source = source;
-        results::write(folder.path(), &run).unwrap();
+        write_results(folder.path(), &run);
         std::fs::read_to_string(write(folder.path()).unwrap().page).unwrap()
     };
     // What is true of the tutorial's series alone.

@@ -28,7 +28,7 @@ pub(crate) struct ReplicateArgs {
     #[command(flatten)]
     pub(crate) fit: TutorialFitArgs,
 
-    /// Where the results go; seeds that have a row in its runs.csv are not run again
+    /// Where the results go: a folder that is empty, or absent, or has results, which are replaced; seeds that have a row in its runs.csv are not run again
     #[arg(long, value_name = "DIR", default_value = "glassbox-replicate")]
     pub(crate) out: PathBuf,
 

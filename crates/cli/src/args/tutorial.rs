@@ -35,7 +35,7 @@ pub(crate) struct TutorialArgs {
     )]
     pub(crate) study_seeds: u64,
 
-    /// Where the results go
+    /// Where the results go: a folder that is empty, or absent, or has results, which are replaced
     #[arg(long, value_name = "DIR", default_value = "glassbox-out")]
     pub(crate) out: PathBuf,
 

@@ -16,7 +16,7 @@ use crate::files;
 
 pub(crate) fn run(args: &DetectArgs) -> Result<(), Failure> {
     let output = args.output.as_deref().map(|output| ("--output", output));
-    files::check(&[("the series", &args.input), ("--model", &args.model)], output.as_slice())?;
+    let _locks = files::claim(&[("the series", &args.input), ("--model", &args.model)], output.as_slice())?;
     let mut detector = Detector::load(&args.model)?;
     if let Some(threshold) = args.threshold {
         detector.threshold = Threshold::new(threshold).or_fail(Kind::Input)?;

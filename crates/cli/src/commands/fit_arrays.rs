@@ -1,15 +1,14 @@
 //! `glassbox fit-arrays`
 
-use std::path::Path;
-
 use glassbox::training::{TrainOptions, train};
 use glassbox_engine::backend::Dataset;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::samples::Samples;
 use glassbox_formats::arrays::read_npy;
 use glassbox_formats::model_file::{SavedModel, read_architecture};
+use glassbox_pipeline::results::history_json;
 
-use super::{AFTER_EPOCH, compiled, note, print_json};
+use super::{AFTER_EPOCH, CHECKPOINT, compiled, note, print_json};
 use crate::args::FitArraysArgs;
 use crate::device::explain;
 use crate::failure::{Failure, Kind, OrFail as _};
@@ -20,7 +19,10 @@ use crate::progress::Progress;
 pub(crate) fn run(args: &FitArraysArgs) -> Result<(), Failure> {
     let interrupted = args.out.with_extension("checkpoint");
     let checkpoint = args.checkpoint.file(&interrupted);
-    files::check(&input_files(args), &output_files(args, &checkpoint))?;
+    let outputs = output_files(args);
+    files::check(&input_files(args), &[&[(CHECKPOINT, &*checkpoint)], &outputs[..]].concat())?;
+    let _locks = files::lock(&outputs)?;
+    let kept = args.checkpoint.lock(&interrupted)?;
     let x = read_npy(&args.input).or_fail(Kind::Input)?;
     let (model, start) = load(args, x.dim().1)?;
     let quiet = args.output.quiet || args.output.json;
@@ -30,22 +32,20 @@ pub(crate) fn run(args: &FitArraysArgs) -> Result<(), Failure> {
         interrupt: Some(interrupt::listen(quiet, AFTER_EPOCH)?),
         ..args.fit.options(&model, quiet)?
     };
-    let (mut opening, mut progress) = (args.checkpoint.opening(&interrupted, quiet), Progress::new(quiet));
+    let mut opening = args.checkpoint.opening(&interrupted, &outputs, quiet);
+    let mut progress = Progress::new(quiet);
     let data = Dataset::autoencoder(Samples::from_array(x.view())?);
     let backend = args.compute.backend(quiet)?;
     explain(&args.compute, quiet, &*backend, &model, args.fit.batch_size)?;
-    let _lock = args.checkpoint.lock()?;
     let trained =
         train(&*backend, &model, start.as_deref(), &data, &options, &mut [&mut opening, &mut progress])
             .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
 
     let saved = SavedModel::new(model, trained.weights);
-    saved.save(&args.out).or_fail(Kind::Output)?;
-    if let Some(path) = &args.history {
-        glassbox_pipeline::results::write_history_json(path, &trained.fitted.history)
-            .or_fail(Kind::Output)?;
-    }
-    args.checkpoint.done(&interrupted)?;
+    let saved = (&*args.out, saved.bytes_for(&args.out).or_fail(Kind::Output)?);
+    let history = args.history.as_deref().map(|path| (path, history_json(&trained.fitted.history)));
+    files::write([saved].into_iter().chain(history))?;
+    args.checkpoint.done(&interrupted, Some(kept))?;
     if args.output.json {
         let mut document = serde_json::to_value(&trained.fitted.history).or_fail(Kind::Output)?;
         document["compiled"] = compiled(&options);
@@ -60,9 +60,9 @@ fn input_files(args: &FitArraysArgs) -> Vec<Named<'_>> {
     [("--input", &*args.input), ("--architecture", &*args.architecture)].into_iter().chain(weights).collect()
 }
 
-fn output_files<'a>(args: &'a FitArraysArgs, checkpoint: &'a Path) -> Vec<Named<'a>> {
+fn output_files(args: &FitArraysArgs) -> Vec<Named<'_>> {
     let history = args.history.as_deref().map(|history| ("--history", history));
-    [("--out", &*args.out), ("--checkpoint-dir", checkpoint)].into_iter().chain(history).collect()
+    [("--out", &*args.out)].into_iter().chain(history).collect()
 }
 
 /// The model, and the weights to start from if they are given.

@@ -45,6 +45,9 @@ fn compiled(options: &TrainOptions) -> Json {
 /// What the first Ctrl-C waits for where a model is trained.
 const AFTER_EPOCH: &str = "after this epoch";
 
+/// What the file that a run is kept in is called where it is in the way of another file.
+const CHECKPOINT: &str = "the checkpoint";
+
 impl ArchitectureArgs {
     /// The model to look at; the tutorial's has `tutorial_steps` steps unless --time-steps says otherwise.
     fn model(&self, tutorial_steps: usize) -> Result<Sequential, Failure> {

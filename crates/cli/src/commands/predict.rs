@@ -11,7 +11,7 @@ use crate::failure::{Failure, Kind, OrFail as _};
 use crate::files::{self, Named};
 
 pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
-    files::check(&input_files(args), &[("--output", &args.output)])?;
+    let _locks = files::claim(&input_files(args), &[("--output", &args.output)])?;
     let x = read_npy(&args.input).or_fail(Kind::Input)?;
     let saved = args.model.load(x.dim().1)?;
     let backend = args.compute.backend(args.quiet)?;

@@ -13,7 +13,7 @@ use crate::files;
 pub(crate) fn run(args: &ProfileArgs) -> Result<(), Failure> {
     let inputs = args.model.as_deref().map(|path| ("--model", path));
     let outputs = args.svg.as_deref().map(|path| ("--svg", path));
-    files::check(inputs.as_slice(), outputs.as_slice())?;
+    let _locks = files::claim(inputs.as_slice(), outputs.as_slice())?;
     let (model, start) = start_model(args.model.as_deref(), args.time_steps)?;
     let chosen = choose(args)?;
     let (Chosen::Cpu(backend) | Chosen::Gpu(backend)) = &chosen;

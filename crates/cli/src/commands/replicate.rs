@@ -1,6 +1,7 @@
 //! `glassbox replicate`
 
-use glassbox_lab::replicate::{self, ReplicateError};
+use glassbox_formats::output_folder::OutputFolder;
+use glassbox_lab::replicate::{self, ReplicateError, rows};
 use glassbox_pipeline::nab::{self, Places, Source};
 
 use super::{AFTER_EPOCH, note, print, print_json};
@@ -16,7 +17,9 @@ const TWIN_SEED: u64 = 1;
 
 pub(crate) fn run(args: &ReplicateArgs) -> Result<(), Failure> {
     args.compute.require_cpu("replicate")?;
-    files::check(&[], &[("--out", &args.out.join("runs.csv"))])?;
+    files::check(&[], &[("--out", &args.out.join(rows::FILE_NAME))])?;
+    let goes_on_from = [rows::FILE_NAME, rows::OPTIONS];
+    let mut out = OutputFolder::open(&args.out, &replicate::files(), &goes_on_from).or_fail(Kind::Output)?;
     let source = Source::choose(&Places::from_env(args.data.clone()), TWIN_SEED);
     let data = nab::load(&source).or_fail(Kind::Input)?;
     let silent = args.output.quiet || args.output.json;
@@ -28,8 +31,7 @@ pub(crate) fn run(args: &ReplicateArgs) -> Result<(), Failure> {
     options.train.interrupt = Some(interrupt::listen(silent, AFTER_EPOCH)?);
     let mut progress = Jobs::new(silent, "Seeds");
     let workers = args.compute.workers()?;
-    let _lock = files::lock(&args.out)?;
-    let done = replicate::run(&data, &one_thread, workers, &options, args.seeds, &args.out, &mut |advance| {
+    let done = replicate::run(&data, &one_thread, workers, &options, args.seeds, &mut out, &mut |advance| {
         progress.advance(advance);
     });
     let replication = done.map_err(|error| Failure::from(error).or_go_on(interrupt::same_command))?;
@@ -51,8 +53,8 @@ impl From<ReplicateError> for Failure {
         match error {
             ReplicateError::Tutorial(error) => error.into(),
             ReplicateError::Interrupted { .. } => Self::new(Kind::Interrupted, error),
-            ReplicateError::Write(error) => Self::new(Kind::Output, error),
-            ReplicateError::Rows(replicate::rows::RowsError::Write(error)) => Self::new(Kind::Output, error),
+            ReplicateError::Folder(error) => Self::new(Kind::Output, error),
+            ReplicateError::Rows(rows::RowsError::Write(error)) => Self::new(Kind::Output, error),
             ReplicateError::Plot(error) => Self::new(Kind::Output, error),
             other => Self::new(Kind::Input, other),
         }

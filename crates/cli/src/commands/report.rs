@@ -2,17 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use glassbox_report::ReportError;
+use glassbox_formats::output_folder::OutputFolder;
+use glassbox_report::{Folder, ReportError};
 
 use super::note;
 use crate::args::ReportArgs;
-use crate::failure::{Failure, Kind};
-use crate::files;
+use crate::failure::{Failure, Kind, OrFail as _};
 
 pub(crate) fn run(args: &ReportArgs) -> Result<(), Failure> {
-    // A folder that is not there is no folder of results, and is not to be made by the lock.
-    let _lock = args.dir.is_dir().then(|| files::lock(&args.dir)).transpose()?;
-    let page = write(&args.dir)?;
+    if !args.dir.is_dir() {
+        // It is no folder of results, and is not made to lock it.
+        Folder::read(&args.dir).or_fail(Kind::Input)?;
+    }
+    let mut folder = OutputFolder::join(&args.dir, &glassbox_report::files()).or_fail(Kind::Output)?;
+    let page = write(&mut folder)?;
     note(args.quiet, format_args!("wrote {}", page.display()));
     if args.open {
         open(&page, args.quiet);
@@ -20,9 +23,9 @@ pub(crate) fn run(args: &ReportArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes the report of the results in `dir` and gives its page.
-pub(super) fn write(dir: &Path) -> Result<PathBuf, Failure> {
-    let written = glassbox_report::write(dir).map_err(|error| {
+/// Writes the report of the results in `folder` and gives its page.
+pub(super) fn write(folder: &mut OutputFolder) -> Result<PathBuf, Failure> {
+    let written = glassbox_report::write(folder).map_err(|error| {
         let kind = if matches!(error, ReportError::Folder(_)) { Kind::Input } else { Kind::Output };
         Failure::new(kind, error)
     })?;

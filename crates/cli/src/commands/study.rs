@@ -1,6 +1,7 @@
 //! `glassbox tutorial --study`: what would improve the tutorial, measured.
 
 use glassbox::training::TrainOptions;
+use glassbox_formats::output_folder::OutputFolder;
 use glassbox_lab::study::{self, Study, StudyOptions};
 use glassbox_pipeline::nab::TutorialData;
 
@@ -18,6 +19,7 @@ pub(super) fn require_truth(data: &TutorialData) -> Result<(), Failure> {
 /// Makes the study and writes it beside the tutorial's results.
 pub(super) fn run(
     args: &TutorialArgs,
+    out: &mut OutputFolder,
     data: &TutorialData,
     train: &TrainOptions,
     silent: bool,
@@ -28,7 +30,7 @@ pub(super) fn run(
     let study =
         study::run(data, &one_thread, args.compute.workers()?, &options, &mut |done| progress.advance(done))
             .map_err(|error| Failure::from(error).or_again(args))?;
-    study::write(&args.out, &study).or_fail(Kind::Output)?;
+    study::write(out, &study).or_fail(Kind::Output)?;
     Ok(study)
 }
 

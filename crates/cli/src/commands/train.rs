@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use glassbox::training::TrainOptions;
 use glassbox_engine::training::Callback;
 use glassbox_pipeline::detector::train_detector;
-use glassbox_pipeline::results::write_history_json;
+use glassbox_pipeline::results::history_json;
 use glassbox_pipeline::series::read_csv;
 use glassbox_pipeline::words::counted;
 use serde_json::json;
 
-use super::{AFTER_EPOCH, compiled, note, print_json, start_model};
+use super::{AFTER_EPOCH, CHECKPOINT, compiled, note, print_json, start_model};
 use crate::args::TrainArgs;
 use crate::device::explain;
 use crate::failure::{Failure, Kind, OrFail as _};
@@ -23,10 +23,10 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let Outputs { model: out, history: history_file } = Outputs::of(args);
     let interrupted = out.with_extension("checkpoint");
     let checkpoint = args.checkpoint.file(&interrupted);
-    files::check(
-        &input_files(args),
-        &[("--out", &out), ("--history", &history_file), ("--checkpoint-dir", &checkpoint)],
-    )?;
+    let outputs: [Named<'_>; 2] = [("--out", &out), ("--history", &history_file)];
+    files::check(&input_files(args), &[&[(CHECKPOINT, &*checkpoint)], &outputs[..]].concat())?;
+    let _locks = files::lock(&outputs)?;
+    let kept = args.checkpoint.lock(&interrupted)?;
     let loaded = read_csv(&args.input, &args.columns.columns()).or_fail(Kind::Input)?;
     for warning in loaded.warnings.iter().chain(&loaded.extreme) {
         note(args.output.quiet, format_args!("warning: {warning}"));
@@ -40,16 +40,16 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     };
     let backend = args.compute.backend(quiet)?;
     explain(&args.compute, quiet, &*backend, &model, args.fit.batch_size)?;
-    let _lock = args.checkpoint.lock()?;
-    let (mut opening, mut progress) = (args.checkpoint.opening(&interrupted, quiet), Progress::new(quiet));
+    let mut opening = args.checkpoint.opening(&interrupted, &outputs, quiet);
+    let mut progress = Progress::new(quiet);
     let callbacks: &mut [&mut dyn Callback<f32>] = &mut [&mut opening, &mut progress];
     let trained = train_detector(&*backend, &model, start.as_deref(), &loaded.series, &options, callbacks)
         .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
 
     let history = &trained.trained.fitted.history;
-    write_history_json(&history_file, history).or_fail(Kind::Output)?;
-    trained.detector.save(&out).or_fail(Kind::Output)?;
-    args.checkpoint.done(&interrupted)?;
+    let model = trained.detector.to_saved_model().bytes_for(&out).or_fail(Kind::Output)?;
+    files::write([(&*out, model), (&*history_file, history_json(history))])?;
+    args.checkpoint.done(&interrupted, Some(kept))?;
     let threshold = trained.detector.threshold.value();
     if args.output.json {
         return print_json(&json!({

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
+use glassbox::checkpoint;
 use glassbox::training::Trained;
 use glassbox_engine::backend::BatchEnd;
 use glassbox_engine::training::{Callback, EpochEnd, Flow};
-use glassbox_lab::study::Study;
+use glassbox_formats::output_folder::OutputFolder;
+use glassbox_lab::study::{FILES as STUDY_FILES, Study};
 use glassbox_pipeline::architecture::tutorial_model;
 use glassbox_pipeline::detection::{PointRule, show_indices};
 use glassbox_pipeline::detector::Detection;
@@ -14,7 +16,7 @@ use glassbox_pipeline::results::{self, RunResult};
 use glassbox_pipeline::tutorial::{self, Observer, Step, TutorialOptions};
 use glassbox_pipeline::words::counted;
 
-use super::{AFTER_EPOCH, TIME_STEPS, conclusion, note, print, print_json, report, study};
+use super::{AFTER_EPOCH, CHECKPOINT, TIME_STEPS, conclusion, note, print, print_json, report, study};
 use crate::args::TutorialArgs;
 use crate::device::explain;
 use crate::failure::{Failure, Kind, OrFail as _};
@@ -25,7 +27,9 @@ use crate::progress::Progress;
 
 pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
     let checkpoint = args.checkpoint.file(&args.out);
-    files::check(&[], &[("--out", &args.out.join("result.json")), ("--checkpoint-dir", &checkpoint)])?;
+    files::check(&[], &[("--out", &args.out.join("result.json")), (CHECKPOINT, &checkpoint)])?;
+    let mut out = open(args)?;
+    let _kept = args.checkpoint.lock_beside(&args.out)?;
     let source = Source::choose(&Places::from_env(args.data.clone()), args.seed);
     let data = nab::load(&source).or_fail(Kind::Input)?;
     for warning in data.train.warnings.iter().chain(&data.test.warnings) {
@@ -40,23 +44,22 @@ pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
     options.train.interrupt = Some(interrupt::listen(silent, AFTER_EPOCH)?);
     let mut narrator = Narrator {
         silent,
-        opening: args.checkpoint.opening(&args.out, silent),
+        opening: args.checkpoint.opening(&args.out, &[], silent),
         progress: Progress::new(silent),
         failed: None,
     };
     let backend = args.compute.backend(silent)?;
     let model = tutorial_model(TIME_STEPS).or_fail(Kind::Input)?;
     explain(&args.compute, silent, &*backend, &model, args.fit.batch_size)?;
-    let _locks = (files::lock(&args.out)?, args.checkpoint.lock_beside(&args.out)?);
     let run = tutorial::run(data, &*backend, &options, &mut narrator)
         .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
-    results::write(&args.out, &run).or_fail(Kind::Output)?;
-    args.checkpoint.done(&args.out)?;
+    results::write(&mut out, &run).or_fail(Kind::Output)?;
+    args.checkpoint.done(&args.out, None)?;
     let study = match args.study {
-        true => Some(study::run(args, &run.data, &options.train, silent)?),
+        true => Some(study::run(args, &mut out, &run.data, &options.train, silent)?),
         false => None,
     };
-    let page = if args.no_report { None } else { Some(report::write(&args.out)?) };
+    let page = if args.no_report { None } else { Some(report::write(&mut out)?) };
     if let Some(page) = page.as_deref().filter(|_| args.open) {
         report::open(page, args.output.quiet);
     }
@@ -74,6 +77,16 @@ pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
         print(&format!("\nThe study: {study}"))?;
     }
     print(&conclusion::sentences(&run, &args.out, page.as_deref()))
+}
+
+/// The folder of the results, for all files that may come into it.
+fn open(args: &TutorialArgs) -> Result<OutputFolder, Failure> {
+    // A study that is there already would be read as one of this run, whether it makes one or not.
+    let mut outputs: Vec<String> = results::FILES.into_iter().chain(STUDY_FILES).map(String::from).collect();
+    if !args.no_report {
+        outputs.extend(glassbox_report::files());
+    }
+    OutputFolder::open(&args.out, &outputs, &[checkpoint::FILE_NAME]).or_fail(Kind::Output)
 }
 
 /// The result as JSON, the study in it as `study` if there is one.

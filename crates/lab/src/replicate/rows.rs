@@ -15,6 +15,8 @@ use glassbox_formats::atomic::{self, WriteError};
 
 /// The name of the file of rows.
 pub const FILE_NAME: &str = "runs.csv";
+/// The name of the file of their options.
+pub const OPTIONS: &str = "options.json";
 
 /// Why a folder's rows cannot be used. They are left as they are.
 #[derive(Debug, thiserror::Error)]
@@ -65,18 +67,24 @@ impl Rows {
     /// # Errors
     /// If they cannot be read, or are those of other options, the first of which is named.
     pub fn open(dir: &Path, fingerprint: &Fingerprint) -> Result<Self, RowsError> {
-        let (file, options) = (dir.join(FILE_NAME), dir.join("options.json"));
+        let (file, options) = (dir.join(FILE_NAME), dir.join(OPTIONS));
+        let damaged = |error: serde_json::Error| RowsError::Damaged {
+            file: options.clone(),
+            problem: format!("it holds no options of a run ({error})"),
+        };
+        let known = read(&options)?;
+        let known =
+            known.map(|text| serde_json::from_slice::<Options>(&text).map_err(damaged)).transpose()?;
         let Some(text) = read(&file)? else {
+            // Options without a row bind nobody.
             let document =
                 Options { schema: super::SCHEMA, options: fingerprint.entries().iter().cloned().collect() };
-            atomic::write_json(&options, &document)?;
+            atomic::write(&options, &atomic::json(&document))?;
             return Ok(Self { file, runs: BySeed::new() });
         };
-        let Some(known) = read(&options)? else {
+        let Some(known) = known else {
             return Err(RowsError::NoOptions { options, rows: file });
         };
-        let known: Options = serde_json::from_slice(&known)
-            .map_err(|error| RowsError::Damaged { file: options.clone(), problem: error.to_string() })?;
         if let Some(difference) = fingerprint.difference(&known.options) {
             return Err(RowsError::OtherOptions { file, difference });
         }

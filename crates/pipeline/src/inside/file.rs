@@ -5,7 +5,6 @@ use std::path::Path;
 use glassbox_engine::model::Sequential;
 
 use super::{Activity, FILE_NAME, Inside, Norms, Observed, Rows, WindowId};
-use glassbox_formats::atomic;
 use glassbox_formats::tensor_file::{Tensor, TensorFile, TensorFileError};
 
 const VERSION_KEY: &str = "glassbox.inside";
@@ -33,12 +32,10 @@ pub enum InsideFileError {
 }
 
 impl Inside {
-    /// Writes the file into the folder `dir`, whole or not at all.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn write(&self, dir: &Path, model: &Sequential) -> Result<(), atomic::WriteError> {
-        atomic::write(&dir.join(FILE_NAME), &self.to_file(model).to_bytes())
+    /// The bytes of the file, beside which lies `model`.
+    #[must_use]
+    pub fn to_bytes(&self, model: &Sequential) -> Vec<u8> {
+        self.to_file(model).to_bytes()
     }
 
     /// Reads the file of the folder `dir`, beside which lies `model`; `None` if there is none.

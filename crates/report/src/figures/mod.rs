@@ -13,6 +13,25 @@ use crate::truth::Truth;
 
 pub(crate) use inside::{mean_error, worst_row, worst_window};
 
+/// The plots that there can be, by [`Figure::id`].
+pub(crate) const IDS: [&str; 15] = [
+    "series-train",
+    "series-test",
+    "losses",
+    "train-mae",
+    "test-mae",
+    "first-window",
+    "test-normalised",
+    "window-errors",
+    "anomalies",
+    "worst-window",
+    "row-reconstruction",
+    "row-error",
+    "norms-weights",
+    "norms-gradients",
+    "norms-updates",
+];
+
 /// All plots of a run, in the order of the page.
 #[must_use]
 pub fn figures(folder: &Folder) -> Vec<Figure> {
