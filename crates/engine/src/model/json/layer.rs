@@ -17,7 +17,7 @@ const CLASSES: [&str; 4] = ["Conv1D", "Conv1DTranspose", "Dropout", "ReLU"];
 pub(super) fn read(class: &str, mut config: Object) -> Result<(Option<String>, Arc<dyn Layer>)> {
     let name = config.name()?;
     if let Some(name) = &name {
-        config.place = format!("{name} ({class})");
+        config.place = format!("{} ({})", excerpt(name), excerpt(class));
     }
     let layer: Arc<dyn Layer> = match class {
         "Conv1D" => {
@@ -72,8 +72,8 @@ pub(super) fn read(class: &str, mut config: Object) -> Result<(Option<String>, A
         }
         other => {
             return Err(Error::Unsupported {
-                place: name.map_or(config.place, |name| format!("layer {name}")),
-                feature: format!("class {other}"),
+                place: name.map_or(config.place, |name| format!("layer {}", excerpt(&name))),
+                feature: format!("class {}", excerpt(other)),
                 instead: format!("{} and ReLU are{}", CLASSES[..3].join(", "), respelt(other, &CLASSES)),
             });
         }

@@ -6,6 +6,7 @@ use super::near::{misspelt, respelt};
 use crate::error::{Error, Result};
 use crate::geometry::Padding;
 use crate::layers::Activation;
+use crate::text::excerpt;
 
 /// A JSON object whose entries are taken one by one: what is left in the end is what nobody read.
 pub(super) struct Object {
@@ -42,7 +43,8 @@ impl Object {
         Err(Error::Unsupported {
             place: self.place.clone(),
             feature: format!(
-                "class {class} of module {}, registered_name {}",
+                "class {} of module {}, registered_name {}",
+                excerpt(&class),
                 abridged(&module),
                 abridged(&registered)
             ),
@@ -79,6 +81,10 @@ impl Object {
     pub(super) fn name(&mut self) -> Result<Option<String>> {
         match self.find_some("name") {
             None => Ok(None),
+            // Tables, plots and files repeat it.
+            Some(Json::String(name)) if name.contains(char::is_control) => {
+                Err(self.wrong("name", "no control characters", &excerpt(&name).to_string()))
+            }
             Some(Json::String(name)) => Ok(Some(name)),
             Some(other) => Err(self.wrong("name", "a string", &abridged(&other))),
         }
@@ -139,7 +145,7 @@ impl Object {
         let named = |padding: &&Padding| padding.name() == name.to_lowercase();
         supported.iter().find(named).copied().ok_or_else(|| {
             let names: Vec<_> = supported.iter().map(|padding| padding.name()).collect();
-            self.wrong("padding", &names.join(" or "), &name)
+            self.wrong("padding", &names.join(" or "), &excerpt(&name).to_string())
         })
     }
 
@@ -195,7 +201,7 @@ impl Object {
     pub(super) fn unsupported(&self, key: &str, value: &Json, instead: &str) -> Error {
         Error::Unsupported {
             place: self.place.clone(),
-            feature: format!("{key} {}", abridged(value)),
+            feature: format!("{} {}", excerpt(key), abridged(value)),
             instead: instead.into(),
         }
     }
@@ -211,7 +217,7 @@ impl Object {
     pub(super) fn missing(&self, key: &str) -> Error {
         let found = match misspelt(key, self.entries.keys()) {
             None => "none".into(),
-            Some(other) => format!("none; did you mean `{key}` where it has `{other}`?"),
+            Some(other) => format!("none; did you mean `{key}` where it has `{}`?", excerpt(other)),
         };
         self.wrong(key, "a value", &found)
     }
@@ -219,9 +225,5 @@ impl Object {
 
 /// A JSON value short enough for an error message.
 pub(super) fn abridged(value: &Json) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(120) {
-        None => text,
-        Some((at, _)) => format!("{}...", &text[..at]),
-    }
+    excerpt(&value.to_string()).to_string()
 }
