@@ -9,6 +9,7 @@ use super::object::Object;
 use crate::error::{Error, Result};
 use crate::geometry::Padding;
 use crate::layers::{Conv1D, Conv1DTranspose, Dropout, Layer, ReLU};
+use crate::text::excerpt;
 
 /// The layers that there are.
 const CLASSES: [&str; 4] = ["Conv1D", "Conv1DTranspose", "Dropout", "ReLU"];
