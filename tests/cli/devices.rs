@@ -48,11 +48,11 @@ fn auto_takes_the_cpu_and_says_so_and_why() {
     };
     let says = told(&mut train(&[]));
     assert!(says.contains("Computing on cpu, ") && says.contains("1 thread"), "{says}");
-    assert!(!says.contains("not on a GPU"), "{says}");
+    assert!(!says.contains("no GPU is used"), "{says}");
     let by_itself = fs::read(home.path().join("model.safetensors")).expect("a model");
 
     let says = told(&mut train(&["--device", "auto", "--verbose"]));
-    assert!(says.contains("not on a GPU: ") && says.contains("Computing on cpu, "), "{says}");
+    assert!(says.contains("no GPU is used: ") && says.contains("Computing on cpu, "), "{says}");
     assert_eq!(told(&mut train(&["--device", "auto", "--quiet", "--verbose"])), "");
 
     // Asked for by name it is the same, and there is nothing to say.
@@ -66,7 +66,7 @@ fn devices_are_listed_with_what_is_missing() {
     let table = succeed(glassbox(home.path()).arg("devices"));
     assert!(table.starts_with("cpu "), "{table}");
     assert!(table.contains("NVIDIA driver") || table.contains("no GPU"), "{table}");
-    assert!(table.lines().last().is_some_and(|line| line.ends_with("takes cpu")), "{table}");
+    assert!(table.lines().last().is_some_and(|line| line.ends_with("selects cpu")), "{table}");
 
     // NVRTC where it is not: named by its path, and by the variable.
     let mut command = glassbox(home.path());
@@ -85,7 +85,7 @@ fn what_is_no_device_is_code_2_and_the_devices_are_named() {
     let home = home();
     for device in ["gpu", "cuda:x", ""] {
         let error = fail(glassbox(home.path()).args(["tutorial", "--device", device]), 2);
-        assert!(error.contains("auto, cpu, cuda or cuda:N"), "{error}");
+        assert!(error.contains("auto, cpu, cuda, or cuda:N"), "{error}");
     }
     let error = fail(glassbox(home.path()).args(["profile", "--simd", "portable", "--device", "cuda"]), 3);
     assert!(error.contains("--simd") && error.contains("cuda:0"), "{error}");

@@ -101,7 +101,7 @@ fn a_gpu_is_listed_and_auto_takes_it() {
         table.contains("cuda:0  ") && table.contains("compute capability 9.0, 4 multiprocessors"),
         "{table}"
     );
-    assert!(table.contains("nvrtc   13.0") && table.contains("takes cuda:0"), "{table}");
+    assert!(table.contains("nvrtc   13.0") && table.contains("selects cuda:0"), "{table}");
     let json = succeed(machine.glassbox(&settings).args(["devices", "--json"]));
     let json: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(json["auto"], "cuda:0");
@@ -283,7 +283,7 @@ fn what_the_driver_refuses_is_code_7_by_its_cause() {
     let old = Settings { driver: 11_040, ..usual };
     let says = told(machine.train(&old, "model", "auto").arg("--verbose"));
     assert!(
-        says.contains("not on a GPU") && says.contains("CUDA 11.4") && says.contains("Computing on cpu"),
+        says.contains("no GPU is used") && says.contains("CUDA 11.4") && says.contains("Computing on cpu"),
         "{says}"
     );
 }

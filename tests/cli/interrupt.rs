@@ -40,7 +40,7 @@ fn interrupted(child: Child) -> String {
     let stderr = String::from_utf8(stderr).expect("text");
     assert_eq!(status.code(), Some(130), "{stderr}");
     assert!(stderr.contains("Ctrl-C again stops at once"), "{stderr}");
-    assert!(stderr.contains("to go on"), "{stderr}");
+    assert!(stderr.contains("to continue:"), "{stderr}");
     stderr.lines().last().expect("a command").to_string()
 }
 

@@ -8,6 +8,7 @@ mod fetch;
 mod gpu;
 mod interrupt;
 mod kit;
+mod manners;
 mod outputs;
 mod profile;
 mod replicate;

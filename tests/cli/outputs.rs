@@ -583,7 +583,7 @@ fn a_model_is_known_by_its_content_and_its_steps_are_its_own() {
     for model in ["m.st", "keras.safetensors"] {
         succeed(glassbox(home.path()).args(["summary", "--architecture", model]));
     }
-    let expected = "m.st: the model reads windows of 16 steps, --time-steps is 32";
+    let expected = "m.st: the model has windows of 16 steps, but --time-steps is 32";
     for command in ["summary", "gradcheck", "profile"] {
         let mut command = glassbox_with(home.path(), &[command, "--model", "m.st", "--time-steps", "32"]);
         let error = fail(&mut command, 3);
@@ -598,7 +598,7 @@ fn a_model_is_known_by_its_content_and_its_steps_are_its_own() {
 fn a_negative_number_is_told_what_is_expected_instead() {
     let home = home();
     for (option, expected) in
-        [("--learning-rate", "--learning-rate is -1"), ("--min-delta", "not negative"), ("--epochs", "'-1'")]
+        [("--learning-rate", "--learning-rate is -1"), ("--min-delta", "at least 0"), ("--epochs", "'-1'")]
     {
         let code = if option == "--learning-rate" { 3 } else { 2 };
         let error = fail(&mut train(home.path(), &[option, "-1"]), code);

@@ -29,7 +29,7 @@ fn without_arguments_the_tutorial_runs_on_the_twin_and_says_so() {
         "glassbox data fetch",
         "Number of training samples: 4032",
         "Training input shape: (3745, 288, 1)",
-        "3370 windows to train on, in 27 batches an epoch; the last 375 to validate on",
+        "3370 windows for training, in 27 batches per epoch; the last 375 for validation",
         "Total params: 9,505 (37.13 KB)",
         "predicted in 118 batches",
         "Reconstruction error threshold: ",

@@ -38,12 +38,15 @@ fn a_run_ends_with_what_was_found_how_true_that_is_and_where_it_lies() {
     };
     let [found, truth, places] = &last_words(&mut glassbox(home.path()))[..] else { panic!("three lines") };
     assert!(found.starts_with("Anomalous: 2014-04-11 ") || found.starts_with("No point"), "{found}");
-    assert!(truth.starts_with("Truly anomalous is 2014-04-11 09:00:00 to 2014-04-11 18:00:00"), "{truth}");
+    assert!(
+        truth.starts_with("Ground truth: 2014-04-11 09:00:00 to 2014-04-11 18:00:00, 109 points"),
+        "{truth}"
+    );
     assert!(places.contains("glassbox-out") && places.contains("result.json"), "{places}");
     // The twin's files as a user's own: what is true of them is not known.
     twin(home.path());
     let words = last_words(glassbox(home.path()).args(["--data", "nab"]));
-    assert!(words[1].ends_with("is not known here."), "{words:?}");
+    assert!(words[1].ends_with("not known for this series."), "{words:?}");
     let error = fail(glassbox(home.path()).args(["--data", "nab", "--epochs", "1", "--study"]), 3);
     assert!(error.contains("is not known"), "{error}");
 }

@@ -259,16 +259,17 @@ proptest! {
         prop_assert_eq!(program(&again), program(&model));
     }
 
-    /// Whatever the text is, the answer is a model or an error.
     #[test]
-    fn text_that_is_no_model_is_an_error_and_no_panic(
-        text in "\\PC{0,40}", cut in 0usize..10_000, steps: usize,
-    ) {
+    fn text_that_is_no_model_is_an_error(text in "\\PC{0,40}", cut in 0usize..10_000) {
         prop_assert!(Sequential::from_json(&text).is_err());
         let tutorial = glassbox_tests::fixtures::text("architectures/tutorial.json");
         let part = &tutorial[..cut % (tutorial.trim_end().len())];
         prop_assert!(Sequential::from_json(part).is_err());
-        // A document with one value replaced.
+    }
+
+    #[test]
+    fn a_model_with_one_value_replaced_causes_no_panic(cut in 0usize..10_000, steps: usize) {
+        let tutorial = glassbox_tests::fixtures::text("architectures/tutorial.json");
         let mut document: serde_json::Value = serde_json::from_str(&tutorial).expect("JSON");
         let mut places = vec![];
         leaves("", &document, &mut places);

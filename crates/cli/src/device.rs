@@ -1,4 +1,4 @@
-//! What computes: the one place where it is chosen.
+//! The one place where the device is chosen.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,14 +19,14 @@ use crate::args::ComputeArgs;
 use crate::commands::note;
 use crate::failure::{Failure, Kind};
 
-/// What `--device` says.
+/// The choices of `--device`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DeviceChoice {
-    /// The first GPU if it can be used, else the CPU.
+    /// The first GPU if usable, else the CPU.
     Auto,
     /// The CPU.
     Cpu,
-    /// The GPU of that number.
+    /// The GPU with this number.
     Cuda(usize),
 }
 
@@ -34,7 +34,7 @@ impl FromStr for DeviceChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let unknown = || "expected auto, cpu, cuda or cuda:N, N a number from 0".to_string();
+        let unknown = || "expected auto, cpu, cuda, or cuda:N where N is 0 or more".to_string();
         match text {
             "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
@@ -57,7 +57,7 @@ impl fmt::Display for DeviceChoice {
     }
 }
 
-/// What was chosen.
+/// The backend of the chosen device.
 pub(crate) enum Chosen {
     /// The CPU.
     Cpu(Box<dyn Backend<f32>>),
@@ -66,13 +66,13 @@ pub(crate) enum Chosen {
 }
 
 impl ComputeArgs {
-    /// The backend. What was taken, and with --verbose why nothing else was, is said unless `quiet`.
+    /// Opens the backend. Prints which one, and with --verbose why it is not a GPU, unless `quiet`.
     pub(crate) fn backend(&self, quiet: bool) -> Result<Box<dyn Backend<f32>>, Failure> {
         let (Chosen::Cpu(backend) | Chosen::Gpu(backend)) = self.choose(quiet)?;
         Ok(backend)
     }
 
-    /// The same, and what it is.
+    /// Opens the backend as [`ComputeArgs::backend`] does, and tells the kind of its device.
     pub(crate) fn choose(&self, quiet: bool) -> Result<Chosen, Failure> {
         let cpu = || -> Result<Box<dyn Backend<f32>>, Failure> { Ok(Box::new(Cpu::new(self.threads)?)) };
         let chosen = match self.device {
@@ -83,7 +83,7 @@ impl ComputeArgs {
             DeviceChoice::Auto => match cuda(0) {
                 Ok(backend) => Chosen::Gpu(backend),
                 Err(problem) => {
-                    note(quiet || !self.verbose, format_args!("not on a GPU: {problem}"));
+                    note(quiet || !self.verbose, format_args!("no GPU is used: {problem}"));
                     Chosen::Cpu(cpu()?)
                 }
             },
@@ -93,19 +93,19 @@ impl ComputeArgs {
         Ok(chosen)
     }
 
-    /// How many trainings run side by side, each on a backend of [`one_thread`]; on the CPU, whatever --device says.
+    /// Number of trainings in parallel, each on a backend of [`one_thread`]; on the CPU, whatever --device says.
     pub(crate) fn workers(&self) -> Result<usize, Failure> {
-        // Refuses what no backend could have.
+        // Refuses numbers that no backend takes.
         Ok(Cpu::new(self.threads)?.threads())
     }
 
-    /// That no GPU was asked for by a command that trains many models side by side.
+    /// Refuses a GPU, for a command that trains many models in parallel.
     pub(crate) fn require_cpu(&self, command: &str) -> Result<(), Failure> {
         match self.device {
             DeviceChoice::Cuda(_) => Err(Failure::new(
                 Kind::Input,
                 format_args!(
-                    "{command} trains its models side by side, one on each core: leave out --device {}",
+                    "{command} trains its models in parallel on the CPU, one on each core: leave out --device {}",
                     self.device
                 ),
             )),
@@ -114,12 +114,12 @@ impl ComputeArgs {
     }
 }
 
-/// A backend of one thread, for a training among many.
+/// Creates a backend with one thread, for one of many trainings.
 pub(crate) fn one_thread() -> glassbox_engine::Result<Box<dyn Backend<f32>>> {
     Ok(Box::new(Cpu::new(Some(1))?))
 }
 
-/// With --verbose, how the backend will train the model, unless `quiet`.
+/// Prints with --verbose how the backend will train the model, unless `quiet`.
 pub(crate) fn explain(
     compute: &ComputeArgs,
     quiet: bool,
@@ -137,7 +137,7 @@ pub(crate) fn explain(
     Ok(())
 }
 
-/// A GPU, or why it cannot be had.
+/// Opens a GPU, or says why that failed.
 #[cfg(feature = "cuda")]
 fn cuda(ordinal: usize) -> Result<Box<dyn Backend<f32>>, String> {
     let gpu = Gpu::open(ordinal, kernel_cache()).and_then(Cuda::new).map_err(|error| error.to_string())?;
@@ -149,11 +149,12 @@ fn cuda(_: usize) -> Result<Box<dyn Backend<f32>>, String> {
     Err(BUILT_WITHOUT.into())
 }
 
-/// Why a GPU cannot be had from this binary.
+/// The reason why this binary has no GPU.
 #[cfg(not(feature = "cuda"))]
-pub(crate) const BUILT_WITHOUT: &str = "this glassbox was built without the feature `cuda`: build it with default features, or take --device cpu";
+pub(crate) const BUILT_WITHOUT: &str =
+    "this glassbox was built without the feature `cuda`: build it with default features, or use --device cpu";
 
-/// Where compiled kernels are kept.
+/// The cache of compiled kernels.
 #[cfg(feature = "cuda")]
 fn kernel_cache() -> Cache {
     let folder = glassbox::cache::folder();

@@ -1,4 +1,4 @@
-//! Errors as a shell sees them: one line, and a code.
+//! Errors as a shell sees them: one line, and an exit code.
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -11,8 +11,10 @@ use glassbox_pipeline::detection::DetectionError;
 use glassbox_pipeline::detector::DetectorError;
 use glassbox_pipeline::tutorial::TutorialError;
 
-/// Why the command ended without success. The codes are part of the interface: they stand in every
-/// command's help and in the README.
+use crate::terminal;
+
+/// Why the command ended without success. The exit codes are part of the interface: `glassbox --help` and the README
+/// list them.
 #[derive(Debug)]
 pub(crate) struct Failure {
     kind: Kind,
@@ -23,33 +25,37 @@ pub(crate) struct Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Kind {
-    /// A check that was asked for has failed.
+    /// A requested check failed.
     Check = 1,
     /// An input file, a model or an option cannot be used.
     Input = 3,
     /// A number is not finite.
     NotFinite = 4,
-    /// A result could not be written.
+    /// An output could not be written.
     Output = 5,
     /// A download failed.
     Download = 6,
-    /// The device that was asked for cannot be used, or failed.
+    /// The requested device cannot be used, or it failed.
     Device = 7,
-    /// Ctrl-C, as shells have it: 128 and the number of SIGINT.
+    /// Ctrl-C. Shells use 128 plus the number of SIGINT.
     Interrupted = 130,
 }
 
 impl Failure {
     pub(crate) fn new(kind: Kind, error: impl Display) -> Self {
-        Self { kind, message: error.to_string() }
+        Self { kind, message: terminal::message(error) }
     }
 
-    /// Says how to go on, if this is an interruption.
+    /// Adds the command that continues the run, if this is an interruption.
     #[must_use]
-    pub(crate) fn or_go_on(mut self, command: impl FnOnce() -> String) -> Self {
-        if self.is_interruption() {
-            self.message = format!("{}; to go on:\n{}", self.message, command());
-        }
+    pub(crate) fn or_go_on(self, command: impl FnOnce() -> String) -> Self {
+        if self.is_interruption() { self.then("to continue", &command()) } else { self }
+    }
+
+    /// Adds a command to run next, on a line of its own and as long as it is.
+    #[must_use]
+    pub(crate) fn then(mut self, what: &str, command: &str) -> Self {
+        self.message = format!("{}; {what}:\n{command}", self.message);
         self
     }
 
@@ -57,17 +63,11 @@ impl Failure {
         self.kind == Kind::Interrupted
     }
 
-    /// Prints the message and gives the code.
+    /// Prints the message and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        // If standard error is gone there is nobody left to tell.
-        let _ = writeln_error(&self.message);
+        terminal::error(&self.message);
         ExitCode::from(self.kind as u8)
     }
-}
-
-fn writeln_error(message: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-    writeln!(std::io::stderr(), "glassbox: {message}")
 }
 
 impl Display for Failure {
@@ -136,7 +136,7 @@ impl Failure {
         match error {
             glassbox::Error::Engine(error) => Self::of_engine(error),
             glassbox::Error::Interrupted { .. } => Self::new(Kind::Interrupted, error),
-            // A run is told from another by names of Keras's arguments, which are options here.
+            // The names of Keras's arguments are options here.
             glassbox::Error::Checkpoint(CheckpointError::OtherRun { difference, .. })
                 if difference.what.contains('_') =>
             {
@@ -148,7 +148,7 @@ impl Failure {
         }
     }
 
-    /// The engine names an option as Keras does; here it is named as it is typed.
+    /// Names an option as it is typed, where the engine uses Keras's name.
     fn of_engine(error: &Error) -> Self {
         let Error::Option { option, found, expected } = error else {
             return Self::new(kind_of(error), error);
@@ -160,7 +160,7 @@ impl Failure {
         };
         let way_out = match *option {
             "validation_split" => {
-                "; more rows give it more of them, and --validation-split 0 of `train` and `fit-arrays` takes none"
+                "; use more rows, or train without validation: --validation-split 0 (`train` and `fit-arrays`)"
             }
             _ => "",
         };

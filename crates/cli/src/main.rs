@@ -10,6 +10,7 @@ mod files;
 mod interrupt;
 mod options;
 mod progress;
+mod terminal;
 
 use std::process::ExitCode;
 

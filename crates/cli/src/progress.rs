@@ -1,37 +1,41 @@
-//! How far a run has come. On a terminal only: a log wants none.
+//! Progress of a run, on a terminal only. A line never wraps: it shows as much as fits.
 
 use std::time::{Duration, Instant};
 
+use console::Term;
 use glassbox_engine::backend::BatchEnd;
 use glassbox_engine::training::{Callback, EpochEnd, Flow};
 use glassbox_lab::jobs::Advance;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Shows epochs on standard error: a line for each, as Keras has it, with the speed and the time left.
+/// Columns that are not for the message of a live line, beside its prefix: the counter and some of the bar.
+const COUNTER: usize = 16;
+
+/// Shows epochs on standard error, one line each as in Keras, with the speed and the time left.
 pub(crate) struct Progress {
     quiet: bool,
     bar: ProgressBar,
-    /// When the first epoch of this run began.
+    /// Start of the first epoch of this run.
     started: Instant,
-    /// When the epoch began.
+    /// Start of the epoch.
     epoch_started: Instant,
-    /// Epochs of this run that are done; a resumed run has more behind it.
+    /// Epochs done in this run; a resumed run has done more before.
     done: usize,
-    /// Epochs at most that are still to come after this one.
+    /// Maximum number of epochs after this one.
     to_come: usize,
-    /// Windows of the epoch so far.
+    /// Windows trained on in this epoch so far.
     windows: usize,
 }
 
 impl Progress {
-    /// A progress display; silent if `quiet`, or if standard error is no terminal.
+    /// Creates a display. It is silent if `quiet`, or if standard error is no terminal.
     pub(crate) fn new(quiet: bool) -> Self {
         let now = Instant::now();
         let (started, epoch_started) = (now, now);
         Self { quiet, bar: ProgressBar::hidden(), started, epoch_started, done: 0, to_come: 0, windows: 0 }
     }
 
-    /// What is left if all epochs are done and each takes as long as those so far, `part` of this one included.
+    /// Time left if no epoch is skipped and each takes as long as those so far; `part` of this one is done.
     fn left(&self, part: f64) -> String {
         let to_come = self.to_come as f64 + 1.0 - part;
         let left = remaining(self.started.elapsed(), self.done as f64 + part, to_come);
@@ -41,7 +45,7 @@ impl Progress {
 
 impl Callback<f32> for Progress {
     fn on_epoch_begin(&mut self, epoch: usize, epochs: usize) {
-        self.bar = bar(self.quiet, "{prefix} {pos:>3}/{len} {bar:20} {msg}");
+        self.bar = bar(self.quiet);
         self.bar.set_prefix(format!("Epoch {}/{epochs}", epoch + 1));
         self.epoch_started = Instant::now();
         if self.done == 0 {
@@ -57,9 +61,10 @@ impl Callback<f32> for Progress {
         }
         self.bar.set_length(batch.batches as u64);
         self.bar.set_position(batch.batch as u64 + 1);
-        let speed = rate(self.windows, self.epoch_started.elapsed());
         let left = self.left((batch.batch + 1) as f64 / batch.batches as f64);
-        self.bar.set_message(format!("loss: {:.4} - {speed} - {left}", batch.loss));
+        let speed = rate(self.windows, self.epoch_started.elapsed());
+        let parts = [format!("loss: {:.4}", batch.loss), left, speed];
+        self.bar.set_message(fitting(&parts, columns().saturating_sub(self.bar.prefix().len() + COUNTER)));
     }
 
     fn on_epoch_end(
@@ -69,36 +74,34 @@ impl Callback<f32> for Progress {
         let took = self.epoch_started.elapsed();
         let batches = self.bar.length().unwrap_or(0).max(1);
         let step = took / u32::try_from(batches).unwrap_or(u32::MAX);
-        let val_loss = end.val_loss.map_or(String::new(), |v| format!(" - val_loss: {v:.4}"));
-        let (speed, left) = (rate(self.windows, took), self.left(1.0));
+        let mut parts = vec![format!("loss: {:.4}", end.loss)];
+        parts.extend(end.val_loss.map(|val_loss| format!("val_loss: {val_loss:.4}")));
+        parts.extend([brief(took), rate(self.windows, took), format!("{}/step", brief(step))]);
         self.done += 1;
-        self.bar.finish_with_message(format!(
-            "{} {}/step - loss: {:.4}{val_loss} - {speed} - {left}",
-            brief(took),
-            brief(step),
-            end.loss
-        ));
+        // The line stays: it says nothing of the time left, which is out of date at once.
+        self.bar.set_style(style("{prefix} {msg}"));
+        self.bar.finish_with_message(fitting(&parts, columns().saturating_sub(self.bar.prefix().len() + 1)));
         Ok(Flow::Continue)
     }
 }
 
-/// Shows on standard error how many of many trainings are done, and the time left.
+/// Shows on standard error how many trainings are done, and the time left.
 pub(crate) struct Jobs {
     bar: ProgressBar,
     started: Instant,
-    /// The part that was done before: rows of an earlier run took no time of this one.
+    /// The part done before this run, which took none of its time.
     before: Option<f64>,
 }
 
 impl Jobs {
-    /// A progress display of `what`; silent if `quiet`, or if standard error is no terminal.
+    /// Creates a display of `what`. It is silent if `quiet`, or if standard error is no terminal.
     pub(crate) fn new(quiet: bool, what: &str) -> Self {
-        let bar = bar(quiet, "{prefix} {pos:>3}/{len} {bar:20} {msg}");
+        let bar = bar(quiet);
         bar.set_prefix(what.to_string());
         Self { bar, started: Instant::now(), before: None }
     }
 
-    /// The beginning, and then: some more are done.
+    /// Shows how far the trainings are: first at the start, then after each.
     pub(crate) fn advance(&mut self, advance: Advance) {
         let before = *self.before.get_or_insert(advance.part);
         self.bar.set_length(advance.of as u64);
@@ -115,13 +118,35 @@ impl Jobs {
     }
 }
 
-fn bar(quiet: bool, template: &str) -> ProgressBar {
+fn bar(quiet: bool) -> ProgressBar {
     let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     ProgressBar::with_draw_target(None, target)
-        .with_style(ProgressStyle::with_template(template).expect("a template"))
+        .with_style(style("{prefix} {pos:>3}/{len:3} {wide_bar} {msg}"))
 }
 
-/// The time that `to_come` takes if `done` took `elapsed`.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("a template")
+}
+
+/// Columns of the terminal.
+fn columns() -> usize {
+    Term::stderr().size().1.into()
+}
+
+/// The first `parts` that fit into `columns` together; always the very first.
+fn fitting(parts: &[String], columns: usize) -> String {
+    let mut line = parts.first().cloned().unwrap_or_default();
+    for part in parts.iter().skip(1) {
+        let longer = format!("{line} - {part}");
+        if longer.len() > columns {
+            break;
+        }
+        line = longer;
+    }
+    line
+}
+
+/// Time that `to_come` takes if `done` took `elapsed`.
 fn remaining(elapsed: Duration, done: f64, to_come: f64) -> Duration {
     let seconds = elapsed.as_secs_f64() * (to_come / done).max(0.0);
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO)
@@ -163,6 +188,16 @@ mod tests {
         ] {
             assert_eq!(brief(seconds), text);
         }
+    }
+
+    #[test]
+    fn a_line_shows_whole_parts_and_as_many_as_fit() {
+        let parts = ["loss: 0.1", "12 s", "900 windows/s"].map(String::from);
+        assert_eq!(fitting(&parts, 80), "loss: 0.1 - 12 s - 900 windows/s");
+        assert_eq!(fitting(&parts, 32), "loss: 0.1 - 12 s - 900 windows/s");
+        assert_eq!(fitting(&parts, 31), "loss: 0.1 - 12 s");
+        assert_eq!(fitting(&parts, 15), "loss: 0.1");
+        assert_eq!(fitting(&parts, 0), "loss: 0.1");
     }
 
     #[test]

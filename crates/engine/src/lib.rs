@@ -51,6 +51,7 @@ pub mod random;
 pub mod reference;
 pub mod samples;
 pub mod shape;
+pub mod text;
 pub mod training;
 
 pub use error::{Error, NonFinite, Result, When};

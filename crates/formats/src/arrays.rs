@@ -10,6 +10,7 @@
 
 use std::path::Path;
 
+use glassbox_engine::text::{excerpt, one_line};
 use ndarray::{Array3, ArrayD, ArrayView3, Ix3, IxDyn, ShapeBuilder};
 use ndarray_npy::npy::header::Header;
 use ndarray_npy::{ReadableElement, WriteNpyExt};
@@ -25,11 +26,12 @@ pub enum ArrayError {
     #[error("cannot read {file}: {cause}; check the path, and that the file may be read")]
     Unreadable { file: String, cause: String },
     /// The bytes are no `.npy` file.
-    #[error("{file} is not a whole .npy file: {problem}; write it anew with numpy.save")]
+    #[error("{file} is not a whole .npy file: {}; write it anew with numpy.save", one_line(problem).up_to(200))]
     Damaged { file: String, problem: String },
     /// Elements of another type.
     #[error(
-        "{file} holds elements of type {found}, expected float32 or float64; convert it with astype(\"float32\")"
+        "{file} holds elements of type {}, expected float32 or float64; convert it with astype(\"float32\")",
+        excerpt(found)
     )]
     WrongType { file: String, found: String },
     /// Another number of axes.

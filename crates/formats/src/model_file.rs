@@ -31,6 +31,7 @@ use std::path::Path;
 
 use glassbox_engine::layers::Registry;
 use glassbox_engine::model::Sequential;
+use glassbox_engine::text::{excerpt, one_line};
 
 use crate::atomic;
 use crate::hash::Sha256;
@@ -54,14 +55,20 @@ pub enum ModelFileError {
     /// The architecture file cannot be read.
     #[error("cannot read {file}: {cause}; check the path, and that it is the text of `model.to_json()`")]
     Unreadable { file: String, cause: String },
+    /// The file holds something else than a model.
+    #[error(
+        "{file} is not a model: expected JSON from Keras's `model.to_json()` or a safetensors file, found {}",
+        match start.as_str() { "" => "an empty file".into(), start => format!("text that starts with \"{start}\"") }
+    )]
+    NotAModel { file: String, start: String },
     /// The architecture is none, or has something that is not supported.
     #[error("{file}: the architecture cannot be used: {problem}")]
     Architecture { file: String, problem: String },
     /// The content is not what its checksum says.
     #[error(
-        "{file} is damaged: its entries and tensors have SHA-256 {found}, and {expected} was written \
-         (`glassbox.sha256`); put back a good copy, or train anew; if it was changed on purpose, take that entry out of \
-         its metadata"
+        "{file} is damaged: its entries and tensors have SHA-256 {found}, and {} was written (`glassbox.sha256`); put \
+         back a good copy, or train anew; if it was changed on purpose, take that entry out of its metadata",
+        excerpt(expected)
     )]
     Checksum { file: String, found: String, expected: String },
     /// The weights of a model that is to be saved do not fit it, or are not finite.
@@ -241,6 +248,10 @@ pub fn read_architecture(path: &Path, steps: Option<usize>) -> Result<Sequential
     let file = path.display().to_string();
     let text = std::fs::read_to_string(path)
         .map_err(|cause| ModelFileError::Unreadable { file: file.clone(), cause: cause.to_string() })?;
+    if !text.trim_start().starts_with('{') {
+        let start = one_line(text.lines().next().unwrap_or("")).up_to(40).to_string();
+        return Err(ModelFileError::NotAModel { file, start });
+    }
     parse_architecture(&text, steps, &Registry::default(), &file)
 }
 

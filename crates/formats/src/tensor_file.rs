@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use glassbox_engine::model::WeightLayout;
+use glassbox_engine::text::{excerpt, listed, one_line};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde_json::{Map, Value as Json, json};
@@ -32,15 +33,16 @@ pub enum TensorFileError {
     Unreadable { file: String, cause: String },
     /// The bytes are no safetensors file.
     #[error(
-        "{file} is not a whole safetensors file: {problem}; it was cut short, damaged, or is of another kind: \
-         write or copy it anew"
+        "{file} is not a whole safetensors file: {}; it was cut short, damaged, or is of another kind: write or \
+         copy it anew",
+        one_line(problem).up_to(200)
     )]
     Damaged { file: String, problem: String },
     /// A tensor that the model needs is not there.
     #[error(
-        "{file}: there is no tensor `{tensor}`, expected one of shape {shape:?}; unused tensors of the file: \
-         {unused}; give the file that belongs to this architecture, or name its tensors as the layers are \
-         named"
+        "{file}: there is no tensor `{}`, expected one of shape {shape:?}; unused tensors of the file: {unused}; give \
+         the file that belongs to this architecture, or name its tensors as the layers are named",
+        excerpt(tensor)
     )]
     MissingTensor { file: String, tensor: String, shape: Vec<usize>, unused: String },
     /// Tensors that no layer asks for.
@@ -51,26 +53,29 @@ pub enum TensorFileError {
     ExtraTensors { file: String, tensors: String },
     /// A tensor of another shape than the layer's.
     #[error(
-        "{file}: tensor `{tensor}` has shape {found:?}, expected {expected:?}; give the file that belongs to \
-         this architecture"
+        "{file}: tensor `{}` has shape {found:?}, expected {expected:?}; give the file that belongs to this \
+         architecture",
+        excerpt(tensor)
     )]
     WrongShape { file: String, tensor: String, found: Vec<usize>, expected: Vec<usize> },
     /// A tensor of a type that is not supported.
     #[error(
-        "{file}: tensor `{tensor}` holds {found}, expected F32 (or F64, which is rounded to it); convert it"
+        "{file}: tensor `{}` holds {found}, expected F32 (or F64, which is rounded to it); convert it",
+        excerpt(tensor)
     )]
     WrongType { file: String, tensor: String, found: String },
     /// A number that is NaN, infinite, or beyond the range of f32.
     #[error(
-        "{file}: value {index} of tensor `{tensor}` is {value}, which is not a finite 32-bit number; the model \
-         had diverged, or the file is damaged"
+        "{file}: value {index} of tensor `{}` is {value}, which is not a finite 32-bit number; the model had diverged, \
+         or the file is damaged",
+        excerpt(tensor)
     )]
     NotFinite { file: String, tensor: String, index: usize, value: f64 },
     /// A text that should be in the metadata is not.
     #[error("{file}: its metadata lacks `{key}`, expected {expected}; {advice}")]
     MissingKey { file: String, key: String, expected: String, advice: &'static str },
     /// A text of the metadata is not what it should be.
-    #[error("{file}: `{key}` in its metadata is `{found}`, expected {expected}; {advice}")]
+    #[error("{file}: `{key}` in its metadata is `{}`, expected {expected}; {advice}", excerpt(found))]
     BadKey { file: String, key: String, found: String, expected: String, advice: &'static str },
     /// The file could not be written.
     #[error(transparent)]
@@ -155,7 +160,7 @@ impl TensorFile {
         if self.tensors.is_empty() {
             return Ok(());
         }
-        let tensors = names(self.tensors.keys());
+        let tensors = listed(self.tensors.keys());
         Err(TensorFileError::ExtraTensors { file: file.into(), tensors })
     }
 
@@ -243,7 +248,7 @@ impl TensorFile {
         let asked = |name: &&String| {
             layout.tensors().iter().all(|tensor| name.strip_prefix(prefix) != Some(&tensor.name))
         };
-        names(self.tensors.keys().filter(asked))
+        listed(self.tensors.keys().filter(asked))
     }
 }
 
@@ -297,16 +302,5 @@ fn values(name: &str, info: &TensorInfo, data: &[u8], file: &str) -> Result<Vec<
             tensor: name.into(),
             found: other.to_string(),
         }),
-    }
-}
-
-/// A few names, for a message.
-fn names<'a>(names: impl Iterator<Item = &'a String>) -> String {
-    const SHOWN: usize = 8;
-    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
-    match names.len() {
-        0 => "none".into(),
-        n if n > SHOWN => format!("{} and {} more", names[..SHOWN].join(", "), n - SHOWN),
-        _ => names.join(", "),
     }
 }

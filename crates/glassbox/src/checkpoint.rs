@@ -30,6 +30,7 @@ use glassbox_engine::backend::{Plan, State};
 use glassbox_engine::model::WeightLayout;
 #[cfg(doc)]
 use glassbox_engine::optimizers::Optimizer;
+use glassbox_engine::text::excerpt;
 use glassbox_engine::training::{Callback, Checkpoint, EarlyStoppingState, EpochEnd, Flow, History};
 
 use crate::fingerprint::{Difference, Fingerprint};
@@ -56,15 +57,16 @@ pub enum CheckpointError {
     Unusable(#[from] TensorFileError),
     /// The content is not what its checksum says.
     #[error(
-        "{file} is damaged: its content has SHA-256 {found}, and {expected} was written; put back a good copy, \
-         or remove it to train from the beginning"
+        "{file} is damaged: its content has SHA-256 {found}, and {} was written; put back a good copy, or remove it to \
+         train from the beginning",
+        excerpt(expected)
     )]
     Checksum { file: String, found: String, expected: String },
     /// The checkpoint belongs to another run.
     #[error(
         "{file} is the checkpoint of another run: {} is {} in it and {} in this run; resume with the same data \
          and options, choose another folder for checkpoints, or remove the file",
-        difference.what, difference.there, difference.here
+        excerpt(&difference.what), excerpt(&difference.there), excerpt(&difference.here)
     )]
     OtherRun { file: String, difference: Difference },
     /// A file that glassbox did not write is where the checkpoint goes.

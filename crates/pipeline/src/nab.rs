@@ -29,6 +29,8 @@ pub use fetch::{FetchError, FetchFailure, FetchOptions, Fetched, fetch, fetch_fi
 
 /// The variable that names NAB's `data` folder.
 pub const DATA_VARIABLE: &str = "GLASSBOX_NAB";
+/// The variable that names another place to download from than [`BASE_URL`].
+pub const BASE_URL_VARIABLE: &str = "GLASSBOX_BASE_URL";
 /// Where NAB publishes its `data` folder.
 pub const BASE_URL: &str = "https://raw.githubusercontent.com/numenta/NAB/master/data/";
 
@@ -80,6 +82,13 @@ impl Places {
                 .map(|folder| folder.join("nab")),
         }
     }
+}
+
+/// The URL to download from that the environment names, if it names one.
+#[must_use]
+pub fn base_url_from_env() -> Option<String> {
+    let url = env::var_os(BASE_URL_VARIABLE).filter(|url| !url.is_empty());
+    url.map(|url| url.to_string_lossy().into_owned())
 }
 
 /// A folder that the environment names.

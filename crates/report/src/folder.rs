@@ -4,6 +4,7 @@ mod check;
 
 use std::path::{Path, PathBuf};
 
+use glassbox_engine::text::one_line;
 use glassbox_lab::study::Study;
 use glassbox_pipeline::detector::{Detector, DetectorError};
 use glassbox_pipeline::inside::{Inside, InsideFileError};
@@ -24,7 +25,9 @@ pub enum FolderError {
         cause: std::io::Error,
     },
     /// A file is not what a run writes.
-    #[error("{} is not what a run of the tutorial writes: {problem}; run it again", path.display())]
+    #[error(
+        "{} is not what a run of the tutorial writes: {}; run it again", path.display(), one_line(problem).up_to(400)
+    )]
     Malformed {
         /// The file.
         path: PathBuf,

@@ -57,7 +57,9 @@ impl Settings {
     /// # Panics
     /// If they are no settings.
     pub(crate) fn of_environment() -> Self {
-        let Ok(text) = env::var(SETTINGS) else { return Self::default() };
+        let Some(text) = env::var(SETTINGS).ok().filter(|text| !text.is_empty()) else {
+            return Self::default();
+        };
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{SETTINGS} is {text}: {error}"))
     }
 }

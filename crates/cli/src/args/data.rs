@@ -8,44 +8,45 @@ use clap::Subcommand;
 pub(crate) enum DataCommand {
     /// Download the two published files into the cache and verify them
     ///
-    /// They come from the Numenta Anomaly Benchmark (MIT licence), 280 KB in all. Afterwards
-    /// `glassbox tutorial` uses them. Nothing is written unless both files have their known SHA-256.
+    /// The files are part of the Numenta Anomaly Benchmark (MIT licence), 280 KB in total. `glassbox tutorial` then uses
+    /// them. Nothing is written unless both files have the expected SHA-256.
     Fetch {
-        /// Download also what the cache already has
+        /// Download files that are already in the cache again
         #[arg(long)]
         force: bool,
 
-        /// Where the files are published
-        #[arg(long, value_name = "URL", env = "GLASSBOX_BASE_URL", default_value = glassbox_pipeline::nab::BASE_URL)]
-        base_url: String,
+        /// URL of the `data` folder that contains the files [default: $GLASSBOX_BASE_URL, or the published one on
+        /// GitHub]
+        #[arg(long, value_name = "URL")]
+        base_url: Option<String>,
 
-        /// Seconds after which a whole download is given up
+        /// Time limit of a download, in seconds
         #[arg(long, value_name = "SECONDS", default_value_t = 120.0, value_parser = seconds)]
         timeout: f64,
     },
 
-    /// Say which data `glassbox tutorial` would use, and its SHA-256
+    /// Show which data `glassbox tutorial` would use, and its SHA-256
     Show {
-        /// The `data` folder of a checkout of numenta/NAB
+        /// `data` folder of a checkout of numenta/NAB
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
 
-        /// Decides the twin's noise
+        /// Seed of the noise in the synthetic copy
         #[arg(long, default_value_t = 1)]
         seed: u64,
 
-        /// Print a JSON object instead
+        /// Print a JSON object instead of text
         #[arg(long)]
         json: bool,
     },
 
-    /// Write the built-in twin of the two files as CSV
+    /// Write the synthetic copy of the two files as CSV
     Twin {
-        /// Where to: gets NAB's own folders and file names
+        /// Output folder; files and subfolders are named as in NAB
         #[arg(value_name = "DIR")]
         out: PathBuf,
 
-        /// Decides the noise
+        /// Seed of the noise
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
@@ -54,6 +55,6 @@ pub(crate) enum DataCommand {
 fn seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value > 0.0 && value <= 86_400.0 => Ok(value),
-        _ => Err("expected seconds above 0, and a day at most".into()),
+        _ => Err("expected a number above 0 and at most 86400 (one day)".into()),
     }
 }

@@ -8,27 +8,32 @@ use super::shared::{ColumnArgs, ComputeArgs, Rule};
 
 #[derive(Debug, Args)]
 pub(crate) struct DetectArgs {
-    /// The series to look at: CSV with a timestamp and a value in each row
+    /// CSV file with the series: a timestamp and a value in each row
     #[arg(value_name = "CSV")]
     pub(crate) input: PathBuf,
 
-    /// A model file written by `glassbox train` or `glassbox tutorial`
+    /// Model file written by `glassbox train` or `glassbox tutorial`
     #[arg(long, value_name = "FILE")]
     pub(crate) model: PathBuf,
 
-    /// What to write: a row for each anomalous point, for each window, or all of it as JSON
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: Format,
+    /// Output format
+    #[arg(long, value_enum, default_value_t, conflicts_with = "json")]
+    format: Format,
 
-    /// Where to write it [standard output]
+    /// Print the result as a JSON object and nothing else, as --format json does
+    #[arg(long)]
+    json: bool,
+
+    /// Output file [default: standard output]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Which windows a point's verdict asks
+    /// Rule for anomalous points
     #[arg(long, value_enum, default_value_t)]
     pub(crate) rule: Rule,
 
-    /// Another threshold than the model's: mean absolute error in standard deviations of the training series
+    /// Mean absolute error above which a window is anomalous, in standard deviations of the training series [default: the
+    /// threshold in the model file]
     #[arg(long, value_name = "MAE")]
     pub(crate) threshold: Option<f64>,
 
@@ -38,20 +43,27 @@ pub(crate) struct DetectArgs {
     #[command(flatten)]
     pub(crate) compute: ComputeArgs,
 
-    /// Print nothing but the result and errors
+    /// Print only the result and errors
     #[arg(long, short)]
     pub(crate) quiet: bool,
 }
 
-/// What `detect` writes.
+impl DetectArgs {
+    /// The output format: `--json` is short for `--format json`.
+    pub(crate) fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
+}
+
+/// Output format of `detect`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Format {
-    /// index,timestamp,value: a row for each anomalous point
+    /// CSV, a row for each anomalous point: index,timestamp,value
     #[default]
     Csv,
-    /// window,first,last,mae,anomalous: a row for each window
+    /// CSV, a row for each window: window,first,last,mae,anomalous
     Windows,
-    /// An object with both, and the threshold
+    /// JSON object with points, windows and the threshold
     Json,
 }
 
@@ -60,35 +72,35 @@ pub(crate) struct PredictArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
 
-    /// Windows: .npy of shape (n, steps, channels), as the model reads them (normalised)
+    /// Normalised windows: .npy file of shape (n, steps, channels)
     #[arg(long, value_name = "FILE")]
     pub(crate) input: PathBuf,
 
-    /// Where the reconstructions go: .npy, float32
+    /// Output file for the reconstructions: .npy, float32
     #[arg(long, value_name = "FILE")]
     pub(crate) output: PathBuf,
 
     #[command(flatten)]
     pub(crate) compute: ComputeArgs,
 
-    /// Print nothing but errors
+    /// Print only errors
     #[arg(long, short)]
     pub(crate) quiet: bool,
 }
 
-/// A model to compute with.
+/// The model to predict with.
 #[derive(Debug, Args)]
 #[group(id = "model_source", required = true, multiple = true)]
 pub(crate) struct ModelArgs {
-    /// A model file of ours (safetensors)
+    /// Model file written by glassbox (safetensors)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["architecture", "weights"])]
     pub(crate) model: Option<PathBuf>,
 
-    /// Keras's JSON (`model.to_json()`)
+    /// Architecture: JSON from Keras's `model.to_json()`
     #[arg(long, value_name = "FILE", requires = "weights")]
     pub(crate) architecture: Option<PathBuf>,
 
-    /// Its weights: safetensors with tensors {layer}.kernel and {layer}.bias
+    /// Weights for --architecture: safetensors with tensors {layer}.kernel and {layer}.bias
     #[arg(long, value_name = "FILE", requires = "architecture")]
     pub(crate) weights: Option<PathBuf>,
 }

@@ -11,22 +11,22 @@ pub(crate) struct SummaryArgs {
     #[command(flatten)]
     pub(crate) model: ArchitectureArgs,
 
-    /// Also print the training step as the engine runs it, an instruction a line
+    /// Also print the instructions of a training step, one on each line
     #[arg(long)]
     pub(crate) program: bool,
 
-    /// Print a JSON object instead
+    /// Print a JSON object instead of a table
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Columns of the terminal that the table is for
+    /// Width of the terminal in columns
     #[arg(long, value_name = "N", default_value_t = 80, value_parser = clap::value_parser!(u16).range(44..))]
     pub(crate) columns: u16,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DevicesArgs {
-    /// Print a JSON object instead
+    /// Print a JSON object instead of a table
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -36,93 +36,94 @@ pub(crate) struct GradcheckArgs {
     #[command(flatten)]
     pub(crate) model: ArchitectureArgs,
 
-    /// Samples in the batch, 65536 at most
+    /// Samples in the batch (at most 65536)
     #[arg(long, default_value_t = 3)]
     pub(crate) batch_size: usize,
 
-    /// Decides weights, samples, targets and dropout masks
+    /// Seed of the weights, samples, targets and dropout masks
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 
-    /// Check no more than N elements of each tensor, evenly spaced [every one]
+    /// Check at most N evenly spaced elements of each tensor [default: all]
     #[arg(long, value_name = "N")]
     pub(crate) elements: Option<usize>,
 
-    /// Threads, 1024 at most [one for each core]
+    /// Number of threads (at most 1024) [default: one for each core]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
 
-    /// Print a JSON object instead
+    /// Print a JSON object instead of a table
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// A model to look at.
+/// The model to inspect.
 #[derive(Debug, Args)]
 pub(crate) struct ArchitectureArgs {
-    /// Keras's JSON (`model.to_json()`) or a model file of ours (safetensors) [the tutorial's model]
+    /// Model: JSON from Keras's `model.to_json()`, or a model file written by glassbox (safetensors) [default: the
+    /// tutorial's model]
     #[arg(long, visible_alias = "model", value_name = "FILE")]
     pub(crate) architecture: Option<PathBuf>,
 
-    /// Steps of the input, where the architecture leaves them open, or of the tutorial's model [of that 288; for
-    /// gradcheck 16, since its kernels do not depend on the length and the check of a day would take many minutes]
+    /// Input length in steps, for the tutorial's model or an architecture without a fixed length [default for the
+    /// tutorial's model: 288; for gradcheck 16, because 288 would take minutes and test the same kernels]
     #[arg(long, value_name = "N")]
     pub(crate) time_steps: Option<usize>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ProfileArgs {
-    /// The model to train: Keras's JSON (`model.to_json()`), or a safetensors file of ours to start from
-    /// [the tutorial's model]
+    /// Model to train: JSON from Keras's `model.to_json()`, or a model file written by glassbox (safetensors), whose
+    /// weights are the start [default: the tutorial's model]
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
 
-    /// Steps of a window [the model's own, or 288]
+    /// Window length in steps [default: that of the model, else 288]
     #[arg(long, value_name = "N")]
     pub(crate) time_steps: Option<usize>,
 
-    /// Windows in a batch, 65536 at most
+    /// Windows in a batch (at most 65536)
     #[arg(long, default_value_t = 128)]
     pub(crate) batch_size: usize,
 
-    /// Training steps to take the medians of: so many with clocks, and as many without; 65536 at most
+    /// Number of training steps to time part by part, and as many again as a whole (at most 65536)
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub(crate) steps: usize,
 
-    /// Decides initial weights, dropout masks and data
+    /// Seed of the initial weights, dropout masks and data
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 
-    /// The instruction set of the CPU [$GLASSBOX_SIMD, or the best that the processor has]
+    /// CPU instruction set [default: $GLASSBOX_SIMD, else the best one available]
     #[arg(long, value_enum, value_name = "PATH")]
     pub(crate) simd: Option<SimdPath>,
 
     #[command(flatten)]
     pub(crate) compute: ComputeArgs,
 
-    /// On a GPU: do not profile the same steps on the CPU, to stand beside it
+    /// On a GPU: do not profile the CPU for comparison
     #[arg(long)]
     pub(crate) no_cpu: bool,
 
-    /// Print a JSON object instead; docs/profile.md says what is in it
+    /// Print a JSON object instead of a table (fields: docs/profile.md)
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Also draw a roofline plot: each line of the program under the ceilings of its device, as SVG
+    /// Also write a roofline plot of the training step as SVG
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
 }
 
-/// A path through the CPU backend.
+/// Instruction set of the CPU backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SimdPath {
-    /// AVX-512: 16 values in a register
+    /// AVX-512: 16 values in each register
     Avx512,
-    /// AVX2 and FMA: 8 values
+    /// AVX2 and FMA: 8 values in each register
     Avx2,
-    /// No intrinsics: what the compiler makes of plain code, on any processor
+    /// Plain Rust without intrinsics, for any processor
     Portable,
-    /// The products of the crate of that name, as a yardstick
+    /// Matrix products by the crate `matrixmultiply`, for comparison
     #[value(name = "matrixmultiply")]
     MatrixMultiply,
 }

@@ -1,15 +1,18 @@
-//! What can be said on the command line. A file for each command or two, and one for what they share.
+//! The command line. A file for each command or two, one for the options they share, one for mistakes.
 
 mod data;
 mod detect;
 mod inspect;
+mod mistakes;
 mod replicate;
 mod shared;
 mod shell;
 mod train;
 mod tutorial;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(crate) use data::DataCommand;
 pub(crate) use detect::{DetectArgs, Format, ModelArgs, PredictArgs};
@@ -22,23 +25,26 @@ pub(crate) use shell::{CompletionsArgs, ManArgs};
 pub(crate) use train::{FitArraysArgs, TrainArgs};
 pub(crate) use tutorial::{ReportArgs, TutorialArgs};
 
-/// After every command's help.
+/// The end of `glassbox --help`.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    done
-  1    a check that was asked for has failed (gradcheck)
-  2    the command line makes no sense
+  0    success
+  1    a requested check failed (gradcheck)
+  2    the command line is invalid
   3    an input file, a model or an option cannot be used
-  4    training or inference met a number that is not finite
-  5    a result could not be written
+  4    training or inference produced NaN or infinity
+  5    an output could not be written
   6    a download failed
-  7    the device that was asked for cannot be used, or failed
-  130  interrupted by Ctrl-C; the message says how to go on";
+  7    the requested device cannot be used, or it failed
+  130  interrupted by Ctrl-C; the message says how to continue";
+
+/// The end of the help of every other command.
+const SEE_EXIT_CODES: &str = "Exit codes: see `glassbox --help`.";
 
 /// An autoencoder one can see inside.
 ///
-/// Reproduces the Keras tutorial "Timeseries anomaly detection using an autoencoder" on an engine written
-/// from scratch. Without a command it runs the whole tutorial.
+/// Reproduces the Keras tutorial "Timeseries anomaly detection using an autoencoder" on a numeric engine written from
+/// scratch. Without a command, glassbox runs the whole tutorial.
 #[derive(Debug, Parser)]
 #[command(name = "glassbox", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
@@ -49,132 +55,197 @@ pub(crate) struct Cli {
     pub(crate) tutorial: TutorialArgs,
 }
 
-/// What this process was told; ends it where that makes no sense, or was a request for help.
+/// Parses the command line of this process. Exits if it is invalid, or asks for help.
 pub(crate) fn parse() -> Cli {
-    let mut matches = with_negative_numbers(Cli::command()).get_matches();
-    Cli::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit())
+    let mut command = command();
+    let words = command_first(&command, std::env::args_os().collect());
+    let parsed = command
+        .try_get_matches_from_mut(words)
+        .and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
+    parsed.unwrap_or_else(|error| mistakes::explain(error, &mut command).exit())
 }
 
-/// Takes `-1` for a value where one is due: what is wrong with it is for the option to say, that knows what it
-/// expects.
+/// The definition of the whole command line.
+pub(crate) fn command() -> clap::Command {
+    with_negative_numbers(Cli::command()).mut_subcommands(complete)
+}
+
+/// Adds what every subcommand has.
+fn complete(subcommand: clap::Command) -> clap::Command {
+    with_negative_numbers(subcommand).after_help(SEE_EXIT_CODES).mut_subcommands(complete)
+}
+
+/// Takes `-1` as a value where an option needs one. The option knows what it expects, and says so.
 fn with_negative_numbers(command: clap::Command) -> clap::Command {
-    command
-        .mut_args(|argument| {
-            let takes = argument.get_action().takes_values() && !argument.is_positional();
-            argument.allow_negative_numbers(takes)
-        })
-        .mut_subcommands(with_negative_numbers)
+    command.mut_args(|argument| {
+        let takes = argument.get_action().takes_values() && !argument.is_positional();
+        argument.allow_negative_numbers(takes)
+    })
+}
+
+/// Moves a command before the options that precede it: `glassbox --threads 1 profile` becomes
+/// `glassbox profile --threads 1`. The command then accepts or refuses them.
+fn command_first(command: &clap::Command, mut words: Vec<OsString>) -> Vec<OsString> {
+    let mut at = 1;
+    while let Some(word) = words.get(at).and_then(|word| word.to_str()) {
+        if let Some(mut found) = command.find_subcommand(word) {
+            let mut end = at + 1;
+            // `data` has commands of its own.
+            while let Some(inner) =
+                words.get(end).and_then(|word| word.to_str()).and_then(|word| found.find_subcommand(word))
+            {
+                (found, end) = (inner, end + 1);
+            }
+            words[1..end].rotate_right(end - at);
+            break;
+        }
+        let Some(length) = words_of_option(command, word) else { break };
+        at += length;
+    }
+    words
+}
+
+/// How many words an option takes up, its value included. `None` if the command has no such option.
+fn words_of_option(command: &clap::Command, word: &str) -> Option<usize> {
+    let (name, has_value) = word.split_once('=').map_or((word, false), |(name, _)| (name, true));
+    let is_named = |argument: &&clap::Arg| match name.strip_prefix("--") {
+        Some(long) => argument.get_long() == Some(long),
+        None => argument.get_short().is_some_and(|short| *name == format!("-{short}")),
+    };
+    let argument = command.get_arguments().find(is_named)?;
+    let next_is_value = matches!(argument.get_action(), ArgAction::Set | ArgAction::Append) && !has_value;
+    Some(if next_is_value { 2 } else { 1 })
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the whole tutorial: load, train, find the anomaly (the default)
+    /// Run the whole tutorial: load, train, detect (the default)
     ///
-    /// Loads the two series, normalises by the training moments, trains the autoencoder on windows of a
-    /// day, takes the largest training error as the threshold, and looks for windows and points of the test
-    /// series above it. Prints every step with the tutorial's numbers and leaves the results in --out.
+    /// Loads the two series, normalises them by the mean and standard deviation of the training series, trains the
+    /// autoencoder on windows of one day, and takes the largest training error as the threshold. Windows and points of
+    /// the test series above the threshold are anomalous. Prints the numbers of every step and writes the results to
+    /// --out.
     ///
-    /// The data is the first of: --data DIR, $GLASSBOX_NAB, files fetched by `glassbox data fetch`, and the
-    /// built-in twin, a synthetic copy that needs no download.
-    #[command(after_help = EXIT_CODES)]
+    /// The data comes from --data DIR, else from $GLASSBOX_NAB, else from the files that `glassbox data fetch`
+    /// downloaded, else from the built-in synthetic copy (no download needed).
     Tutorial(TutorialArgs),
 
-    /// Make the page of a run again, from its results
+    /// Rebuild the page of a tutorial run from its results
     ///
-    /// Reads the folder that `glassbox tutorial` wrote and writes report.html and plots/ into it: the same page
-    /// that the tutorial leaves at its end.
-    #[command(after_help = EXIT_CODES)]
+    /// Reads the folder that `glassbox tutorial` wrote and writes report.html and plots/ into it, as the tutorial does
+    /// at its end.
     Report(ReportArgs),
-    /// Run the tutorial with many seeds and hold it against Keras
+
+    /// Run the tutorial with many seeds and compare the results with Keras
     ///
-    /// What depends on the seed cannot be equal in two systems with different random generators; it can be
-    /// equally distributed. Trains with each seed, several side by side, and compares epochs, threshold, windows,
-    /// points and losses with 60 recorded runs of Keras by the test of Kolmogorov and Smirnov. Leaves a row for
-    /// each seed, a JSON document, and plots of the distributions in --out.
+    /// Two systems with different random generators cannot give the same numbers for one seed, but their results can
+    /// have the same distribution. Trains with each seed, several at a time, and compares epochs, threshold, windows,
+    /// points and losses with 60 recorded Keras runs (Kolmogorov-Smirnov test). Writes a CSV row for each seed, a JSON
+    /// document, and plots of the distributions to --out.
     ///
-    /// The same command again goes on where it was stopped: a seed that has a row is not run again.
-    #[command(after_help = EXIT_CODES)]
+    /// If interrupted, run the same command again: seeds that already have a row are skipped.
     Replicate(ReplicateArgs),
 
-    /// Train a detector on a CSV of your own
+    /// Train an anomaly detector on your own CSV
     ///
-    /// Reads `timestamp,value` rows that show normal behaviour, trains an autoencoder on all windows of
-    /// --time-steps rows, and writes a model file that carries its scaler and its threshold: all that
-    /// `glassbox detect` needs.
+    /// Reads `timestamp,value` rows of normal behaviour, trains an autoencoder on all windows of --time-steps rows, and
+    /// writes a model file with the weights, the scaler and the threshold: everything that `glassbox detect` needs.
     ///
-    /// With --checkpoint-dir the run is saved after each epoch; if it is killed, the same command with
-    /// --resume goes on and, on the same kind of device and instruction set, ends with the same bits as a run that
-    /// was not.
-    #[command(after_help = EXIT_CODES)]
+    /// With --checkpoint-dir, the run is saved after each epoch. If it is killed, the same command with --resume
+    /// continues it. On the same kind of device and instruction set, the result is bit-identical to that of an
+    /// uninterrupted run.
     Train(TrainArgs),
 
-    /// Train on an array, for comparing with other systems
+    /// Train on a .npy array, to compare with other systems
     ///
-    /// The same training on an .npy array of shape (n, steps, channels), which is both input and target,
-    /// with no scaling: given an architecture and start weights of Keras, the losses are those of Keras.
-    #[command(after_help = EXIT_CODES)]
+    /// Trains on an array of shape (n, steps, channels) that is both input and target, without scaling. With the
+    /// architecture and the initial weights of a Keras model, the losses are those of Keras.
     FitArrays(FitArraysArgs),
 
     /// Find anomalies in a CSV with a trained detector
     ///
-    /// Normalises with the detector's own scaler, reconstructs every window, and reports the windows whose
-    /// mean absolute error is above the threshold and the points that all their windows agree on.
-    #[command(after_help = EXIT_CODES)]
+    /// Normalises the series with the detector's scaler and reconstructs every window. A window is anomalous if its
+    /// mean absolute error is above the threshold; a point is anomalous if all windows that contain it are (see
+    /// --rule).
     Detect(DetectArgs),
 
-    /// Reconstruct raw windows: .npy in, .npy out
-    #[command(after_help = EXIT_CODES)]
+    /// Reconstruct windows: .npy in, .npy out
     Predict(PredictArgs),
 
     /// Print a model as Keras's summary() does
-    #[command(after_help = EXIT_CODES)]
     Summary(SummaryArgs),
 
-    /// Hold backpropagation against central differences
+    /// Compare backpropagation with central differences
     ///
-    /// In 64 bits, on the reference backend, with random weights, samples and targets and dropout masks held
-    /// still: every weight and every input is moved up and down, and the change of the loss compared with
-    /// the gradient. Prints the largest relative error of each tensor; fails if one is above 1e-7.
-    #[command(after_help = EXIT_CODES)]
+    /// Computes in 64 bits on the reference backend, with random weights, samples and targets, and fixed dropout masks.
+    /// Moves every weight and every input up and down, and compares the change of the loss with the gradient. Prints
+    /// the largest relative error of each tensor. Fails if one is above 1e-7.
     Gradcheck(GradcheckArgs),
 
-    /// See where the time of a training step goes
+    /// Show where the time of a training step goes
     ///
-    /// Takes training steps with a clock around each part of them, and others without to hold against the sum of
-    /// the parts, and measures what the machine can do: its arithmetic, and its traffic with the cache where a
-    /// window's values lie. Prints, for each layer and direction, its time, its work, and how close it comes to
-    /// the ceiling that binds it.
+    /// Times each part of a training step, and whole steps for comparison, and measures the machine's limits: its
+    /// arithmetic, and its bandwidth to the cache level that holds a window. Prints the time and the work of each layer
+    /// and direction, and how close each comes to the limit that applies.
     ///
-    /// How to read it: a part with a large share of the time and a small one of its ceiling is worth some work.
-    /// `glassbox summary --program` shows the instructions that are the lines of the table.
+    /// A part with a large share of the time, far from its limit, is worth optimising. The lines of the table are the
+    /// instructions that `glassbox summary --program` prints.
     ///
-    /// Times are those of this machine at this moment: quartiles that are far apart say that it was busy.
-    #[command(after_help = EXIT_CODES)]
+    /// Timings vary: if the quartiles are far apart, the machine was busy.
     Profile(ProfileArgs),
 
-    /// List what can compute, and why a device cannot be used
+    /// List the devices, and why one cannot be used
     ///
-    /// The CPU and every NVIDIA GPU that the driver sees, and which of them --device auto takes. Without a driver,
-    /// without NVRTC (the compiler for CUDA kernels), or with a GPU that is too old, it says so.
-    #[command(after_help = EXIT_CODES)]
+    /// Lists the CPU, every NVIDIA GPU that the driver reports, and the device that --device auto selects. Reports a
+    /// missing driver, a missing NVRTC (the compiler for CUDA kernels), and GPUs that are too old.
     Devices(DevicesArgs),
 
-    /// The tutorial's data: where it is, and how to get it
-    #[command(after_help = EXIT_CODES)]
+    /// Download, show or generate the tutorial's data
     Data {
         #[command(subcommand)]
         command: DataCommand,
     },
 
-    /// Print a script that completes this command's words in a shell
+    /// Print a shell completion script
     ///
     /// For bash: glassbox completions bash > ~/.local/share/bash-completion/completions/glassbox
-    #[command(after_help = EXIT_CODES)]
     Completions(CompletionsArgs),
 
-    /// Print the manual page, or write those of all commands
+    /// Print the manual page, or write the pages of all commands
     ///
     /// To read one: glassbox man --out man && man man/glassbox-tutorial.1
-    #[command(after_help = EXIT_CODES)]
     Man(ManArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn options_may_stand_before_the_command() {
+        for (typed, meant) in [
+            ("--threads 1 profile --json", "profile --threads 1 --json"),
+            ("--threads=1 -q train x.csv", "train --threads=1 -q x.csv"),
+            ("--json --seed 2 data show", "data show --json --seed 2"),
+            // The value of an option is no command.
+            ("--out profile", "--out profile"),
+            ("--out train profile", "profile --out train"),
+            // Nothing to move.
+            ("profile --threads 1", "profile --threads 1"),
+            ("--plot profile", "--plot profile"),
+            ("x.csv profile", "x.csv profile"),
+            ("--help profile", "--help profile"),
+            ("--threads", "--threads"),
+        ] {
+            let words = |line: &str| -> Vec<OsString> {
+                ["glassbox"].into_iter().chain(line.split(' ')).map(OsString::from).collect()
+            };
+            assert_eq!(command_first(&command(), words(typed)), words(meant), "{typed}");
+        }
+    }
 }

@@ -13,19 +13,19 @@ use crate::device::DeviceChoice;
 /// The columns of a CSV.
 #[derive(Debug, Args)]
 pub(crate) struct ColumnArgs {
-    /// The column with the timestamps (RFC 3339 or YYYY-MM-DD HH:MM:SS)
+    /// Column with the timestamps (RFC 3339 or YYYY-MM-DD HH:MM:SS)
     #[arg(long, value_name = "NAME", default_value = "timestamp")]
     pub(crate) timestamp_column: String,
 
-    /// The column with the values
+    /// Column with the values
     #[arg(long, value_name = "NAME", default_value = "value")]
     pub(crate) value_column: String,
 }
 
-/// What of the tutorial may be chosen.
+/// Options of the tutorial's training and detection.
 #[derive(Debug, Args)]
 pub(crate) struct TutorialFitArgs {
-    /// Epochs at most
+    /// Maximum number of epochs
     #[arg(long, default_value_t = 50, value_parser = at_least_one)]
     pub(crate) epochs: usize,
 
@@ -33,7 +33,7 @@ pub(crate) struct TutorialFitArgs {
     #[arg(long, default_value_t = 128)]
     pub(crate) batch_size: usize,
 
-    /// Epochs without a better val_loss after which training stops
+    /// Stop after this many epochs without a better val_loss
     #[arg(long, default_value_t = 5)]
     pub(crate) patience: usize,
 
@@ -41,7 +41,7 @@ pub(crate) struct TutorialFitArgs {
     #[arg(long, default_value_t = 0.001)]
     pub(crate) learning_rate: f64,
 
-    /// Which windows a point's verdict asks
+    /// Rule for anomalous points
     #[arg(long, value_enum, default_value_t)]
     pub(crate) rule: Rule,
 }
@@ -69,7 +69,7 @@ impl TutorialFitArgs {
 /// The arguments of Keras's `fit` and of Adam.
 #[derive(Debug, Args)]
 pub(crate) struct FitArgs {
-    /// Epochs at most
+    /// Maximum number of epochs
     #[arg(long, default_value_t = 50)]
     pub(crate) epochs: usize,
 
@@ -77,24 +77,24 @@ pub(crate) struct FitArgs {
     #[arg(long, default_value_t = 128)]
     pub(crate) batch_size: usize,
 
-    /// The fraction of the windows, from the end, that val_loss is taken of
+    /// Fraction of the windows, taken from the end, used for validation (val_loss)
     #[arg(long, value_name = "FRACTION", default_value_t = 0.1)]
     pub(crate) validation_split: f64,
 
-    /// Keep the windows in order
+    /// Do not shuffle the windows
     #[arg(long)]
     pub(crate) no_shuffle: bool,
 
-    /// Decides initial weights, shuffles and dropout masks
+    /// Seed of the initial weights, shuffling and dropout masks
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 
-    /// Train with Adam at this learning rate, whatever the model was compiled with [as it was compiled; if it was not,
-    /// with Adam at 0.001]
+    /// Train with Adam at this learning rate [default: the optimiser that the model was compiled with, else Adam at
+    /// 0.001]
     #[arg(long, value_name = "RATE")]
     pub(crate) learning_rate: Option<f64>,
 
-    /// Minimise this loss, whatever the model was compiled with [as it was compiled; if it was not, mse]
+    /// Minimise this loss [default: the loss that the model was compiled with, else mse]
     #[arg(long, value_enum)]
     pub(crate) loss: Option<LossName>,
 }
@@ -110,69 +110,69 @@ pub(crate) enum LossName {
     Mae,
 }
 
-/// When to stop before all epochs are done.
+/// Early stopping.
 #[derive(Debug, Args)]
 pub(crate) struct EarlyStoppingArgs {
-    /// Epochs without a better val_loss after which training stops; without validation windows it does not stop early
+    /// Stop after this many epochs without a better val_loss; without validation windows, training does not stop early
     #[arg(long, default_value_t = 5)]
     pub(crate) patience: usize,
 
-    /// A change of no more than this is no improvement
+    /// The loss must get better by more than this to count as an improvement
     #[arg(long, default_value_t = 0.0, value_parser = not_negative)]
     pub(crate) min_delta: f64,
 
-    /// Take back the weights of the best epoch when training ends
+    /// Restore the weights of the best epoch at the end
     #[arg(long)]
     pub(crate) restore_best_weights: bool,
 
-    /// Train all epochs
+    /// Always train all epochs
     #[arg(long, conflicts_with_all = ["patience", "min_delta", "restore_best_weights"])]
     pub(crate) no_early_stopping: bool,
 }
 
-/// Saving a run.
+/// Checkpoints.
 #[derive(Debug, Args)]
 pub(crate) struct CheckpointArgs {
-    /// Save the run in this folder after each epoch; a checkpoint of another run in it is refused
+    /// Save a checkpoint in this folder after each epoch; a checkpoint of a different run in it is an error
     #[arg(long, value_name = "DIR")]
     pub(crate) checkpoint_dir: Option<PathBuf>,
 
-    /// Go on from the checkpoint in --checkpoint-dir, or else from the one that Ctrl-C left; start anew if there
-    /// is none
+    /// Continue from the checkpoint in --checkpoint-dir, or from the one that Ctrl-C saved; start from the beginning if
+    /// there is none
     #[arg(long)]
     pub(crate) resume: bool,
 }
 
-/// What computes.
+/// Device and threads.
 #[derive(Debug, Args)]
 pub(crate) struct ComputeArgs {
-    /// What computes: cpu, cuda (the first NVIDIA GPU), cuda:N (the GPU of that number), or auto, the first GPU if
-    /// it can be used and else the CPU; `glassbox devices` lists them
+    /// Device: cpu, cuda (the first NVIDIA GPU), cuda:N (GPU number N), or auto (the first GPU if usable, else the CPU);
+    /// `glassbox devices` lists them
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) device: DeviceChoice,
 
-    /// Threads of the CPU, 1024 at most [one for each core]; the results do not depend on it
+    /// Number of CPU threads (at most 1024); results do not depend on it [default: one for each core]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
 
-    /// Say why another device was not taken, and how this one trains the model
+    /// Explain the choice of the device, and how it trains the model
     #[arg(long, short)]
     pub(crate) verbose: bool,
 }
 
-/// A number that is not below zero; whether it is finite is for others to say.
+/// Parses a number that is not negative. The library checks that it is finite.
 fn not_negative(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(value) if value < 0.0 => Err("expected a number that is not negative".into()),
+        Ok(value) if value < 0.0 => Err("expected a number of at least 0".into()),
         Ok(value) => Ok(value),
-        Err(error) => Err(error.to_string()),
+        Err(_) => Err("expected a number".into()),
     }
 }
 
-/// What is printed.
+/// What to print.
 #[derive(Debug, Args)]
 pub(crate) struct OutputArgs {
-    /// Print nothing but errors
+    /// Print only errors
     #[arg(long, short)]
     pub(crate) quiet: bool,
 
@@ -181,20 +181,20 @@ pub(crate) struct OutputArgs {
     pub(crate) json: bool,
 }
 
-/// Which windows a point's verdict asks.
+/// Rule that turns anomalous windows into anomalous points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Rule {
-    /// As the published loop does: all windows that hold the point but the one that starts at it
+    /// A point is anomalous if all windows that contain it are, except the one that starts at it (as in the tutorial)
     #[default]
     Published,
-    /// All windows that hold the point
+    /// A point is anomalous if all windows that contain it are
     Inclusive,
 }
 
-/// Training for no epoch at all would leave a detector that knows nothing.
+/// Parses a number of epochs. An untrained detector would detect nothing.
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(0) => Err("a detector that was not trained detects nothing: give at least 1".into()),
+        Ok(0) => Err("expected at least 1, because an untrained model detects nothing".into()),
         Ok(epochs) => Ok(epochs),
         Err(error) => Err(error.to_string()),
     }

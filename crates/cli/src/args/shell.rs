@@ -6,14 +6,14 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
-    /// The shell
+    /// Shell to print the script for
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {
-    /// Write a page for each command into this folder [print that of glassbox itself]
+    /// Write a page for each command into this folder [default: print the page of glassbox itself]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 }

@@ -8,25 +8,25 @@ use super::shared::{CheckpointArgs, ColumnArgs, ComputeArgs, EarlyStoppingArgs, 
 
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
-    /// The training series: CSV with a timestamp and a value in each row
+    /// CSV file with the training series: a timestamp and a value in each row
     #[arg(value_name = "CSV")]
     pub(crate) input: PathBuf,
 
-    /// The model to train: Keras's JSON (`model.to_json()`), or a safetensors file of ours to start from
-    /// [the tutorial's model]
+    /// Model to train: JSON from Keras's `model.to_json()`, or a model file written by glassbox (safetensors), whose
+    /// weights are the start [default: the tutorial's model]
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
 
-    /// Rows in a window [the model's own, or 288]
+    /// Window length in rows [default: that of the model, else 288]
     #[arg(long, value_name = "N")]
     pub(crate) time_steps: Option<usize>,
 
-    /// The model file to write [model.safetensors]
+    /// Model file to write [default: model.safetensors]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
 
-    /// Where the losses go, as {"loss": [...], "val_loss": [...]}, without val_loss if there are no validation windows
-    /// [NAME.history.json beside --out NAME.safetensors, history.json without --out]
+    /// File for the losses, as {"loss": [...], "val_loss": [...]}, without val_loss if there are no validation windows
+    /// [default: NAME.history.json beside --out NAME.safetensors, history.json without --out]
     #[arg(long, value_name = "FILE")]
     pub(crate) history: Option<PathBuf>,
 
@@ -51,23 +51,24 @@ pub(crate) struct TrainArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct FitArraysArgs {
-    /// Keras's JSON (`model.to_json()`)
+    /// Architecture: JSON from Keras's `model.to_json()`
     #[arg(long, value_name = "FILE")]
     pub(crate) architecture: PathBuf,
 
-    /// Start weights: safetensors with tensors {layer}.kernel and {layer}.bias [drawn from --seed]
+    /// Initial weights: safetensors with tensors {layer}.kernel and {layer}.bias [default: random, from --seed]
     #[arg(long, value_name = "FILE")]
     pub(crate) weights: Option<PathBuf>,
 
-    /// The samples: .npy of shape (n, steps, channels)
+    /// Samples: .npy file of shape (n, steps, channels)
     #[arg(long, value_name = "FILE")]
     pub(crate) input: PathBuf,
 
-    /// Where the losses go, as {"loss": [...], "val_loss": [...]}, without val_loss if there are no validation samples
+    /// File for the losses, as {"loss": [...], "val_loss": [...]}, without val_loss if there are no validation samples
+    /// [default: none]
     #[arg(long, value_name = "FILE")]
     pub(crate) history: Option<PathBuf>,
 
-    /// Where the trained weights go, named as in --weights
+    /// File for the trained weights, with tensors named as in --weights
     #[arg(long, value_name = "FILE", default_value = "final.safetensors")]
     pub(crate) out: PathBuf,
 

@@ -8,24 +8,24 @@ use super::shared::{CheckpointArgs, ComputeArgs, OutputArgs, TutorialFitArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct TutorialArgs {
-    /// The `data` folder of a checkout of numenta/NAB [else $GLASSBOX_NAB, the cache, the twin]
+    /// `data` folder of a checkout of numenta/NAB [default: $GLASSBOX_NAB, else downloaded files, else the synthetic copy]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 
-    /// Decides initial weights, shuffles, dropout masks (and the twin's noise)
+    /// Seed of the initial weights, shuffling and dropout masks (and of the noise in the synthetic copy)
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 
     #[command(flatten)]
     pub(crate) fit: TutorialFitArgs,
 
-    /// Afterwards try what people suggest to improve the tutorial, each over several seeds, and say what helps:
-    /// 14 variants in study.json and study.csv. Its trainings run side by side on the CPU, one thread each, whatever
-    /// --device says. Takes about six minutes on two cores
+    /// Afterwards, train 14 commonly suggested variants of the tutorial with several seeds each, and report which ones
+    /// help (study.json, study.csv). Runs in parallel on the CPU, whatever --device says; takes about six minutes on
+    /// two cores
     #[arg(long)]
     pub(crate) study: bool,
 
-    /// Seeds of the study, from --seed on
+    /// Number of seeds of the study, starting at --seed
     #[arg(
         long,
         value_name = "N",
@@ -35,15 +35,15 @@ pub(crate) struct TutorialArgs {
     )]
     pub(crate) study_seeds: u64,
 
-    /// Where the results go: a folder that is empty, or absent, or has results, which are replaced
+    /// Output folder: empty, absent, or with earlier results, which are replaced
     #[arg(long, value_name = "DIR", default_value = "glassbox-out")]
     pub(crate) out: PathBuf,
 
-    /// Write no page and no plots, and do not look inside of the model
+    /// Skip the page, the plots, and the analysis of the model's internals
     #[arg(long, conflicts_with = "open")]
     pub(crate) no_report: bool,
 
-    /// Open the page when it is written
+    /// Open the page in a browser
     #[arg(long)]
     pub(crate) open: bool,
 
@@ -59,15 +59,15 @@ pub(crate) struct TutorialArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// The folder that `glassbox tutorial` wrote its results into
+    /// Results folder written by `glassbox tutorial`
     #[arg(value_name = "RESULT_DIR", default_value = "glassbox-out")]
     pub(crate) dir: PathBuf,
 
-    /// Open the page when it is written
+    /// Open the page in a browser
     #[arg(long)]
     pub(crate) open: bool,
 
-    /// Print nothing but errors
+    /// Print only errors
     #[arg(long, short)]
     pub(crate) quiet: bool,
 }

@@ -1,14 +1,15 @@
-//! The end of a run: what was found, how well that is the truth, and where to look.
+//! The end of a run: what was found, how it compares with the ground truth, and where the results are.
 
 use std::path::Path;
 
 use glassbox_pipeline::detection::stretches;
 use glassbox_pipeline::evaluation::{Score, true_anomaly};
 use glassbox_pipeline::tutorial::TutorialRun;
+use glassbox_pipeline::words::counted;
 
 /// Three sentences; `page` is the report, if one was written.
 pub(super) fn sentences(run: &TutorialRun, out: &Path, page: Option<&Path>) -> String {
-    format!("\n{}\n{}\n{}\n", found(run), against_the_truth(run), places(out, page))
+    format!("\n{}\n{}\n{}\n", found(run), against_ground_truth(run), places(out, page))
 }
 
 fn found(run: &TutorialRun) -> String {
@@ -25,11 +26,11 @@ fn found(run: &TutorialRun) -> String {
     }
 }
 
-fn against_the_truth(run: &TutorialRun) -> String {
+fn against_ground_truth(run: &TutorialRun) -> String {
     let detection = &run.detection;
     let Some(truth) = true_anomaly(&run.data) else {
         return format!(
-            "{} of {} windows have an error above {:.4}; what is truly anomalous in this series is not known here.",
+            "Error above {2:.4}: {0} of {1} windows. Ground truth: not known for this series.",
             detection.windows.len(),
             detection.errors.len(),
             detection.threshold.value()
@@ -38,14 +39,13 @@ fn against_the_truth(run: &TutorialRun) -> String {
     let series = &run.data.test.series;
     let score = Score::of(&detection.points, &truth);
     let (first, last) = (series.timestamp_text(truth.start), series.timestamp_text(truth.end - 1));
-    let truly = format!("Truly anomalous is {first} to {last}");
+    let truth = format!("Ground truth: {first} to {last}, {} points", truth.len());
     match score.precision {
-        None => format!("{truly}, of which nothing was found."),
+        None => format!("{truth}. Detected: none of them."),
         Some(precision) => format!(
-            "{truly}: of its {} points {} were found, and {} others (recall {:.3}, precision {precision:.3}, F1 {:.3}).",
-            truth.len(),
+            "{truth}. Detected: {} of them, plus {} (recall {:.3}, precision {precision:.3}, F1 {:.3}).",
             score.hits,
-            score.points - score.hits,
+            counted(score.points - score.hits, "false positive", "false positives"),
             score.recall,
             score.f1
         ),
@@ -56,12 +56,14 @@ fn places(out: &Path, page: Option<&Path>) -> String {
     let out = out.display();
     match page {
         Some(page) => format!(
-            "Open {} in a browser to see all of it; {out} also has every number in result.json and the detector in \
-             model.safetensors.",
+            "Report: {} (open it in a browser). Also in {out}: result.json with all results, and model.safetensors \
+             with the detector.",
             page.display()
         ),
         None => {
-            format!("The results are in {out}: result.json has all of them, model.safetensors the detector.")
+            format!(
+                "Results: in {out}, with all numbers in result.json and the detector in model.safetensors."
+            )
         }
     }
 }

@@ -10,13 +10,13 @@ use glassbox_pipeline::series::{Columns, write_csv};
 use glassbox_pipeline::synthetic::{self, Part};
 use serde_json::json;
 
-use super::{note, print, print_json};
+use super::{print, print_json, warn};
 use crate::args::DataCommand;
 use crate::failure::{Failure, Kind, OrFail as _};
 
 pub(crate) fn run(command: &DataCommand) -> Result<(), Failure> {
     match command {
-        DataCommand::Fetch { force, base_url, timeout } => fetch(*force, base_url, *timeout),
+        DataCommand::Fetch { force, base_url, timeout } => fetch(*force, base_url.clone(), *timeout),
         DataCommand::Show { data, seed, json } => {
             show(&Source::choose(&Places::from_env(data.clone()), *seed), *json)
         }
@@ -24,15 +24,15 @@ pub(crate) fn run(command: &DataCommand) -> Result<(), Failure> {
     }
 }
 
-fn fetch(force: bool, base_url: &str, timeout: f64) -> Result<(), Failure> {
+fn fetch(force: bool, base_url: Option<String>, timeout: f64) -> Result<(), Failure> {
     let Some(cache) = Places::from_env(None).cache else {
         return Err(Failure::new(
             Kind::Output,
-            format!("this system names no folder for caches; set {} to one", glassbox::cache::VARIABLE),
+            format!("no cache folder is known for this user; set {} to a folder", glassbox::cache::VARIABLE),
         ));
     };
     let options = FetchOptions {
-        base_url: base_url.to_string(),
+        base_url: base_url.or_else(nab::base_url_from_env).unwrap_or_else(|| nab::BASE_URL.into()),
         force,
         overall_timeout: Duration::from_secs_f64(timeout),
         ..FetchOptions::default()
@@ -47,7 +47,7 @@ fn fetch(force: bool, base_url: &str, timeout: f64) -> Result<(), Failure> {
 fn show(source: &Source, as_json: bool) -> Result<(), Failure> {
     let data = nab::load(source).or_fail(Kind::Input)?;
     for warning in data.train.warnings.iter().chain(&data.test.warnings) {
-        note(false, format_args!("warning: {warning}"));
+        warn(false, warning);
     }
     let parts = [("train", &data.train), ("test", &data.test)];
     if as_json {
@@ -70,8 +70,9 @@ fn twin(out: &Path, seed: u64) -> Result<(), Failure> {
         let path = out.join(file.path);
         if std::fs::read(&path).is_ok_and(|bytes| Sha256::of(&bytes) == file.sha256) {
             let path = path.display();
-            let message =
-                format!("{path} is the published file: the twin would take its place; give another folder");
+            let message = format!(
+                "{path} is the published file and would be overwritten by the synthetic copy; choose another folder"
+            );
             return Err(Failure::new(Kind::Input, message));
         }
     }

@@ -9,12 +9,15 @@ use glassbox_pipeline::results::{Anomalies, write_anomalies_csv, write_windows_c
 use glassbox_pipeline::series::{Series, read_csv};
 use serde_json::json;
 
-use super::{note, print};
+use super::{note, print_data, warn};
 use crate::args::{DetectArgs, Format};
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::files;
 
 pub(crate) fn run(args: &DetectArgs) -> Result<(), Failure> {
+    let format = args.format();
+    // A JSON object and nothing else, as the other commands print it.
+    let quiet = args.quiet || format == Format::Json;
     let output = args.output.as_deref().map(|output| ("--output", output));
     let _locks = files::claim(&[("the series", &args.input), ("--model", &args.model)], output.as_slice())?;
     let mut detector = Detector::load(&args.model)?;
@@ -23,24 +26,23 @@ pub(crate) fn run(args: &DetectArgs) -> Result<(), Failure> {
     }
     let loaded = read_csv(&args.input, &args.columns.columns()).or_fail(Kind::Input)?;
     for warning in &loaded.warnings {
-        note(args.quiet, format_args!("warning: {warning}"));
+        warn(args.quiet, warning);
     }
     let series = &loaded.series;
-    let detection = detector.detect(&*args.compute.backend(args.quiet)?, series, args.rule.into())?;
+    let detection = detector.detect(&*args.compute.backend(quiet)?, series, args.rule.into())?;
 
     match &args.output {
         Some(path) => {
-            atomic::write_with(path, |out| write(args.format, series, &detection, out))
-                .or_fail(Kind::Output)?;
+            atomic::write_with(path, |out| write(format, series, &detection, out)).or_fail(Kind::Output)?;
         }
         None => {
             let mut text = vec![];
-            write(args.format, series, &detection, &mut text).or_fail(Kind::Output)?;
-            print(&String::from_utf8(text).or_fail(Kind::Output)?)?;
+            write(format, series, &detection, &mut text).or_fail(Kind::Output)?;
+            print_data(&String::from_utf8(text).or_fail(Kind::Output)?)?;
         }
     }
     note(
-        args.quiet,
+        quiet,
         format_args!(
             "{} of {} windows are anomalous (mean absolute error above {} standard deviations), and {} of {} points",
             detection.windows.len(),

@@ -52,7 +52,7 @@ fn gpus(cpu: Device) -> Devices {
     };
     let (mut devices, mut no_gpu) = (vec![cpu], None);
     match list() {
-        Ok(listed) if listed.is_empty() => no_gpu = Some("the driver sees no GPU".into()),
+        Ok(listed) if listed.is_empty() => no_gpu = Some("the driver reports no GPU".into()),
         Ok(listed) => devices.extend(listed.into_iter().map(|gpu| {
             let Properties { name, place, capability: (major, minor), multiprocessors, memory, .. } = gpu.properties;
             let gib = memory as f64 / f64::from(1 << 30);
@@ -99,7 +99,7 @@ impl Devices {
             (None, Some(problem)) => row("nvrtc", problem),
             (None, None) => {}
         }
-        row("auto", &format!("takes {}", self.auto));
+        row("auto", &format!("selects {}", self.auto));
         text
     }
 }

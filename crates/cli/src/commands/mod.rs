@@ -17,18 +17,18 @@ pub(crate) mod train;
 pub(crate) mod tutorial;
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::Path;
 
 use glassbox::training::TrainOptions;
 use glassbox_engine::model::Sequential;
 use glassbox_formats::model_file::{SavedModel, read_architecture};
 use glassbox_pipeline::architecture::tutorial_model;
-use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use crate::args::ArchitectureArgs;
 use crate::failure::{Failure, Kind, OrFail as _};
+pub(crate) use crate::terminal::{note, print, print_data, print_json, warn};
 
 /// The length of the tutorial's windows: a day of five-minute steps.
 pub(crate) const TIME_STEPS: usize = glassbox_pipeline::tutorial::TIME_STEPS;
@@ -72,7 +72,7 @@ fn start_model(
                 Some(asked) if asked != steps => Err(Failure::new(
                     Kind::Input,
                     format!(
-                        "{}: the model reads windows of {steps} steps, --time-steps is {asked}",
+                        "{}: the model has windows of {steps} steps, but --time-steps is {asked}",
                         path.display()
                     ),
                 )),
@@ -94,29 +94,5 @@ fn is_safetensors(path: &Path) -> bool {
     match read {
         true => length.contains(&0),
         false => path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("safetensors")),
-    }
-}
-
-/// Writes to standard output. A reader that has gone away (`glassbox ... | head`) is no failure of ours, but
-/// there is nothing more to say then.
-fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        done => done
-            .map_err(|error| Failure::new(Kind::Output, format!("cannot write to standard output: {error}"))),
-    }
-}
-
-fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).or_fail(Kind::Output)?;
-    print(&(text + "\n"))
-}
-
-/// Says something that is not the result: a warning, where things are. On standard error.
-pub(crate) fn note(quiet: bool, text: impl std::fmt::Display) {
-    if !quiet {
-        // If standard error is gone there is nobody left to tell.
-        let _ = writeln!(std::io::stderr(), "{text}");
     }
 }

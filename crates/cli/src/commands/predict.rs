@@ -22,7 +22,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
         return Err(Failure::new(
             Kind::NotFinite,
             format!(
-                "the reconstruction of window {window} is not finite: its values are too large for the model"
+                "the reconstruction of window {window} has a value that is not finite: the input values are too large for this model"
             ),
         ));
     }

@@ -45,14 +45,17 @@ fn draw(args: &ProfileArgs, profile: &Profile) -> Result<(), Failure> {
 fn choose(args: &ProfileArgs) -> Result<Chosen, Failure> {
     let Some(path) = args.simd else { return args.compute.choose(args.json) };
     if let DeviceChoice::Cuda(_) = args.compute.device {
-        let message =
-            format!("--simd is for the CPU, and --device is {}: leave one of them out", args.compute.device);
+        let message = format!(
+            "--simd selects a CPU instruction set, but --device is {}: give only one of them",
+            args.compute.device
+        );
         return Err(Failure::new(Kind::Input, message));
     }
     let simd = Simd::from(path);
     if !simd.is_available() {
         let names: Vec<&str> = Simd::available().into_iter().map(Simd::name).collect();
-        let message = format!("--simd {simd}: this processor cannot take it; it has {}", names.join(", "));
+        let message =
+            format!("--simd {simd}: not supported by this processor, which has {}", names.join(", "));
         return Err(Failure::new(Kind::Input, message));
     }
     Ok(Chosen::Cpu(Box::new(Cpu::with_simd(args.compute.threads, simd)?)))

@@ -4,7 +4,7 @@ use glassbox_formats::output_folder::OutputFolder;
 use glassbox_lab::replicate::{self, ReplicateError, rows};
 use glassbox_pipeline::nab::{self, Places, Source};
 
-use super::{AFTER_EPOCH, note, print, print_json};
+use super::{AFTER_EPOCH, note, print, print_json, warn};
 use crate::args::ReplicateArgs;
 use crate::device::one_thread;
 use crate::failure::{Failure, Kind, OrFail as _};
@@ -24,7 +24,7 @@ pub(crate) fn run(args: &ReplicateArgs) -> Result<(), Failure> {
     let data = nab::load(&source).or_fail(Kind::Input)?;
     let silent = args.output.quiet || args.output.json;
     for warning in data.train.warnings.iter().chain(&data.test.warnings) {
-        note(args.output.quiet, format_args!("warning: {warning}"));
+        warn(args.output.quiet, warning);
     }
     note(silent, format_args!("data: {source}"));
     let mut options = args.fit.options(args.seed);
@@ -42,8 +42,8 @@ pub(crate) fn run(args: &ReplicateArgs) -> Result<(), Failure> {
         return Ok(());
     }
     print(&format!(
-        "{replication}\nThe results are in {out}: runs.csv has a row for each seed, replicate.json everything, \
-         plots/distributions.svg shows it.\n",
+        "{replication}\nResults: in {out}, with a row for each seed in runs.csv, everything in replicate.json, and plots in \
+         plots/distributions.svg.\n",
         out = args.out.display()
     ))
 }

@@ -1,29 +1,29 @@
-//! `glassbox completions` and `glassbox man`: both made from the definitions of the arguments.
+//! `glassbox completions` and `glassbox man`, both generated from the definitions of the arguments.
 
 use std::path::Path;
 
-use clap::{Command, CommandFactory as _};
+use clap::Command;
 use clap_mangen::Man;
 use glassbox_formats::atomic;
 
-use super::print;
-use crate::args::{Cli, CompletionsArgs, ManArgs};
+use super::{print, print_data};
+use crate::args::{self, CompletionsArgs, ManArgs};
 use crate::failure::{Failure, Kind, OrFail as _};
 
 const NAME: &str = "glassbox";
 
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<(), Failure> {
     let mut script = vec![];
-    clap_complete::generate(args.shell, &mut Cli::command(), NAME, &mut script);
-    print(&String::from_utf8(script).or_fail(Kind::Output)?)
+    clap_complete::generate(args.shell, &mut args::command(), NAME, &mut script);
+    print_data(&String::from_utf8(script).or_fail(Kind::Output)?)
 }
 
 pub(crate) fn man(args: &ManArgs) -> Result<(), Failure> {
     // Built: each subcommand then knows its whole name.
-    let mut command = Cli::command();
+    let mut command = args::command();
     command.build();
     match &args.out {
-        None => print(&String::from_utf8(rendered(&Man::new(command))?).or_fail(Kind::Output)?),
+        None => print_data(&String::from_utf8(rendered(&Man::new(command))?).or_fail(Kind::Output)?),
         Some(folder) => pages(&command, folder),
     }
 }

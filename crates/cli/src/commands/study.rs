@@ -41,11 +41,9 @@ impl Failure {
             return self;
         }
         let kept = args.out.display();
-        let again = interrupt::same_command();
         let message = format!(
-            "interrupted during the study, of which nothing is kept; the tutorial's results are in {kept}; to do both \
-             anew:\n{again}"
+            "interrupted during the study, of which nothing is kept; the tutorial's results are in {kept}"
         );
-        Self::new(Kind::Interrupted, message)
+        Self::new(Kind::Interrupted, message).then("to run both again", &interrupt::same_command())
     }
 }

@@ -10,7 +10,7 @@ use glassbox_pipeline::series::read_csv;
 use glassbox_pipeline::words::counted;
 use serde_json::json;
 
-use super::{AFTER_EPOCH, CHECKPOINT, compiled, note, print_json, start_model};
+use super::{AFTER_EPOCH, CHECKPOINT, compiled, note, print_json, start_model, warn};
 use crate::args::TrainArgs;
 use crate::device::explain;
 use crate::failure::{Failure, Kind, OrFail as _};
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let kept = args.checkpoint.lock(&interrupted)?;
     let loaded = read_csv(&args.input, &args.columns.columns()).or_fail(Kind::Input)?;
     for warning in loaded.warnings.iter().chain(&loaded.extreme) {
-        note(args.output.quiet, format_args!("warning: {warning}"));
+        warn(args.output.quiet, warning);
     }
     let (model, start) = start_model(args.model.as_deref(), args.time_steps)?;
     let options = TrainOptions {
@@ -68,13 +68,13 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         }));
     }
     if trained.trained.fitted.resumed_from > 0 {
-        note(quiet, format_args!("went on after epoch {}", trained.trained.fitted.resumed_from));
+        note(quiet, format_args!("resumed after epoch {}", trained.trained.fitted.resumed_from));
     }
     note(
         quiet,
         format_args!(
-            "trained {}; threshold {threshold} (mean absolute error, in standard deviations of the training series); wrote \
-             {} and {}",
+            "trained {}; threshold {threshold} (mean absolute error, in standard deviations of the training series); wrote {} \
+             and {}",
             counted(history.loss.len(), "epoch", "epochs"),
             out.display(),
             history_file.display()

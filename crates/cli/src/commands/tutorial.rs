@@ -16,7 +16,7 @@ use glassbox_pipeline::results::{self, RunResult};
 use glassbox_pipeline::tutorial::{self, Observer, Step, TutorialOptions};
 use glassbox_pipeline::words::counted;
 
-use super::{AFTER_EPOCH, CHECKPOINT, TIME_STEPS, conclusion, note, print, print_json, report, study};
+use super::{AFTER_EPOCH, CHECKPOINT, TIME_STEPS, conclusion, print, print_json, report, study, warn};
 use crate::args::TutorialArgs;
 use crate::device::explain;
 use crate::failure::{Failure, Kind, OrFail as _};
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
     let source = Source::choose(&Places::from_env(args.data.clone()), args.seed);
     let data = nab::load(&source).or_fail(Kind::Input)?;
     for warning in data.train.warnings.iter().chain(&data.test.warnings) {
-        note(args.output.quiet, format_args!("warning: {warning}"));
+        warn(args.output.quiet, warning);
     }
     if args.study {
         study::require_truth(&data)?;
@@ -149,7 +149,7 @@ fn told(step: &Step<'_>) -> String {
         }
         Step::Windowed { shape, split } => format!(
             "Training input shape: {}\n\
-             {} windows to train on, in {} batches an epoch; the last {} to validate on\n\n",
+             {} windows for training, in {} batches per epoch; the last {} for validation\n\n",
             shown(shape),
             split.training,
             split.steps_per_epoch,
@@ -196,8 +196,8 @@ fn trained_for(trained: &Trained) -> String {
     let history = &trained.fitted.history;
     let last = |values: &[f64]| values.last().copied().unwrap_or(f64::NAN);
     let why = match trained.fitted.stopped_epoch {
-        Some(_) => "stopped early: val_loss had ceased to improve",
-        None => "all of them",
+        Some(_) => "stopped early: val_loss no longer improved",
+        None => "the maximum",
     };
     format!(
         "Trained {} in {:.1} s ({why})\nloss: {:.6} - val_loss: {:.6}\n\n",

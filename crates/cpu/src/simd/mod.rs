@@ -12,6 +12,7 @@ mod avx512;
 mod portable;
 mod vector;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::str::FromStr;
 
@@ -80,7 +81,7 @@ impl Simd {
     /// # Errors
     /// As for [`Simd::choose`].
     pub fn under_test() -> Result<Vec<Self>> {
-        match std::env::var_os(VARIABLE) {
+        match forced() {
             None => Ok(Self::available()),
             Some(_) => Ok(vec![Self::choose()?]),
         }
@@ -91,7 +92,7 @@ impl Simd {
     /// # Errors
     /// If the variable names no path, or one that this processor lacks.
     pub fn choose() -> Result<Self> {
-        match std::env::var_os(VARIABLE) {
+        match forced() {
             None => Ok(Self::available()[0]),
             Some(name) => name.to_string_lossy().parse::<Self>()?.require_available(),
         }
@@ -104,6 +105,11 @@ impl Simd {
     pub fn require_available(self) -> Result<Self> {
         if self.is_available() { Ok(self) } else { Err(unknown(self.name())) }
     }
+}
+
+/// What the variable is set to; empty counts as unset.
+fn forced() -> Option<OsString> {
+    std::env::var_os(VARIABLE).filter(|name| !name.is_empty())
 }
 
 fn unknown(found: &str) -> Error {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json};
 use super::Activation;
 use crate::error::{Error, Result};
 use crate::geometry::Padding;
+use crate::text::excerpt;
 
 use near::misspelt;
 pub(crate) use near::respelt;
@@ -111,6 +112,10 @@ impl Config {
     pub(crate) fn name(&mut self) -> Result<Option<String>> {
         match self.find_some("name") {
             None => Ok(None),
+            // Tables, plots and files repeat it.
+            Some(Json::String(name)) if name.contains(char::is_control) => {
+                Err(self.wrong("name", "no control characters", &excerpt(&name).to_string()))
+            }
             Some(Json::String(name)) => Ok(Some(name)),
             Some(other) => Err(self.wrong("name", "a string", &abridged(&other))),
         }
@@ -182,7 +187,7 @@ impl Config {
         let named = |padding: &&Padding| padding.name() == name.to_lowercase();
         supported.iter().find(named).copied().ok_or_else(|| {
             let names: Vec<_> = supported.iter().map(|padding| padding.name()).collect();
-            self.wrong("padding", &names.join(" or "), &name)
+            self.wrong("padding", &names.join(" or "), &excerpt(&name).to_string())
         })
     }
 
@@ -238,7 +243,7 @@ impl Config {
     pub(crate) fn unsupported(&self, key: &str, value: &Json, instead: &str) -> Error {
         Error::Unsupported {
             place: self.place.clone(),
-            feature: format!("{key} {}", abridged(value)),
+            feature: format!("{} {}", excerpt(key), abridged(value)),
             instead: instead.into(),
         }
     }
@@ -254,7 +259,7 @@ impl Config {
     pub(crate) fn missing(&self, key: &str) -> Error {
         let found = match misspelt(key, self.entries.keys()) {
             None => "none".into(),
-            Some(other) => format!("none; did you mean `{key}` where it has `{other}`?"),
+            Some(other) => format!("none; did you mean `{key}` where it has `{}`?", excerpt(other)),
         };
         self.wrong(key, "a value", &found)
     }
@@ -296,7 +301,7 @@ impl Class {
             place: self.place.clone(),
             feature: format!(
                 "class {} of module {}, registered_name {}",
-                self.name,
+                excerpt(&self.name),
                 abridged(&found),
                 abridged(&self.registered_name)
             ),
@@ -307,9 +312,5 @@ impl Class {
 
 /// A JSON value short enough for an error message.
 pub(crate) fn abridged(value: &Json) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(120) {
-        None => text,
-        Some((at, _)) => format!("{}...", &text[..at]),
-    }
+    excerpt(&value.to_string()).to_string()
 }

@@ -10,7 +10,7 @@
 //! | [`Conv1D`] | apply A | apply A^T | correlate |
 //! | [`Conv1DTranspose`] | apply A^T | apply A | correlate, signals swapped |
 
-mod config;
+pub(crate) mod config;
 mod conv1d;
 mod conv1d_transpose;
 mod convolution;

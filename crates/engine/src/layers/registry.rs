@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 use super::config::{Class, respelt};
 use super::{Config, Conv1D, Conv1DTranspose, Dropout, KERAS, Layer, ReLU};
 use crate::error::{Error, Result};
+use crate::text::excerpt;
 
 /// A layer that can be read from its [`Layer::config`].
 pub trait FromConfig: Layer + Sized + 'static {
@@ -73,7 +74,7 @@ impl Registry {
     pub(crate) fn read(&self, class: &Class, mut config: Config) -> Result<(Option<String>, Arc<dyn Layer>)> {
         let name = config.name()?;
         if let Some(name) = &name {
-            config.place = format!("{name} ({})", class.name);
+            config.place = format!("{} ({})", excerpt(name), excerpt(&class.name));
         }
         let layer = self.find(class, name.as_deref(), &config.place)?(&mut config)?;
         config.only("activity_regularizer", &Json::Null)?;
@@ -94,8 +95,8 @@ impl Registry {
             let classes: Vec<&str> = self.0.keys().map(String::as_str).collect();
             let (last, others) = classes.split_last().expect("there are always Keras's");
             Error::Unsupported {
-                place: name.map_or_else(|| place.to_owned(), |name| format!("layer {name}")),
-                feature: format!("class {}", class.name),
+                place: name.map_or_else(|| place.to_owned(), |name| format!("layer {}", excerpt(name))),
+                feature: format!("class {}", excerpt(&class.name)),
                 instead: format!("{} and {last} are{}", others.join(", "), respelt(&class.name, &classes)),
             }
         })

@@ -11,6 +11,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::Sequential;
 use crate::error::{Error, Result};
+use crate::layers::config::abridged;
 use crate::layers::{Config, Registry};
 use crate::shape::Shape;
 
@@ -108,17 +109,15 @@ fn input_shape(batch_shape: Option<&Json>, steps: Option<usize>) -> Result<Shape
     };
     let axes = batch_shape.as_array().filter(|axes| axes.len() == 3);
     let Some([_, model_steps, channels]) = axes.map(Vec::as_slice) else {
-        return Err(refused(batch_shape.to_string(), usual));
+        return Err(refused(abridged(batch_shape), usual));
     };
     let axis = |axis: &Json| axis.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
-    let Some(channels) = axis(channels) else { return Err(refused(batch_shape.to_string(), usual)) };
+    let Some(channels) = axis(channels) else { return Err(refused(abridged(batch_shape), usual)) };
     match (axis(model_steps), steps) {
         (Some(model_steps), None) => Ok(Shape::new(model_steps, channels)),
         (Some(model_steps), Some(steps)) if model_steps == steps => Ok(Shape::new(steps, channels)),
-        (Some(_), Some(steps)) => Err(refused(batch_shape.to_string(), &format!("{steps} steps, or null"))),
+        (Some(_), Some(steps)) => Err(refused(abridged(batch_shape), &format!("{steps} steps, or null"))),
         (None, Some(steps)) if model_steps.is_null() && steps > 0 => Ok(Shape::new(steps, channels)),
-        (None, _) => {
-            Err(refused(batch_shape.to_string(), "a number of steps, since none is given otherwise"))
-        }
+        (None, _) => Err(refused(abridged(batch_shape), "a number of steps, since none is given otherwise")),
     }
 }

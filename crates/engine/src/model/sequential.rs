@@ -16,6 +16,7 @@ use crate::masks::Masks;
 use crate::optimizers::Optimizer;
 use crate::program::{Pass, Program, Tape, Value, Weight};
 use crate::shape::{LARGEST, Shape};
+use crate::text::excerpt;
 
 /// A row of layers, each reading the output of the one before
 /// ([`keras.Sequential`](https://keras.io/api/models/sequential/)).
@@ -117,15 +118,15 @@ impl Sequential {
     /// Adds a layer under a name of its own.
     ///
     /// # Errors
-    /// As [`Sequential::add`], and if the name is taken or empty.
+    /// As [`Sequential::add`], and if the name is taken, empty, or has control characters.
     pub fn add_named(&mut self, name: impl Into<String>, layer: Arc<dyn Layer>) -> Result<&mut Self> {
         let name = name.into();
-        if name.is_empty() || self.names.taken.contains(&name) {
+        if name.is_empty() || name.contains(char::is_control) || self.names.taken.contains(&name) {
             return Err(Error::Argument {
                 layer: format!("layer {} ({})", self.layers.len(), layer.class_name()),
                 argument: "name".into(),
-                found: format!("{name:?}"),
-                expected: "a name that no other layer of the model has".into(),
+                found: format!("\"{}\"", excerpt(&name)),
+                expected: "a name that no other layer of the model has, without control characters".into(),
             });
         }
         let input = self.output_shape();

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use glassbox_engine::text::{excerpt, one_line};
 use serde::{Deserialize, Serialize};
 
 use super::{BySeed, Run};
@@ -33,12 +34,15 @@ pub enum RowsError {
     )]
     NoOptions { options: PathBuf, rows: PathBuf },
     /// A file that was not written here, or is damaged.
-    #[error("{}: {problem}; remove it with its neighbours to run all seeds anew, or choose another folder", file.display())]
+    #[error(
+        "{}: {}; remove it with its neighbours to run all seeds anew, or choose another folder",
+        file.display(), one_line(problem).up_to(200)
+    )]
     Damaged { file: PathBuf, problem: String },
     /// Rows of another run.
     #[error(
         "{} has runs of other options: {} is {} in them and {} now; choose another folder, or the same options",
-        file.display(), difference.what, difference.there, difference.here
+        file.display(), excerpt(&difference.what), excerpt(&difference.there), excerpt(&difference.here)
     )]
     OtherOptions { file: PathBuf, difference: Difference },
     /// A file cannot be written.

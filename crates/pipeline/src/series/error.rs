@@ -1,5 +1,7 @@
 //! What can be wrong with a series or its CSV.
 
+use glassbox_engine::text::{excerpt, listed};
+
 use crate::words::counted;
 
 /// Why a series cannot be had. `file` is the path as the user gave it, or the name of a series that was
@@ -25,14 +27,17 @@ pub enum SeriesError {
     NotUtf8 { file: String, line: u64, byte: u8, utf_16: bool },
     /// A column that was asked for is not there.
     #[error(
-        "{file}, line {line}: there is no column `{column}`; the columns are {}; name the ones to use by \
+        "{file}, line {line}: there is no column `{}`; the columns are {}; name the ones to use by \
          --timestamp-column and --value-column, or correct the header{}",
-        quoted(present),
+        excerpt(column), listed(present.iter()),
         if present.len() == 1 { " (columns are separated by commas)" } else { "" }
     )]
     MissingColumn { file: String, line: u64, column: String, present: Vec<String> },
     /// A column that was asked for is there more than once.
-    #[error("{file}, line {line}: there are {times} columns `{column}`; rename all but the one to use")]
+    #[error(
+        "{file}, line {line}: there are {times} columns `{}`; rename all but the one to use",
+        excerpt(column)
+    )]
     AmbiguousColumn { file: String, line: u64, column: String, times: usize },
     /// A row of another width than the header.
     #[error(
@@ -61,26 +66,32 @@ pub enum SeriesError {
     NoRows { file: String },
     /// A value that is no number.
     #[error(
-        "{file}, line {line}: `{found}` in column `{column}` is not a number; expected one like 21.97 or 2.2e1, \
-         with a point for the decimals; correct the value or remove the row"
+        "{file}, line {line}: `{}` in column `{}` is not a number; expected one like 21.97 or 2.2e1, \
+         with a point for the decimals; correct the value or remove the row",
+        excerpt(found),
+        excerpt(column)
     )]
     BadNumber { file: String, line: u64, column: String, found: String },
     /// A value that is NaN, infinite, or beyond the range of f64.
     #[error(
-        "{file}, line {line}: `{found}` in column `{column}` is not a finite 64-bit number; nothing can be \
-         learned from it: remove the row, or fill in a value by a rule of yours"
+        "{file}, line {line}: `{}` in column `{}` is not a finite 64-bit number; remove the row, or replace the \
+         value",
+        excerpt(found),
+        excerpt(column)
     )]
     NotFinite { file: String, line: u64, column: String, found: String },
     /// A timestamp that cannot be understood.
     #[error(
-        "{file}, line {line}: `{found}` in column `{column}` is not a time ({why}); expected YYYY-MM-DD HH:MM:SS, \
-         or RFC 3339 such as 2014-04-01T00:05:00Z; correct it or remove the row"
+        "{file}, line {line}: `{}` in column `{}` is not a timestamp ({why}); expected YYYY-MM-DD HH:MM:SS, \
+         or RFC 3339 such as 2014-04-01T00:05:00Z; correct it or remove the row",
+        excerpt(found),
+        excerpt(column)
     )]
     BadTime { file: String, line: u64, column: String, found: String, why: TimeError },
     /// Timestamps with a zone and without in one file.
     #[error(
-        "{file}, line {line}: `{found}` {} a zone, the rows above it {}; their order is unknown: give all of \
-         them a zone, or none",
+        "{file}, line {line}: `{}` {} a time zone, the rows above it {}; give all rows a time zone, or none",
+        excerpt(found),
         if *zoned { "has" } else { "lacks" },
         if *zoned { "lack one" } else { "have one" }
     )]
@@ -104,24 +115,15 @@ pub enum SeriesError {
 #[non_exhaustive]
 pub enum TimeError {
     /// It does not look like one at all.
-    #[error("its form is another one")]
+    #[error("unrecognised timestamp format")]
     Form,
     /// It has the form, but no calendar or clock has that date or time.
-    #[error("no calendar or clock shows it")]
+    #[error("no such date or time")]
     NoSuchTime,
     /// More than nine decimals of a second.
-    #[error("a second is divided into nanoseconds at most, which is 9 decimals")]
+    #[error("more than 9 decimals of a second")]
     TooFine,
     /// Outside of the years 0 to 9999, perhaps only once it is converted to UTC.
-    #[error("in UTC it lies outside of the years 0000 to 9999")]
+    #[error("outside the years 0000 to 9999 in UTC")]
     OutOfRange,
-}
-
-fn quoted(names: &[String]) -> String {
-    const SHOWN: usize = 20;
-    let mut shown: Vec<_> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
-    if names.len() > SHOWN {
-        shown.push(format!("and {} more", names.len() - SHOWN));
-    }
-    shown.join(", ")
 }

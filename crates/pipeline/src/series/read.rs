@@ -12,6 +12,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use glassbox_engine::memory;
+use glassbox_engine::text::one_line;
 
 use super::{Clock, Series, SeriesError, Warning, time, warning};
 
@@ -234,13 +235,9 @@ fn count_quotes(text: &str) -> usize {
     text.bytes().filter(|&byte| byte == b'"').count()
 }
 
-/// A field as a message shows it: a quoted one may be as long as the file.
+/// The beginning of a field, for a message: a quoted one may be as long as the file.
 fn shortened(text: &str) -> String {
-    const MOST: usize = 60;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
-    }
+    one_line(text).up_to(60).to_string()
 }
 
 /// The name of a file without folder and extension.

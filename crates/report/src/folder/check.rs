@@ -28,6 +28,7 @@ impl Folder {
     /// A page of two runs, or of numbers that do not belong together, would be wrong in silence.
     pub(super) fn check(&self, dir: &Path) -> Result<(), FolderError> {
         let result = dir.join("result.json");
+        self.names().map_err(|problem| malformed(result.clone(), problem))?;
         self.lengths(dir)?;
         self.model(dir)?;
         self.histories().map_err(|problem| malformed(result.clone(), problem))?;
@@ -48,6 +49,19 @@ impl Folder {
             }
         }
         self.windows(dir)
+    }
+
+    /// The names of the series can be drawn: the plots repeat them, and SVG has no control characters.
+    fn names(&self) -> Result<(), String> {
+        for (field, series) in [("train", &self.train), ("test", &self.test)] {
+            if series.name().contains(char::is_control) {
+                return Err(format!(
+                    "`data.{field}.name` is {:?}, which has control characters",
+                    series.name()
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// The files have as many rows as each other.

@@ -102,7 +102,7 @@ impl Machine {
     fn new() -> Self {
         let settings = Settings::of_environment();
         let Settings { capability, shared_bytes, multiprocessors, memory, .. } = settings;
-        let trace = env::var_os(TRACE).map(|path| {
+        let trace = env::var_os(TRACE).filter(|path| !path.is_empty()).map(|path| {
             let file = OpenOptions::new().create(true).append(true).open(&path);
             file.unwrap_or_else(|error| panic!("{}: {error}", path.display()))
         });
