@@ -110,6 +110,8 @@ fn json_is_all_that_is_printed_where_a_script_asks_for_it() {
     gradcheck.arg(fixtures::path("architectures/relu_layers.json"));
     let checked: Json = serde_json::from_str(&succeed(&mut gradcheck)).expect("JSON");
     assert_eq!(checked["passed"], true);
+    assert_eq!(checked["coverage"], 1.0);
+    assert_eq!(checked["tensors"][0]["coverage"], 1.0);
 
     let summary: Json =
         serde_json::from_str(&succeed(glassbox(home.path()).args(["summary", "--json"]))).expect("JSON");

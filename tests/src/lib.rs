@@ -13,6 +13,7 @@
 //! | `golden/compilation.rs` | how a compiled model is trained, and refusals by name |
 //! | `golden/models.rs` | JSON read and written, refusals by name, summaries to the character, names |
 //! | `gradients.rs` | backpropagation is the derivative: random models, a user's layer, a graph |
+//! | `gradient_check.rs` | the engine's gradient check: no false alarm, every planted mistake of 1e-6 found |
 //! | `conformance.rs` | every backend computes what the `f64` reference does, within its rounding |
 //! | `properties/algebra.rs` | the three contractions: adjoint, bilinear, identity, shift, brute force |
 //! | `properties/training.rs` | determinism, resume to the bit, errors that say where |

@@ -1,5 +1,7 @@
 //! Obeys a program line by line.
 
+use std::sync::Arc;
+
 use ndarray::{Array2, ArrayView3, ArrayViewMut3};
 
 use super::{Operand, apply, apply_transposed, correlate, pointwise, sum_steps};
@@ -11,11 +13,11 @@ use crate::profile::{Clock, NoClock, Part};
 use crate::program::custom::{self, Saved};
 use crate::program::{Instruction, Pointwise, Program, Value, Weight};
 
-/// Runs a program for one sample at a time, and lets one look at every value afterwards.
+/// Runs a program for one sample at a time, and lets one look at every value afterwards. Clones share the program.
 #[derive(Debug, Clone)]
 pub struct Interpreter<F> {
-    program: Program,
-    layout: WeightLayout,
+    program: Arc<Program>,
+    layout: Arc<WeightLayout>,
     values: Vec<Array2<F>>,
     masks: Vec<Vec<u32>>,
 }
@@ -38,7 +40,7 @@ impl<F: Float> Interpreter<F> {
         let values =
             program.values.iter().map(|shape| Array2::zeros((shape.steps, shape.channels))).collect();
         let masks = program.masks.iter().map(|mask| vec![0; mask.len.div_ceil(WORD)]).collect();
-        Self { program, layout, values, masks }
+        Self { program: Arc::new(program), layout: Arc::new(layout), values, masks }
     }
 
     /// Draws all masks for the step and the position in the batch that `at` names.
@@ -76,8 +78,25 @@ impl<F: Float> Interpreter<F> {
     ) -> f64 {
         slice_mut(&mut self.values[self.program.input.index()]).copy_from_slice(sample.x);
         clock.lap(Part::Gather);
+        self.run_lines(0, sample, weights, gradient, clock)
+    }
+
+    /// Runs the lines of a forward pass again from `first` on: what the lines before it have stored stays.
+    pub(crate) fn rerun(&mut self, first: usize, weights: &[F]) {
+        let sample = Sample { x: &[], target: &[], batch: 1 };
+        self.run_lines(first, sample, weights, &mut [], &mut NoClock);
+    }
+
+    fn run_lines(
+        &mut self,
+        first: usize,
+        sample: Sample<'_, F>,
+        weights: &[F],
+        gradient: &mut [F],
+        clock: &mut impl Clock,
+    ) -> f64 {
         let mut loss = 0.0;
-        for index in 0..self.program.lines.len() {
+        for index in first..self.program.lines.len() {
             // The stored value is taken out while the others are read: it is never among them.
             let stored = self.program.lines[index].instruction.stores();
             let mut y = stored.map(|y| std::mem::take(&mut self.values[y.index()])).unwrap_or_default();
@@ -96,6 +115,11 @@ impl<F: Float> Interpreter<F> {
     #[must_use]
     pub fn value(&self, value: Value) -> &[F] {
         slice(&self.values[value.index()])
+    }
+
+    /// The same, to be written: a value that no line stores keeps what is put there.
+    pub(crate) fn value_mut(&mut self, value: Value) -> &mut [F] {
+        slice_mut(&mut self.values[value.index()])
     }
 
     fn instruction(

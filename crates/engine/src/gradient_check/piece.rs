@@ -1,0 +1,264 @@
+//! The function that a model is in a neighbourhood of one point.
+//!
+//! A ReLU is linear on either side of zero, and so is an absolute value. With each of them held on the side where it is
+//! at the point, the model is a smooth function. It equals the model in a neighbourhood of the point, so both have the
+//! same gradient there; but it has no kinks, so a step along a variable may be as large as one likes.
+
+use super::difference::Slope;
+use crate::losses::Loss;
+use crate::masks::{MaskAt, Masks};
+use crate::model::WeightLayout;
+use crate::program::{Instruction, Line, Pass, Pointwise, Program, Value};
+use crate::reference::{Interpreter, Sample};
+
+/// The forward pass of a model, as it is and with its ReLUs held.
+pub(super) struct Forward {
+    /// The forward pass. It also stores what each ReLU gives, in the values `gates`.
+    free: Program,
+    /// The same with each ReLU replaced by its gate, which is read from `gates` and never stored.
+    pub(super) held: Program,
+    gates: Vec<Value>,
+}
+
+impl Forward {
+    pub(super) fn new(training: &Program) -> Self {
+        let (mut values, mut gates) = (training.values.clone(), vec![]);
+        let (mut free, mut held) = (vec![], vec![]);
+        for line in training.lines.iter().filter(|line| line.pass == Pass::Forward) {
+            let mut epilogue = line.instruction.epilogue().to_vec();
+            for (at, op) in epilogue.iter_mut().enumerate().filter(|(_, op)| **op == Pointwise::Relu) {
+                let gate = Value(values.len());
+                values.push(values[line.instruction.stores().expect("what has an epilogue").index()]);
+                gates.push(gate);
+                let until = line.instruction.epilogue()[..=at].to_vec();
+                free.push(Line { instruction: storing(&line.instruction, gate, until), ..line.clone() });
+                *op = Pointwise::ReluGate(gate);
+            }
+            free.push(line.clone());
+            held.push(match line.instruction.stores() {
+                Some(y) if !epilogue.is_empty() => {
+                    Line { instruction: storing(&line.instruction, y, epilogue), ..line.clone() }
+                }
+                _ => line.clone(),
+            });
+        }
+        let program = |lines| Program { values: values.clone(), lines, ..training.clone() };
+        Self { free: program(free), held: program(held), gates }
+    }
+
+    /// The first line that depends on a weight of a layer.
+    pub(super) fn first_line(&self, layer: usize) -> usize {
+        self.held.lines.iter().position(|line| line.layer >= layer).unwrap_or(self.held.lines.len())
+    }
+}
+
+/// An instruction with another epilogue, which stores another value.
+fn storing(instruction: &Instruction, y: Value, epilogue: Vec<Pointwise>) -> Instruction {
+    match instruction {
+        Instruction::Apply { geometry, kernel, x, .. } => {
+            Instruction::Apply { geometry: *geometry, kernel: *kernel, x: *x, y, epilogue }
+        }
+        Instruction::ApplyTransposed { geometry, kernel, x, .. } => {
+            Instruction::ApplyTransposed { geometry: *geometry, kernel: *kernel, x: *x, y, epilogue }
+        }
+        Instruction::Map { x, .. } => Instruction::Map { x: *x, y, epilogue },
+        other => unreachable!("{other:?} has no epilogue"),
+    }
+}
+
+/// What the gradient is taken with respect to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Variable {
+    /// A weight by its index in the flat vector, and the first line that depends on it.
+    Weight { index: usize, line: usize },
+    /// An element of a sample's input.
+    Input { sample: usize, index: usize },
+}
+
+/// A model in the neighbourhood of a point, on a batch.
+#[derive(Clone)]
+pub(super) struct Piece {
+    /// The forward pass of each sample, with its masks and its gates.
+    samples: Vec<Interpreter<f64>>,
+    input: Value,
+    output: Value,
+    loss: Loss,
+    weights: Vec<f64>,
+    target: Vec<f64>,
+    /// The predictions at the point.
+    prediction: Vec<f64>,
+}
+
+impl Piece {
+    /// The piece around the point with these weights and inputs.
+    pub(super) fn new(
+        forward: &Forward,
+        layout: &WeightLayout,
+        loss: Loss,
+        masks: &Masks,
+        weights: Vec<f64>,
+        samples: &[Sample<'_, f64>],
+    ) -> Self {
+        let mut free = Interpreter::new(forward.free.clone(), layout.clone());
+        let held = Interpreter::new(forward.held.clone(), layout.clone());
+        let (input, output) = (forward.held.input, forward.held.output);
+        let mut piece = Self {
+            samples: vec![held; samples.len()],
+            input,
+            output,
+            loss,
+            weights,
+            target: vec![],
+            prediction: vec![],
+        };
+        for (position, (sample, held)) in samples.iter().zip(&mut piece.samples).enumerate() {
+            let at = MaskAt { mask: 0, step: 0, position };
+            free.draw_masks(masks, at);
+            held.draw_masks(masks, at);
+            free.run(*sample, &piece.weights, &mut []);
+            for gate in &forward.gates {
+                for (held, y) in held.value_mut(*gate).iter_mut().zip(free.value(*gate)) {
+                    // A ReLU lets NaN through, so its gate must.
+                    *held = if *y <= 0.0 { 0.0 } else { 1.0 };
+                }
+            }
+            held.run(*sample, &piece.weights, &mut []);
+            piece.target.extend_from_slice(sample.target);
+            piece.prediction.extend_from_slice(free.value(output));
+        }
+        piece
+    }
+
+    /// The slope of the batch's mean loss from a step below the point to a step above it, along one variable.
+    ///
+    /// A copy of a piece is for the variables of one tensor: it keeps what the lines from their first one on have stored
+    /// last, which is not what the lines of other tensors would read.
+    pub(super) fn slope(&mut self, variable: Variable, step: f64) -> Slope {
+        let affected = match variable {
+            Variable::Weight { .. } => 0..self.samples.len(),
+            Variable::Input { sample, .. } => sample..sample + 1,
+        };
+        let here = *self.element(variable);
+        let (up, down) = (here + step, here - step);
+        let len = self.target.len() / self.samples.len();
+        let mut slope = Slope::default();
+        for sample in affected {
+            let above = self.predict(variable, up, sample).to_vec();
+            let below = self.predict(variable, down, sample).to_vec();
+            let place = sample * len..(sample + 1) * len;
+            let (prediction, target) = (&self.prediction[place.clone()], &self.target[place]);
+            for (((above, below), y), target) in above.iter().zip(&below).zip(prediction).zip(target) {
+                slope.add(
+                    above - below,
+                    match self.loss {
+                        // (above - target)^2 - (below - target)^2 over above - below, with no square to cancel.
+                        Loss::MeanSquaredError => (above - target) + (below - target),
+                        Loss::MeanAbsoluteError if y == target => 0.0,
+                        Loss::MeanAbsoluteError => (y - target).signum(),
+                    },
+                    above.abs().max(below.abs()),
+                );
+            }
+        }
+        *self.element(variable) = here;
+        slope.over((up - down) * self.target.len() as f64)
+    }
+
+    /// The prediction for a sample with a variable at another value.
+    fn predict(&mut self, variable: Variable, value: f64, sample: usize) -> &[f64] {
+        *self.element(variable) = value;
+        let line = match variable {
+            Variable::Weight { line, .. } => line,
+            Variable::Input { .. } => 0,
+        };
+        self.samples[sample].rerun(line, &self.weights);
+        self.samples[sample].value(self.output)
+    }
+
+    fn element(&mut self, variable: Variable) -> &mut f64 {
+        match variable {
+            Variable::Weight { index, .. } => &mut self.weights[index],
+            Variable::Input { sample, index } => &mut self.samples[sample].value_mut(self.input)[index],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::Padding;
+    use crate::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, ReLU};
+    use crate::model::Sequential;
+    use crate::program::Tape;
+    use crate::random::{Purpose, Stream};
+    use crate::shape::Shape;
+
+    fn normals(which: u32, n: usize) -> Vec<f64> {
+        let mut draws = Stream::new(4, Purpose::Check, which, 0).draws();
+        (0..n).map(|_| draws.normal()).collect()
+    }
+
+    fn model() -> Sequential {
+        let mut model = Sequential::new(Shape::new(9, 2));
+        model.add(Conv1D::new(3, 3).padding(Padding::Same).activation(Activation::Relu)).unwrap();
+        model.add(Dropout::new(0.3)).unwrap();
+        model.add(Conv1DTranspose::new(2, 3).strides(2)).unwrap().add(ReLU).unwrap();
+        model.add(Conv1D::new(2, 3)).unwrap();
+        model
+    }
+
+    /// At the point both are the same to the bit; and close to it, with no kink between, both have the same slope.
+    #[test]
+    fn a_piece_is_the_model_in_a_neighbourhood() {
+        let model = model();
+        let masks = Masks::Random { seed: 1 };
+        for loss in [Loss::MeanSquaredError, Loss::MeanAbsoluteError] {
+            // Fused or not, a ReLU is found.
+            for training in [model.training_program(loss), model.training_program(loss).fused()] {
+                let forward = Forward::new(&training);
+                assert_eq!(forward.gates.len(), 2);
+                let weights = normals(0, model.layout().len());
+                let (x, target) = (normals(1, 18), normals(2, model.output_shape().len()));
+                let sample = Sample { x: &x, target: &target, batch: 1 };
+                let piece = Piece::new(&forward, model.layout(), loss, &masks, weights.clone(), &[sample]);
+                assert_eq!(piece.samples[0].value(piece.output), piece.prediction);
+
+                let mut free = Interpreter::new(training, model.layout().clone());
+                free.draw_masks(&masks, MaskAt { mask: 0, step: 0, position: 0 });
+                for index in 0..weights.len() {
+                    let mut at = |step: f64| {
+                        let mut weights = weights.clone();
+                        weights[index] += step;
+                        let mut unused = vec![0.0; weights.len()];
+                        free.run(sample, &weights, &mut unused)
+                    };
+                    let expected = (at(1e-6) - at(-1e-6)) / 2e-6;
+                    for step in [1e-6, 1.0] {
+                        let slope = piece.clone().slope(Variable::Weight { index, line: 0 }, step).value();
+                        assert!((slope - expected).abs() < 1e-8, "{index}: {slope} is not {expected}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whatever follows it in its epilogue, a ReLU is held by what itself gives.
+    #[test]
+    fn a_relu_amid_an_epilogue_is_held() {
+        let mut layout = WeightLayout::default();
+        let bias = layout.push("bias", vec![1], crate::initializers::Initializer::Zeros);
+        let mut tape = Tape::new(Shape::new(4, 1), true);
+        let epilogue = vec![Pointwise::Relu, Pointwise::AddBias(bias), Pointwise::Relu];
+        let y = tape.map(tape.input(), epilogue);
+        let forward = Forward::new(&tape.finish(y));
+        let sample = Sample { x: &[-1.0, 0.5, 2.0, f64::NAN], target: &[0.0; 4], batch: 1 };
+        let masks = Masks::Random { seed: 1 };
+        let piece = Piece::new(&forward, &layout, Loss::MeanSquaredError, &masks, vec![-1.0], &[sample]);
+        let held = |gate: usize| piece.samples[0].value(forward.gates[gate]);
+        assert_eq!(held(0), [0.0, 1.0, 1.0, 1.0]);
+        assert_eq!(held(1), [0.0, 0.0, 1.0, 1.0]);
+        let prediction = piece.samples[0].value(piece.output);
+        assert_eq!(prediction[..3], [0.0, 0.0, 1.0]);
+        assert!(prediction[3].is_nan(), "a NaN is not hidden");
+    }
+}
