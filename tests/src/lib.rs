@@ -30,12 +30,13 @@
 //! is shrunk and printed.
 //!
 //! The kit: [`compare`] holds numbers against each other, [`fixtures`] reads what Keras said, [`cases`] makes
-//! models and data, [`rounding`] says how far rounding may lead, [`backends`] lists who is tested, [`cubin`] reads what the
-//! compiler says of a kernel.
+//! models and data, [`rounding`] says how far rounding may lead, [`conformance`] holds a backend against the reference
+//! within that, [`backends`] lists who is tested, [`cubin`] reads what the compiler says of a kernel.
 
 pub mod backends;
 pub mod cases;
 pub mod compare;
+pub mod conformance;
 pub mod cubin;
 pub mod fixtures;
 pub mod nvrtc;
