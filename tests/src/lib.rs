@@ -20,6 +20,7 @@
 //! | `cuda.rs` | the CUDA backend alone: random bits, Adam's bits, the CPU's loss curve, a device that fails |
 //! | `nvrtc.rs` | every CUDA kernel compiles for every architecture, without a warning |
 //! | `distribution.rs` | the tutorial over twenty seeds lies where sixty runs of Keras lie (on its own: see there) |
+//! | `fuzz/` | hostile input is read or refused, in bounded time and memory: a crate of its own |
 //! | `cli/gpu.rs` | the real binary on a GPU, with a stand-in for its driver |
 //! | `cli/` | the real binary: results, resume after SIGKILL, downloads, arrays, errors and exit codes |
 //!
