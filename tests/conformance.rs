@@ -10,30 +10,19 @@ use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::{MaskAt, Masks};
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Adam;
-use glassbox_engine::program::{Instruction, Pointwise, Program};
+use glassbox_engine::program::{Instruction, Program};
 use glassbox_engine::reference::{Interpreter, Reference, Sample};
 use glassbox_engine::samples::Samples;
-use glassbox_tests::backends::{Setup, backends, backends_by_threads, dataset, predict};
+use glassbox_tests::backends::{Setup, backends, backends_by_threads, predict};
 use glassbox_tests::cases::{
     BOUNDARIES, LayerCase, ModelCase, SMALL, Sizes, cases, models, normals, weights,
 };
 use glassbox_tests::compare::{compare_bits, compare_within};
-use glassbox_tests::rounding::{Roundings, UNDERFLOW, UNIT_F32, gamma};
+use glassbox_tests::conformance::{self, TrainedBatch, wide};
+use glassbox_tests::rounding::{UNDERFLOW, UNIT_F32, gamma};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::TestRunner;
-
-fn wide(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|v| f64::from(*v)).collect()
-}
-
-fn narrow(values: &[f64]) -> Vec<f32> {
-    values.iter().map(|v| *v as f32).collect()
-}
-
-fn absolute(values: &[f64]) -> Vec<f64> {
-    values.iter().map(|v| v.abs()).collect()
-}
 
 /// Fails a case, saying on which backend.
 fn on(backend: &str, what: &str, outcome: Result<f64, impl std::fmt::Display>) -> Result<(), TestCaseError> {
@@ -56,97 +45,6 @@ fn batches() -> impl Strategy<Value = usize> {
 // ---------------------------------------------------------------------------------------------------------
 // Against the reference
 
-/// A program run twice in `f64`: for what it computes, and for how large that could be if nothing cancelled.
-struct Twins {
-    program: Program,
-    roundings: Roundings,
-    batch: usize,
-    weights: Vec<f64>,
-    value: Interpreter<f64>,
-    size: Interpreter<f64>,
-    /// Of all samples so far.
-    gradient: Vec<f64>,
-    gradient_size: Vec<f64>,
-    loss: f64,
-    loss_size: f64,
-}
-
-impl Twins {
-    fn new(model: &Sequential, program: Program, weights: &[f64], batch: usize) -> Self {
-        let layout = model.layout();
-        Self {
-            roundings: Roundings::count(&program, layout.tensors().len(), batch),
-            batch,
-            weights: weights.to_vec(),
-            value: Interpreter::new(program.clone(), layout.clone()),
-            size: Interpreter::new(program.clone(), layout.clone()),
-            gradient: vec![0.0; weights.len()],
-            gradient_size: vec![0.0; weights.len()],
-            loss: 0.0,
-            loss_size: 0.0,
-            program,
-        }
-    }
-
-    /// Runs a sample, unless a gate or a sign hangs on rounding: then nothing is added, and it says so. Where
-    /// a ReLU's input is zero because every product in it is, it is zero in any arithmetic.
-    fn run(&mut self, x: &[f64], target: &[f64], masks: &Masks, position: usize) -> bool {
-        let at = MaskAt { mask: 0, step: 0, position };
-        let (mut gradient, mut gradient_size) = (self.gradient.clone(), self.gradient_size.clone());
-        self.value.draw_masks(masks, at);
-        let sample = Sample { x, target, batch: self.batch };
-        let loss = self.value.run(sample, &self.weights, &mut gradient);
-        let (x, opposite) = (absolute(x), target.iter().map(|t| -t.abs()).collect::<Vec<f64>>());
-        self.size.draw_masks(masks, at);
-        let sample = Sample { x: &x, target: &opposite, batch: self.batch };
-        let loss_size = self.size.run(sample, &absolute(&self.weights), &mut gradient_size);
-        if !self.decided(target) {
-            return false;
-        }
-        (self.gradient, self.gradient_size) = (gradient, gradient_size);
-        self.loss += loss / self.batch as f64;
-        self.loss_size += loss_size / self.batch as f64;
-        true
-    }
-
-    /// Whether every ReLU's input, and every difference whose sign counts, is further from zero than rounding
-    /// can take it.
-    fn decided(&self, target: &[f64]) -> bool {
-        self.program.lines.iter().all(|line| match &line.instruction {
-            Instruction::Map { x, epilogue, .. } if epilogue.contains(&Pointwise::Relu) => {
-                let bound = gamma(self.roundings.value(*x), UNIT_F32);
-                let mut sizes = self.value.value(*x).iter().zip(self.size.value(*x));
-                sizes.all(|(z, size)| z.abs() > bound * size || *size == 0.0)
-            }
-            Instruction::Loss { loss: Loss::MeanAbsoluteError, y, .. } => {
-                let bound = gamma(self.roundings.value(*y) + 1, UNIT_F32);
-                let sizes = self.value.value(*y).iter().zip(self.size.value(*y)).zip(target);
-                sizes.into_iter().all(|((y, size), t)| (y - t).abs() > bound * (size + t.abs()))
-            }
-            _ => true,
-        })
-    }
-
-    /// How far the gradient may be off, element by element.
-    fn gradient_bounds(&self, model: &Sequential) -> Vec<f64> {
-        let mut bounds = vec![0.0; self.gradient.len()];
-        for (index, tensor) in model.layout().tensors().iter().enumerate() {
-            let gamma = gamma(self.roundings.weight(index), UNIT_F32);
-            for at in tensor.range.clone() {
-                bounds[at] = gamma * self.gradient_size[at] + UNDERFLOW;
-            }
-        }
-        bounds
-    }
-
-    /// How far the loss may be off. It is summed in `f64`; its elements are squares of differences in `f32`,
-    /// or absolute values.
-    fn loss_bound(&self) -> f64 {
-        let roundings = 2 * (self.roundings.value(self.program.output) + 1);
-        gamma(roundings, UNIT_F32) * self.loss_size + UNDERFLOW
-    }
-}
-
 /// The loss and the gradient of one batch, dropout active. The backends get `given` of the weights.
 fn gradient_conforms(
     case: &ModelCase,
@@ -154,66 +52,17 @@ fn gradient_conforms(
     batch: usize,
     given: fn(f32) -> f32,
 ) -> Result<(), TestCaseError> {
-    let model = case.build();
     // What goes into a ReLU must be a value, to be looked at.
-    let apart = case.with_activations_apart().build();
-    let weights32: Vec<f32> = weights(&model, case.seed);
-    let masks = Masks::Random { seed: case.seed };
-    let mut twins = Twins::new(&apart, apart.training_program(loss), &wide(&weights32), batch);
-
-    let (x_len, y_len) = (model.input_shape().len(), model.output_shape().len());
-    let (mut x, mut target) = (vec![], vec![]);
-    let mut candidates = 0u64..;
-    while x.len() < batch * x_len {
-        let candidate = case.seed.wrapping_add(candidates.next().expect("endless"));
-        prop_assume!(candidate.wrapping_sub(case.seed) < 20 + 4 * batch as u64);
-        let (x_next, y_next) = (normals(candidate, x_len), normals(!candidate, y_len));
-        if twins.run(&x_next, &y_next, &masks, x.len() / x_len) {
-            x.extend(x_next);
-            target.extend(y_next);
-        }
-    }
-    let bounds = twins.gradient_bounds(&model);
-    let (x, target) = (narrow(&x), narrow(&target));
-    let order: Vec<u32> = (0..batch as u32).collect();
-    for backend in backends() {
-        let setup = Setup { loss, masks: masks.clone(), ..Setup::new(&model) };
-        let mut session = setup.session(&*backend, weights32.iter().copied().map(given).collect());
-        let found = session.compute_gradient(&dataset(&model, &x, &target), &order).expect("a loss");
-        let name = backend.name();
-        on(&name, "loss", compare_within(&[found], &[twins.loss], &[twins.loss_bound()]))?;
-        let gradient = session.gradient().expect("a gradient");
-        on(&name, "gradient", compare_within(&gradient, &twins.gradient, &bounds))?;
-    }
+    let (model, apart) = (case.build(), case.with_activations_apart().build());
+    let batch = TrainedBatch { model: &model, apart: &apart, seed: case.seed, loss, samples: batch };
+    let decided = batch.gradient_conforms(&backends(), given).map_err(TestCaseError::fail)?;
+    prop_assume!(decided);
     Ok(())
 }
 
-/// The prediction. Here gates need no care: ReLU takes two numbers no further apart than they were, so the
-/// bound passes through it.
 fn prediction_conforms(case: &ModelCase, samples: usize) -> Result<(), TestCaseError> {
-    let model = case.build();
-    let weights32: Vec<f32> = weights(&model, case.seed);
-    let x: Vec<f32> = normals(case.seed, samples * model.input_shape().len());
-    let mut twins = Twins::new(&model, model.inference_program(), &wide(&weights32), 1);
-    let bound = gamma(twins.roundings.value(twins.program.output), UNIT_F32);
-    let (mut expected, mut bounds) = (vec![], vec![]);
-    for x in wide(&x).chunks(model.input_shape().len()) {
-        let sample = Sample { x, target: &[], batch: 1 };
-        twins.value.run(sample, &twins.weights, &mut []);
-        expected.extend_from_slice(twins.value.value(twins.program.output));
-        let sample = Sample { x: &absolute(x), ..sample };
-        twins.size.run(sample, &absolute(&twins.weights), &mut []);
-        let sizes = twins.size.value(twins.program.output);
-        bounds.extend(sizes.iter().map(|size| bound * size + UNDERFLOW));
-    }
-    let samples = Samples::dense(&x, model.input_shape()).expect("samples");
-    for backend in backends() {
-        let mut session = Setup::new(&model).session(&*backend, weights32.clone());
-        // It writes over NaN: what it does not write shows.
-        let y = predict(&mut *session, &samples);
-        on(&backend.name(), "prediction", compare_within(&y, &expected, &bounds))?;
-    }
-    Ok(())
+    conformance::prediction_conforms(&case.build(), case.seed, samples, &backends())
+        .map_err(TestCaseError::fail)
 }
 
 proptest! {

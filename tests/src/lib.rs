@@ -21,6 +21,7 @@
 //! | `cuda.rs` | the CUDA backend alone: random bits, Adam's bits, the CPU's loss curve, a device that fails |
 //! | `nvrtc.rs` | every CUDA kernel compiles for every architecture, without a warning |
 //! | `distribution.rs` | the tutorial over twenty seeds lies where sixty runs of Keras lie (on its own: see there) |
+//! | `fuzz/` | hostile input is read or refused, in bounded time and memory: a crate of its own |
 //! | `cli/gpu.rs` | the real binary on a GPU, with a stand-in for its driver |
 //! | `cli/` | the real binary: results, resume after SIGKILL, downloads, arrays, errors and exit codes |
 //!
@@ -31,12 +32,13 @@
 //! is shrunk and printed.
 //!
 //! The kit: [`compare`] holds numbers against each other, [`fixtures`] reads what Keras said, [`cases`] makes
-//! models and data, [`rounding`] says how far rounding may lead, [`backends`] lists who is tested, [`cubin`] reads what the
-//! compiler says of a kernel.
+//! models and data, [`rounding`] says how far rounding may lead, [`conformance`] holds a backend against the reference
+//! within that, [`backends`] lists who is tested, [`cubin`] reads what the compiler says of a kernel.
 
 pub mod backends;
 pub mod cases;
 pub mod compare;
+pub mod conformance;
 pub mod cubin;
 pub mod fixtures;
 pub mod nvrtc;

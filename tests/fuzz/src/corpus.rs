@@ -1,0 +1,305 @@
+//! Inputs that are worth keeping: good ones to begin with, and every fault that was found.
+//!
+//! A file `corpus/TARGET/NAME` is one; what is large, or is made of a good one, is made here by a function of its own.
+//! `corpus/expected.txt` has what must become of the files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use glassbox_engine::layers::{Conv1D, ReLU};
+use glassbox_engine::model::Sequential;
+use glassbox_engine::shape::Shape;
+use glassbox_pipeline::detection::Threshold;
+use glassbox_pipeline::model_file::{Calibration, SavedModel};
+use glassbox_pipeline::scaler::Scaler;
+use serde_json::{Value as Json, json};
+
+use crate::mutate::{Checksum, join_tensors, seal, split_tensors};
+use crate::targets::{FILES, checkpoint};
+use crate::{Outcome, Target};
+
+/// An input, and what must become of it.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// The input.
+    pub input: Vec<u8>,
+    /// `None` if either will do.
+    pub expected: Option<Expected>,
+}
+
+/// What must become of an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// It is read.
+    Accepted,
+    /// It is refused, with a message that has this text.
+    Refused(String),
+}
+
+impl Entry {
+    /// Runs the input, and compares.
+    ///
+    /// # Errors
+    /// If a promise of the target does not hold, or something else became of the input.
+    pub fn replay(&self, target: &Target) -> Result<(), String> {
+        let outcome = target.run(&self.input)?;
+        let good = match (&self.expected, &outcome) {
+            (None, _) | (Some(Expected::Accepted), Outcome::Accepted) => true,
+            (Some(Expected::Refused(text)), Outcome::Refused(message)) => message.contains(text),
+            _ => false,
+        };
+        if good { Ok(()) } else { Err(format!("expected {:?}, found {outcome:?}", self.expected)) }
+    }
+}
+
+/// The folder of a target's files.
+#[must_use]
+pub fn folder(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target)
+}
+
+/// All entries of a target: its files, in the order of their names, and those that are made.
+///
+/// # Panics
+/// If a file cannot be read, or is expected and not there.
+#[must_use]
+pub fn entries(target: &str) -> Vec<Entry> {
+    let expected = expected(target);
+    let mut files: Vec<Entry> = vec![];
+    for file in fs::read_dir(folder(target)).into_iter().flatten() {
+        let path = file.expect("the corpus").path();
+        let name = path.file_name().expect("a file").to_string_lossy().into_owned();
+        let expected = expected.iter().find(|(of, _)| *of == name).map(|(_, expected)| expected.clone());
+        files.push(Entry { name, input: fs::read(&path).expect("the corpus"), expected });
+    }
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    for (name, _) in &expected {
+        assert!(files.iter().any(|entry| entry.name == *name), "{target}/{name} is expected and not there");
+    }
+    files.extend(made(target));
+    files
+}
+
+/// The lines of `expected.txt` for a target: `TARGET/NAME accepted`, `TARGET/NAME refused`, or `TARGET/NAME refused: TEXT`.
+fn expected(target: &str) -> Vec<(String, Expected)> {
+    let of_line = |line: &str| {
+        let (name, outcome) = line.strip_prefix(target)?.strip_prefix('/')?.split_once(' ')?;
+        let expected = match outcome.split_once(": ") {
+            Some(("refused", text)) => Expected::Refused(text.into()),
+            _ if outcome == "refused" => Expected::Refused(String::new()),
+            _ => Expected::Accepted,
+        };
+        Some((name.to_owned(), expected))
+    };
+    include_str!("../corpus/expected.txt").lines().filter_map(of_line).collect()
+}
+
+fn accepted(name: &str, input: impl Into<Vec<u8>>) -> Entry {
+    Entry { name: name.into(), input: input.into(), expected: Some(Expected::Accepted) }
+}
+
+fn refused(name: &str, input: impl Into<Vec<u8>>, text: &str) -> Entry {
+    Entry { name: name.into(), input: input.into(), expected: Some(Expected::Refused(text.into())) }
+}
+
+/// Entries that are made by code.
+fn made(target: &str) -> Vec<Entry> {
+    match target {
+        "series" => vec![
+            accepted("quoted line breaks", quoted_line_breaks()),
+            refused("a million commas", ",".repeat(1 << 20), "column"),
+            refused("a header of a megabyte", format!("{}\n", "a".repeat(1 << 20)), "column"),
+            refused(
+                "a quote never closed",
+                format!("timestamp,value\n\"{}", "1,2\n".repeat(1 << 16)),
+                "quote",
+            ),
+            accepted(
+                "ten thousand rows",
+                format!("timestamp,value\n{}", "2014-04-01 00:00:00,1\n".repeat(10_000)),
+            ),
+        ],
+        "architecture" => [fixtures(), architectures()].concat(),
+        "network" => fixtures(),
+        "model" => models(),
+        "checkpoint" => checkpoints(),
+        "results" => results(),
+        _ => vec![],
+    }
+}
+
+/// Architectures that are too large to stand in files.
+fn architectures() -> Vec<Entry> {
+    let (one, long) = (chain(1).to_json(), "a".repeat(1 << 20));
+    vec![
+        accepted("1000 layers of ReLU", chain(1000).to_json()),
+        refused("nested beyond the stack", "[".repeat(1 << 17), ""),
+        refused("a name of a megabyte", one.replace("re_lu", &long).replace("ReLU", "Mine"), "Mine"),
+        refused("a class of a megabyte", one.replace("ReLU", &long), "class"),
+    ]
+}
+
+/// Architectures that Keras wrote, those that are not supported among them.
+fn fixtures() -> Vec<Entry> {
+    let read = |path: PathBuf| Entry {
+        name: path.file_name().expect("a file").to_string_lossy().into_owned(),
+        input: fs::read(&path).expect("a fixture"),
+        expected: None,
+    };
+    let folder = glassbox_tests::fixtures::path("architectures");
+    let files = fs::read_dir(folder).expect("the fixtures").map(|file| file.expect("a fixture").path());
+    let mut files: Vec<Entry> = files.filter(|path| path.is_file()).map(read).collect();
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    files
+}
+
+/// Rows of which each has a line break in quotes: for each the reader once counted the quotes of all that follow.
+fn quoted_line_breaks() -> String {
+    let row = |row: usize| format!("2014-04-01 00:{:02}:{:02},1,\"\n\"\n", row / 60 % 60, row % 60);
+    format!("timestamp,value,note\n{}", (0..20_000).map(row).collect::<String>())
+}
+
+/// Layers of ReLU, one after the other: their program was once built in cubic time.
+fn chain(layers: usize) -> Sequential {
+    let mut model = Sequential::new(Shape::new(8, 1));
+    for _ in 0..layers {
+        model.add(ReLU).expect("a layer that fits");
+    }
+    model
+}
+
+fn models() -> Vec<Entry> {
+    let mut model = Sequential::new(Shape::new(6, 1));
+    model.add(Conv1D::new(2, 3)).and_then(|model| model.add(ReLU)).expect("layers that fit");
+    let weights = model.layout().initial(1);
+    let plain = SavedModel { model, weights, calibration: None };
+    let scaler = Scaler::new(42.5, 28.0).expect("moments");
+    let threshold = Threshold::new(0.5).expect("a threshold");
+    let detector =
+        SavedModel { calibration: Some(Calibration { scaler, threshold }), ..plain.clone() }.to_bytes();
+    let with = |change: &dyn Fn(&mut Json)| changed(&detector, Checksum::Model, change);
+    vec![
+        accepted("a model", plain.to_bytes()),
+        refused(
+            "a detector of another length",
+            with(&|header| header["__metadata__"]["glassbox.time_steps"] = json!("7")),
+            "time_steps",
+        ),
+        refused(
+            "escapes in a text",
+            with(&|header| header["__metadata__"]["glassbox.mean"] = json!("\u{1b}[31m\n")),
+            "glassbox.mean",
+        ),
+        refused(
+            "a text of a megabyte",
+            with(&|header| header["__metadata__"]["glassbox.mean"] = json!("a".repeat(1 << 20))),
+            "glassbox.mean",
+        ),
+        refused(
+            "a tensor with escapes in its name",
+            with(&|header| {
+                let tensor = header["conv1d.kernel"].take();
+                header.as_object_mut().expect("an object").remove("conv1d.kernel");
+                header["\u{1b}[31mconv1d\n.kernel"] = tensor;
+            }),
+            "tensor",
+        ),
+        refused("a flipped bit", flipped(&detector), "damaged"),
+        accepted("a detector", detector),
+    ]
+}
+
+/// The largest numbers that a checkpoint can hold, where training goes on to count.
+fn checkpoints() -> Vec<Entry> {
+    let good = checkpoint();
+    let with = |key: &str, text: String| {
+        changed(&good, Checksum::Checkpoint, &|header| {
+            header["__metadata__"][format!("glassbox.{key}")] = json!(text);
+        })
+    };
+    let largest = || usize::MAX.to_string();
+    let entry = |name: &str, input| Entry { name: name.into(), input, expected: None };
+    vec![
+        accepted("a checkpoint", good.clone()),
+        entry("the largest step", with("step", u64::MAX.to_string())),
+        entry("the largest wait", with("early_stopping.wait", largest())),
+        entry("the largest stopped epoch", with("early_stopping.stopped_epoch", largest())),
+        entry("the largest best epoch", with("early_stopping.best_epoch", largest())),
+        refused("the most epochs", with("epochs", largest()), "epoch"),
+        refused("escapes in a text", with("step", "\u{1b}[2J\n".into()), "step"),
+        refused("a text of a megabyte", with("history.loss", "1 ".repeat(1 << 19)), "loss"),
+    ]
+}
+
+/// A folder of results with one file changed: the name of the file, a line feed, what it holds.
+fn results() -> Vec<Entry> {
+    let file = |name: &str, content: &[u8]| [name.as_bytes(), b"\n", content].concat();
+    let mut entries: Vec<Entry> = FILES
+        .iter()
+        .map(|(name, content)| accepted(&format!("as written, {name}"), file(name, content)))
+        .collect();
+    let inside = |change: &dyn Fn(&mut Json)| {
+        file("inside.safetensors", &changed(&FILES["inside.safetensors"], Checksum::None, change))
+    };
+    let result = |pointer: &str, value: Json| {
+        let mut document: Json = serde_json::from_slice(&FILES["result.json"]).expect("JSON of ours");
+        *document.pointer_mut(pointer).expect("a field of the schema") = value;
+        file("result.json", document.to_string().as_bytes())
+    };
+    let endless = |name: &'static str| move |header: &mut Json| header[name]["shape"] = json!([u64::MAX, 0]);
+    let name = "\u{1b}]0;mine\u{7}\nname";
+    entries.extend([
+        refused(
+            "norms of an endless shape",
+            inside(&|header| {
+                for name in ["norms.weights", "norms.gradients", "norms.updates"] {
+                    endless(name)(header);
+                    header[name]["data_offsets"] = json!([0, 0]);
+                }
+            }),
+            "inside.safetensors",
+        ),
+        Entry {
+            name: "the most epochs before".into(),
+            input: inside(&|header| {
+                header["__metadata__"]["glassbox.epochs_before"] = json!(usize::MAX.to_string());
+            }),
+            expected: None,
+        },
+        Entry {
+            name: "the largest stopped epoch".into(),
+            input: result("/training/stopped_epoch", json!(u64::MAX)),
+            expected: None,
+        },
+        Entry {
+            name: "the most epochs resumed from".into(),
+            input: result("/timings/resumed_from", json!(u64::MAX)),
+            expected: None,
+        },
+        Entry {
+            name: "escapes in the name of a series".into(),
+            input: result("/data/train/name", json!(name)),
+            expected: None,
+        },
+        refused("escapes in the rule", result("/config/point_rule", json!(name)), "point_rule"),
+        refused("escapes in a layer's name", result("/model/layers/0", json!(name)), "layers"),
+    ]);
+    entries
+}
+
+/// The last bit of a file is another one.
+fn flipped(file: &[u8]) -> Vec<u8> {
+    let mut flipped = file.to_vec();
+    *flipped.last_mut().expect("a byte") ^= 1;
+    flipped
+}
+
+/// A file of tensors with its header changed, and the checksum of that.
+fn changed(file: &[u8], checksum: Checksum, change: &dyn Fn(&mut Json)) -> Vec<u8> {
+    let (mut header, data) = split_tensors(file).expect("a file of ours");
+    change(&mut header);
+    seal(&mut header, data, checksum);
+    join_tensors(&header, data)
+}

@@ -1,0 +1,27 @@
+use glassbox_engine::random::Draws;
+use glassbox_pipeline::model_file::SavedModel;
+use glassbox_tests::compare::compare_bits;
+
+use crate::mutate::{Checksum, tensors};
+use crate::{Budget, Outcome, refused, require};
+
+const BUDGET: Budget = Budget { steps: (500_000, 800), bytes: (1 << 20, 40) };
+
+pub(super) fn read(input: &[u8]) -> Result<Outcome, String> {
+    let parse = |bytes: &[u8]| SavedModel::from_bytes(bytes, "input.safetensors");
+    let saved = match BUDGET.spend(input, || parse(input))? {
+        Ok(saved) => saved,
+        Err(error) => return refused(error),
+    };
+    let written = saved.to_bytes();
+    let again = parse(&written).map_err(|error| format!("what was written is refused: {error}"))?;
+    compare_bits(&again.weights, &saved.weights).map_err(|faults| faults.to_string())?;
+    require(again.model.to_json() == saved.model.to_json(), || "another model when read again".into())?;
+    require(again.calibration == saved.calibration, || "another detector when read again".into())?;
+    require(again.to_bytes() == written, || "other bytes when written again".into())?;
+    Ok(Outcome::Accepted)
+}
+
+pub(super) fn mutate(draws: &mut Draws, input: &[u8], other: &[u8]) -> Vec<u8> {
+    tensors(draws, input, other, Checksum::Model)
+}

@@ -1,0 +1,88 @@
+use glassbox_engine::losses::Loss;
+use glassbox_engine::model::Sequential;
+use glassbox_engine::random::Draws;
+use glassbox_pipeline::hash::Sha256;
+use glassbox_tests::backends::Setup;
+use glassbox_tests::cases::{BOUNDARIES, SMALL, models};
+use glassbox_tests::conformance::{TrainedBatch, prediction_conforms};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use serde_json::{Value as Json, json};
+
+use super::PATHS;
+use crate::{Outcome, mutate, refused};
+
+/// Values of a signal, and products of a pass, in a model that is computed here. Larger ones would take too long.
+const MOST_VALUES: usize = 1 << 13;
+const MOST_PRODUCTS: usize = 1 << 20;
+const MOST_LAYERS: usize = 24;
+
+pub(super) fn read(input: &[u8]) -> Result<Outcome, String> {
+    let Ok(text) = std::str::from_utf8(input) else { return refused("not UTF-8") };
+    let model = match Sequential::from_json(text) {
+        Ok(model) => model,
+        Err(error) => return refused(error),
+    };
+    if !is_small(&model) {
+        return Ok(Outcome::Accepted);
+    }
+    let apart = with_activations_apart(&model);
+    let digits: String = Sha256::of(input).to_string().chars().take(16).collect();
+    let seed = u64::from_str_radix(&digits, 16).expect("hexadecimal digits");
+    let loss = [Loss::MeanSquaredError, Loss::MeanAbsoluteError][(seed % 2) as usize];
+    let samples = [1, 2, 3, 9][(seed / 2 % 4) as usize];
+    PATHS.with(|paths| {
+        // A kernel of any reach takes room for what it reaches, and may be refused for that.
+        let setup = Setup::new(&model);
+        for path in &**paths {
+            let plan = model.plan(loss, setup.optimizer.clone(), setup.masks.clone(), setup.batch_size);
+            if let Err(error) = plan.and_then(|plan| path.session(plan)) {
+                return refused(error);
+            }
+        }
+        prediction_conforms(&model, seed, samples, paths)?;
+        let batch = TrainedBatch { model: &model, apart: &apart, seed, loss, samples };
+        batch.gradient_conforms(paths, |weight| weight)?;
+        Ok(Outcome::Accepted)
+    })
+}
+
+/// Whether the model has layers, and is computed in milliseconds.
+fn is_small(model: &Sequential) -> bool {
+    let layers = model.layers();
+    let products = |layer: &glassbox_engine::model::NamedLayer| {
+        let steps = layer.input.steps.max(layer.output.steps);
+        model.layout().range(layer.weights.clone()).len().saturating_mul(steps)
+    };
+    (1..=MOST_LAYERS).contains(&layers.len())
+        && layers.iter().all(|layer| layer.input.len().max(layer.output.len()) <= MOST_VALUES)
+        && layers.iter().map(products).fold(0, usize::saturating_add) <= MOST_PRODUCTS
+}
+
+/// The same model with each ReLU as a layer of its own.
+fn with_activations_apart(model: &Sequential) -> Sequential {
+    let mut document: Json = serde_json::from_str(&model.to_json()).expect("JSON of ours");
+    let layers = document["config"]["layers"].as_array_mut().expect("layers");
+    let relu = |index: usize| json!({ "class_name": "ReLU", "config": { "name": format!("apart {index}"), "dtype": "float32" } });
+    for index in (0..layers.len()).rev() {
+        let config = &mut layers[index]["config"];
+        if config.get("activation") == Some(&json!("relu")) {
+            config["activation"] = json!("linear");
+            layers.insert(index + 1, relu(index));
+        }
+    }
+    Sequential::from_json(&document.to_string()).expect("the same model, its activations apart")
+}
+
+/// Half of the models are new ones, whose sizes lie on both sides of those at which kernels change their path.
+pub(super) fn mutate(draws: &mut Draws, input: &[u8], other: &[u8]) -> Vec<u8> {
+    if draws.below(2) == 0 {
+        return mutate::json(draws, input, other);
+    }
+    let seed: Vec<u8> = (0..4).flat_map(|_| draws.next_u64().to_le_bytes()).collect();
+    let mut runner =
+        TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
+    let sizes = if draws.below(2) == 0 { SMALL } else { BOUNDARIES };
+    let case = models(sizes).new_tree(&mut runner).expect("a model").current();
+    case.build().to_json().into_bytes()
+}

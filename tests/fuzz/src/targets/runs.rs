@@ -1,0 +1,35 @@
+use glassbox_engine::backend::Backend;
+use glassbox_pipeline::architecture::tutorial_model;
+use glassbox_pipeline::fingerprint::Fingerprint;
+use glassbox_pipeline::replicate::rows::{FILE_NAME, Rows};
+use glassbox_pipeline::replicate::run;
+
+use crate::{Outcome, refused, require};
+
+/// Seeds that are compared: those that every run of this target must find in its file, or it would train.
+const SEEDS: u64 = 2;
+
+pub(super) fn read(input: &[u8]) -> Result<Outcome, String> {
+    let (data, options) = super::small_tutorial();
+    let backend = super::portable();
+    let model = tutorial_model(options.time_steps).expect("a length that suits");
+    let fingerprint = Fingerprint::of_seeds(&model, &data, &options, &backend.name());
+    let folder = tempfile::tempdir().expect("a folder");
+    Rows::open(folder.path(), &fingerprint).expect("an empty folder");
+    let file = folder.path().join(FILE_NAME);
+    std::fs::write(&file, input).expect("room for a file");
+    let outcome = match Rows::open(folder.path(), &fingerprint) {
+        Err(error) => refused(error.to_string().replace(&*folder.path().to_string_lossy(), "runs")),
+        Ok(rows) if (0..SEEDS).all(|seed| rows.get(options.train.seed + seed).is_some()) => {
+            let make =
+                || -> glassbox_engine::Result<Box<dyn Backend<f32>>> { Ok(Box::new(super::portable())) };
+            match run(&data, &make, 1, &options, SEEDS as usize, folder.path(), &mut |_| ()) {
+                Ok(_) => Ok(Outcome::Accepted),
+                Err(error) => refused(error),
+            }
+        }
+        Ok(_) => Ok(Outcome::Accepted),
+    };
+    require(std::fs::read(file).is_ok_and(|after| after == input), || "reading changed the rows".into())?;
+    outcome
+}

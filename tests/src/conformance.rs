@@ -1,0 +1,220 @@
+//! A backend held against the reference in `f64`, within a bound that is derived from the lengths of the sums:
+//! [`crate::rounding`] has the derivation.
+
+use glassbox_engine::losses::Loss;
+use glassbox_engine::masks::{MaskAt, Masks};
+use glassbox_engine::model::Sequential;
+use glassbox_engine::program::{Instruction, Pointwise, Program};
+use glassbox_engine::reference::{Interpreter, Sample};
+use glassbox_engine::samples::Samples;
+
+use crate::backends::{Backend32, Setup, dataset, predict};
+use crate::cases::{normals, weights};
+use crate::compare::compare_within;
+use crate::rounding::{Roundings, UNDERFLOW, UNIT_F32, gamma};
+
+/// A program run twice in `f64`: for what it computes, and for how large that could be if nothing cancelled.
+struct Twins {
+    program: Program,
+    roundings: Roundings,
+    batch: usize,
+    weights: Vec<f64>,
+    value: Interpreter<f64>,
+    size: Interpreter<f64>,
+    /// Of all samples so far.
+    gradient: Vec<f64>,
+    gradient_size: Vec<f64>,
+    loss: f64,
+    loss_size: f64,
+}
+
+impl Twins {
+    fn new(model: &Sequential, program: Program, weights: &[f64], batch: usize) -> Self {
+        let layout = model.layout();
+        Self {
+            roundings: Roundings::count(&program, layout.tensors().len(), batch),
+            batch,
+            weights: weights.to_vec(),
+            value: Interpreter::new(program.clone(), layout.clone()),
+            size: Interpreter::new(program.clone(), layout.clone()),
+            gradient: vec![0.0; weights.len()],
+            gradient_size: vec![0.0; weights.len()],
+            loss: 0.0,
+            loss_size: 0.0,
+            program,
+        }
+    }
+
+    /// Runs a sample, unless a gate or a sign hangs on rounding: then nothing is added, and it says so. Where
+    /// a ReLU's input is zero because every product in it is, it is zero in any arithmetic.
+    fn run(&mut self, x: &[f64], target: &[f64], masks: &Masks, position: usize) -> bool {
+        let at = MaskAt { mask: 0, step: 0, position };
+        let (mut gradient, mut gradient_size) = (self.gradient.clone(), self.gradient_size.clone());
+        self.value.draw_masks(masks, at);
+        let sample = Sample { x, target, batch: self.batch };
+        let loss = self.value.run(sample, &self.weights, &mut gradient);
+        let (x, opposite) = (absolute(x), target.iter().map(|t| -t.abs()).collect::<Vec<f64>>());
+        self.size.draw_masks(masks, at);
+        let sample = Sample { x: &x, target: &opposite, batch: self.batch };
+        let loss_size = self.size.run(sample, &absolute(&self.weights), &mut gradient_size);
+        if !self.decided(target) {
+            return false;
+        }
+        (self.gradient, self.gradient_size) = (gradient, gradient_size);
+        self.loss += loss / self.batch as f64;
+        self.loss_size += loss_size / self.batch as f64;
+        true
+    }
+
+    /// Whether every ReLU's input, and every difference whose sign counts, is further from zero than rounding
+    /// can take it.
+    fn decided(&self, target: &[f64]) -> bool {
+        self.program.lines.iter().all(|line| match &line.instruction {
+            Instruction::Map { x, epilogue, .. } if epilogue.contains(&Pointwise::Relu) => {
+                let bound = gamma(self.roundings.value(*x), UNIT_F32);
+                let mut sizes = self.value.value(*x).iter().zip(self.size.value(*x));
+                sizes.all(|(z, size)| z.abs() > bound * size || *size == 0.0)
+            }
+            Instruction::Loss { loss: Loss::MeanAbsoluteError, y, .. } => {
+                let bound = gamma(self.roundings.value(*y) + 1, UNIT_F32);
+                let sizes = self.value.value(*y).iter().zip(self.size.value(*y)).zip(target);
+                sizes.into_iter().all(|((y, size), t)| (y - t).abs() > bound * (size + t.abs()))
+            }
+            _ => true,
+        })
+    }
+
+    /// How far the gradient may be off, element by element.
+    fn gradient_bounds(&self, model: &Sequential) -> Vec<f64> {
+        let mut bounds = vec![0.0; self.gradient.len()];
+        for (index, tensor) in model.layout().tensors().iter().enumerate() {
+            let gamma = gamma(self.roundings.weight(index), UNIT_F32);
+            for at in tensor.range.clone() {
+                bounds[at] = gamma * self.gradient_size[at] + UNDERFLOW;
+            }
+        }
+        bounds
+    }
+
+    /// How far the loss may be off. It is summed in `f64`; its elements are squares of differences in `f32`,
+    /// or absolute values.
+    fn loss_bound(&self) -> f64 {
+        let roundings = 2 * (self.roundings.value(self.program.output) + 1);
+        gamma(roundings, UNIT_F32) * self.loss_size + UNDERFLOW
+    }
+}
+
+/// A batch of random samples to train on, and the model that is trained.
+#[derive(Debug, Clone, Copy)]
+pub struct TrainedBatch<'a> {
+    /// The model.
+    pub model: &'a Sequential,
+    /// The same model with each activation as a layer of its own: what goes into a ReLU must be a value, to be looked
+    /// at.
+    pub apart: &'a Sequential,
+    /// Decides weights, samples and dropout masks.
+    pub seed: u64,
+    /// The loss.
+    pub loss: Loss,
+    /// Samples in the batch.
+    pub samples: usize,
+}
+
+impl TrainedBatch<'_> {
+    /// Holds the loss and the gradient of each backend against the reference's, dropout active; the backends get
+    /// `given` of the weights. `false` if too few samples could be found that hang on no rounding.
+    ///
+    /// # Errors
+    /// Names the backend and the values that are off.
+    ///
+    /// # Panics
+    /// If a backend refuses the model.
+    pub fn gradient_conforms(&self, backends: &[Backend32], given: fn(f32) -> f32) -> Result<bool, String> {
+        let Self { model, apart, seed, loss, samples } = *self;
+        let weights32: Vec<f32> = weights(model, seed);
+        let masks = Masks::Random { seed };
+        let mut twins = Twins::new(apart, apart.training_program(loss), &wide(&weights32), samples);
+        let (x_len, y_len) = (model.input_shape().len(), model.output_shape().len());
+        let (mut x, mut target) = (vec![], vec![]);
+        for candidate in 0..20 + 4 * samples as u64 {
+            let candidate = seed.wrapping_add(candidate);
+            let (x_next, y_next) = (normals(candidate, x_len), normals(!candidate, y_len));
+            if twins.run(&x_next, &y_next, &masks, x.len() / x_len) {
+                x.extend(narrow(&x_next));
+                target.extend(narrow(&y_next));
+            }
+            if x.len() == samples * x_len {
+                break;
+            }
+        }
+        if x.len() < samples * x_len {
+            return Ok(false);
+        }
+        let bounds = twins.gradient_bounds(model);
+        let order: Vec<u32> = (0..samples as u32).collect();
+        for backend in backends {
+            let setup = Setup { loss, masks: masks.clone(), ..Setup::new(model) };
+            let mut session = setup.session(&**backend, weights32.iter().copied().map(given).collect());
+            let found = session.compute_gradient(&dataset(model, &x, &target), &order).expect("a loss");
+            let on = |what, faults| format!("{}: {what}: {faults}", backend.name());
+            compare_within(&[found], &[twins.loss], &[twins.loss_bound()])
+                .map_err(|faults| on("loss", faults))?;
+            let gradient = session.gradient().expect("a gradient");
+            compare_within(&gradient, &twins.gradient, &bounds).map_err(|faults| on("gradient", faults))?;
+        }
+        Ok(true)
+    }
+}
+
+/// Holds the prediction of each backend against the reference's. Here gates need no care: ReLU takes two numbers no
+/// further apart than they were, so the bound passes through it.
+///
+/// # Errors
+/// Names the backend and the values that are off.
+///
+/// # Panics
+/// If a backend refuses the model.
+pub fn prediction_conforms(
+    model: &Sequential,
+    seed: u64,
+    samples: usize,
+    backends: &[Backend32],
+) -> Result<(), String> {
+    let weights32: Vec<f32> = weights(model, seed);
+    let x: Vec<f32> = normals(seed, samples * model.input_shape().len());
+    let mut twins = Twins::new(model, model.inference_program(), &wide(&weights32), 1);
+    let bound = gamma(twins.roundings.value(twins.program.output), UNIT_F32);
+    let (mut expected, mut bounds) = (vec![], vec![]);
+    for x in wide(&x).chunks(model.input_shape().len()) {
+        let sample = Sample { x, target: &[], batch: 1 };
+        twins.value.run(sample, &twins.weights, &mut []);
+        expected.extend_from_slice(twins.value.value(twins.program.output));
+        let sample = Sample { x: &absolute(x), ..sample };
+        twins.size.run(sample, &absolute(&twins.weights), &mut []);
+        let sizes = twins.size.value(twins.program.output);
+        bounds.extend(sizes.iter().map(|size| bound * size + UNDERFLOW));
+    }
+    let samples = Samples::dense(&x, model.input_shape()).expect("samples");
+    for backend in backends {
+        let mut session = Setup::new(model).session(&**backend, weights32.clone());
+        // It writes over NaN: what it does not write shows.
+        let y = predict(&mut *session, &samples);
+        compare_within(&y, &expected, &bounds)
+            .map_err(|faults| format!("{}: prediction: {faults}", backend.name()))?;
+    }
+    Ok(())
+}
+
+/// The same numbers in `f64`.
+#[must_use]
+pub fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|v| f64::from(*v)).collect()
+}
+
+fn narrow(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|v| *v as f32).collect()
+}
+
+fn absolute(values: &[f64]) -> Vec<f64> {
+    values.iter().map(|v| v.abs()).collect()
+}
