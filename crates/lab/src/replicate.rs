@@ -145,7 +145,8 @@ pub fn run(
 
 /// All that decides the numbers of a run but its seed. Unlike a [checkpoint](glassbox::checkpoint)'s this has the number
 /// of epochs and the backend's name: runs do not resume, and those of one table are of one kind.
-fn fingerprint(
+#[must_use]
+pub fn fingerprint(
     model: &Sequential,
     data: &TutorialData,
     options: &TutorialOptions,

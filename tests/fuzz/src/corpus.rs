@@ -6,11 +6,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use glassbox_engine::geometry::Padding;
 use glassbox_engine::layers::{Conv1D, ReLU};
 use glassbox_engine::model::Sequential;
 use glassbox_engine::shape::Shape;
+use glassbox_formats::model_file::SavedModel;
 use glassbox_pipeline::detection::Threshold;
-use glassbox_pipeline::model_file::{Calibration, SavedModel};
+use glassbox_pipeline::detector::Detector;
 use glassbox_pipeline::scaler::Scaler;
 use serde_json::{Value as Json, json};
 
@@ -172,13 +174,13 @@ fn chain(layers: usize) -> Sequential {
 
 fn models() -> Vec<Entry> {
     let mut model = Sequential::new(Shape::new(6, 1));
-    model.add(Conv1D::new(2, 3)).and_then(|model| model.add(ReLU)).expect("layers that fit");
+    let same = Conv1D::new(1, 3).padding(Padding::Same);
+    model.add(same).and_then(|model| model.add(ReLU)).expect("layers that fit");
     let weights = model.layout().initial(1);
-    let plain = SavedModel { model, weights, calibration: None };
+    let plain = SavedModel::new(model.clone(), weights.clone());
     let scaler = Scaler::new(42.5, 28.0).expect("moments");
     let threshold = Threshold::new(0.5).expect("a threshold");
-    let detector =
-        SavedModel { calibration: Some(Calibration { scaler, threshold }), ..plain.clone() }.to_bytes();
+    let detector = Detector { model, weights, scaler, threshold }.to_saved_model().to_bytes();
     let with = |change: &dyn Fn(&mut Json)| changed(&detector, Checksum::Model, change);
     vec![
         accepted("a model", plain.to_bytes()),

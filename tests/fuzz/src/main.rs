@@ -13,9 +13,9 @@ use std::process::{Command, ExitCode};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use glassbox_formats::hash::Sha256;
 use glassbox_fuzz::corpus::{self, folder};
 use glassbox_fuzz::{TARGETS, Target, draws, meter};
-use glassbox_pipeline::hash::Sha256;
 
 /// Longer inputs are not mutated: they would take the time of thousands of short ones.
 const LONGEST: usize = 1 << 16;

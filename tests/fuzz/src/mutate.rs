@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use glassbox_engine::random::Draws;
-use glassbox_pipeline::hash::Sha256;
-use glassbox_pipeline::tensor_file::TensorFile;
+use glassbox_formats::hash::Sha256;
+use glassbox_formats::tensor_file::TensorFile;
 use serde_json::{Map, Number, Value as Json, json};
 
 /// Numbers at the limits of types, and what is none.

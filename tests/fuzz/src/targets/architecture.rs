@@ -1,3 +1,4 @@
+use glassbox_engine::layers::Registry;
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::Masks;
 use glassbox_engine::model::Sequential;
@@ -15,7 +16,7 @@ pub(super) fn read(input: &[u8]) -> Result<Outcome, String> {
     let Ok(text) = std::str::from_utf8(input) else { return refused("not UTF-8") };
     let model = match BUDGET.spend(input, || Sequential::from_json(text))? {
         Ok(model) => Ok(model),
-        Err(_) => Sequential::from_json_with_steps(text, STEPS),
+        Err(_) => Sequential::from_json_with(text, Some(STEPS), &Registry::default()),
     };
     let model = match model {
         Ok(model) => model,

@@ -1,4 +1,4 @@
-use glassbox_pipeline::arrays::{parse_npy, read_npy, write_npy};
+use glassbox_formats::arrays::{parse_npy, read_npy, write_npy};
 use glassbox_tests::compare::compare_bits;
 
 use crate::{Budget, Outcome, refused, require};

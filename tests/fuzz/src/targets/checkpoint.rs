@@ -1,5 +1,7 @@
 use std::sync::LazyLock;
 
+use glassbox::checkpoint::{FILE_NAME, from_bytes, resume, to_bytes};
+use glassbox::fingerprint::Fingerprint;
 use glassbox_engine::backend::{Backend, Dataset, Plan, State};
 use glassbox_engine::geometry::Padding;
 use glassbox_engine::layers::Conv1D;
@@ -11,11 +13,7 @@ use glassbox_engine::random::Draws;
 use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
-use glassbox_engine::training::{
-    Callback, Checkpoint, EarlyStopping, EpochEnd, FitOptions, Flow, Monitor, fit,
-};
-use glassbox_pipeline::checkpoint::{FILE_NAME, from_bytes, resume, to_bytes};
-use glassbox_pipeline::fingerprint::Fingerprint;
+use glassbox_engine::training::{Callback, Checkpoint, EarlyStopping, EpochEnd, Fit, Flow, Monitor, fit};
 
 use crate::mutate::{Checksum, tensors};
 use crate::{Budget, Outcome, refused, require};
@@ -28,7 +26,7 @@ const STEPS: usize = 4;
 /// A run of milliseconds.
 struct Run {
     plan: Plan,
-    options: FitOptions,
+    options: Fit,
     series: Vec<f32>,
     start: Vec<f32>,
     fingerprint: Fingerprint,
@@ -45,12 +43,7 @@ static RUN: LazyLock<Run> = LazyLock::new(|| {
         restore_best_weights: true,
         ..EarlyStopping::default()
     };
-    let options = FitOptions {
-        epochs: 2,
-        batch_size: 4,
-        early_stopping: Some(early_stopping),
-        ..FitOptions::default()
-    };
+    let options = Fit { epochs: 2, batch_size: 4, early_stopping: Some(early_stopping), ..Fit::default() };
     let series: Vec<f32> = (0..ROWS as u16).map(|row| (f32::from(row) * 0.7).sin()).collect();
     let start = model.layout().initial(1);
     let fingerprint = Fingerprint::of(&model, &plan, &options, &dataset(&series), &start);
@@ -76,7 +69,7 @@ fn train(from: Checkpoint<f32>, epochs: usize) -> glassbox_engine::Result<Option
     let run = &*RUN;
     let mut session = Reference.session(run.plan.clone())?;
     let mut keep = Keep(None);
-    let options = FitOptions { epochs, ..run.options.clone() };
+    let options = Fit { epochs, ..run.options.clone() };
     fit(&mut *session, &dataset(&run.series), &options, from, &mut [&mut keep])?;
     Ok(keep.0)
 }

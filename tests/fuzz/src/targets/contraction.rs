@@ -65,7 +65,7 @@ pub(super) fn read(input: &[u8]) -> Result<Outcome, String> {
 /// The most of these that there are: values of a signal with the zeros around it, and products.
 fn size(geometry: &Geometry) -> u128 {
     let GeometrySpec { in_steps, in_channels, out_steps, out_channels, taps, stride, dilation, pad_left } =
-        *geometry;
+        **geometry;
     let wide = |numbers: &[usize]| numbers.iter().map(|number| *number as u128).fold(1, u128::saturating_mul);
     let reach = [wide(&[out_steps, stride]), wide(&[taps, dilation]), wide(&[in_steps]), wide(&[pad_left])];
     let reach = reach.into_iter().fold(0, u128::saturating_add);

@@ -1,5 +1,6 @@
 use glassbox_engine::random::Draws;
-use glassbox_pipeline::model_file::SavedModel;
+use glassbox_formats::model_file::SavedModel;
+use glassbox_pipeline::detector::{Detector, DetectorError};
 use glassbox_tests::compare::compare_bits;
 
 use crate::mutate::{Checksum, tensors};
@@ -17,9 +18,18 @@ pub(super) fn read(input: &[u8]) -> Result<Outcome, String> {
     let again = parse(&written).map_err(|error| format!("what was written is refused: {error}"))?;
     compare_bits(&again.weights, &saved.weights).map_err(|faults| faults.to_string())?;
     require(again.model.to_json() == saved.model.to_json(), || "another model when read again".into())?;
-    require(again.calibration == saved.calibration, || "another detector when read again".into())?;
+    require(again.metadata == saved.metadata, || "other entries when read again".into())?;
     require(again.to_bytes() == written, || "other bytes when written again".into())?;
-    Ok(Outcome::Accepted)
+    match Detector::from_saved_model(saved, "input.safetensors") {
+        Ok(detector) => {
+            require(detector.to_saved_model().to_bytes() == written, || {
+                "another detector when written".into()
+            })?;
+            Ok(Outcome::Accepted)
+        }
+        Err(DetectorError::NotADetector { .. }) => Ok(Outcome::Accepted),
+        Err(error) => refused(error),
+    }
 }
 
 pub(super) fn mutate(draws: &mut Draws, input: &[u8], other: &[u8]) -> Vec<u8> {

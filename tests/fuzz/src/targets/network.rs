@@ -1,7 +1,7 @@
 use glassbox_engine::losses::Loss;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::random::Draws;
-use glassbox_pipeline::hash::Sha256;
+use glassbox_formats::hash::Sha256;
 use glassbox_tests::backends::Setup;
 use glassbox_tests::cases::{BOUNDARIES, SMALL, models};
 use glassbox_tests::conformance::{TrainedBatch, prediction_conforms};

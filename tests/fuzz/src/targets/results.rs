@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use glassbox_engine::random::Draws;
+use glassbox_formats::output_folder::OutputFolder;
 use glassbox_pipeline::results;
 use glassbox_pipeline::tutorial::{Quiet, run};
 use glassbox_report::{Folder, PAGE, PLOTS, write};
@@ -20,7 +21,9 @@ pub(crate) static FILES: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(|| 
     let (data, options) = super::small_tutorial();
     let run = run(data, &super::portable(), &options, &mut Quiet).expect("a run");
     let folder = tempfile::tempdir().expect("a folder");
-    results::write(folder.path(), &run).expect("results");
+    let mut outputs = OutputFolder::open(folder.path(), &results::FILES, &[]).expect("an empty folder");
+    results::write(&mut outputs, &run).expect("results");
+    drop(outputs);
     super::files(folder.path())
 });
 
@@ -41,7 +44,12 @@ pub(super) fn read(input: &[u8]) -> Result<Outcome, String> {
             let figures = glassbox_report::figures(&read);
             require(!figures.is_empty(), || "no figures".into())?;
             let drawn = input.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte)) % DRAWN == 0;
-            match drawn.then(|| write(folder.path())).transpose() {
+            let draw = || -> Result<(), String> {
+                let mut outputs = OutputFolder::join(folder.path(), &glassbox_report::files())
+                    .map_err(|error| error.to_string())?;
+                write(&mut outputs).map(|_| ()).map_err(|error| error.to_string())
+            };
+            match drawn.then(draw).transpose() {
                 Ok(_) => Ok(Outcome::Accepted),
                 Err(error) => refused(error),
             }

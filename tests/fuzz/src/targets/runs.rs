@@ -1,8 +1,8 @@
 use glassbox_engine::backend::Backend;
+use glassbox_formats::output_folder::OutputFolder;
+use glassbox_lab::replicate::rows::{FILE_NAME, OPTIONS, Rows};
+use glassbox_lab::replicate::{files, fingerprint, run};
 use glassbox_pipeline::architecture::tutorial_model;
-use glassbox_pipeline::fingerprint::Fingerprint;
-use glassbox_pipeline::replicate::rows::{FILE_NAME, Rows};
-use glassbox_pipeline::replicate::run;
 
 use crate::{Outcome, refused, require};
 
@@ -13,7 +13,7 @@ pub(super) fn read(input: &[u8]) -> Result<Outcome, String> {
     let (data, options) = super::small_tutorial();
     let backend = super::portable();
     let model = tutorial_model(options.time_steps).expect("a length that suits");
-    let fingerprint = Fingerprint::of_seeds(&model, &data, &options, &backend.name());
+    let fingerprint = fingerprint(&model, &data, &options, &backend.name());
     let folder = tempfile::tempdir().expect("a folder");
     Rows::open(folder.path(), &fingerprint).expect("an empty folder");
     let file = folder.path().join(FILE_NAME);
@@ -23,7 +23,9 @@ pub(super) fn read(input: &[u8]) -> Result<Outcome, String> {
         Ok(rows) if (0..SEEDS).all(|seed| rows.get(options.train.seed + seed).is_some()) => {
             let make =
                 || -> glassbox_engine::Result<Box<dyn Backend<f32>>> { Ok(Box::new(super::portable())) };
-            match run(&data, &make, 1, &options, SEEDS as usize, folder.path(), &mut |_| ()) {
+            let known = [FILE_NAME, OPTIONS];
+            let mut outputs = OutputFolder::open(folder.path(), &files(), &known).expect("a folder of ours");
+            match run(&data, &make, 1, &options, SEEDS as usize, &mut outputs, &mut |_| ()) {
                 Ok(_) => Ok(Outcome::Accepted),
                 Err(error) => refused(error),
             }
