@@ -12,7 +12,6 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -97,13 +96,7 @@ impl Layer for WrongWeight {
 
     fn backward(&self, tape: &mut Tape, call: &Call, y: Value, dy: Value) {
         self.layer.backward(tape, call, y, dy);
-        let first = call.weights[0].index();
-        let weights = first..first + call.weights.len();
-        tape.custom_gradient(Arc::new(self.mistake.clone()), call.x(), y, dy, weights);
-    }
-
-    fn config(&self) -> serde_json::Map<String, serde_json::Value> {
-        self.layer.config()
+        tape.custom_gradient(self.mistake.clone(), call, y, dy);
     }
 }
 
@@ -126,29 +119,15 @@ impl Layer for WrongFlow {
         "WrongFlow"
     }
 
-    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        Ok(inputs[0])
-    }
-
-    fn weights(&self, _: &[Shape]) -> Vec<WeightSpec> {
-        vec![]
-    }
-
     fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
         let shape = tape.shape(call.x());
-        tape.custom(Arc::new(WrongFlow), call.x(), NO_WEIGHTS, shape)
+        tape.custom(Self, call, shape)
     }
 
     fn backward(&self, tape: &mut Tape, call: &Call, y: Value, dy: Value) {
-        tape.custom_gradient(Arc::new(WrongFlow), call.x(), y, dy, NO_WEIGHTS);
-    }
-
-    fn config(&self) -> serde_json::Map<String, serde_json::Value> {
-        serde_json::Map::new()
+        tape.custom_gradient(Self, call, y, dy);
     }
 }
-
-const NO_WEIGHTS: Range<usize> = 0..0;
 
 // ---------------------------------------------------------------------------------------------------------
 // Random models
