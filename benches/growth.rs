@@ -16,7 +16,6 @@ use glassbox_benches::{BATCH, WINDOW, ceiling_of, network};
 use glassbox_cpu::{Cpu, Simd};
 use glassbox_engine::backend::{Backend as _, Dataset, State};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::Masks;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::samples::Samples;
 
@@ -52,8 +51,7 @@ fn measure(work: Work, simd: Simd, seconds: f64) -> Took {
     let model = network(window, channels);
     let optimizer = Optimizer::default();
     let state = State::new(model.layout().initial(1), &optimizer);
-    let plan =
-        model.plan(Loss::MeanSquaredError, optimizer, Masks::Random { seed: 1 }, batch).expect("a plan");
+    let plan = model.plan(Loss::MeanSquaredError, optimizer, 1, batch).expect("a plan");
     let costs = plan.training.costs(&plan.layout, size_of::<f32>());
     let bytes = (plan.training.len() * size_of::<f32>(), plan.layout.len() * size_of::<f32>());
     let series: Vec<f32> =

@@ -11,7 +11,7 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 use glassbox_benches::{BATCH, Operands, WINDOW, layers, plan, series};
 use glassbox_cpu::{Epilogue, Operation, Pieces, Simd};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::{MaskAt, Masks};
+use glassbox_engine::masks::{self, MaskAt};
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::samples::Samples;
 
@@ -66,18 +66,18 @@ fn epilogues(c: &mut Criterion) {
 /// The mask of the first dropout layer.
 fn masks(c: &mut Criterion) {
     let (len, rate) = (144 * 32, 0.2);
-    let masks = Masks::Random { seed: 1 };
+    let seed = 1;
     let at = MaskAt { mask: 0, step: 7, position: 3 };
     let mut group = group(c, "dropout mask", len);
     let mut expected = vec![0; len.div_ceil(32) + 1];
-    masks.fill(at, rate, len, &mut expected);
+    masks::draw(seed, at, rate, len, &mut expected);
     for simd in paths() {
         let (pieces, mut words) = (Pieces::new(simd).expect("an available path"), vec![0; expected.len()]);
-        pieces.draw(&masks, at, rate, len, &mut words);
+        pieces.draw(seed, at, rate, len, &mut words);
         assert_eq!(words, expected, "{simd}");
-        group.bench_function(simd.name(), |b| b.iter(|| pieces.draw(&masks, at, rate, len, &mut words)));
+        group.bench_function(simd.name(), |b| b.iter(|| pieces.draw(seed, at, rate, len, &mut words)));
     }
-    group.bench_function("reference", |b| b.iter(|| masks.fill(at, rate, len, &mut expected)));
+    group.bench_function("reference", |b| b.iter(|| masks::draw(seed, at, rate, len, &mut expected)));
     group.finish();
 }
 

@@ -2,7 +2,7 @@
 //
 //     bit b of mask[position, w] = whether element 32 w + b of the sample is kept
 //
-// Reference: Masks::fill in crates/engine/src/masks.rs; on the CPU: crates/cpu/src/kernels/masks.rs
+// Reference: draw in crates/engine/src/masks.rs; on the CPU: crates/cpu/src/kernels/masks.rs
 //
 // mask  (batch, words), overwritten
 //
@@ -23,19 +23,4 @@ extern "C" __global__ void draw(In<unsigned> control, unsigned within, Out<unsig
                 << (8 * byte);
     }
     mask[size_t(blockIdx.x) * words + w] = word;
-}
-
-// The bits of Philox itself, for tests against its authors' known answers.
-//
-// words  (n, 4): counters, overwritten by what becomes of them under keys (n, 2)
-//
-// Grid: blocks over n.
-extern "C" __global__ void philox(InOut<unsigned> words, In<unsigned> keys, unsigned n) {
-    const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= n) return;
-    Words counter;
-    for (unsigned w = 0; w < 4; ++w) counter.word[w] = words[4 * i + w];
-    const unsigned key_0 = keys[2 * i], key_1 = keys[2 * i + 1];
-    const Words bits = philox_4x32_10(counter, key_0, key_1);
-    for (unsigned w = 0; w < 4; ++w) words[4 * i + w] = bits.word[w];
 }

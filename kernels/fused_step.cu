@@ -27,12 +27,11 @@
 
 // Sample number s of x begins at element s * x_hop, its target in y at s * y_hop. Overwritten: partials (blocks,
 // GRADIENTS), the rows of blocks that have a window; losses (samples of the epoch), those of the batch. Grid: blocks,
-// each of THREADS threads, with SHARED_FLOATS floats of dynamic shared memory. Where masks are given rather than
-// drawn, parameters follow for them, (batch, words) each.
+// each of THREADS threads, with SHARED_FLOATS floats of dynamic shared memory.
 extern "C" __global__ void __launch_bounds__(THREADS, 1)
     fused_gradient(In<unsigned> control, unsigned within, In<unsigned> order, unsigned ordered, In<float> x,
                    unsigned x_hop, In<float> y, unsigned y_hop, In<float> weights, unsigned key_0, unsigned key_1,
-                   Out<float> partials, Out<double> losses GIVEN_PARAMETERS) {
+                   Out<float> partials, Out<double> losses) {
     DYNAMIC_SHARED(float, all);
     SHARED(double, warp_losses, THREADS / 32);
     const Batch batch = batch_of(control, within);
@@ -49,11 +48,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
         gather_sample(x + sample * x_hop, all);
         gather_target(y + sample * y_hop, all);
         draw.position = position;
-        if (GIVEN_MASKS) {
-            COPY_GIVEN(position, all);
-        } else {
-            draw_masks(draw, all);
-        }
+        draw_masks(draw, all);
         const unsigned next = position + gridDim.x;
         if (next < batch.count) sample = sample_at(order, ordered, batch.first + next);
         __syncthreads();

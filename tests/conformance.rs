@@ -7,7 +7,7 @@ use glassbox_engine::Float;
 use glassbox_engine::backend::{Backend, BatchEnd, Dataset, Epoch, Session};
 use glassbox_engine::layers::Dropout;
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::{MaskAt, Masks};
+use glassbox_engine::masks::MaskAt;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Adam;
 use glassbox_engine::program::{Instruction, Program};
@@ -135,7 +135,7 @@ impl Bench {
     }
 
     fn session(&self, backend: &dyn Backend<f32>) -> Box<dyn Session<f32>> {
-        let setup = Setup { masks: Masks::Random { seed: self.seed }, ..Setup::new(&self.model) };
+        let setup = Setup { seed: self.seed, ..Setup::new(&self.model) };
         setup.session(backend, self.weights.clone())
     }
 
@@ -327,11 +327,10 @@ fn fused_is_unfused<F: Float>(case: &ModelCase, loss: Loss) -> Result<(), TestCa
     let weights: Vec<F> = weights(&model, case.seed);
     let x: Vec<F> = normals(case.seed, model.input_shape().len());
     let target: Vec<F> = normals(!case.seed, model.output_shape().len());
-    let masks = Masks::Random { seed: case.seed };
     let run = |program: &Program| {
         let mut interpreter = Interpreter::<F>::new(program.clone(), model.layout().clone());
         let mut gradient = vec![F::zero(); weights.len()];
-        interpreter.draw_masks(&masks, MaskAt { mask: 0, step: 3, position: 1 });
+        interpreter.draw_masks(case.seed, MaskAt { mask: 0, step: 3, position: 1 });
         let loss = interpreter.run(Sample { x: &x, target: &target, batch: 2 }, &weights, &mut gradient);
         let mut all = interpreter.value(program.output).to_vec();
         all.extend(program.input_gradient.map(|dx| interpreter.value(dx).to_vec()).unwrap_or_default());

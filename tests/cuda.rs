@@ -8,16 +8,16 @@ use glassbox_cuda::device::{Buffer, Device};
 use glassbox_cuda::kernels::{At, Control};
 use glassbox_engine::backend::{Backend, Dataset, Epoch, Session, State};
 use glassbox_engine::layers::Dropout;
-use glassbox_engine::masks::{MaskAt, Masks, WORD, drop_below};
+use glassbox_engine::masks::{self, MaskAt, WORD, drop_below};
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::{Adam, Optimizer};
-use glassbox_engine::random::{Purpose, Stream, philox_4x32_10};
+use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
 use glassbox_pipeline::architecture::tutorial_model;
 use glassbox_shim::HostDevice;
 use glassbox_tests::backends::{Setup, can_run_kernels, kernels_on, kernels_on_the_host};
-use glassbox_tests::cases::{draws, normals};
+use glassbox_tests::cases::normals;
 use glassbox_tests::compare::assert_same_bits;
 
 /// The tutorial's network on windows of 16 steps.
@@ -35,34 +35,12 @@ fn windows(series: &[f32]) -> Dataset<'_, f32> {
 }
 
 fn session<'a>(backend: &dyn Backend<f32>, model: &'a Sequential) -> (Box<dyn Session<f32>>, Setup<'a>) {
-    let setup = Setup { masks: Masks::Random { seed: 5 }, ..Setup::new(model) };
+    let setup = Setup { seed: 5, ..Setup::new(model) };
     (setup.session(backend, model.layout().initial(3)), setup)
 }
 
 // ---------------------------------------------------------------------------------------------------------
 // The same bits as on the CPU
-
-/// The authors' known answers, and counters and keys at random.
-#[test]
-fn philox_is_philox() {
-    if !can_run_kernels() {
-        return;
-    }
-    let ones = u32::MAX;
-    let mut draws = draws(11);
-    let mut cases = vec![([0; 4], [0; 2]), ([ones; 4], [ones; 2])];
-    cases.extend((0..300).map(|_| ([0; 4].map(|_| draws.next_u32()), [0; 2].map(|_| draws.next_u32()))));
-    let expected: Vec<u32> = cases.iter().flat_map(|(counter, key)| philox_4x32_10(*counter, *key)).collect();
-    assert_eq!(expected[..4], [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
-
-    let cuda = kernels_on_the_host();
-    let counters: Vec<u32> = cases.iter().flat_map(|(counter, _)| *counter).collect();
-    let keys: Vec<u32> = cases.iter().flat_map(|(_, key)| *key).collect();
-    let words = Buffer::of(cuda.device(), &counters).expect("memory");
-    let keys = Buffer::of(cuda.device(), &keys).expect("memory");
-    cuda.device().launch(&cuda.kernels().philox(&words, &keys)).expect("a launch");
-    assert_eq!(words.to_vec().expect("words"), expected);
-}
 
 /// Bit for bit, for every sample of the batch, wherever it stands in an epoch.
 #[test]
@@ -90,7 +68,7 @@ fn masks_are_those_of_the_engine() {
             let mut expected = vec![0; samples * words];
             for (position, words) in expected.chunks_mut(words).enumerate() {
                 let at = MaskAt { mask, step: step + u64::from(within), position };
-                Masks::Random { seed }.fill(at, rate, len, words);
+                masks::draw(seed, at, rate, len, words);
             }
             assert_eq!(found.to_vec().expect("words"), expected, "rate {rate}, {len} elements, seed {seed}");
         }
@@ -230,7 +208,7 @@ fn a_batch_that_does_not_fit_into_memory_is_refused() {
     let cuda = kernels_on(HostDevice::hopper().with_memory(4 << 20));
     let plan = |batch_size| {
         let setup = Setup { batch_size, ..Setup::new(&model) };
-        model.plan(setup.loss, setup.optimizer, setup.masks, batch_size).expect("a plan")
+        model.plan(setup.loss, setup.optimizer, setup.seed, batch_size).expect("a plan")
     };
     cuda.session(plan(8)).expect("8 samples fit");
     let error = cuda.session(plan(4096)).err().expect("4096 do not").to_string();
@@ -286,7 +264,7 @@ fn a_signal_that_is_too_long_is_refused_by_name() {
     let mut model = Sequential::new(Shape::new(1 << 22, 5));
     model.add(Dropout::new(0.5)).expect("a layer");
     let setup = Setup::new(&model);
-    let plan = model.plan(setup.loss, setup.optimizer, setup.masks, 1).expect("a plan");
+    let plan = model.plan(setup.loss, setup.optimizer, setup.seed, 1).expect("a plan");
     let error = kernels_on_the_host().session(plan).err().expect("refused").to_string();
     assert!(error.contains("(4194304, 5)") && error.contains("16776960"), "{error}");
 }

@@ -3,8 +3,6 @@
 //! Each network is compiled for itself, which takes the C++ compiler some seconds: so these are a few chosen ones,
 //! not hundreds of random ones as in the conformance suite.
 
-use std::sync::Arc;
-
 use glassbox_cuda::Cuda;
 use glassbox_cuda::device::{Device as _, Source};
 use glassbox_cuda::fused::{FusedSource, Tuning, Tunings, programs};
@@ -13,9 +11,7 @@ use glassbox_engine::backend::{Backend, Dataset, Epoch};
 use glassbox_engine::geometry::Padding;
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, ReLU};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::{MaskAt, Masks, keeps};
 use glassbox_engine::model::Sequential;
-use glassbox_engine::program::MaskSpec;
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
@@ -136,7 +132,7 @@ fn tuned_sources(
     tunings: Tunings,
 ) -> Result<[FusedSource; 2], String> {
     let setup = Setup::new(model);
-    let plan = model.plan(setup.loss, setup.optimizer, setup.masks, 32).unwrap();
+    let plan = model.plan(setup.loss, setup.optimizer, setup.seed, 32).unwrap();
     programs(&plan, device.properties(), tunings)
 }
 
@@ -376,8 +372,8 @@ fn values_that_share_a_place_do_not_disturb_each_other() {
 }
 
 /// Two epochs of training, the last batch short; then the state.
-fn train(backend: &dyn Backend<f32>, bench: &Bench, masks: Masks) -> (Vec<f64>, Vec<f32>) {
-    let setup = Setup { masks, ..Setup::new(&bench.model) };
+fn train(backend: &dyn Backend<f32>, bench: &Bench, seed: u64) -> (Vec<f64>, Vec<f32>) {
+    let setup = Setup { seed, ..Setup::new(&bench.model) };
     let mut session = setup.session(backend, weights(&bench.model, 3));
     let data = bench.data();
     let mut order: Vec<u32> = (0..data.len() as u32).collect();
@@ -398,10 +394,9 @@ fn training_follows_another_backend() {
         return;
     }
     let bench = Bench::new(tutorial(48), 10);
-    let masks = || Masks::Random { seed: 9 };
-    let (losses, state) = train(&*fused(3), &bench, masks());
+    let (losses, state) = train(&*fused(3), &bench, 9);
     let plain = backends().pop().expect("there is always one");
-    let (plain_losses, plain_state) = train(&*plain, &bench, masks());
+    let (plain_losses, plain_state) = train(&*plain, &bench, 9);
     // Rounded to 1e-6 each, and taken with weights that go apart only where the gradient is near zero, see below: the loss
     // hardly depends on those. Ten times the rounding.
     for (found, expected) in losses.iter().zip(&plain_losses) {
@@ -410,34 +405,9 @@ fn training_follows_another_backend() {
     // Six steps of at most 1e-3 each; where a gradient is near zero, Adam's first steps hang on its rounding.
     let far = state.iter().zip(&plain_state).filter(|(a, b)| (**a - **b).abs() > 1e-5).count();
     assert!(far * 100 <= state.len(), "{far} of {} numbers differ", state.len());
-    // Other masks, another run: the comparison can fail.
-    let (other, _) = train(&*fused(3), &bench, Masks::Random { seed: 10 });
+    // Another seed, another run: the comparison can fail.
+    let (other, _) = train(&*fused(3), &bench, 10);
     assert!((other[0] - losses[0]).abs() > 1e-4 * losses[0]);
-}
-
-/// Masks that are given are those that would have been drawn.
-#[test]
-fn given_masks_give_the_same_bits_as_drawn_ones() {
-    if !can_run_fused() {
-        return;
-    }
-    let bench = Bench::new(tutorial(48), 10);
-    let drawn = Masks::Random { seed: 9 };
-    let program = bench.model.training_program(Loss::MeanSquaredError);
-    let mask = |step: u64, mask: usize, samples: usize| -> Vec<bool> {
-        let MaskSpec { rate, len } = program.masks[mask];
-        let of_sample = |position| {
-            let mut words = vec![0; len.div_ceil(32)];
-            drawn.fill(MaskAt { mask, step, position }, rate, len, &mut words);
-            (0..len).map(move |element| keeps(&words, element)).collect::<Vec<bool>>()
-        };
-        (0..samples).flat_map(of_sample).collect()
-    };
-    // Two epochs of ten samples in batches of four.
-    let batches = [4, 4, 2, 4, 4, 2];
-    let step = |(step, samples): (usize, &usize)| (0..2).map(|m| mask(step as u64, m, *samples)).collect();
-    let given = Masks::Given(Arc::new(batches.iter().enumerate().map(step).collect()));
-    assert_eq!(train(&*fused(3), &bench, given), train(&*fused(3), &bench, drawn));
 }
 
 #[test]
@@ -446,7 +416,7 @@ fn a_run_gives_the_same_bits_again() {
         return;
     }
     let bench = Bench::new(tutorial(48), 10);
-    let run = || train(&*fused(3), &bench, Masks::Random { seed: 9 });
+    let run = || train(&*fused(3), &bench, 9);
     let ((losses, state), (losses_again, state_again)) = (run(), run());
     assert_eq!(losses, losses_again);
     assert_eq!(

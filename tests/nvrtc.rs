@@ -39,7 +39,7 @@ fn other_tunings_of_the_tutorials_step_compile_without_a_warning_and_spill_nothi
     let Some(nvrtc) = nvrtc() else { return };
     let model = tutorial_model(288).expect("a multiple of 4");
     let setup = Setup::new(&model);
-    let plan = model.plan(setup.loss, setup.optimizer, setup.masks, 128).expect("a plan");
+    let plan = model.plan(setup.loss, setup.optimizer, setup.seed, 128).expect("a plan");
     let compile = |threads: usize| {
         let tuning = Tuning { threads, straight: 600, ..Tunings::default().step };
         let [step, _] = programs(&plan, HostDevice::hopper().properties(), tuning.into()).expect("it fits");

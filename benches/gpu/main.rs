@@ -34,7 +34,6 @@ use glassbox_cuda::kernels::Control;
 use glassbox_engine::Result;
 use glassbox_engine::backend::{Backend, Dataset, Plan, Session, State};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::Masks;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::program::cost::Cost;
@@ -210,7 +209,7 @@ fn kernels(gpu: &Cuda<Gpu>, model: &Sequential, scale: &Scale) -> Result<()> {
 }
 
 fn plan(model: &Sequential, batch: usize) -> Result<Plan> {
-    model.plan(Loss::MeanSquaredError, Optimizer::default(), Masks::Random { seed: 1 }, batch)
+    model.plan(Loss::MeanSquaredError, Optimizer::default(), 1, batch)
 }
 
 fn session(backend: &dyn Backend<f32>, model: &Sequential, batch: usize) -> Result<Box<dyn Session<f32>>> {

@@ -13,7 +13,6 @@ use glassbox_engine::backend::{Plan, State};
 use glassbox_engine::geometry::{Geometry, GeometrySpec, Padding};
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::Masks;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::random::{Purpose, Stream};
@@ -225,7 +224,7 @@ pub fn plan() -> (Plan, State<f32>) {
     let model = tutorial_model(WINDOW).expect("the tutorial's own length");
     let optimizer = Optimizer::default();
     let state = State::new(model.layout().initial(1), &optimizer);
-    let plan = model.plan(Loss::MeanSquaredError, optimizer, Masks::Random { seed: 1 }, BATCH);
+    let plan = model.plan(Loss::MeanSquaredError, optimizer, 1, BATCH);
     (plan.expect("the tutorial can be trained"), state)
 }
 

@@ -71,16 +71,6 @@ __device__ __forceinline__ void draw_mask(const Draw& draw, unsigned purpose, un
     }
 }
 
-// The same where the mask is given.
-template <int THREADS, int WORDS>
-__device__ __forceinline__ void copy_mask(In<unsigned> from, Shared<float> all, int to) {
-#pragma unroll 1
-    for (int i = int(threadIdx.x); i < WORDS; i += THREADS) {
-        const unsigned word = from[i];
-        all[to + i] = __uint_as_float(word);
-    }
-}
-
 // v * scale where the mask at `mask` keeps the element, else 0.
 __device__ __forceinline__ float dropout(Shared<float> all, unsigned mask, unsigned element, float v, float scale) {
     const float word = all[mask + element / 32];

@@ -2,11 +2,8 @@
 //!
 //! `GLASSBOX_RANDOM_MODELS` names folders with more of them, as `fixtures/README.md` says.
 
-use std::sync::Arc;
-
 use glassbox_engine::Float;
 use glassbox_engine::backend::Backend;
-use glassbox_engine::masks::Masks;
 use glassbox_engine::model::{Compilation, Sequential};
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::reference::Reference;
@@ -73,7 +70,7 @@ fn distances<F: Float>(backend: &dyn Backend<F>, tensors: &Tensors, case: &Json,
     let setup = Setup {
         optimizer,
         loss,
-        masks: masks(tensors, case),
+        seed: tensors.metadata("dropout_seed").parse().expect("a seed"),
         batch_size: integer(&case["batch_size"]),
         ..Setup::new(&model)
     };
@@ -109,16 +106,6 @@ fn distances<F: Float>(backend: &dyn Backend<F>, tensors: &Tensors, case: &Json,
         loss: losses[0].max(losses[1]),
         weights: distance(&session.state().expect("a state").weights, &flat(&format!("final{suffix}"))),
     }
-}
-
-/// The masks of each step: of each dropout layer that drops, for each element of the batch.
-fn masks(tensors: &Tensors, case: &Json) -> Masks {
-    let flags = |step: usize, layer: &Json| -> Vec<bool> {
-        let mask = tensors.get(&format!("{}/mask/{step}/{}", string(&case["name"]), string(layer)));
-        mask.values.iter().map(|flag| *flag == 1.0).collect()
-    };
-    let of_step = |step| array(&case["masks"]).iter().map(|layer| flags(step, layer)).collect();
-    Masks::Given(Arc::new((0..integer(&case["steps"])).map(of_step).collect()))
 }
 
 /// The largest difference, relative to the largest number expected; infinite if a number is not finite.

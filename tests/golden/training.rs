@@ -1,11 +1,10 @@
-//! Ten training steps of the tutorial's network, with given weights, batches and dropout masks.
-
-use std::sync::Arc;
+//! Ten training steps of the tutorial's network, with given weights and batches. Keras is given the dropout masks that
+//! the engine draws from a seed: the fixtures' generator has its own Philox.
 
 use glassbox_engine::Float;
 use glassbox_engine::backend::Backend;
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::{MaskAt, Masks};
+use glassbox_engine::masks::MaskAt;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::reference::{Interpreter, Reference, Sample};
 use glassbox_engine::samples::Samples;
@@ -19,12 +18,9 @@ fn model() -> Sequential {
     Sequential::from_json(&text("training_architecture.json")).expect("the tutorial's network")
 }
 
-/// The masks of each step: of both dropout layers, for each element of the batch.
-fn masks(tensors: &Tensors) -> Masks {
-    let flags =
-        |name: String| tensors.get(&name).values.iter().map(|flag| *flag == 1.0).collect::<Vec<bool>>();
-    let of_step = |step| ["dropout", "dropout_1"].map(|layer| flags(format!("mask/{step}/{layer}"))).to_vec();
-    Masks::Given(Arc::new((1..=STEPS).map(of_step).collect()))
+/// The seed of the masks that Keras was given.
+fn seed(tensors: &Tensors) -> u64 {
+    tensors.metadata("dropout_seed").parse().expect("a seed")
 }
 
 fn check<F: Float>(backend: &dyn Backend<F>, tolerance: Tolerance) {
@@ -35,12 +31,8 @@ fn check<F: Float>(backend: &dyn Backend<F>, tolerance: Tolerance) {
     let specs = model.training_program(Loss::default()).masks;
     assert_eq!(specs.iter().map(|mask| mask.rate).collect::<Vec<f64>>(), [rate, rate]);
 
-    let setup = Setup {
-        optimizer: tensors.adam("adam"),
-        masks: masks(&tensors),
-        batch_size: 4,
-        ..Setup::new(&model)
-    };
+    let setup =
+        Setup { optimizer: tensors.adam("adam"), seed: seed(&tensors), batch_size: 4, ..Setup::new(&model) };
     let mut session = setup.session(backend, exactly(&tensors.flat("start/", model.layout())));
     let hold = |what: &str, found: &[F], expected: &[f64]| {
         assert_close(&format!("{}: {what}", backend.name()), found, expected, tolerance);
@@ -98,12 +90,11 @@ fn the_first_step_predicts_as_keras() {
     let weights = tensors.flat("start/", model.layout());
     let mut interpreter = Interpreter::<f64>::new(program.clone(), model.layout().clone());
     let mut gradient = vec![0.0; weights.len()];
-    let masks = masks(&tensors);
     let samples = tensors.get("x/1").values.chunks(model.input_shape().len());
     let y: Vec<f64> = samples
         .enumerate()
         .flat_map(|(position, x)| {
-            interpreter.draw_masks(&masks, MaskAt { mask: 0, step: 0, position });
+            interpreter.draw_masks(seed(&tensors), MaskAt { mask: 0, step: 0, position });
             interpreter.run(Sample { x, target: x, batch: 4 }, &weights, &mut gradient);
             interpreter.value(program.output).to_vec()
         })

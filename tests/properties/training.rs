@@ -8,7 +8,6 @@ use glassbox_engine::backend::{Backend, BatchEnd, Dataset, Session, State};
 use glassbox_engine::geometry::Padding;
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::Masks;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::reference::Reference;
@@ -24,16 +23,16 @@ use glassbox_tests::compare::assert_same_bits;
 const WINDOW: usize = 12;
 
 /// The tutorial's network in small: dropout and all.
-fn model() -> Sequential {
+fn model(rate: f64) -> Sequential {
     let mut model = Sequential::new(Shape::new(WINDOW, 1));
     let half =
         |filters| Conv1D::new(filters, 5).strides(2).padding(Padding::Same).activation(Activation::Relu);
     let twice = |filters| Conv1DTranspose::new(filters, 5).strides(2).padding(Padding::Same);
     model.add(half(4)).expect("a layer");
-    model.add(Dropout::new(0.2)).expect("a layer");
+    model.add(Dropout::new(rate)).expect("a layer");
     model.add(half(3)).expect("a layer");
     model.add(twice(3).activation(Activation::Relu)).expect("a layer");
-    model.add(Dropout::new(0.2)).expect("a layer");
+    model.add(Dropout::new(rate)).expect("a layer");
     model.add(twice(1)).expect("a layer");
     model
 }
@@ -44,7 +43,12 @@ fn series<F: Float>() -> Vec<F> {
 }
 
 struct Run {
+    /// Of the masks and shuffles.
     seed: u64,
+    /// Of the initial weights.
+    weights: u64,
+    /// Of dropout.
+    rate: f64,
     learning_rate: f64,
     options: Fit,
 }
@@ -64,21 +68,20 @@ impl Run {
             batch_size: 8,
             validation_split: 0.2,
             shuffle: true,
-            seed,
             early_stopping: Some(early_stopping),
         };
-        Self { seed, learning_rate: 0.02, options }
+        Self { seed, weights: seed, rate: 0.2, learning_rate: 0.02, options }
     }
 
     fn session<F: Float>(&self, backend: &dyn Backend<F>) -> Box<dyn Session<F>> {
-        let model = model();
+        let model = model(self.rate);
         let setup = Setup {
             optimizer: Optimizer::Adam(Adam::new(self.learning_rate)),
-            masks: Masks::Random { seed: self.seed },
+            seed: self.seed,
             batch_size: self.options.batch_size,
             ..Setup::new(&model)
         };
-        setup.session(backend, model.layout().initial(self.seed))
+        setup.session(backend, model.layout().initial(self.weights))
     }
 
     /// Runs from a checkpoint, or from the start.
@@ -155,17 +158,19 @@ fn watcher<F>() -> Watcher<F> {
 }
 
 fn a_seed_decides<F: Float>(backend: &dyn Backend<F>) {
-    let run = |seed| Run::new(seed).run(backend, None, &mut watcher()).expect("a run");
-    let first = run(1);
-    first.assert_same(&run(1), &backend.name());
-    assert_ne!(run(2).weights, first.weights, "{}: another seed", backend.name());
-    // The seeds of the masks and of the shuffles each matter by themselves.
-    for (what, other) in [
-        ("masks", Run { seed: 2, ..Run::new(1) }),
-        ("shuffles", Run { options: Fit { seed: 2, ..Run::new(1).options }, ..Run::new(1) }),
-    ] {
-        let other = other.run(backend, None, &mut watcher()).expect("a run");
-        assert_ne!(other.weights, first.weights, "{}: {what}", backend.name());
+    let run = |run: Run| run.run(backend, None, &mut watcher()).expect("a run");
+    let first = run(Run::new(1));
+    first.assert_same(&run(Run::new(1)), &backend.name());
+    // Masks and shuffles each depend on the seed by themselves, from the same initial weights.
+    for (what, shuffle, rate) in
+        [("both", true, 0.2), ("masks", false, 0.2), ("shuffles", true, 0.0), ("neither", false, 0.0)]
+    {
+        let [one, two] = [1, 2].map(|seed| {
+            let start = Run::new(1);
+            let options = Fit { shuffle, ..start.options.clone() };
+            run(Run { seed, rate, options, ..start }).weights
+        });
+        assert_eq!(one != two, what != "neither", "{}: {what}", backend.name());
     }
 }
 
@@ -375,13 +380,12 @@ fn data_that_does_not_fit_the_model_is_refused() {
 /// A plan for nothing, or with an optimiser out of its range, is no plan.
 #[test]
 fn a_plan_is_checked() {
-    let masks = || Masks::Random { seed: 0 };
-    let plan = |model: &Sequential, optimizer, batch| model.plan(Loss::default(), optimizer, masks(), batch);
-    assert!(plan(&model(), Optimizer::default(), 0).is_err());
+    let plan = |model: &Sequential, optimizer, batch| model.plan(Loss::default(), optimizer, 0, batch);
+    assert!(plan(&model(0.2), Optimizer::default(), 0).is_err());
     assert!(plan(&Sequential::new(Shape::new(3, 1)), Optimizer::default(), 1).is_err());
     for learning_rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let error =
-            plan(&model(), Optimizer::Adam(Adam::new(learning_rate)), 1).expect_err("a rate").to_string();
+            plan(&model(0.2), Optimizer::Adam(Adam::new(learning_rate)), 1).expect_err("a rate").to_string();
         assert!(error.contains("learning_rate"), "{error}");
     }
 }

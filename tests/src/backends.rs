@@ -9,7 +9,6 @@ use glassbox_cuda::device::cache::Cache;
 use glassbox_engine::Float;
 use glassbox_engine::backend::{Backend, Dataset, Session, State};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::Masks;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::reference::Reference;
@@ -156,23 +155,17 @@ pub struct Setup<'a> {
     pub loss: Loss,
     /// What takes the steps.
     pub optimizer: Optimizer,
-    /// Its dropout masks.
-    pub masks: Masks,
+    /// The run's seed.
+    pub seed: u64,
     /// The most samples in a batch.
     pub batch_size: usize,
 }
 
 impl<'a> Setup<'a> {
-    /// Mean squared error, Adam, masks of seed 0, batches of up to 32.
+    /// Mean squared error, Adam, seed 0, batches of up to 32.
     #[must_use]
     pub fn new(model: &'a Sequential) -> Self {
-        Self {
-            model,
-            loss: Loss::default(),
-            optimizer: Optimizer::default(),
-            masks: Masks::Random { seed: 0 },
-            batch_size: 32,
-        }
+        Self { model, loss: Loss::default(), optimizer: Optimizer::default(), seed: 0, batch_size: 32 }
     }
 
     /// A session that starts from these weights.
@@ -181,10 +174,8 @@ impl<'a> Setup<'a> {
     /// If the engine or the backend refuses.
     #[must_use]
     pub fn session<F: Float>(&self, backend: &dyn Backend<F>, weights: Vec<F>) -> Box<dyn Session<F>> {
-        let plan = self
-            .model
-            .plan(self.loss, self.optimizer.clone(), self.masks.clone(), self.batch_size)
-            .expect("a plan");
+        let plan =
+            self.model.plan(self.loss, self.optimizer.clone(), self.seed, self.batch_size).expect("a plan");
         let mut session = backend.session(plan).unwrap_or_else(|error| panic!("{}: {error}", backend.name()));
         session.set_state(&State::new(weights, &self.optimizer)).expect("a state");
         session

@@ -2,7 +2,7 @@
 //! [`crate::rounding`] has the derivation.
 
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::{MaskAt, Masks};
+use glassbox_engine::masks::MaskAt;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::program::{Instruction, Pointwise, Program};
 use glassbox_engine::reference::{Interpreter, Sample};
@@ -47,14 +47,14 @@ impl Twins {
 
     /// Runs a sample, unless a gate or a sign hangs on rounding: then nothing is added, and it says so. Where
     /// a ReLU's input is zero because every product in it is, it is zero in any arithmetic.
-    fn run(&mut self, x: &[f64], target: &[f64], masks: &Masks, position: usize) -> bool {
+    fn run(&mut self, x: &[f64], target: &[f64], seed: u64, position: usize) -> bool {
         let at = MaskAt { mask: 0, step: 0, position };
         let (mut gradient, mut gradient_size) = (self.gradient.clone(), self.gradient_size.clone());
-        self.value.draw_masks(masks, at);
+        self.value.draw_masks(seed, at);
         let sample = Sample { x, target, batch: self.batch };
         let loss = self.value.run(sample, &self.weights, &mut gradient);
         let (x, opposite) = (absolute(x), target.iter().map(|t| -t.abs()).collect::<Vec<f64>>());
-        self.size.draw_masks(masks, at);
+        self.size.draw_masks(seed, at);
         let sample = Sample { x: &x, target: &opposite, batch: self.batch };
         let loss_size = self.size.run(sample, &absolute(&self.weights), &mut gradient_size);
         if !self.decided(target) {
@@ -132,14 +132,13 @@ impl TrainedBatch<'_> {
     pub fn gradient_conforms(&self, backends: &[Backend32], given: fn(f32) -> f32) -> Result<bool, String> {
         let Self { model, apart, seed, loss, samples } = *self;
         let weights32: Vec<f32> = weights(model, seed);
-        let masks = Masks::Random { seed };
         let mut twins = Twins::new(apart, apart.training_program(loss), &wide(&weights32), samples);
         let (x_len, y_len) = (model.input_shape().len(), model.output_shape().len());
         let (mut x, mut target) = (vec![], vec![]);
         for candidate in 0..20 + 4 * samples as u64 {
             let candidate = seed.wrapping_add(candidate);
             let (x_next, y_next) = (normals(candidate, x_len), normals(!candidate, y_len));
-            if twins.run(&x_next, &y_next, &masks, x.len() / x_len) {
+            if twins.run(&x_next, &y_next, seed, x.len() / x_len) {
                 x.extend(narrow(&x_next));
                 target.extend(narrow(&y_next));
             }
@@ -153,7 +152,7 @@ impl TrainedBatch<'_> {
         let bounds = twins.gradient_bounds(model);
         let order: Vec<u32> = (0..samples as u32).collect();
         for backend in backends {
-            let setup = Setup { loss, masks: masks.clone(), ..Setup::new(model) };
+            let setup = Setup { loss, seed, ..Setup::new(model) };
             let mut session = setup.session(&**backend, weights32.iter().copied().map(given).collect());
             let found = session.compute_gradient(&dataset(model, &x, &target), &order).expect("a loss");
             let on = |what, faults| format!("{}: {what}: {faults}", backend.name());

@@ -6,7 +6,7 @@
 //! | `golden/layers.rs` | output, input gradient, kernel and bias gradients of 72 layers |
 //! | `golden/geometry.rs` | every output length of a grid of arguments, every refusal, the validation cut |
 //! | `golden/optimisation.rs` | both losses and their gradients; ten steps of Adam alone |
-//! | `golden/training.rs` | ten training steps of the tutorial's network, all randomness given |
+//! | `golden/training.rs` | ten training steps of the tutorial's network, dropout and all |
 //! | `golden/fit.rs` | a whole `fit`: `loss` and `val_loss` curves, final weights, predictions |
 //! | `golden/early_stopping.rs` | when training stops and what it restores, alone and in `fit` |
 //! | `golden/random_models.rs` | predictions, gradients and eight steps of `fit` of models of random layers |

@@ -11,7 +11,6 @@ use glassbox_cuda::{
 };
 use glassbox_engine::backend::Backend;
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::Masks;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
 
@@ -128,8 +127,7 @@ pub(crate) fn explain(
     batch_size: usize,
 ) -> Result<(), Failure> {
     if compute.verbose {
-        let plan =
-            model.plan(Loss::default(), Optimizer::default(), Masks::Random { seed: 0 }, batch_size)?;
+        let plan = model.plan(Loss::default(), Optimizer::default(), 0, batch_size)?;
         if let Some(text) = backend.describe(&plan) {
             note(quiet, text);
         }

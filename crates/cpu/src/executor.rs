@@ -2,7 +2,7 @@
 
 use glassbox_engine::Result;
 use glassbox_engine::backend::Plan;
-use glassbox_engine::masks::{MaskAt, Masks};
+use glassbox_engine::masks::MaskAt;
 use glassbox_engine::model::WeightLayout;
 use glassbox_engine::profile::{Clock, NoClock, Part};
 use glassbox_engine::program::custom::{OperationIn, Saved};
@@ -30,6 +30,8 @@ pub(crate) struct Executable {
     fused: Vec<usize>,
     /// For whatever is no contraction.
     isa: Isa,
+    /// Of the dropout masks.
+    seed: u64,
 }
 
 /// What a line does, planned.
@@ -82,6 +84,7 @@ impl Executable {
             contractions: instructions().map(contraction).collect(),
             fused: instructions().map(|instruction| fused(instruction.epilogue())).collect(),
             isa: Isa::new(simd).unwrap_or(Isa::PORTABLE),
+            seed: plan.seed,
             slots,
             program: program.clone(),
             layout: plan.layout.clone(),
@@ -143,7 +146,6 @@ impl Executable {
         &self,
         workspace: &mut Workspace,
         sample: &Sample<'_>,
-        masks: &Masks,
         weights: &[f32],
         gradient: &mut [f32],
         clock: &mut impl Clock,
@@ -157,7 +159,7 @@ impl Executable {
             if let Instruction::Draw { mask } = instruction {
                 let spec = self.program.masks[mask.index()];
                 let at = MaskAt { mask: mask.index(), ..sample.at };
-                masks::fill(self.isa, masks, at, spec.rate, spec.len, &mut workspace.masks[mask.index()]);
+                masks::draw(self.isa, self.seed, at, spec.rate, spec.len, &mut workspace.masks[mask.index()]);
                 clock.lap(Part::Line(index));
                 continue;
             }
@@ -293,11 +295,10 @@ impl Executable {
         &self,
         workspace: &mut Workspace,
         sample: &[f32],
-        masks: &Masks,
         weights: &[f32],
         visit: &mut dyn FnMut(usize, &[f32]),
     ) -> Result<()> {
-        self.run(workspace, &Sample::inference(sample), masks, weights, &mut [], &mut NoClock);
+        self.run(workspace, &Sample::inference(sample), weights, &mut [], &mut NoClock);
         for (layer, value) in self.layer_outputs().iter().enumerate() {
             if let Some(value) = value {
                 visit(layer, self.value(workspace, *value));

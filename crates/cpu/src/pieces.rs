@@ -3,7 +3,7 @@
 
 use glassbox_engine::Result;
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::{MaskAt, Masks};
+use glassbox_engine::masks::MaskAt;
 
 use crate::kernels::{loss, masks, sums};
 use crate::simd::{Isa, Simd};
@@ -32,12 +32,13 @@ impl Pieces {
         Ok(Self(Isa::new(simd.require_available()?).unwrap_or(Isa::PORTABLE)))
     }
 
-    /// Draws a dropout mask of `len` elements, as [`Masks::fill`] does: a bit an element, set if it is kept.
+    /// Draws a dropout mask of `len` elements, as [`draw`](glassbox_engine::masks::draw) does:
+    /// a bit an element, set if it is kept.
     ///
     /// # Panics
-    /// If `words` is too short, or given masks lack this one.
-    pub fn draw(&self, masks: &Masks, at: MaskAt, rate: f64, len: usize, words: &mut [u32]) {
-        masks::fill(self.0, masks, at, rate, len, words);
+    /// If `words` is too short.
+    pub fn draw(&self, seed: u64, at: MaskAt, rate: f64, len: usize, words: &mut [u32]) {
+        masks::draw(self.0, seed, at, rate, len, words);
     }
 
     /// The loss of one sample, and in `dy` the gradient of the mean loss of a batch.

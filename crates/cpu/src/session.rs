@@ -110,7 +110,7 @@ impl CpuSession {
         assert!(batch.len() <= self.plan.batch_size, "a batch of {}", batch.len());
         self.pack_training();
         clock.lap(Part::Packing);
-        let Self { training, workspaces, plan, state, pool, chunks, gradient, isa, .. } = self;
+        let Self { training, workspaces, state, pool, chunks, gradient, isa, .. } = self;
         let total = &mut self.sums;
         let len = chunk_len(batch.len());
         let chunks = &mut chunks[..batch.len().div_ceil(len)];
@@ -134,9 +134,8 @@ impl CpuSession {
                             at: MaskAt { mask: 0, step: state.step, position },
                         };
                         let workspace = &mut workspace.training;
-                        let (masks, weights) = (&plan.masks, &state.weights);
-                        let gradient = &mut sums.gradient;
-                        sums.loss += training.run(workspace, &sample, masks, weights, gradient, clock);
+                        let (weights, gradient) = (&state.weights, &mut sums.gradient);
+                        sums.loss += training.run(workspace, &sample, weights, gradient, clock);
                     }
                 });
             });
@@ -175,7 +174,7 @@ impl CpuSession {
     ) {
         self.pack_inference();
         let len = chunk_len(x.len());
-        let Self { inference, workspaces, plan, state, pool, .. } = &*self;
+        let Self { inference, workspaces, state, pool, .. } = &*self;
         pool.install(|| {
             chunks.par_iter_mut().enumerate().with_max_len(1).for_each(|(chunk, own)| {
                 with_workspace(workspaces, |workspace| {
@@ -183,7 +182,7 @@ impl CpuSession {
                     for index in first..x.len().min(first + len) {
                         let sample = Sample::inference(x.get(index));
                         let workspace = &mut workspace.inference;
-                        inference.run(workspace, &sample, &plan.masks, &state.weights, &mut [], &mut NoClock);
+                        inference.run(workspace, &sample, &state.weights, &mut [], &mut NoClock);
                         each(index, index - first, inference.prediction(workspace), own);
                     }
                 });
@@ -286,9 +285,9 @@ impl Session<f32> for CpuSession {
 
     fn observe(&mut self, sample: &[f32], visit: &mut dyn FnMut(usize, &[f32])) -> Result<()> {
         self.pack_inference();
-        let Self { inference, workspaces, plan, state, .. } = &*self;
+        let Self { inference, workspaces, state, .. } = &*self;
         let mut workspace = workspaces[0].lock().unwrap_or_else(PoisonError::into_inner);
-        inference.observe(&mut workspace.inference, sample, &plan.masks, &state.weights, visit)
+        inference.observe(&mut workspace.inference, sample, &state.weights, visit)
     }
 }
 
@@ -299,7 +298,6 @@ mod tests {
     use glassbox_engine::geometry::Padding;
     use glassbox_engine::layers::Conv1D;
     use glassbox_engine::losses::Loss;
-    use glassbox_engine::masks::Masks;
     use glassbox_engine::model::Sequential;
     use glassbox_engine::optimizers::Optimizer;
     use glassbox_engine::shape::Shape;
@@ -312,7 +310,7 @@ mod tests {
     fn zeros_around_values_have_to_fit_too() {
         let mut model = Sequential::new(Shape::new(16, 1));
         model.add(Conv1D::new(1, 3).padding(Padding::Causal).dilation_rate(1 << 55)).unwrap();
-        let plan = model.plan(Loss::default(), Optimizer::default(), Masks::Random { seed: 1 }, 4).unwrap();
+        let plan = model.plan(Loss::default(), Optimizer::default(), 1, 4).unwrap();
         let cpu = Cpu::with_simd(Some(1), Simd::Portable).unwrap();
         let refused = cpu.session(plan).err();
         assert!(matches!(refused, Some(Error::Memory { .. })), "{refused:?}");

@@ -14,7 +14,6 @@ use glassbox_engine::backend::{
     BatchEnd, Dataset, Epoch, Plan, Session, State, check_prediction, locate_non_finite,
 };
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::{MaskAt, Masks, WORD};
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::profile::{Part, StepProfile};
 use glassbox_engine::samples::Samples;
@@ -92,20 +91,11 @@ impl<D: Device> CudaSession<D> {
         plan.require_room(size_of::<f32>(), Some(0), 1, 0)?;
         let weights = plan.layout.len();
         let zeros = || Buffer::zeros(device, weights);
-        let mut masks = vec![];
-        let words = |len: usize| plan.batch_size * len.div_ceil(WORD);
-        let all = Buffer::zeros(device, plan.training.masks.iter().map(|spec| words(spec.len)).sum())?;
-        for spec in &plan.training.masks {
-            let start = masks.last().map_or(0, |(end, _)| *end);
-            let end = start + words(spec.len);
-            masks.push((end, all.part(start..end)));
-        }
         let buffers = Buffers {
             control: Buffer::zeros(device, Control::WORDS)?,
             weights: zeros()?,
             slots: plan.optimizer.slots().iter().map(|_| zeros()).collect::<Result<_, _>>()?,
             gradient: zeros()?,
-            masks: masks.into_iter().map(|(_, mask)| mask).collect(),
         };
         let training = choose(&plan, &buffers)?;
         Ok(Self {
@@ -186,20 +176,6 @@ impl<D: Device> CudaSession<D> {
         work.iter().try_for_each(|work| Ok(self.device.launch(&work.launch)?))
     }
 
-    /// Puts given masks where a step looks for them.
-    fn give_masks(&self, samples: usize, step: u64) -> Result<()> {
-        let Masks::Given(_) = self.plan.masks else { return Ok(()) };
-        for (mask, spec) in self.plan.training.masks.iter().enumerate() {
-            let words = spec.len.div_ceil(WORD);
-            let mut given = vec![0; samples * words];
-            for (position, words) in given.chunks_mut(words.max(1)).enumerate() {
-                self.plan.masks.fill(MaskAt { mask, step, position }, spec.rate, spec.len, words);
-            }
-            self.buffers.masks[mask].write(&given)?;
-        }
-        Ok(())
-    }
-
     /// Takes all steps of the epoch that was entered.
     fn take_steps(&mut self, batches: usize) -> Result<()> {
         let Self { device, kernels, buffers, training, epoch, .. } = self;
@@ -212,16 +188,6 @@ impl<D: Device> CudaSession<D> {
             launches.push(kernels.advance(&buffers.control, steps as u32));
             launches
         })
-    }
-
-    /// The same where the host has something to do before each step.
-    fn take_steps_with_given_masks(&mut self, order: &[u32], batch_size: usize) -> Result<()> {
-        for (index, batch) in order.chunks(batch_size).enumerate() {
-            self.give_masks(batch.len(), self.step + index as u64)?;
-            self.launch(&self.training.step(self.data(), 0))?;
-            self.device.launch(&self.kernels.advance(&self.buffers.control, 1))?;
-        }
-        Ok(())
     }
 
     /// Brings data to the device for a look at it.
@@ -360,7 +326,6 @@ impl<D: Device> Session<f32> for CudaSession<D> {
             return Ok(f64::NAN);
         }
         self.enter(data, batch, batch.len())?;
-        self.give_masks(batch.len(), self.step)?;
         self.launch(&self.training.gradient(self.data(), 0))?;
         let mut mean = [0.0];
         self.data().means.read(&mut mean)?;
@@ -370,7 +335,6 @@ impl<D: Device> Session<f32> for CudaSession<D> {
     fn profile_step(&mut self, data: &Dataset<'_, f32>, batch: &[u32]) -> Result<StepProfile> {
         assert!(!batch.is_empty() && batch.len() <= self.plan.batch_size, "a batch of {}", batch.len());
         self.enter(data, batch, batch.len())?;
-        self.give_masks(batch.len(), self.step)?;
         let work = self.training.step(self.data(), 0);
         let mut marks = vec![self.device.mark()?];
         for Work { launch, .. } in &work {
@@ -419,10 +383,7 @@ impl<D: Device> Session<f32> for CudaSession<D> {
         assert!(batch_size <= self.plan.batch_size, "batches of {batch_size}");
         let batches = order.len().div_ceil(batch_size);
         self.enter(data, order, batch_size)?;
-        match self.plan.masks {
-            Masks::Random { .. } => self.take_steps(batches)?,
-            Masks::Given(_) => self.take_steps_with_given_masks(order, batch_size)?,
-        }
+        self.take_steps(batches)?;
         let mut means = vec![0.0; batches];
         self.data().means.read(&mut means)?;
 

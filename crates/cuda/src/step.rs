@@ -45,9 +45,6 @@ pub struct Buffers<D: Device> {
     pub slots: Vec<Buffer<D, f32>>,
     /// The gradient, in the same layout.
     pub gradient: Buffer<D, f32>,
-    /// Dropout masks, `(batch, words)` each, one after the other in one piece of memory. If they are given rather
-    /// than drawn, they are put here before a step.
-    pub masks: Vec<Buffer<D, u32>>,
 }
 
 // Derived, it would ask for a device that can be cloned.
@@ -58,7 +55,6 @@ impl<D: Device> Clone for Buffers<D> {
             weights: self.weights.clone(),
             slots: self.slots.clone(),
             gradient: self.gradient.clone(),
-            masks: self.masks.clone(),
         }
     }
 }

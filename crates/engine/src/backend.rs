@@ -7,7 +7,6 @@
 use crate::error::{Error, NonFinite, Result, When};
 use crate::float::Float;
 use crate::losses::Loss;
-use crate::masks::Masks;
 use crate::model::WeightLayout;
 use crate::optimizers::Optimizer;
 use crate::profile::{Ceilings, StepProfile};
@@ -57,8 +56,8 @@ pub struct Plan {
     pub loss: Loss,
     /// The optimiser.
     pub optimizer: Optimizer,
-    /// Where dropout masks come from.
-    pub masks: Masks,
+    /// The run's seed: dropout masks and shuffles are drawn from it.
+    pub seed: u64,
     /// The largest number of samples in a batch.
     pub batch_size: usize,
 }

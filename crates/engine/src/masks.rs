@@ -1,22 +1,6 @@
 //! Dropout masks, as bits.
 
-use std::sync::Arc;
-
 use crate::random::{Purpose, Stream};
-
-/// Where dropout masks come from.
-#[derive(Debug, Clone)]
-pub enum Masks {
-    /// Drawn: a pure function of the seed, the dropout layer, the training step, the sample's position in
-    /// the batch and the element.
-    Random {
-        /// The run's seed.
-        seed: u64,
-    },
-    /// Given, for comparing with another system: `given[step][mask]` holds a flag (keep?) for each element
-    /// of each sample of the batch.
-    Given(Arc<Vec<Vec<Vec<bool>>>>),
-}
 
 /// Which mask of a run: a training step and a sample of its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,36 +28,18 @@ pub fn drop_below(rate: f64) -> u32 {
     (rate * 65536.0).round() as u32
 }
 
-impl Masks {
-    /// Writes a mask of `len` elements into `words`: bit b of word w says whether element 32 w + b is
-    /// kept.
-    ///
-    /// # Panics
-    /// If `words` is too short, or given masks lack this one.
-    pub fn fill(&self, at: MaskAt, rate: f64, len: usize, words: &mut [u32]) {
-        let words = &mut words[..len.div_ceil(WORD)];
-        match self {
-            Self::Random { seed } => draw(self.stream(*seed, at), at.position, rate, words),
-            Self::Given(given) => {
-                let keep = &given[at.step as usize][at.mask][at.position * len..][..len];
-                for (word, keep) in words.iter_mut().zip(keep.chunks(WORD)) {
-                    *word = keep.iter().enumerate().fold(0, |bits, (b, keep)| bits | u32::from(*keep) << b);
-                }
-            }
-        }
-    }
-
-    /// The stream of random bits of a mask.
-    fn stream(&self, seed: u64, at: MaskAt) -> Stream {
-        Stream::new(seed, Purpose::Dropout, at.mask as u32, at.step as u32)
-    }
-}
-
-/// Block i of the sample decides elements 8 i to 8 i + 7: two from each of its words, the low half first.
-fn draw(stream: Stream, position: usize, rate: f64, words: &mut [u32]) {
+/// Writes a mask of `len` elements into `words`: bit b of word w says whether element 32 w + b is kept. It is a pure
+/// function of the run's seed, of what `at` names, and of the element.
+///
+/// Block i of a sample decides elements 8 i to 8 i + 7: two from each of its words, the low half first.
+///
+/// # Panics
+/// If `words` is too short.
+pub fn draw(seed: u64, at: MaskAt, rate: f64, len: usize, words: &mut [u32]) {
+    let stream = Stream::new(seed, Purpose::Dropout, at.mask as u32, at.step as u32);
     let threshold = drop_below(rate);
-    let mut index = (position as u64) << 32;
-    for word in words {
+    let mut index = (at.position as u64) << 32;
+    for word in &mut words[..len.div_ceil(WORD)] {
         *word = 0;
         for byte in 0..WORD / ELEMENTS_PER_BLOCK {
             let block = stream.block(index);
@@ -98,7 +64,7 @@ mod tests {
 
     fn mask(seed: u64, at: MaskAt, rate: f64, len: usize) -> Vec<bool> {
         let mut words = vec![u32::MAX; len.div_ceil(WORD)];
-        Masks::Random { seed }.fill(at, rate, len, &mut words);
+        draw(seed, at, rate, len, &mut words);
         (0..len).map(|e| keeps(&words, e)).collect()
     }
 

@@ -2,7 +2,6 @@
 
 use glassbox_engine::backend::{Dataset, Session, State};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::Masks;
 use glassbox_engine::memory;
 use glassbox_engine::model::{Sequential, Summary, WeightLayout};
 use glassbox_engine::optimizers::Optimizer;
@@ -92,7 +91,7 @@ impl Model {
         device: Device,
     ) -> Result<Self> {
         // Refuses here what no device could compute.
-        architecture.plan(loss, optimizer.clone(), Masks::Random { seed }, 1)?;
+        architecture.plan(loss, optimizer.clone(), seed, 1)?;
         let place = Place::Host(State::new(architecture.layout().initial(seed), &optimizer));
         Ok(Self { architecture, optimizer, loss, seed, device, place, history: History::default() })
     }
@@ -155,7 +154,7 @@ impl Model {
         let data = Dataset { x: x.as_samples()?, y: y.as_samples()? };
         let batch_size = fit.batch_size.min(data.len().max(1));
         let done = self.history.loss.len();
-        let options = Fit { epochs: done + fit.epochs, seed: self.seed, batch_size, ..fit.clone() };
+        let options = Fit { epochs: done + fit.epochs, batch_size, ..fit.clone() };
         let start =
             Checkpoint { epochs: done, history: self.history.clone(), ..Checkpoint::start(self.state()?) };
         let architecture = self.architecture.clone();
@@ -334,8 +333,7 @@ impl Model {
             Place::Device(session) => session.plan().batch_size,
         };
         if laid_out < batch_size {
-            let masks = Masks::Random { seed: self.seed };
-            let plan = self.architecture.plan(self.loss, self.optimizer.clone(), masks, batch_size)?;
+            let plan = self.architecture.plan(self.loss, self.optimizer.clone(), self.seed, batch_size)?;
             let mut session = self.device.backend().session(plan)?;
             session.set_state(&self.state()?)?;
             self.place = Place::Device(session);

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use glassbox_engine::backend::{Dataset, Plan};
-use glassbox_engine::masks::Masks;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::samples::Samples;
@@ -45,8 +44,8 @@ impl Fingerprint {
         entries.model(model);
         entries.add("loss", plan.loss.name());
         entries.optimizer(&plan.optimizer);
-        entries.add("seed", options.seed);
-        entries.add("masks", masks(&plan.masks));
+        entries.add("seed", plan.seed);
+        entries.add("masks", format!("drawn with seed {}", plan.seed));
         entries.add("batch_size", options.batch_size);
         entries.number("validation_split", options.validation_split);
         entries.add("shuffle", options.shuffle);
@@ -119,13 +118,6 @@ impl Fingerprint {
         self.add("baseline", format!("{:?}", options.baseline));
         self.add("start_from_epoch", options.start_from_epoch);
         self.add("restore_best_weights", options.restore_best_weights);
-    }
-}
-
-fn masks(masks: &Masks) -> String {
-    match masks {
-        Masks::Random { seed } => format!("drawn with seed {seed}"),
-        Masks::Given(given) => format!("given for {} steps", given.len()),
     }
 }
 

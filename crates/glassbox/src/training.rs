@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use glassbox_engine::backend::{Backend, Dataset, Plan, Session, State};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::Masks;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::samples::Samples;
@@ -90,17 +89,15 @@ impl TrainOptions {
             batch_size: self.batch_size,
             validation_split: self.validation_split,
             shuffle: self.shuffle,
-            seed: self.seed,
             early_stopping: self.early_stopping.clone(),
         }
     }
 
     /// The plan of training `model` on so many samples.
     fn plan(&self, model: &Sequential, samples: usize) -> Result<Plan, Error> {
-        let masks = Masks::Random { seed: self.seed };
         // A session need not have room for more samples than there are.
         let most = self.batch_size.min(samples.max(1));
-        Ok(model.plan(self.loss, self.optimizer.clone(), masks, most)?)
+        Ok(model.plan(self.loss, self.optimizer.clone(), self.seed, most)?)
     }
 }
 

@@ -24,7 +24,6 @@ use std::time::Instant;
 
 use glassbox_engine::backend::{Backend, Dataset, Epoch, Plan, Session, State};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::Masks;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::profile::{Ceiling, Ceilings, Part, PartTime, StepProfile, reading_cost};
@@ -102,8 +101,7 @@ pub fn run(
         }
     }
     let optimizer = Optimizer::default();
-    let masks = Masks::Random { seed: options.seed };
-    let plan = model.plan(Loss::MeanSquaredError, optimizer.clone(), masks, options.batch_size)?;
+    let plan = model.plan(Loss::MeanSquaredError, optimizer.clone(), options.seed, options.batch_size)?;
     Signals::require_room(model.input_shape(), model.output_shape())?;
     let signals = Signals::new(model.input_shape(), model.output_shape(), options.seed)?;
     let data = signals.dataset()?;

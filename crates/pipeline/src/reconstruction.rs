@@ -2,7 +2,6 @@
 
 use glassbox_engine::backend::{Backend, Dataset, Session, State};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::Masks;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::samples::Samples;
@@ -31,11 +30,11 @@ pub fn inference_session(
     model: &Sequential,
     weights: &[f32],
 ) -> Result<Box<dyn Session<f32>>> {
-    // Loss, optimiser and masks are for training and never used.
+    // Loss, optimiser and seed are for training and never used.
     let optimizer = Optimizer::default();
     let state = State::new(weights.to_vec(), &optimizer);
     model.layout().require_finite(weights)?;
-    let plan = model.plan(Loss::default(), optimizer, Masks::Random { seed: 0 }, PREDICT_BATCH)?;
+    let plan = model.plan(Loss::default(), optimizer, 0, PREDICT_BATCH)?;
     let mut session = backend.session(plan)?;
     session.set_state(&state)?;
     Ok(session)

@@ -202,8 +202,7 @@ fn another_run_is_refused_with_the_first_difference() {
 /// What a checkpoint belongs to.
 fn plan() -> (Plan, Fingerprint) {
     let (model, options, values) = (tiny::model(), options(None, false), values());
-    let masks = glassbox_engine::masks::Masks::Random { seed: 5 };
-    let plan = model.plan(options.loss, options.optimizer.clone(), masks, 7).unwrap();
+    let plan = model.plan(options.loss, options.optimizer.clone(), 5, 7).unwrap();
     let data = Dataset::autoencoder(Samples::windows(&values, 8, 1).unwrap());
     let start = plan.layout.initial(5);
     let fingerprint = Fingerprint::of(&model, &plan, &options.fit_options(), &data, &start);

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use glassbox_cuda::Result;
 use glassbox_cuda::device::{Arg, Device, Launch, Source};
+use glassbox_engine::random::{Purpose, Stream, philox_4x32_10};
 use glassbox_shim::{HostDevice, Memory};
 
 const DIALECT: (&str, &str) = ("dialect.cuh", include_str!("../../dialect.cuh"));
+const PHILOX: (&str, &str) = ("philox.cuh", include_str!("../../philox.cuh"));
 const SUMS: &str = include_str!("sums.cu");
 const BROKEN: &str = include_str!("broken.cu");
 
@@ -89,6 +91,42 @@ fn sums_of_blocks() {
     let mut found = [0; 4];
     device.download(&sum, 0, &mut found).unwrap();
     assert_eq!(f32::from_ne_bytes(found), values.iter().sum::<f32>());
+}
+
+/// The authors' known answers, and counters and keys at random.
+#[test]
+fn philox_is_philox() {
+    if skips() {
+        return;
+    }
+    let ones = u32::MAX;
+    let mut draws = Stream::new(11, Purpose::Check, 0, 0).draws();
+    let mut cases = vec![([0; 4], [0; 2]), ([ones; 4], [ones; 2])];
+    cases.extend((0..300).map(|_| ([0; 4].map(|_| draws.next_u32()), [0; 2].map(|_| draws.next_u32()))));
+    let expected: Vec<u32> = cases.iter().flat_map(|(counter, key)| philox_4x32_10(*counter, *key)).collect();
+    assert_eq!(expected[..4], [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
+
+    let device = HostDevice::new((7, 5), 64 * 1024, 1);
+    let upload = |words: Vec<u32>| {
+        let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
+        let memory = Arc::new(device.alloc(bytes.len()).unwrap());
+        device.upload(&bytes, &memory, 0).unwrap();
+        memory
+    };
+    let words = upload(cases.iter().flat_map(|(counter, _)| *counter).collect());
+    let keys = upload(cases.iter().flat_map(|(_, key)| *key).collect());
+    let text = include_str!("philox.cu");
+    let source = Source { name: "philox.cu", text, headers: &[DIALECT, PHILOX], defines: &[] };
+    let function = device.function(&device.compile(&source).unwrap(), "philox").unwrap();
+    let n = cases.len() as u32;
+    let args = vec![Arg::Memory(Arc::clone(&words), 0), Arg::Memory(keys, 0), Arg::U32(n)];
+    // SAFETY: the arguments are those of philox.cu, and as long as it says.
+    let launch = unsafe { Launch::new(&function, [n.div_ceil(64), 1, 1], [64, 1, 1], 0, args) };
+    device.launch(&launch).unwrap();
+    let mut found = vec![0; 4 * expected.len()];
+    device.download(&words, 0, &mut found).unwrap();
+    let found: Vec<u32> = found.chunks(4).map(|word| u32::from_ne_bytes(word.try_into().unwrap())).collect();
+    assert_eq!(found, expected);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Dropout masks: Philox 4x32-10 in vectors.
 //!
-//! The bits are those of [`Masks::fill`], the reference: block i of a sample decides elements 8 i to 8 i + 7,
+//! The bits are those of [`masks::draw`], the reference: block i of a sample decides elements 8 i to 8 i + 7,
 //! an element is kept if its 16 bits are not below the rate's threshold. Blocks do not depend on each other,
 //! so four or eight are drawn at a time, one in each lane.
 //!
@@ -13,18 +13,19 @@
 //! AVX-512 gives the word, AVX2 takes two and gathers their sign bits. Written as loops over arrays, for the
 //! compiler to make vectors of, masks took 5 % of a training step; so they take half of that.
 
-use glassbox_engine::masks::{ELEMENTS_PER_BLOCK, MaskAt, Masks, WORD, drop_below};
+#[cfg(doc)]
+use glassbox_engine::masks;
+use glassbox_engine::masks::{ELEMENTS_PER_BLOCK, MaskAt, WORD, drop_below};
 use glassbox_engine::random::{Purpose, Stream};
 
 use crate::simd::{Isa, Task, Vector, Words};
 
-/// Writes a mask of `len` elements into `words`, bit for bit as [`Masks::fill`] does.
+/// Writes a mask of `len` elements into `words`, bit for bit as [`masks::draw`] does.
 ///
 /// # Panics
-/// If `words` is too short, or given masks lack this one.
-pub(crate) fn fill(isa: Isa, masks: &Masks, at: MaskAt, rate: f64, len: usize, words: &mut [u32]) {
-    let Masks::Random { seed } = masks else { return masks.fill(at, rate, len, words) };
-    let stream = Stream::new(*seed, Purpose::Dropout, at.mask as u32, at.step as u32);
+/// If `words` is too short.
+pub(crate) fn draw(isa: Isa, seed: u64, at: MaskAt, rate: f64, len: usize, words: &mut [u32]) {
+    let stream = Stream::new(seed, Purpose::Dropout, at.mask as u32, at.step as u32);
     let words = &mut words[..len.div_ceil(WORD)];
     // SAFETY: the task asks for nothing but the instruction set.
     unsafe { isa.run(Draw { stream, position: at.position as u32, threshold: drop_below(rate), words }) }
@@ -55,7 +56,7 @@ impl Task for Draw<'_> {
             let mut block = 0;
             let lanes = V::Words::LANES;
             for words in self.words.chunks_mut(lanes * ELEMENTS_PER_BLOCK / WORD) {
-                let kept = draw::<V::Words>(block, self.position, turn, &keys, self.threshold);
+                let kept = bytes::<V::Words>(block, self.position, turn, &keys, self.threshold);
                 for (i, word) in words.iter_mut().enumerate() {
                     *word = (kept >> (i * WORD)) as u32;
                 }
@@ -70,7 +71,7 @@ impl Task for Draw<'_> {
 /// # Safety
 /// * the processor has the instruction set of `W`.
 #[inline(always)]
-unsafe fn draw<W: Words>(
+unsafe fn bytes<W: Words>(
     first: u32,
     position: u32,
     [turn, purpose]: [u32; 2],
@@ -91,6 +92,8 @@ unsafe fn draw<W: Words>(
 
 #[cfg(test)]
 mod tests {
+    use glassbox_engine::masks;
+
     use super::*;
     use crate::simd::Simd;
 
@@ -109,11 +112,10 @@ mod tests {
                     (0.3, 1000),
                 ] {
                     let at = MaskAt { mask: len % 3, step: seed ^ 77, position: len * 5 };
-                    let masks = Masks::Random { seed };
                     let n = len.div_ceil(WORD);
                     let (mut expected, mut found) = (vec![0; n], vec![0xAAAA_AAAA; n + 1]);
-                    masks.fill(at, rate, len, &mut expected);
-                    fill(isa, &masks, at, rate, len, &mut found);
+                    masks::draw(seed, at, rate, len, &mut expected);
+                    draw(isa, seed, at, rate, len, &mut found);
                     assert_eq!(found[..n], expected, "{isa:?}, seed {seed}, rate {rate}, {len} elements");
                     assert_eq!(found[n], 0xAAAA_AAAA, "written beyond the end");
                 }

@@ -4,7 +4,6 @@ use glassbox_engine::backend::Plan;
 use glassbox_engine::geometry::Padding;
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::Masks;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::shape::Shape;
@@ -23,7 +22,7 @@ pub(crate) fn tutorial() -> Sequential {
 }
 
 pub(crate) fn plan(model: &Sequential, batch_size: usize) -> Plan {
-    model.plan(Loss::MeanSquaredError, Optimizer::default(), Masks::Random { seed: 1 }, batch_size).unwrap()
+    model.plan(Loss::MeanSquaredError, Optimizer::default(), 1, batch_size).unwrap()
 }
 
 /// Two waves, of a size like that of a standardised series.

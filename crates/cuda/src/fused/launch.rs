@@ -2,7 +2,6 @@
 //! `kernels/fused_step.cu` read and write here, and nowhere else.
 #![allow(unsafe_code)]
 
-use glassbox_engine::masks::Masks;
 use glassbox_engine::random::{Purpose, Stream};
 
 use super::FusedStep;
@@ -19,10 +18,7 @@ impl<D: Device> FusedStep<D> {
         let (x_len, y_len) = self.sample;
         require_series(&data.x, x_len);
         require_series(&data.y, y_len);
-        let ([key_0, key_1], _) = match self.masks {
-            Masks::Random { seed } => Stream::new(seed, Purpose::Dropout, 0, 0).words(),
-            Masks::Given(_) => Default::default(),
-        };
+        let ([key_0, key_1], _) = Stream::new(self.seed, Purpose::Dropout, 0, 0).words();
         let mut args = vec![self.buffers.control.arg(), Arg::U32(within)];
         args.extend([
             data.order.as_ref().map_or(Arg::Null, Buffer::arg),
@@ -33,13 +29,9 @@ impl<D: Device> FusedStep<D> {
         }
         args.extend([self.buffers.weights.arg(), Arg::U32(key_0), Arg::U32(key_1)]);
         args.extend([self.partials.arg(), data.losses.arg()]);
-        if let Masks::Given(_) = self.masks {
-            args.extend(self.buffers.masks.iter().map(Buffer::arg));
-        }
         let (grid, block) = ([word(self.blocks), 1, 1], [word(self.threads), 1, 1]);
         // SAFETY: the series have every sample that there is, and the order names those only, as the session sees
-        // to; a loss for each sample of the epoch; a row of sums for each block, and all weights; masks as the
-        // session laid them out. The kernel was compiled for the plan's shapes and takes this much shared memory.
+        // to; a loss for each sample of the epoch; a row of sums for each block, and all weights. The kernel was compiled for the plan's shapes and takes this much shared memory.
         unsafe { Launch::new(&self.gradient, grid, block, word(self.shared_bytes), args) }
     }
 

@@ -27,7 +27,6 @@ mod tuning;
 use std::sync::Arc;
 
 use glassbox_engine::backend::Plan;
-use glassbox_engine::masks::Masks;
 use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::profile::Part;
 use glassbox_engine::program::{Instruction, Line, Program};
@@ -62,7 +61,7 @@ pub struct FusedStep<D: Device> {
     shared_bytes: usize,
     sample: (usize, usize),
     adam: Adam,
-    masks: Masks,
+    seed: u64,
 }
 
 impl<D: Device> FusedStep<D> {
@@ -101,7 +100,7 @@ impl<D: Device> FusedStep<D> {
                 program.values[program.output.index()].len(),
             ),
             adam,
-            masks: plan.masks.clone(),
+            seed: plan.seed,
         }))
     }
 }
@@ -175,7 +174,7 @@ fn compile<D: Device>(device: &D, name: &str, header: &str) -> Result<D::Module>
 }
 
 fn header(program: &Program, plan: &Plan, layout: &Layout) -> String {
-    Emitter { program, weights: &plan.layout, layout, masks: &plan.masks }.text()
+    Emitter { program, weights: &plan.layout, layout }.text()
 }
 
 /// Shared memory of a block, in bytes.

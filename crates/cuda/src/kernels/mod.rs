@@ -51,7 +51,6 @@ pub fn require_launchable(what: &str, len: usize) -> Result<()> {
 pub struct Kernels<D: Device> {
     gather: D::Function,
     draw: D::Function,
-    philox: D::Function,
     apply: D::Function,
     apply_transposed: D::Function,
     transpose_kernel: D::Function,
@@ -81,7 +80,6 @@ impl<D: Device> Kernels<D> {
         Ok(Self {
             gather: kernel("gather")?,
             draw: kernel("draw")?,
-            philox: kernel("philox")?,
             apply: kernel("apply")?,
             apply_transposed: kernel("apply_transposed")?,
             transpose_kernel: kernel("transpose_kernel")?,
@@ -369,15 +367,6 @@ impl<D: Device> Kernels<D> {
         require(control.len() >= Control::WORDS, "a control block");
         // SAFETY: a control block.
         unsafe { Launch::new(&self.advance, [1; 3], [1; 3], 0, vec![control.arg(), Arg::U32(steps)]) }
-    }
-
-    /// Philox on counters `(n, 4)` under keys `(n, 2)`, for tests.
-    #[must_use]
-    pub fn philox(&self, words: &Buffer<D, u32>, keys: &Buffer<D, u32>) -> Launch<D> {
-        let n = keys.len() / 2;
-        require(words.len() >= 4 * n, "four words for each key");
-        // SAFETY: four words and two keys for each.
-        unsafe { over(&self.philox, n, vec![words.arg(), keys.arg(), Arg::U32(word(n))]) }
     }
 
     /// `8 * rounds` multiply-adds in each of the threads that `out` has room for, a multiple of 256.

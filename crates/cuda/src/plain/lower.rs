@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use glassbox_engine::backend::Plan;
 use glassbox_engine::geometry::Geometry;
-use glassbox_engine::masks::{Masks, drop_below};
+use glassbox_engine::masks::{WORD, drop_below};
 use glassbox_engine::model::WeightLayout;
 use glassbox_engine::profile::Part;
 use glassbox_engine::program::{Instruction, Mask, Program, Value, Weight};
@@ -24,10 +24,11 @@ pub(super) struct Lowered<D: Device> {
     kernels: Arc<Kernels<D>>,
     program: Program,
     layout: WeightLayout,
-    source: Masks,
+    seed: u64,
     /// Samples in a batch, at most.
     samples: usize,
     values: Vec<Buffer<D, f32>>,
+    /// Dropout masks, `(batch, words)` each.
     masks: Vec<Buffer<D, u32>>,
     /// The kernels that are read transposed, each where it is among the weights.
     transposed: Buffer<D, f32>,
@@ -43,9 +44,10 @@ impl<D: Device> Lowered<D> {
         program: &Program,
         plan: &Plan,
         samples: usize,
-        masks: Vec<Buffer<D, u32>>,
     ) -> Result<Self> {
         let values = program.values.iter().map(|shape| Buffer::undefined(device, samples * shape.len()));
+        let masks =
+            program.masks.iter().map(|spec| Buffer::undefined(device, samples * spec.len.div_ceil(WORD)));
         let packed: BTreeMap<usize, Geometry> = program
             .lines
             .iter()
@@ -65,9 +67,9 @@ impl<D: Device> Lowered<D> {
             transposed: Buffer::undefined(device, plan.layout.len())?,
             program: program.clone(),
             layout: plan.layout.clone(),
-            source: plan.masks.clone(),
+            seed: plan.seed,
             samples,
-            masks,
+            masks: masks.collect::<Result<_>>()?,
             packed,
         })
     }
@@ -171,21 +173,19 @@ impl<D: Device> Lines<'_, D> {
                 let len = lowered.len(*y);
                 vec![kernels.loss(at, *loss, value(y), targets, order, losses, Some(value(dy)), len)]
             }
-            Instruction::Draw { mask } => self.draw(*mask),
+            Instruction::Draw { mask } => vec![self.draw(*mask)],
             Instruction::Custom { op, .. } | Instruction::CustomGradient { op, .. } => {
                 unreachable!("{op:?} was refused when the session was made")
             }
         }
     }
 
-    /// Given masks are on the device before the step begins.
-    fn draw(&self, mask: Mask) -> Vec<Launch<D>> {
-        let Masks::Random { seed } = self.lowered.source else { return vec![] };
+    fn draw(&self, mask: Mask) -> Launch<D> {
         let spec = self.lowered.program.masks[mask.index()];
         // The turn is the training step, which the kernel knows.
-        let stream = Stream::new(seed, Purpose::Dropout, mask.index() as u32, 0);
+        let stream = Stream::new(self.lowered.seed, Purpose::Dropout, mask.index() as u32, 0);
         let words = &self.lowered.masks[mask.index()];
-        vec![self.lowered.kernels.draw(self.at, words, spec.len, stream, drop_below(spec.rate))]
+        self.lowered.kernels.draw(self.at, words, spec.len, stream, drop_below(spec.rate))
     }
 
     /// A kernel that stores with the first pass of an epilogue, and a launch for each further pass.

@@ -43,14 +43,7 @@ impl<D: Device> PlainStep<D> {
         let (parts, weights) = (Parts::of(plan.batch_size), plan.layout.len());
         Ok(Self {
             kernels: Arc::clone(kernels),
-            program: Lowered::new(
-                device,
-                kernels,
-                &plan.training,
-                plan,
-                plan.batch_size,
-                buffers.masks.clone(),
-            )?,
+            program: Lowered::new(device, kernels, &plan.training, plan, plan.batch_size)?,
             buffers: buffers.clone(),
             partials: Partials { values: Buffer::undefined(device, parts.count * weights)?, parts, weights },
             optimizer: plan.optimizer.clone(),
@@ -126,7 +119,7 @@ impl<D: Device> Inference<D> {
         let program = &plan.inference;
         Ok(Self {
             kernels: Arc::clone(kernels),
-            program: Lowered::new(device, kernels, program, plan, samples, vec![])?,
+            program: Lowered::new(device, kernels, program, plan, samples)?,
             control: Buffer::zeros(device, crate::kernels::Control::WORDS)?,
             weights: weights.clone(),
             input: program.input,

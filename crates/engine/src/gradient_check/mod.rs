@@ -22,7 +22,7 @@ use piece::{Forward, Piece, Variable};
 
 use crate::error::{Error, Result};
 use crate::losses::Loss;
-use crate::masks::{MaskAt, Masks};
+use crate::masks::MaskAt;
 use crate::memory;
 use crate::model::Sequential;
 use crate::optimizers::Optimizer;
@@ -137,8 +137,7 @@ impl GradientCheck {
                 return Err(Error::Option { option, found: value.to_string(), expected });
             }
         }
-        let masks = Masks::Random { seed: self.seed };
-        model.plan(self.loss, Optimizer::default(), masks.clone(), self.batch)?;
+        model.plan(self.loss, Optimizer::default(), self.seed, self.batch)?;
         let training = model.training_program_with_input_gradient(self.loss);
         let forward = Forward::new(&training);
         self.require_room(model, &training, &forward.held)?;
@@ -158,9 +157,9 @@ impl GradientCheck {
         let samples: Vec<Sample<'_, f64>> =
             samples.map(|(x, target)| Sample { x, target, batch: self.batch }).collect();
 
-        let gradient = backpropagate(model, training, &masks, &weights, &samples);
+        let gradient = backpropagate(model, training, self.seed, &weights, &samples);
         let (gradient, input_gradient) = gradient.split_at(weights.len());
-        let piece = Piece::new(&forward, model.layout(), self.loss, &masks, weights, &samples);
+        let piece = Piece::new(&forward, model.layout(), self.loss, self.seed, weights, &samples);
         let mut checks = vec![];
         for (layer, named) in model.layers().iter().enumerate() {
             let line = forward.first_line(layer);
@@ -236,7 +235,7 @@ impl GradientCheck {
 fn backpropagate(
     model: &Sequential,
     training: Program,
-    masks: &Masks,
+    seed: u64,
     weights: &[f64],
     samples: &[Sample<'_, f64>],
 ) -> Vec<f64> {
@@ -245,7 +244,7 @@ fn backpropagate(
     let mut gradient = vec![0.0; weights.len()];
     let mut inputs = vec![];
     for (position, sample) in samples.iter().enumerate() {
-        interpreter.draw_masks(masks, MaskAt { mask: 0, step: 0, position });
+        interpreter.draw_masks(seed, MaskAt { mask: 0, step: 0, position });
         interpreter.run(*sample, weights, &mut gradient);
         match dx {
             Some(dx) => inputs.extend_from_slice(interpreter.value(dx)),

@@ -6,7 +6,7 @@
 
 use super::difference::Slope;
 use crate::losses::Loss;
-use crate::masks::{MaskAt, Masks};
+use crate::masks::MaskAt;
 use crate::model::WeightLayout;
 use crate::program::{Instruction, Line, Pass, Pointwise, Program, Value};
 use crate::reference::{Interpreter, Sample};
@@ -95,7 +95,7 @@ impl Piece {
         forward: &Forward,
         layout: &WeightLayout,
         loss: Loss,
-        masks: &Masks,
+        seed: u64,
         weights: Vec<f64>,
         samples: &[Sample<'_, f64>],
     ) -> Self {
@@ -113,8 +113,8 @@ impl Piece {
         };
         for (position, (sample, held)) in samples.iter().zip(&mut piece.samples).enumerate() {
             let at = MaskAt { mask: 0, step: 0, position };
-            free.draw_masks(masks, at);
-            held.draw_masks(masks, at);
+            free.draw_masks(seed, at);
+            held.draw_masks(seed, at);
             free.run(*sample, &piece.weights, &mut []);
             for gate in &forward.gates {
                 for (held, y) in held.value_mut(*gate).iter_mut().zip(free.value(*gate)) {
@@ -211,7 +211,6 @@ mod tests {
     #[test]
     fn a_piece_is_the_model_in_a_neighbourhood() {
         let model = model();
-        let masks = Masks::Random { seed: 1 };
         for loss in [Loss::MeanSquaredError, Loss::MeanAbsoluteError] {
             // Fused or not, a ReLU is found.
             for training in [model.training_program(loss), model.training_program(loss).fused()] {
@@ -220,11 +219,11 @@ mod tests {
                 let weights = normals(0, model.layout().len());
                 let (x, target) = (normals(1, 18), normals(2, model.output_shape().len()));
                 let sample = Sample { x: &x, target: &target, batch: 1 };
-                let piece = Piece::new(&forward, model.layout(), loss, &masks, weights.clone(), &[sample]);
+                let piece = Piece::new(&forward, model.layout(), loss, 1, weights.clone(), &[sample]);
                 assert_eq!(piece.samples[0].value(piece.output), piece.prediction);
 
                 let mut free = Interpreter::new(training, model.layout().clone());
-                free.draw_masks(&masks, MaskAt { mask: 0, step: 0, position: 0 });
+                free.draw_masks(1, MaskAt { mask: 0, step: 0, position: 0 });
                 for index in 0..weights.len() {
                     let mut at = |step: f64| {
                         let mut weights = weights.clone();
@@ -252,8 +251,7 @@ mod tests {
         let y = tape.map(tape.input(), epilogue);
         let forward = Forward::new(&tape.finish(y));
         let sample = Sample { x: &[-1.0, 0.5, 2.0, f64::NAN], target: &[0.0; 4], batch: 1 };
-        let masks = Masks::Random { seed: 1 };
-        let piece = Piece::new(&forward, &layout, Loss::MeanSquaredError, &masks, vec![-1.0], &[sample]);
+        let piece = Piece::new(&forward, &layout, Loss::MeanSquaredError, 1, vec![-1.0], &[sample]);
         let held = |gate: usize| piece.samples[0].value(forward.gates[gate]);
         assert_eq!(held(0), [0.0, 1.0, 1.0, 1.0]);
         assert_eq!(held(1), [0.0, 0.0, 1.0, 1.0]);

@@ -12,7 +12,6 @@ use crate::backend::Plan;
 use crate::error::{Error, Result};
 use crate::layers::{Call, Layer, Registry};
 use crate::losses::Loss;
-use crate::masks::Masks;
 use crate::optimizers::Optimizer;
 use crate::program::{Pass, Program, Tape, Value, Weight};
 use crate::shape::{LARGEST, Shape};
@@ -275,12 +274,13 @@ impl Sequential {
         tape.finish(output)
     }
 
-    /// Everything that a backend needs for training and inference.
+    /// Everything that a backend needs for training and inference. Dropout masks, and the shuffles of
+    /// [`fit`](crate::training::fit), are drawn from `seed`.
     ///
     /// # Errors
     /// If an optimiser's hyperparameter or the batch size is out of its range, the model has no layers, or one sample
     /// alone takes more memory than there is ([`memory`](crate::memory)).
-    pub fn plan(&self, loss: Loss, optimizer: Optimizer, masks: Masks, batch_size: usize) -> Result<Plan> {
+    pub fn plan(&self, loss: Loss, optimizer: Optimizer, seed: u64, batch_size: usize) -> Result<Plan> {
         optimizer.validate()?;
         if batch_size == 0 {
             return Err(Error::Option {
@@ -304,7 +304,7 @@ impl Sequential {
             layer_names: self.layers.iter().map(|layer| layer.name.clone()).collect(),
             loss,
             optimizer,
-            masks,
+            seed,
             batch_size,
         };
         plan.require_room(size_of::<f32>(), plan.sample_len(), 1, 1)?;

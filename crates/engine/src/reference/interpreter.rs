@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayView3, ArrayViewMut3};
 use super::{Operand, apply, apply_transposed, correlate, pointwise, sum_steps};
 use crate::float::Float;
 use crate::geometry::Geometry;
-use crate::masks::{MaskAt, Masks, WORD};
+use crate::masks::{self, MaskAt, WORD};
 use crate::model::WeightLayout;
 use crate::profile::{Clock, NoClock, Part};
 use crate::program::custom::{self, Saved};
@@ -43,18 +43,18 @@ impl<F: Float> Interpreter<F> {
         Self { program: Arc::new(program), layout: Arc::new(layout), values, masks }
     }
 
-    /// Draws all masks for the step and the position in the batch that `at` names.
-    pub fn draw_masks(&mut self, source: &Masks, at: MaskAt) {
-        self.draw_masks_clocked(source, at, &mut NoClock);
+    /// Draws all masks of a run of that seed, for the step and the position in the batch that `at` names.
+    pub fn draw_masks(&mut self, seed: u64, at: MaskAt) {
+        self.draw_masks_clocked(seed, at, &mut NoClock);
     }
 
     /// The same with a clock.
-    pub(super) fn draw_masks_clocked(&mut self, source: &Masks, at: MaskAt, clock: &mut impl Clock) {
+    pub(super) fn draw_masks_clocked(&mut self, seed: u64, at: MaskAt, clock: &mut impl Clock) {
         for (index, line) in self.program.lines.iter().enumerate() {
             if let Instruction::Draw { mask } = line.instruction {
                 let spec = self.program.masks[mask.index()];
                 let at = MaskAt { mask: mask.index(), ..at };
-                source.fill(at, spec.rate, spec.len, &mut self.masks[mask.index()]);
+                masks::draw(seed, at, spec.rate, spec.len, &mut self.masks[mask.index()]);
                 clock.lap(Part::Line(index));
             }
         }

@@ -120,7 +120,7 @@ impl<F: Float> ReferenceSession<F> {
         let mut loss = 0.0;
         for (position, index) in batch.iter().map(|index| *index as usize).enumerate() {
             let at = MaskAt { mask: 0, step: self.state.step, position };
-            self.training.draw_masks_clocked(&self.plan.masks, at, clock);
+            self.training.draw_masks_clocked(self.plan.seed, at, clock);
             let sample = Sample { x: data.x.get(index), target: data.y.get(index), batch: batch.len() };
             let (weights, gradient) = (&self.state.weights, &mut self.gradient);
             loss += self.training.run_clocked(sample, weights, gradient, clock);

@@ -22,26 +22,16 @@ pub struct Fit {
     /// The fraction of the samples, taken from the end before any shuffling, on which the loss is
     /// evaluated after each epoch; in [0, 1).
     pub validation_split: f64,
-    /// Whether the training samples are put into a new order for each epoch.
+    /// Whether the training samples are put into a new order for each epoch, drawn from the plan's seed.
     pub shuffle: bool,
-    /// Decides the shuffles; [`Model`](../../glassbox/struct.Model.html) sets it to its own.
-    #[serde(skip)]
-    pub seed: u64,
     /// When to stop before all epochs are done.
     pub early_stopping: Option<EarlyStopping>,
 }
 
 impl Default for Fit {
-    /// Keras's defaults, with seed 0.
+    /// Keras's defaults.
     fn default() -> Self {
-        Self {
-            epochs: 1,
-            batch_size: 32,
-            validation_split: 0.0,
-            shuffle: true,
-            seed: 0,
-            early_stopping: None,
-        }
+        Self { epochs: 1, batch_size: 32, validation_split: 0.0, shuffle: true, early_stopping: None }
     }
 }
 
@@ -146,7 +136,7 @@ pub fn fit<F: Float>(
         order.clear();
         order.extend(0..train_len as u32);
         if options.shuffle {
-            Stream::new(options.seed, Purpose::Shuffle, 0, epoch as u32).draws().shuffle(&mut order);
+            Stream::new(session.plan().seed, Purpose::Shuffle, 0, epoch as u32).draws().shuffle(&mut order);
         }
         let pass = Epoch { epoch, order: &order, batch_size: options.batch_size };
         let loss = session.train_epoch(&train, &pass, &mut |batch| {

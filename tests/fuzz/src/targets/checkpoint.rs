@@ -6,7 +6,6 @@ use glassbox_engine::backend::{Backend, Dataset, Plan, State};
 use glassbox_engine::geometry::Padding;
 use glassbox_engine::layers::Conv1D;
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::Masks;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::random::Draws;
@@ -35,8 +34,7 @@ struct Run {
 static RUN: LazyLock<Run> = LazyLock::new(|| {
     let mut model = Sequential::new(Shape::new(STEPS, 1));
     model.add(Conv1D::new(1, 3).padding(Padding::Same)).expect("a layer that fits");
-    let plan =
-        model.plan(Loss::default(), Optimizer::default(), Masks::Random { seed: 1 }, 4).expect("a plan");
+    let plan = model.plan(Loss::default(), Optimizer::default(), 1, 4).expect("a plan");
     let early_stopping = EarlyStopping {
         monitor: Monitor::Loss,
         patience: 3,

@@ -35,7 +35,7 @@ pub(super) fn read(input: &[u8]) -> Result<Outcome, String> {
         // A kernel of any reach takes room for what it reaches, and may be refused for that.
         let setup = Setup::new(&model);
         for path in &**paths {
-            let plan = model.plan(loss, setup.optimizer.clone(), setup.masks.clone(), setup.batch_size);
+            let plan = model.plan(loss, setup.optimizer.clone(), setup.seed, setup.batch_size);
             if let Err(error) = plan.and_then(|plan| path.session(plan)) {
                 return refused(error);
             }

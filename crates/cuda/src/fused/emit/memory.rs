@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use glassbox_engine::masks::{Masks, WORD, drop_below};
+use glassbox_engine::masks::{WORD, drop_below};
 use glassbox_engine::program::Line;
 use glassbox_engine::random::{Purpose, Stream};
 
@@ -130,31 +130,15 @@ impl Emitter<'_> {
     }
 
     pub(super) fn draw_masks(&self) -> String {
-        let (threads, warps) = (self.layout.block.tuning.threads, self.layout.block.tuning.threads / WARP);
-        let (mut draws, mut copies, mut parameters) = (String::new(), String::new(), String::new());
+        let warps = self.layout.block.tuning.threads / WARP;
+        let mut draws = String::new();
         for (index, (spec, at)) in self.program.masks.iter().zip(&self.layout.masks).enumerate() {
             let words = spec.len.div_ceil(WORD);
             let (_, [_, purpose]) = Stream::new(0, Purpose::Dropout, index as u32, 0).words();
             let limit = drop_below(spec.rate);
             writeln!(draws, "    draw_mask<{warps}, {words}>(draw, {purpose}u, {limit}u, all, {at});")
                 .expect("a string takes all");
-            if let Masks::Given(_) = self.masks {
-                write!(
-                    copies,
-                    " copy_mask<{threads}, {words}>(given_{index} + size_t(position) * {words}, all, {at});"
-                )
-                .expect("a string takes all");
-                write!(parameters, ", In<unsigned> given_{index}").expect("a string takes all");
-            }
         }
-        let draw = function(
-            "void draw_masks(const Draw& draw, Shared<float> all)",
-            "(void)draw, (void)all;",
-            &draws,
-        );
-        format!(
-            "{draw}// The masks of a batch where they are given, not drawn: parameters of the kernel, and their copies.\n\
-             #define GIVEN_PARAMETERS {parameters}\n#define COPY_GIVEN(position, all) {copies}\n\n"
-        )
+        function("void draw_masks(const Draw& draw, Shared<float> all)", "(void)draw, (void)all;", &draws)
     }
 }

@@ -7,7 +7,6 @@ mod memory;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use glassbox_engine::masks::Masks;
 use glassbox_engine::model::WeightLayout;
 use glassbox_engine::program::{Instruction, Program, Value, Weight};
 
@@ -27,14 +26,12 @@ pub(super) struct Emitter<'a> {
     pub(super) program: &'a Program,
     pub(super) weights: &'a WeightLayout,
     pub(super) layout: &'a Layout,
-    pub(super) masks: &'a Masks,
 }
 
 impl Emitter<'_> {
     /// The whole text.
     pub(super) fn text(&self) -> String {
         let Layout { block: Block { tuning: Tuning { threads, .. }, .. }, floats, sums, .. } = *self.layout;
-        let given = matches!(self.masks, Masks::Given(_));
         let mut text = format!(
             "// Made by crates/cuda/src/fused/emit, of the program:\n//\n{}\n\n#pragma once\n\n",
             self.program
@@ -47,8 +44,7 @@ impl Emitter<'_> {
         let gradients = if trains(self.program) { self.weights.len() } else { 0 };
         write!(
             text,
-            "constexpr int THREADS = {threads}, SHARED_FLOATS = {floats}, SUMS_AT = {sums}, GRADIENTS = {gradients};\n\
-             constexpr bool GIVEN_MASKS = {given};\n\n"
+            "constexpr int THREADS = {threads}, SHARED_FLOATS = {floats}, SUMS_AT = {sums}, GRADIENTS = {gradients};\n\n"
         )
         .expect("a string takes all");
         for (index, line) in self.program.lines.iter().enumerate() {
