@@ -4,7 +4,8 @@
 
 use glassbox::training::{Checkpoints, TrainOptions, train};
 use glassbox_cpu::Cpu;
-use glassbox_cuda::device::{Buffer, Device};
+use glassbox_cuda::Cuda;
+use glassbox_cuda::device::Buffer;
 use glassbox_cuda::kernels::{At, Control};
 use glassbox_engine::backend::{Backend, Dataset, Epoch, Session, State};
 use glassbox_engine::layers::Dropout;
@@ -15,8 +16,8 @@ use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
 use glassbox_pipeline::architecture::tutorial_model;
-use glassbox_shim::HostDevice;
-use glassbox_tests::backends::{Setup, can_run_kernels, kernels_on, kernels_on_the_host};
+use glassbox_stand_in::Settings;
+use glassbox_tests::backends::{Setup, can_run_kernels, kernels_on};
 use glassbox_tests::cases::normals;
 use glassbox_tests::compare::assert_same_bits;
 
@@ -34,6 +35,11 @@ fn windows(series: &[f32]) -> Dataset<'_, f32> {
     Dataset::autoencoder(Samples::windows(series, 16, 1).expect("windows"))
 }
 
+/// The plain kernels on the host.
+fn cuda() -> Cuda {
+    kernels_on(&Settings::default())
+}
+
 fn session<'a>(backend: &dyn Backend<f32>, model: &'a Sequential) -> (Box<dyn Session<f32>>, Setup<'a>) {
     let setup = Setup { seed: 5, ..Setup::new(model) };
     (setup.session(backend, model.layout().initial(3)), setup)
@@ -48,7 +54,7 @@ fn masks_are_those_of_the_engine() {
     if !can_run_kernels() {
         return;
     }
-    let cuda = kernels_on_the_host();
+    let cuda = cuda();
     let cases =
         [(0.0, 33usize), (0.2, 1), (0.2, 127), (0.5, 128), (0.999, 129), (0.999_999, 77), (0.2, 4608)];
     for (case, (rate, len)) in cases.into_iter().enumerate() {
@@ -82,7 +88,7 @@ fn adams_steps_are_the_engines_to_the_bit() {
         return;
     }
     let model = model();
-    let cuda = kernels_on_the_host();
+    let cuda = cuda();
     let adam = Optimizer::Adam(Adam { learning_rate: 0.003, beta_1: 0.85, beta_2: 0.995, epsilon: 1e-6 });
     let setup = Setup { optimizer: adam.clone(), ..Setup::new(&model) };
     let mut expected = State::new(model.layout().initial::<f32>(3), &adam);
@@ -119,7 +125,7 @@ fn a_long_epoch_is_its_steps_and_is_the_same_each_time() {
     // 36 steps: 32 in one recording, four in another; the last of one sample.
     let epoch = Epoch { epoch: 0, order: &order, batch_size: 2 };
     let run = || {
-        let (mut session, _) = session(&kernels_on_the_host(), &model);
+        let (mut session, _) = session(&cuda(), &model);
         let mut losses = vec![];
         let mean = session.train_epoch(&data, &epoch, &mut |end| losses.push(end.loss)).expect("a loss");
         assert_eq!(losses.len(), 36);
@@ -130,7 +136,7 @@ fn a_long_epoch_is_its_steps_and_is_the_same_each_time() {
     assert_eq!(run(), (losses, state.clone()));
     assert_eq!(state.step, 36);
 
-    let (mut session, _) = session(&kernels_on_the_host(), &model);
+    let (mut session, _) = session(&cuda(), &model);
     for batch in order.chunks(2) {
         session.compute_gradient(&data, batch).expect("a loss");
         session.update().expect("a step");
@@ -145,13 +151,13 @@ fn data_that_has_changed_in_place_is_noticed() {
         return;
     }
     let (model, mut series) = (model(), series(40));
-    let (mut session, _) = session(&kernels_on_the_host(), &model);
+    let (mut session, _) = session(&cuda(), &model);
     let before = session.evaluate(&windows(&series)).expect("a loss");
     assert_eq!(session.evaluate(&windows(&series)).expect("a loss"), before);
     // As many times as data is kept, and more.
     for turn in 1..8 {
         series.iter_mut().for_each(|v| *v += 0.25 * turn as f32);
-        let (mut fresh, _) = self::session(&kernels_on_the_host(), &model);
+        let (mut fresh, _) = self::session(&cuda(), &model);
         let expected = fresh.evaluate(&windows(&series)).expect("a loss");
         assert_ne!(expected, before);
         assert_eq!(session.evaluate(&windows(&series)).expect("a loss"), expected);
@@ -186,7 +192,7 @@ fn the_loss_curve_of_a_seed_follows_the_cpus() {
         losses
     };
     let cpu = curve(&Cpu::new(Some(1)).expect("a thread"));
-    let cuda = curve(&kernels_on_the_host());
+    let cuda = curve(&cuda());
     for (epoch, (cuda, cpu)) in cuda.iter().zip(&cpu).enumerate() {
         let bound = if epoch == 0 { 1e-6 } else { 1e-4 };
         assert!((cuda - cpu).abs() <= bound * cpu, "epoch {epoch}: {cuda}, on the CPU {cpu}");
@@ -205,7 +211,7 @@ fn a_batch_that_does_not_fit_into_memory_is_refused() {
         return;
     }
     let model = model();
-    let cuda = kernels_on(HostDevice::hopper().with_memory(4 << 20));
+    let cuda = kernels_on(&Settings { memory: 4 << 20, ..Settings::default() });
     let plan = |batch_size| {
         let setup = Setup { batch_size, ..Setup::new(&model) };
         model.plan(setup.loss, setup.optimizer, setup.seed, batch_size).expect("a plan")
@@ -238,18 +244,16 @@ fn a_lost_device_leaves_the_last_checkpoint() {
     };
     let start = model.layout().initial(3);
     let undisturbed = TrainOptions { checkpoints: None, ..options(false) };
-    let undisturbed =
-        train(&kernels_on_the_host(), &model, Some(&start), &data, &undisturbed, &mut []).expect("a run");
+    let undisturbed = train(&cuda(), &model, Some(&start), &data, &undisturbed, &mut []).expect("a run");
 
     // An epoch is 3 steps of some twenty launches, and a look at the validation data: this is in the third.
-    let lost = kernels_on(HostDevice::hopper().lost_after(250));
+    let lost = kernels_on(&Settings { lost_after: Some(250), ..Settings::default() });
     let error = train(&lost, &model, Some(&start), &data, &options(false), &mut []).expect_err("it is lost");
     let error = error.to_string();
     for word in ["the GPU was lost", "--resume"] {
         assert!(error.contains(word), "{error}");
     }
-    let resumed =
-        train(&kernels_on_the_host(), &model, Some(&start), &data, &options(true), &mut []).expect("a run");
+    let resumed = train(&cuda(), &model, Some(&start), &data, &options(true), &mut []).expect("a run");
     assert!((1..4).contains(&resumed.fitted.resumed_from), "after epoch {}", resumed.fitted.resumed_from);
     assert_same_bits("weights", &resumed.weights, &undisturbed.weights);
     assert_eq!(resumed.fitted.history, undisturbed.fitted.history);
@@ -265,6 +269,6 @@ fn a_signal_that_is_too_long_is_refused_by_name() {
     model.add(Dropout::new(0.5)).expect("a layer");
     let setup = Setup::new(&model);
     let plan = model.plan(setup.loss, setup.optimizer, setup.seed, 1).expect("a plan");
-    let error = kernels_on_the_host().session(plan).err().expect("refused").to_string();
+    let error = cuda().session(plan).err().expect("refused").to_string();
     assert!(error.contains("(4194304, 5)") && error.contains("16776960"), "{error}");
 }

@@ -3,8 +3,7 @@
 //! Each network is compiled for itself, which takes the C++ compiler some seconds: so these are a few chosen ones,
 //! not hundreds of random ones as in the conformance suite.
 
-use glassbox_cuda::Cuda;
-use glassbox_cuda::device::{Device as _, Source};
+use glassbox_cuda::device::Source;
 use glassbox_cuda::fused::{FusedSource, Tuning, Tunings, programs};
 use glassbox_cuda::kernels::FUSED_FILES;
 use glassbox_engine::backend::{Backend, Dataset, Epoch};
@@ -16,9 +15,9 @@ use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
-use glassbox_shim::HostDevice;
+use glassbox_stand_in::Settings;
 use glassbox_tests::backends::{
-    Backend32, Setup, backends, can_run_fused, can_run_kernels, fused_on, predict,
+    Backend32, Setup, backends, can_run_cuda, cuda_on, hopper, predict, properties,
 };
 use glassbox_tests::cases::{normals, weights};
 use glassbox_tests::nvrtc::nvrtc;
@@ -38,14 +37,14 @@ fn tutorial(steps: usize) -> Sequential {
     model
 }
 
-/// A device as Hopper, but with so many multiprocessors.
-fn hopper(multiprocessors: usize) -> HostDevice {
-    HostDevice::new((9, 0), HOPPER, multiprocessors)
+/// A GPU of a compute capability, of so much shared memory for a block, and of so many multiprocessors.
+fn gpu(capability: (u32, u32), shared_bytes: usize, multiprocessors: usize) -> Settings {
+    Settings { capability, shared_bytes, multiprocessors, ..Settings::default() }
 }
 
 /// A backend whose steps are fused, on a device of so many multiprocessors.
 fn fused(multiprocessors: usize) -> Backend32 {
-    fused_on(hopper(multiprocessors))
+    Box::new(cuda_on(&hopper(multiprocessors)))
 }
 
 /// Windows of a made-up series, and targets.
@@ -85,8 +84,9 @@ impl Bench {
 }
 
 /// Holds loss and gradient of a batch against the reference in `f64`, on some devices.
-fn gradient_agrees(model: Sequential, loss: Loss, batch: &[u32], devices: Vec<HostDevice>) {
-    let named = |device: HostDevice| (format!("{device:?}"), fused_on(device));
+fn gradient_agrees(model: Sequential, loss: Loss, batch: &[u32], devices: Vec<Settings>) {
+    let named =
+        |device: Settings| -> (String, Backend32) { (format!("{device:?}"), Box::new(cuda_on(&device))) };
     gradient_agrees_on(model, loss, batch, devices.into_iter().map(named).collect());
 }
 
@@ -122,28 +122,28 @@ fn gradient_agrees_on(model: Sequential, loss: Loss, batch: &[u32], backends: Ve
 }
 
 /// What a model's step and its scoring are compiled from; or why they are not fused, and left to the plain kernels.
-fn sources(model: &Sequential, device: &HostDevice) -> Result<[FusedSource; 2], String> {
+fn sources(model: &Sequential, device: &Settings) -> Result<[FusedSource; 2], String> {
     tuned_sources(model, device, Tunings::default())
 }
 
 fn tuned_sources(
     model: &Sequential,
-    device: &HostDevice,
+    device: &Settings,
     tunings: Tunings,
 ) -> Result<[FusedSource; 2], String> {
     let setup = Setup::new(model);
     let plan = model.plan(setup.loss, setup.optimizer, setup.seed, 32).unwrap();
-    programs(&plan, device.properties(), tunings)
+    programs(&plan, &properties(device), tunings)
 }
 
 /// The tutorial's network: each window a block of its own; and two blocks for five windows, so that blocks take
 /// several and not as many.
 #[test]
 fn the_tutorials_gradient_is_within_1e_6_of_the_reference_in_f64() {
-    if !can_run_fused() {
+    if !can_run_cuda() {
         return;
     }
-    sources(&tutorial(288), &HostDevice::hopper()).unwrap();
+    sources(&tutorial(288), &hopper(132)).unwrap();
     let batch: Vec<u32> = (0..5).map(|i| i * 29).collect();
     gradient_agrees(tutorial(288), Loss::MeanSquaredError, &batch, vec![hopper(132), hopper(2)]);
 }
@@ -195,12 +195,12 @@ fn odd_networks() -> Vec<Sequential> {
 
 #[test]
 fn odd_networks_agree_with_the_reference() {
-    if !can_run_fused() {
+    if !can_run_cuda() {
         return;
     }
     let losses = [Loss::MeanAbsoluteError, Loss::MeanSquaredError];
     for (model, loss) in odd_networks().into_iter().zip(losses.into_iter().cycle()) {
-        sources(&model, &HostDevice::hopper()).unwrap();
+        sources(&model, &hopper(132)).unwrap();
         gradient_agrees(model, loss, &[4, 0, 2, 7, 5, 1, 3], vec![hopper(3)]);
     }
 }
@@ -210,7 +210,7 @@ fn odd_networks_agree_with_the_reference() {
 fn fused_kernels_compile_for_every_architecture_without_a_warning() {
     let Some(nvrtc) = nvrtc() else { return };
     let compile = |model: &Sequential, architecture: &str| {
-        for FusedSource { file, header, .. } in sources(model, &HostDevice::hopper()).unwrap() {
+        for FusedSource { file, header, .. } in sources(model, &hopper(132)).unwrap() {
             let mut headers = FUSED_FILES.to_vec();
             headers.push(("fused_program.cuh", &header));
             let (name, text) = *headers.iter().find(|(name, _)| *name == file).unwrap();
@@ -230,12 +230,12 @@ fn fused_kernels_compile_for_every_architecture_without_a_warning() {
 /// Ampere's blocks have less shared memory, where rows lie closer: the tutorial's network fits all the same.
 #[test]
 fn the_tutorials_step_fits_ampere() {
-    if !can_run_fused() {
+    if !can_run_cuda() {
         return;
     }
-    let ampere = || HostDevice::new((8, 0), 163 * 1024, 108);
+    let ampere = || gpu((8, 0), 163 * 1024, 108);
     let [step, _] = sources(&tutorial(288), &ampere()).unwrap();
-    assert_ne!(step, sources(&tutorial(288), &HostDevice::hopper()).unwrap()[0]);
+    assert_ne!(step, sources(&tutorial(288), &hopper(132)).unwrap()[0]);
     gradient_agrees(tutorial(288), Loss::MeanSquaredError, &[3, 1], vec![ampere()]);
 }
 
@@ -257,15 +257,13 @@ fn small() -> Sequential {
 /// as can be.
 #[test]
 fn any_tuning_gives_the_same_gradient() {
-    if !can_run_kernels() {
+    if !can_run_cuda() {
         return;
     }
     let tuning = |threads, straight, fetch| Tuning { threads, straight, fetch };
     let variants =
         [tuning(32, 2200, 0.0), tuning(96, 40, 0.25), tuning(512, 300, 1.0), tuning(1024, 1, 0.25)];
-    let backend = |tuning: Tuning| -> Backend32 {
-        Box::new(Cuda::new(hopper(3)).unwrap_or_else(|error| panic!("{error}")).tuned(tuning))
-    };
+    let backend = |tuning: Tuning| -> Backend32 { Box::new(cuda_on(&hopper(3)).tuned(tuning)) };
     let usual = sources(&small(), &hopper(3)).unwrap();
     for tuning in variants {
         // Fused, and not as it was.
@@ -302,7 +300,7 @@ fn a_tuning_that_cannot_be_says_why() {
         (Tuning { fetch: f64::NAN, ..usual }, "NaN cycles"),
         (Tuning { fetch: -1.0, ..usual }, "-1 cycles"),
     ] {
-        let reason = tuned_sources(&small(), &HostDevice::hopper(), tuning.into()).unwrap_err();
+        let reason = tuned_sources(&small(), &hopper(132), tuning.into()).unwrap_err();
         assert!(reason.contains(what), "{reason}");
     }
 }
@@ -310,11 +308,11 @@ fn a_tuning_that_cannot_be_says_why() {
 /// Predictions are those of the reference, and losses are those of the predictions: for more windows than blocks.
 #[test]
 fn scoring_agrees_with_the_reference() {
-    if !can_run_fused() {
+    if !can_run_cuda() {
         return;
     }
     for model in [tutorial(288)].into_iter().chain(odd_networks()) {
-        sources(&model, &HostDevice::hopper()).unwrap();
+        sources(&model, &hopper(132)).unwrap();
         let (bench, samples) = (Bench::new(model, 7), 7);
         let setup = Setup::new(&bench.model);
         let data = bench.data();
@@ -349,15 +347,15 @@ fn scoring_agrees_with_the_reference() {
 /// A network whose values share places in shared memory since it would not fit otherwise, and one that fits without.
 #[test]
 fn values_that_share_a_place_do_not_disturb_each_other() {
-    if !can_run_fused() {
+    if !can_run_cuda() {
         return;
     }
     let bench = Bench::new(tutorial(96), 3);
     let setup = Setup::new(&bench.model);
-    let device = |shared_bytes| HostDevice::new((9, 0), shared_bytes, 4);
+    let device = |shared_bytes| gpu((9, 0), shared_bytes, 4);
     let gradient = |shared_bytes| {
-        let backend = fused_on(device(shared_bytes));
-        let mut session = setup.session::<f32>(&*backend, weights(&bench.model, 3));
+        let backend = cuda_on(&device(shared_bytes));
+        let mut session = setup.session::<f32>(&backend, weights(&bench.model, 3));
         session.compute_gradient(&bench.data(), &[0, 2, 1]).unwrap();
         session.gradient().unwrap()
     };
@@ -390,7 +388,7 @@ fn train(backend: &dyn Backend<f32>, bench: &Bench, seed: u64) -> (Vec<f64>, Vec
 /// A whole fit follows that of another backend, of the plain kernels as a rule: the same masks, the same batches, the same steps.
 #[test]
 fn training_follows_another_backend() {
-    if !can_run_fused() {
+    if !can_run_cuda() {
         return;
     }
     let bench = Bench::new(tutorial(48), 10);
@@ -412,7 +410,7 @@ fn training_follows_another_backend() {
 
 #[test]
 fn a_run_gives_the_same_bits_again() {
-    if !can_run_fused() {
+    if !can_run_cuda() {
         return;
     }
     let bench = Bench::new(tutorial(48), 10);
@@ -428,7 +426,7 @@ fn a_run_gives_the_same_bits_again() {
 /// A loss that is not finite leaves the weights as they were before its batch.
 #[test]
 fn a_loss_that_is_not_finite_stops_the_run() {
-    if !can_run_fused() {
+    if !can_run_cuda() {
         return;
     }
     let mut bench = Bench::new(tutorial(48), 12);
@@ -449,10 +447,10 @@ fn a_loss_that_is_not_finite_stops_the_run() {
 /// What does not fit says why, and is trained all the same.
 #[test]
 fn what_does_not_fit_says_why() {
-    if !can_run_fused() {
+    if !can_run_cuda() {
         return;
     }
-    let turing = || HostDevice::new((7, 5), 64 * 1024, 40);
+    let turing = || gpu((7, 5), 64 * 1024, 40);
     let reason = sources(&tutorial(288), &turing()).unwrap_err();
     assert!(reason.contains("KiB of shared memory, a block has at most 64 KiB"), "{reason}");
     // Small, and too many: each has a kernel of code.
@@ -460,12 +458,12 @@ fn what_does_not_fit_says_why() {
     for _ in 0..30 {
         deep.add(Conv1D::new(1, 3).padding(Padding::Same)).unwrap();
     }
-    let reason = sources(&deep, &HostDevice::hopper()).unwrap_err();
+    let reason = sources(&deep, &hopper(132)).unwrap_err();
     assert!(reason.contains("89 contractions would be too much code, more than 64"), "{reason}");
     let bench = Bench::new(tutorial(96), 2);
     sources(&bench.model, &turing()).unwrap_err();
     let setup = Setup::new(&bench.model);
-    let mut session = setup.session::<f32>(&*fused_on(turing()), weights(&bench.model, 3));
+    let mut session = setup.session::<f32>(&cuda_on(&turing()), weights(&bench.model, 3));
     let (expected, _) = bench.reference(&setup, &[0, 1]);
     let found = session.compute_gradient(&bench.data(), &[0, 1]).unwrap();
     // As in `gradient_agrees`: a mean of squares that are off by some ten roundings of f32.

@@ -1,14 +1,13 @@
 //! Every kernel compiles for every architecture, without a word from the compiler. NVRTC needs neither a GPU nor a
 //! driver: `GLASSBOX_NVRTC` names its library.
 
+use glassbox_cuda::device::Source;
 use glassbox_cuda::device::nvrtc::OPTIONS;
-use glassbox_cuda::device::{Device as _, Source};
 use glassbox_cuda::fused::{Tuning, Tunings, programs};
 use glassbox_cuda::kernels::FUSED_FILES;
 use glassbox_cuda::{DeviceError, kernels};
 use glassbox_pipeline::architecture::tutorial_model;
-use glassbox_shim::HostDevice;
-use glassbox_tests::backends::Setup;
+use glassbox_tests::backends::{Setup, hopper, properties};
 use glassbox_tests::cubin;
 use glassbox_tests::nvrtc::nvrtc;
 
@@ -42,7 +41,7 @@ fn other_tunings_of_the_tutorials_step_compile_without_a_warning_and_spill_nothi
     let plan = model.plan(setup.loss, setup.optimizer, setup.seed, 128).expect("a plan");
     let compile = |threads: usize| {
         let tuning = Tuning { threads, straight: 600, ..Tunings::default().step };
-        let [step, _] = programs(&plan, HostDevice::hopper().properties(), tuning.into()).expect("it fits");
+        let [step, _] = programs(&plan, &properties(&hopper(132)), tuning.into()).expect("it fits");
         let mut headers = FUSED_FILES.to_vec();
         headers.push(("fused_program.cuh", &step.header));
         let (name, text) = *headers.iter().find(|(name, _)| *name == step.file).expect("its file");

@@ -29,7 +29,7 @@ use glassbox_benches::{BATCH, WINDOW, network};
 use glassbox_cpu::Cpu;
 use glassbox_cuda::Cuda;
 use glassbox_cuda::device::cache::Cache;
-use glassbox_cuda::device::{Buffer, Device as _, Gpu};
+use glassbox_cuda::device::{Buffer, Gpu};
 use glassbox_cuda::kernels::Control;
 use glassbox_engine::Result;
 use glassbox_engine::backend::{Backend, Dataset, Plan, Session, State};
@@ -144,7 +144,7 @@ fn refuse(why: &str) -> ! {
     std::process::exit(2)
 }
 
-fn measure(gpu: &Cuda<Gpu>, options: &Options<'_>) -> Result<()> {
+fn measure(gpu: &Cuda, options: &Options<'_>) -> Result<()> {
     let scale = &options.scale;
     println!("{}\n", gpu.name());
     let model = network(scale.window, 1);
@@ -168,7 +168,7 @@ fn measure(gpu: &Cuda<Gpu>, options: &Options<'_>) -> Result<()> {
 }
 
 /// What the machine can do, with reads measured over as many bytes as something touches.
-fn machine(gpu: &Cuda<Gpu>, bytes: usize, scale: &Scale) -> Result<Machine> {
+fn machine(gpu: &Cuda, bytes: usize, scale: &Scale) -> Result<Machine> {
     let ceilings = gpu.ceilings(bytes).ok_or_else(|| glassbox_engine::Error::Option {
         option: "the GPU",
         found: "no ceilings".into(),
@@ -184,7 +184,7 @@ fn machine(gpu: &Cuda<Gpu>, bytes: usize, scale: &Scale) -> Result<Machine> {
 }
 
 /// Seconds of a launch that does nothing, among others in a recording: the best of several tries.
-fn launch_seconds(gpu: &Cuda<Gpu>, scale: &Scale) -> Result<f64> {
+fn launch_seconds(gpu: &Cuda, scale: &Scale) -> Result<f64> {
     let device = gpu.device();
     let control = Buffer::of(device, &Control { samples: 1, batch: 1, step: 0 }.words())?;
     // A kernel of one thread that moves a run on by no batch.
@@ -200,7 +200,7 @@ fn launch_seconds(gpu: &Cuda<Gpu>, scale: &Scale) -> Result<f64> {
 
 /// Each kernel of the tutorial's step under its roof, plain and fused: operations, bytes, time by events, share of the
 /// ceiling that binds it.
-fn kernels(gpu: &Cuda<Gpu>, model: &Sequential, scale: &Scale) -> Result<()> {
+fn kernels(gpu: &Cuda, model: &Sequential, scale: &Scale) -> Result<()> {
     let few = ProfileOptions { batch_size: scale.batch, steps: scale.profiled, ..ProfileOptions::default() };
     for (how, backend) in [("fused", gpu.clone()), ("plain", gpu.clone().plain())] {
         println!("\nEach kernel of the tutorial's step, {how}:\n\n{}", profile(&backend, model, None, &few)?);
@@ -260,7 +260,7 @@ fn require_the_cpus_loss(
 }
 
 /// The whole fit as the tutorial has it, from initial weights, with shuffles and validation, once the kernels are loaded.
-fn fit(gpu: &Cuda<Gpu>, model: &Sequential, scale: &Scale) -> Result<()> {
+fn fit(gpu: &Cuda, model: &Sequential, scale: &Scale) -> Result<()> {
     let series = series(scale.series);
     let data = Dataset::autoencoder(Samples::windows(&series, scale.window, 1)?);
     let (epochs, batch_size) = (scale.fit, scale.batch);
@@ -274,7 +274,7 @@ fn fit(gpu: &Cuda<Gpu>, model: &Sequential, scale: &Scale) -> Result<()> {
     Ok(())
 }
 
-fn scoring(gpu: &Cuda<Gpu>, model: &Sequential, machine: &Machine, scale: &Scale) -> Result<()> {
+fn scoring(gpu: &Cuda, model: &Sequential, machine: &Machine, scale: &Scale) -> Result<()> {
     let [windows, _] = scale.scored;
     let series = series(windows + scale.window - 1);
     let data = Dataset::autoencoder(Samples::windows(&series, scale.window, 1)?);

@@ -4,7 +4,6 @@ use glassbox_benches::growth::{self, Grown, Size, TUTORIAL};
 use glassbox_benches::limits::Step;
 use glassbox_benches::{network, plot};
 use glassbox_cuda::Cuda;
-use glassbox_cuda::device::{Device as _, Gpu};
 use glassbox_engine::Result;
 use glassbox_engine::backend::{Dataset, Epoch, Session};
 use glassbox_engine::model::Sequential;
@@ -19,7 +18,7 @@ const WINDOWS: [usize; 2] = [1024, 4096];
 const CHANNELS: [usize; 2] = [2, 4];
 
 /// Prints the table, and draws the picture.
-pub(super) fn measure(gpu: &Cuda<Gpu>, options: &Options<'_>) -> Result<()> {
+pub(super) fn measure(gpu: &Cuda, options: &Options<'_>) -> Result<()> {
     let scale = &options.scale;
     let first = Size { batch: scale.batch, window: scale.window, channels: 1 };
     let mut sizes = vec![first];
@@ -48,7 +47,7 @@ pub(super) fn measure(gpu: &Cuda<Gpu>, options: &Options<'_>) -> Result<()> {
 }
 
 /// A step of that size; or why this device cannot take it.
-fn step(gpu: &Cuda<Gpu>, size: Size, scale: &Scale) -> Result<std::result::Result<Grown, String>> {
+fn step(gpu: &Cuda, size: Size, scale: &Scale) -> Result<std::result::Result<Grown, String>> {
     let Size { batch, window, channels } = size;
     let model = network(window, channels);
     let series = series(scale.series.max(window + scale.series / 4));
@@ -78,7 +77,7 @@ fn work(
     model: &Sequential,
     data: &Dataset<'_, f32>,
     batch: &[u32],
-    gpu: &Cuda<Gpu>,
+    gpu: &Cuda,
 ) -> Result<(Step, usize)> {
     let profile = session.profile_step(data, batch)?;
     let launches = profile.parts.iter().map(|part| part.readings).sum();

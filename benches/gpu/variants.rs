@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use glassbox_benches::variants::{Variant, advice, search, table};
 use glassbox_cuda::Cuda;
-use glassbox_cuda::device::{Device as _, Gpu};
 use glassbox_cuda::fused::{FusedSource, Tuning, Tunings, programs};
 use glassbox_engine::Result;
 use glassbox_engine::backend::{Dataset, Epoch, Session};
@@ -15,7 +14,7 @@ use glassbox_engine::samples::Samples;
 use super::{FULL, Scale, plan, require_the_cpus_loss, series, session, times};
 
 /// Prints a table of variants for each kernel, and which constants to change.
-pub(super) fn measure(gpu: &Cuda<Gpu>, model: &Sequential, scale: &Scale) -> Result<()> {
+pub(super) fn measure(gpu: &Cuda, model: &Sequential, scale: &Scale) -> Result<()> {
     let usual = Tunings::default();
     let step = |tuning| Tunings { step: tuning, ..usual };
     let scoring = |tuning| Tunings { scoring: tuning, ..usual };
@@ -32,7 +31,7 @@ type Kernel = (&'static str, usize, Tuning);
 type Time = dyn Fn(&mut dyn Session<f32>, &Scale) -> Result<(f64, f64)>;
 
 fn vary(
-    gpu: &Cuda<Gpu>,
+    gpu: &Cuda,
     model: &Sequential,
     scale: &Scale,
     (name, kernel, usual): Kernel,

@@ -1,11 +1,13 @@
 //! Who is tested, and how a model gets onto a backend.
 
+use std::io;
 use std::sync::OnceLock;
 
 use glassbox_cpu::{Cpu, Simd};
 use glassbox_cuda::Cuda;
-use glassbox_cuda::device::Gpu;
 use glassbox_cuda::device::cache::Cache;
+use glassbox_cuda::device::nvrtc::Nvrtc;
+use glassbox_cuda::device::{Gpu, Properties};
 use glassbox_engine::Float;
 use glassbox_engine::backend::{Backend, Dataset, Session, State};
 use glassbox_engine::losses::Loss;
@@ -13,7 +15,7 @@ use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
-use glassbox_shim::HostDevice;
+use glassbox_stand_in::Settings;
 
 /// A backend that computes in `f32`.
 pub type Backend32 = Box<dyn Backend<f32>>;
@@ -36,7 +38,7 @@ pub fn backends() -> Vec<Backend32> {
     backends.extend(paths().into_iter().flat_map(|simd| [1, 3].map(|threads| cpu(simd, threads))));
     // Who forces a path of the CPU asks about that path.
     if std::env::var_os(glassbox_cpu::VARIABLE).is_none() && can_run_kernels() {
-        backends.push(Box::new(kernels_on_the_host()));
+        backends.push(Box::new(kernels_on(&Settings::default())));
     }
     backends
 }
@@ -48,15 +50,15 @@ pub fn backends() -> Vec<Backend32> {
 #[must_use]
 pub fn backends_and_fused() -> Vec<Backend32> {
     let mut backends = backends();
-    if gpu().is_some() || backends.iter().any(|backend| launches_kernels(&**backend)) {
-        backends.push(fused_on(HostDevice::hopper()));
+    if backends.iter().any(|backend| launches_kernels(&**backend)) {
+        backends.push(Box::new(cuda_on(&Settings::default())));
     }
     backends
 }
 
 /// The GPU that the environment asks for. It is opened once: its kernels are compiled once.
-fn gpu() -> Option<Cuda<Gpu>> {
-    static GPU: OnceLock<Option<Cuda<Gpu>>> = OnceLock::new();
+fn gpu() -> Option<Cuda> {
+    static GPU: OnceLock<Option<Cuda>> = OnceLock::new();
     let open = || {
         let number = std::env::var(GPU_VARIABLE).ok().filter(|number| !number.is_empty())?;
         let number =
@@ -67,18 +69,18 @@ fn gpu() -> Option<Cuda<Gpu>> {
     GPU.get_or_init(open).clone()
 }
 
-/// Whether a backend is CUDA's, on a GPU or on the host.
+/// Whether a backend is CUDA's, on a GPU or on a stand-in.
 #[must_use]
 pub fn launches_kernels(backend: &dyn Backend<f32>) -> bool {
-    ["cuda", "shim"].iter().any(|place| backend.name().starts_with(place))
+    backend.name().starts_with("cuda")
 }
 
-/// Whether fused steps can be tested: on the GPU that the environment asks for, or on the host.
+/// Whether [`cuda_on`] has something to run on: the GPU that the environment asks for, or a C++ compiler.
 ///
 /// # Panics
 /// As [`can_run_kernels`].
 #[must_use]
-pub fn can_run_fused() -> bool {
+pub fn can_run_cuda() -> bool {
     gpu().is_some() || can_run_kernels()
 }
 
@@ -90,42 +92,57 @@ pub fn can_run_fused() -> bool {
 #[must_use]
 pub fn can_run_kernels() -> bool {
     static THERE: OnceLock<bool> = OnceLock::new();
-    let there = *THERE.get_or_init(glassbox_shim::has_compiler);
+    let there = *THERE.get_or_init(glassbox_stand_in::has_compiler);
     if !there {
         crate::real_data::skip("install a C++ compiler, or name one in CXX,");
     }
     there
 }
 
-/// The CUDA backend on a device that a test has made, its steps not fused.
+/// A Hopper GPU of so many multiprocessors.
+#[must_use]
+pub fn hopper(multiprocessors: usize) -> Settings {
+    Settings { multiprocessors, ..Settings::default() }
+}
+
+/// What a GPU of these settings is, as far as it decides how steps are fused.
+#[must_use]
+pub fn properties(settings: &Settings) -> Properties {
+    let Settings { capability, shared_bytes, multiprocessors, memory, .. } = *settings;
+    let (name, place) = ("a GPU".into(), "cuda:0".into());
+    Properties { name, place, capability, shared_bytes, multiprocessors, memory }
+}
+
+/// The CUDA backend on a GPU of these settings, none of its steps fused. There is no GPU: NVIDIA's libraries are the
+/// stand-in of `kernels/driver`, which runs the kernels on the host, each access checked.
 ///
 /// # Panics
 /// If there is no C++ compiler, or a kernel does not compile.
 #[must_use]
-pub fn kernels_on(device: HostDevice) -> Cuda<HostDevice> {
-    Cuda::new(device).unwrap_or_else(|error| panic!("{error}")).plain()
+pub fn kernels_on(settings: &Settings) -> Cuda {
+    stand_in(settings).plain()
 }
 
 /// The CUDA backend with training steps that are fused where they fit: on the GPU that the environment asks for, or
-/// else on a device of the host's. Each model is compiled for itself, which takes seconds.
+/// else on a stand-in of these settings. Each model is compiled for itself, which takes seconds.
 ///
 /// # Panics
 /// As [`kernels_on`].
 #[must_use]
-pub fn fused_on(device: HostDevice) -> Backend32 {
-    match gpu() {
-        Some(gpu) => Box::new(gpu),
-        None => Box::new(Cuda::new(device).unwrap_or_else(|error| panic!("{error}"))),
-    }
+pub fn cuda_on(settings: &Settings) -> Cuda {
+    gpu().unwrap_or_else(|| stand_in(settings))
 }
 
-/// The CUDA backend with its kernels run on the host, each access checked: see `kernels/host`.
-///
-/// # Panics
-/// As [`kernels_on`].
-#[must_use]
-pub fn kernels_on_the_host() -> Cuda<HostDevice> {
-    kernels_on(HostDevice::hopper())
+fn stand_in(settings: &Settings) -> Cuda {
+    let open = || {
+        let number = glassbox_stand_in::plug(settings)?;
+        let nvrtc = glassbox_stand_in::library()?;
+        Ok::<_, io::Error>(
+            Gpu::open_with(number, Cache::none(), |_| Nvrtc::load_from(&nvrtc)).and_then(Cuda::new),
+        )
+    };
+    let opened = open().unwrap_or_else(|error| panic!("the stand-in: {error}"));
+    opened.unwrap_or_else(|error| panic!("{settings:?}: {error}"))
 }
 
 /// One backend with several numbers of threads, for each that has threads: they must agree to the bit.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use glassbox_engine::profile::{Ceiling, Ceilings};
 
-use crate::device::{Buffer, Device, Launch};
+use crate::device::{Buffer, Gpu, Launch};
 use crate::error::Result;
 use crate::kernels::Kernels;
 
@@ -41,11 +41,7 @@ const WARM_UP: Duration = Duration::from_millis(300);
 const TRIES: usize = 5;
 
 /// Measures them. Reads are measured over about `working_set` bytes: wherever so many lie.
-pub(crate) fn measure<D: Device>(
-    device: &Arc<D>,
-    kernels: &Kernels<D>,
-    working_set: usize,
-) -> Result<Ceilings> {
+pub(crate) fn measure(device: &Arc<Gpu>, kernels: &Kernels, working_set: usize) -> Result<Ceilings> {
     let [least, most] = READ;
     let most = most.min(device.properties().memory as usize / 16).max(least);
     let read = working_set.clamp(least, most).next_multiple_of(16);
@@ -62,15 +58,15 @@ pub(crate) fn measure<D: Device>(
 }
 
 /// Floating-point operations a second.
-fn arithmetic<D: Device>(device: &Arc<D>, kernels: &Kernels<D>) -> Result<f64> {
+fn arithmetic(device: &Arc<Gpu>, kernels: &Kernels) -> Result<f64> {
     let out = Buffer::undefined(device, blocks(device) * THREADS)?;
     let [mut rounds, most] = ROUNDS;
     loop {
-        let mut time = best(&**device, &kernels.multiply_adds(&out, rounds))?;
+        let mut time = best(device, &kernels.multiply_adds(&out, rounds))?;
         if time >= LONG_ENOUGH || rounds >= most {
             let start = Instant::now();
             while start.elapsed() < WARM_UP {
-                time = time.min(best(&**device, &kernels.multiply_adds(&out, rounds))?);
+                time = time.min(best(device, &kernels.multiply_adds(&out, rounds))?);
             }
             let operations = 2.0 * f64::from(CHAINS) * f64::from(rounds) * out.len() as f64;
             return Ok(rate(operations, time));
@@ -80,13 +76,13 @@ fn arithmetic<D: Device>(device: &Arc<D>, kernels: &Kernels<D>) -> Result<f64> {
 }
 
 /// Bytes a second, those that are read and those that are written.
-fn bandwidth<D: Device>(device: &Arc<D>, kernels: &Kernels<D>) -> Result<f64> {
+fn bandwidth(device: &Arc<Gpu>, kernels: &Kernels) -> Result<f64> {
     let [mut values, most] = VALUES;
     // A small device is not filled by a measurement.
     let most = most.min(device.properties().memory as usize / 16 / size_of::<f32>());
     loop {
-        let (x, y) = (Buffer::<D, f32>::zeros(device, values)?, Buffer::undefined(device, values)?);
-        let time = best(&**device, &kernels.copy(&x, &y, blocks(device) as u32))?;
+        let (x, y) = (Buffer::<f32>::zeros(device, values)?, Buffer::undefined(device, values)?);
+        let time = best(device, &kernels.copy(&x, &y, blocks(device) as u32))?;
         if time >= LONG_ENOUGH || 4 * values > most {
             return Ok(rate(2.0 * (values * size_of::<f32>()) as f64, time));
         }
@@ -95,14 +91,14 @@ fn bandwidth<D: Device>(device: &Arc<D>, kernels: &Kernels<D>) -> Result<f64> {
 }
 
 /// Bytes a second, of so many that are read over and over.
-fn reads<D: Device>(device: &Arc<D>, kernels: &Kernels<D>, bytes: usize) -> Result<f64> {
-    let x = Buffer::<D, f32>::zeros(device, bytes / size_of::<f32>())?;
+fn reads(device: &Arc<Gpu>, kernels: &Kernels, bytes: usize) -> Result<f64> {
+    let x = Buffer::<f32>::zeros(device, bytes / size_of::<f32>())?;
     let out = Buffer::undefined(device, blocks(device) * THREADS)?;
     let stride = out.len() + AHEAD * THREADS;
     let [_, most] = ROUNDS;
     let mut rounds = 1;
     loop {
-        let time = best(&**device, &kernels.reads(&x, &out, stride, rounds))?;
+        let time = best(device, &kernels.reads(&x, &out, stride, rounds))?;
         if time >= LONG_ENOUGH || rounds >= most {
             return Ok(rate(16.0 * f64::from(rounds) * out.len() as f64, time));
         }
@@ -111,7 +107,7 @@ fn reads<D: Device>(device: &Arc<D>, kernels: &Kernels<D>, bytes: usize) -> Resu
 }
 
 /// As many as keep every multiprocessor busy.
-fn blocks<D: Device>(device: &Arc<D>) -> usize {
+fn blocks(device: &Arc<Gpu>) -> usize {
     BLOCKS * device.properties().multiprocessors.max(1)
 }
 
@@ -120,7 +116,7 @@ fn rate(amount: f64, time: Duration) -> f64 {
     amount / time.max(Duration::from_nanos(1)).as_secs_f64()
 }
 
-fn best<D: Device>(device: &D, launch: &Launch<D>) -> Result<Duration> {
+fn best(device: &Gpu, launch: &Launch) -> Result<Duration> {
     let mut best = Duration::MAX;
     for _ in 0..TRIES {
         let start = device.mark()?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytemuck::cast_slice;
 use glassbox_engine::samples::Samples;
 
-use crate::device::{Buffer, Device};
+use crate::device::{Buffer, Gpu};
 use crate::error::Result;
 use crate::kernels::Series;
 
@@ -17,25 +17,25 @@ const KEPT: usize = 4;
 /// Data is told by its values, not by its place in memory, which may hold other values by now. Comparing the
 /// tutorial's 16 KB takes a microsecond.
 #[derive(Debug)]
-pub(crate) struct Uploads<D: Device> {
-    device: Arc<D>,
+pub(crate) struct Uploads {
+    device: Arc<Gpu>,
     /// The last used comes last.
-    kept: Vec<Kept<D>>,
+    kept: Vec<Kept>,
 }
 
 #[derive(Debug)]
-struct Kept<D: Device> {
+struct Kept {
     host: Vec<f32>,
-    values: Buffer<D, f32>,
+    values: Buffer<f32>,
 }
 
-impl<D: Device> Uploads<D> {
-    pub(crate) fn new(device: &Arc<D>) -> Self {
+impl Uploads {
+    pub(crate) fn new(device: &Arc<Gpu>) -> Self {
         Self { device: Arc::clone(device), kept: vec![] }
     }
 
     /// The samples on the device.
-    pub(crate) fn series(&mut self, samples: &Samples<'_, f32>) -> Result<Series<D>> {
+    pub(crate) fn series(&mut self, samples: &Samples<'_, f32>) -> Result<Series> {
         let (data, hop) = samples.raw();
         // The view may begin within a longer series, and end before it does.
         let used = samples.len().checked_sub(1).map_or(0, |last| last * hop + samples.shape().len());
@@ -43,9 +43,9 @@ impl<D: Device> Uploads<D> {
         Ok(Series { values, hop, samples: samples.len() })
     }
 
-    fn values(&mut self, data: &[f32]) -> Result<Buffer<D, f32>> {
+    fn values(&mut self, data: &[f32]) -> Result<Buffer<f32>> {
         // By their bits: a NaN is itself.
-        let same = |kept: &Kept<D>| cast_slice::<f32, u32>(&kept.host) == cast_slice::<f32, u32>(data);
+        let same = |kept: &Kept| cast_slice::<f32, u32>(&kept.host) == cast_slice::<f32, u32>(data);
         let kept = match self.kept.iter().position(same) {
             Some(at) => self.kept.remove(at),
             None => self.upload(data)?,
@@ -57,7 +57,7 @@ impl<D: Device> Uploads<D> {
 
     /// Uploads, into the memory of what was not used for the longest time if it has the same length: then what
     /// was recorded for it stays good.
-    fn upload(&mut self, data: &[f32]) -> Result<Kept<D>> {
+    fn upload(&mut self, data: &[f32]) -> Result<Kept> {
         if self.kept.len() == KEPT {
             let mut oldest = self.kept.remove(0);
             if oldest.host.len() == data.len() {

@@ -2,7 +2,7 @@
 
 use glassbox_engine::Error;
 
-/// The result of what a [`Device`](crate::device::Device) does.
+/// The result of what a [`Gpu`](crate::device::Gpu) does.
 pub type Result<T, E = DeviceError> = std::result::Result<T, E>;
 
 /// The least compute capability: Turing's. Older GPUs are no longer compiled for by CUDA 13.
@@ -132,15 +132,6 @@ pub enum DeviceError {
         /// What was to be done.
         what: String,
         /// Why not.
-        problem: String,
-    },
-
-    /// A kernel did what it must not. Only a device that checks finds out.
-    #[error("kernel {kernel}: {problem}")]
-    Fault {
-        /// Its name.
-        kernel: String,
-        /// What it did, and where.
         problem: String,
     },
 }

@@ -1,7 +1,7 @@
 //! The CUDA backend of glassbox, in `f32`: the host side of `kernels/`.
 //!
-//! * [`device`]: what is asked of a machine that launches kernels, and the GPU that is one. The driver and NVRTC are
-//!   found at run time, so this builds, and says what is missing, on a machine that has neither;
+//! * [`device`]: the GPU. The driver and NVRTC are found at run time, so this builds, and says what is missing, on a
+//!   machine that has neither;
 //! * [`kernels`]: the plain kernels, one typed function for each. Launches are made here and nowhere else;
 //! * [`plain`]: a program as launches of these, one for each line;
 //! * [`fused`]: a training step in two launches, inference in one, for models that fit into a block's shared memory;
@@ -33,7 +33,7 @@ use std::sync::Arc;
 use glassbox_engine::backend::{Backend, Plan, Session};
 use glassbox_engine::profile::Ceilings;
 
-use device::Device;
+use device::Gpu;
 pub use error::{DeviceError, LEAST_CAPABILITY, LEAST_DRIVER, Result};
 use fused::{FusedStep, Tunings};
 use kernels::Kernels;
@@ -42,26 +42,20 @@ use session::CudaSession;
 use step::TrainingStep;
 
 /// The backend: a device, and the kernels compiled for it.
-#[derive(Debug)]
-pub struct Cuda<D: Device> {
-    device: Arc<D>,
-    kernels: Arc<Kernels<D>>,
+#[derive(Debug, Clone)]
+pub struct Cuda {
+    device: Arc<Gpu>,
+    kernels: Arc<Kernels>,
     /// How steps are fused; `None` if they are not.
     tunings: Option<Tunings>,
 }
 
-impl<D: Device> Clone for Cuda<D> {
-    fn clone(&self) -> Self {
-        Self { device: Arc::clone(&self.device), kernels: Arc::clone(&self.kernels), tunings: self.tunings }
-    }
-}
-
-impl<D: Device> Cuda<D> {
+impl Cuda {
     /// Compiles the plain kernels for a device, or takes them from its cache.
     ///
     /// # Errors
     /// If they cannot be compiled or loaded.
-    pub fn new(device: D) -> Result<Self> {
+    pub fn new(device: Gpu) -> Result<Self> {
         let kernels = Arc::new(Kernels::new(&device)?);
         Ok(Self { device: Arc::new(device), kernels, tunings: Some(Tunings::default()) })
     }
@@ -81,18 +75,18 @@ impl<D: Device> Cuda<D> {
 
     /// The device.
     #[must_use]
-    pub fn device(&self) -> &Arc<D> {
+    pub fn device(&self) -> &Arc<Gpu> {
         &self.device
     }
 
     /// The plain kernels.
     #[must_use]
-    pub fn kernels(&self) -> &Arc<Kernels<D>> {
+    pub fn kernels(&self) -> &Arc<Kernels> {
         &self.kernels
     }
 }
 
-impl<D: Device> Backend<f32> for Cuda<D> {
+impl Backend<f32> for Cuda {
     fn name(&self) -> String {
         let device::Properties { place, name, capability: (major, minor), .. } = self.device.properties();
         format!("{place}, {name}, sm_{major}{minor}")
@@ -100,7 +94,7 @@ impl<D: Device> Backend<f32> for Cuda<D> {
 
     fn session(&self, plan: Plan) -> glassbox_engine::Result<Box<dyn Session<f32>>> {
         let Self { device, kernels, tunings } = self;
-        let choose = |plan: &Plan, buffers: &_| -> glassbox_engine::Result<Box<dyn TrainingStep<D>>> {
+        let choose = |plan: &Plan, buffers: &_| -> glassbox_engine::Result<Box<dyn TrainingStep>> {
             if let Some(tunings) = tunings
                 && let Ok(step) = FusedStep::new(device, plan, buffers, tunings.step)?
             {

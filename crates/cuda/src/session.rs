@@ -20,7 +20,7 @@ use glassbox_engine::samples::Samples;
 use glassbox_engine::{Error, Result, When};
 
 use crate::data::Uploads;
-use crate::device::{Buffer, Device, Launch};
+use crate::device::{Buffer, Gpu, Launch, Mark, Recording};
 use crate::error::DeviceError;
 use crate::fused::{FusedScoring, Tuning};
 use crate::kernels::{At, Control, Kernels, Series, require_launchable};
@@ -32,59 +32,59 @@ use crate::step::{Buffers, Data, STEPS_IN_A_RECORDING, TrainingStep, Work};
 const LOOKS_PER_MULTIPROCESSOR: usize = 16;
 
 /// Launches that take so many batches, by their number.
-type Recordings<D> = BTreeMap<usize, <D as Device>::Recording>;
+type Recordings = BTreeMap<usize, Recording>;
 
 /// A model on a device.
-pub(crate) struct CudaSession<D: Device> {
+pub(crate) struct CudaSession {
     plan: Plan,
-    device: Arc<D>,
-    kernels: Arc<Kernels<D>>,
-    buffers: Buffers<D>,
-    training: Box<dyn TrainingStep<D>>,
+    device: Arc<Gpu>,
+    kernels: Arc<Kernels>,
+    buffers: Buffers,
+    training: Box<dyn TrainingStep>,
     /// Inference by the plain kernels, once somebody has asked for it.
-    inference: Option<Inference<D>>,
-    uploads: Uploads<D>,
+    inference: Option<Inference>,
+    uploads: Uploads,
     /// Training steps taken.
     step: u64,
     /// Of the data that was trained on last.
-    epoch: Option<Recorded<D, Data<D>>>,
+    epoch: Option<Recorded<Data>>,
     /// Of the data that was looked at last.
-    looks: Option<Recorded<D, Look<D>>>,
-    scoring: Scoring<D>,
+    looks: Option<Recorded<Look>>,
+    scoring: Scoring,
 }
 
 /// How windows are looked at.
-enum Scoring<D: Device> {
+enum Scoring {
     /// A launch for each instruction.
     Plain,
     /// As may be: nobody has asked yet, and to find out costs a compilation.
     Open(Tuning),
     /// All in one launch.
-    Fused(FusedScoring<D>),
+    Fused(FusedScoring),
 }
 
 /// Recordings, and the data that they are for.
-struct Recorded<D: Device, T> {
+struct Recorded<T> {
     data: T,
-    recordings: Recordings<D>,
+    recordings: Recordings,
 }
 
 /// Data in inference.
-struct Look<D: Device> {
-    x: Series<D>,
+struct Look {
+    x: Series,
     /// The loss, the targets, and room for the loss of each sample; `None` in prediction.
-    loss: Option<(Loss, Series<D>, Buffer<D, f64>)>,
+    loss: Option<(Loss, Series, Buffer<f64>)>,
 }
 
-impl<D: Device> CudaSession<D> {
+impl CudaSession {
     /// Lays out all memory of a plan. `choose` makes the training step; inference is fused where it fits, if there
     /// is a `tuning` for it.
     pub(crate) fn new(
         plan: Plan,
-        device: &Arc<D>,
-        kernels: &Arc<Kernels<D>>,
+        device: &Arc<Gpu>,
+        kernels: &Arc<Kernels>,
         tuning: Option<Tuning>,
-        choose: impl FnOnce(&Plan, &Buffers<D>) -> Result<Box<dyn TrainingStep<D>>>,
+        choose: impl FnOnce(&Plan, &Buffers) -> Result<Box<dyn TrainingStep>>,
     ) -> Result<Self> {
         require_runnable(&plan)?;
         // On the host; the device says itself what it has not the memory for.
@@ -114,7 +114,7 @@ impl<D: Device> CudaSession<D> {
     }
 
     /// Inference in one launch, if it fits.
-    fn fused_scoring(&mut self) -> Result<Option<&mut FusedScoring<D>>> {
+    fn fused_scoring(&mut self) -> Result<Option<&mut FusedScoring>> {
         if let Scoring::Open(tuning) = self.scoring {
             let fused = FusedScoring::new(&self.device, &self.plan, &self.buffers.weights, tuning)?;
             self.scoring = fused.map_or(Scoring::Plain, Scoring::Fused);
@@ -135,7 +135,7 @@ impl<D: Device> CudaSession<D> {
         }
         let batches = order.len().div_ceil(batch_size);
         let (x, y) = (self.uploads.series(&data.x)?, self.uploads.series(&data.y)?);
-        let same = |series: &Series<D>, other: &Series<D>| {
+        let same = |series: &Series, other: &Series| {
             series.values.is(&other.values) && (series.hop, series.samples) == (other.hop, other.samples)
         };
         let fits = self.epoch.as_ref().is_some_and(|Recorded { data, .. }| {
@@ -168,11 +168,11 @@ impl<D: Device> CudaSession<D> {
         Ok(())
     }
 
-    fn data(&self) -> &Data<D> {
+    fn data(&self) -> &Data {
         &self.epoch.as_ref().expect("a batch was entered").data
     }
 
-    fn launch(&self, work: &[Work<D>]) -> Result<()> {
+    fn launch(&self, work: &[Work]) -> Result<()> {
         work.iter().try_for_each(|work| Ok(self.device.launch(&work.launch)?))
     }
 
@@ -180,8 +180,8 @@ impl<D: Device> CudaSession<D> {
     fn take_steps(&mut self, batches: usize) -> Result<()> {
         let Self { device, kernels, buffers, training, epoch, .. } = self;
         let Recorded { data, recordings } = epoch.as_mut().expect("an epoch was entered");
-        replay(&**device, recordings, batches, |steps| {
-            let mut launches: Vec<Launch<D>> = (0..steps as u32)
+        replay(device, recordings, batches, |steps| {
+            let mut launches: Vec<Launch> = (0..steps as u32)
                 .flat_map(|within| training.step(data, within))
                 .map(|work| work.launch)
                 .collect();
@@ -196,7 +196,7 @@ impl<D: Device> CudaSession<D> {
         self.widen(x.len())?;
         let x = self.uploads.series(x)?;
         let targets = targets.map(|(loss, y)| Ok::<_, Error>((loss, self.uploads.series(y)?))).transpose()?;
-        let same = |series: &Series<D>, other: &Series<D>| {
+        let same = |series: &Series, other: &Series| {
             series.values.is(&other.values) && (series.hop, series.samples) == (other.hop, other.samples)
         };
         let fits = self.looks.as_ref().is_some_and(|Recorded { data, .. }| {
@@ -220,7 +220,7 @@ impl<D: Device> CudaSession<D> {
     }
 
     /// Inference, which [`CudaSession::widen`] has laid out.
-    fn inference(&self) -> &Inference<D> {
+    fn inference(&self) -> &Inference {
         self.inference.as_ref().expect("it was laid out")
     }
 
@@ -250,29 +250,29 @@ impl<D: Device> CudaSession<D> {
         let inference = inference.as_ref().expect("it was laid out");
         let Recorded { data, recordings } = looks.as_mut().expect("data is looked at");
         let Look { x, loss } = &*data;
-        replay(&**device, recordings, batches, |steps| {
+        replay(device, recordings, batches, |steps| {
             let batch = |within| match loss {
                 None => inference.predict(x, &None, within),
                 Some((loss, y, losses)) => inference.losses(*loss, [x, y], losses, within),
             };
-            let mut launches: Vec<Launch<D>> =
+            let mut launches: Vec<Launch> =
                 (0..steps as u32).flat_map(batch).map(|work| work.launch).collect();
             launches.push(kernels.advance(inference.control(), steps as u32));
             launches
         })
     }
 
-    fn at(&self) -> At<D> {
+    fn at(&self) -> At {
         At { control: self.buffers.control.clone(), within: 0, samples: self.plan.batch_size }
     }
 }
 
 /// Replays `batches` batches, recording what is not recorded yet.
-fn replay<D: Device>(
-    device: &D,
-    recordings: &mut Recordings<D>,
+fn replay(
+    device: &Gpu,
+    recordings: &mut Recordings,
     batches: usize,
-    launches: impl Fn(usize) -> Vec<Launch<D>>,
+    launches: impl Fn(usize) -> Vec<Launch>,
 ) -> Result<()> {
     let mut left = batches;
     while left > 0 {
@@ -295,7 +295,7 @@ fn unknown(optimizer: &Optimizer) -> Error {
     }
 }
 
-impl<D: Device> Session<f32> for CudaSession<D> {
+impl Session<f32> for CudaSession {
     fn plan(&self) -> &Plan {
         &self.plan
     }
@@ -341,7 +341,7 @@ impl<D: Device> Session<f32> for CudaSession<D> {
             self.device.launch(launch)?;
             marks.push(self.device.mark()?);
         }
-        let between = |pair: &[D::Mark]| self.device.elapsed(&pair[0], &pair[1]);
+        let between = |pair: &[Mark]| self.device.elapsed(&pair[0], &pair[1]);
         let times = marks.windows(2).map(between).collect::<Result<Vec<_>, _>>()?;
         let mut mean = [0.0];
         self.data().means.read(&mut mean)?;

@@ -8,7 +8,7 @@ use std::fmt::Debug;
 
 use glassbox_engine::profile::Part;
 
-use crate::device::{Buffer, Device, Launch};
+use crate::device::{Buffer, Launch};
 use crate::kernels::{Order, Series};
 
 /// The most steps that are recorded together. More would only make recordings larger: the host's share is small
@@ -17,61 +17,49 @@ pub const STEPS_IN_A_RECORDING: usize = 32;
 
 /// A launch, and the part of a training step that it is.
 #[derive(Debug)]
-pub struct Work<D: Device> {
+pub struct Work {
     /// The part.
     pub part: Part,
     /// The launch.
-    pub launch: Launch<D>,
+    pub launch: Launch,
 }
 
 /// How training steps are taken.
-pub trait TrainingStep<D: Device>: Debug + Send {
+pub trait TrainingStep: Debug + Send {
     /// The launches that leave the gradient of a batch's mean loss in [`Buffers::gradient`], each sample's loss in
     /// [`Data::losses`], and the batch's mean in [`Data::means`]. `within` is the step's place in a recording.
-    fn gradient(&self, data: &Data<D>, within: u32) -> Vec<Work<D>>;
+    fn gradient(&self, data: &Data, within: u32) -> Vec<Work>;
 
     /// The launches of a whole step: the same gradient to the bit, and the optimiser's step.
-    fn step(&self, data: &Data<D>, within: u32) -> Vec<Work<D>>;
+    fn step(&self, data: &Data, within: u32) -> Vec<Work>;
 }
 
 /// The device memory of a training run, whatever the data.
-#[derive(Debug)]
-pub struct Buffers<D: Device> {
+#[derive(Debug, Clone)]
+pub struct Buffers {
     /// Where the run is: see `control.cuh`.
-    pub control: Buffer<D, u32>,
+    pub control: Buffer<u32>,
     /// All weights, in the model's layout.
-    pub weights: Buffer<D, f32>,
+    pub weights: Buffer<f32>,
     /// What the optimiser keeps, each in the same layout.
-    pub slots: Vec<Buffer<D, f32>>,
+    pub slots: Vec<Buffer<f32>>,
     /// The gradient, in the same layout.
-    pub gradient: Buffer<D, f32>,
-}
-
-// Derived, it would ask for a device that can be cloned.
-impl<D: Device> Clone for Buffers<D> {
-    fn clone(&self) -> Self {
-        Self {
-            control: self.control.clone(),
-            weights: self.weights.clone(),
-            slots: self.slots.clone(),
-            gradient: self.gradient.clone(),
-        }
-    }
+    pub gradient: Buffer<f32>,
 }
 
 /// The device memory of an epoch.
 #[derive(Debug)]
-pub struct Data<D: Device> {
+pub struct Data {
     /// What the model reads.
-    pub x: Series<D>,
+    pub x: Series,
     /// What it should give.
-    pub y: Series<D>,
+    pub y: Series,
     /// The samples of the epoch, in order.
-    pub order: Order<D>,
+    pub order: Order,
     /// A loss for each sample of the epoch.
-    pub losses: Buffer<D, f64>,
+    pub losses: Buffer<f64>,
     /// The mean loss of each batch.
-    pub means: Buffer<D, f64>,
+    pub means: Buffer<f64>,
     /// Adam's alpha for each batch.
-    pub alphas: Buffer<D, f32>,
+    pub alphas: Buffer<f32>,
 }

@@ -1,6 +1,6 @@
 //! What NVRTC gives and the driver takes: here not machine code but the source, with what it was compiled for.
 
-use glassbox_cuda::device::Source;
+use glassbox_shim::Source;
 use serde::{Deserialize, Serialize};
 
 /// What an image begins with; its length in decimals follows.
@@ -9,10 +9,7 @@ const MAGIC: &str = "glassbox stand-in ";
 /// A compiled source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Image {
-    pub(crate) name: String,
-    pub(crate) text: String,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) defines: Vec<(String, String)>,
+    pub(crate) source: Source,
     /// `sm_90` or `compute_90`.
     pub(crate) architecture: String,
     /// The version of NVRTC, as a driver has it: 1000 major + 10 minor.
@@ -41,14 +38,5 @@ impl Image {
         let len: String = bytes(MAGIC.len(), 12).map(char::from).collect();
         let text: Vec<u8> = bytes(MAGIC.len() + 13, len.parse().ok()?).collect();
         serde_json::from_slice(&text).ok()
-    }
-
-    /// Passes it as a source.
-    pub(crate) fn with<T>(&self, of: impl FnOnce(&Source<'_>) -> T) -> T {
-        let headers: Vec<(&str, &str)> =
-            self.headers.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-        let defines: Vec<(&str, String)> =
-            self.defines.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-        of(&Source { name: &self.name, text: &self.text, headers: &headers, defines: &defines })
     }
 }

@@ -1,10 +1,14 @@
 //! Puts this library where the driver and NVRTC are looked for.
+#![allow(unsafe_code)]
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{CString, OsString, c_char};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use libloading::Library;
 
 use crate::settings::{SETTINGS, Settings, TRACE};
 
@@ -52,6 +56,34 @@ impl Installed {
         let mut environment = self.environment(settings);
         environment.push((TRACE, trace.into()));
         environment
+    }
+}
+
+/// Adds a GPU of these settings to those that the driver has in this process, and gives its number.
+///
+/// The driver is the stand-in from here on, if none was asked for before: the library is loaded under the name that the
+/// driver's is looked for by (`build.rs`), and the system loads no second one of a name.
+///
+/// # Errors
+/// If the library was not built or cannot be loaded.
+///
+/// # Panics
+/// Never: settings are JSON.
+pub fn plug(settings: &Settings) -> io::Result<usize> {
+    static LIBRARY: OnceLock<Library> = OnceLock::new();
+    if LIBRARY.get().is_none() {
+        // SAFETY: it is the stand-in, which has no initialisers.
+        let loaded = unsafe { Library::new(library()?) }.map_err(io::Error::other)?;
+        // Another thread's is the same.
+        let _ = LIBRARY.set(loaded);
+    }
+    let settings = serde_json::to_string(settings).expect("numbers are JSON");
+    let settings = CString::new(settings).expect("JSON has no NUL");
+    // SAFETY: the type is that of the function in `cuda.rs`; the text ends in NUL and outlives the call.
+    unsafe {
+        let library = LIBRARY.get().expect("loaded above");
+        let plug = library.get::<unsafe extern "C" fn(*const c_char) -> usize>("standInPlug");
+        Ok(plug.map_err(io::Error::other)?(settings.as_ptr()))
     }
 }
 

@@ -21,8 +21,8 @@
 //! for them. Whoever looks at a result too early, or frees what a graph still uses, is found out. What is wrong is said
 //! on standard error in a line that begins with `stand-in:`; so is memory that is left over when the context goes.
 //!
-//! [`install()`] puts it into a folder under the names of the libraries. [`Settings`] say which GPU it stands for, and
-//! when that fails. [`TRACE`] names a file that gets a line for each call that costs time on a GPU.
+//! [`install()`] puts it into a folder under the names of the libraries, for other processes; [`plug()`] loads it into this
+//! one, and gives it as many GPUs as a test wants. [`Settings`] say which GPU it stands for, and when that fails. [`TRACE`] names a file that gets a line for each call that costs time on a GPU.
 
 mod cuda;
 mod image;
@@ -31,5 +31,6 @@ mod machine;
 mod nvrtc;
 mod settings;
 
-pub use install::{Installed, install, library};
+pub use glassbox_shim::has_compiler;
+pub use install::{Installed, install, library, plug};
 pub use settings::{SETTINGS, Settings, TRACE};

@@ -5,10 +5,10 @@
 
 use std::ffi::{CStr, c_char, c_int};
 
-use glassbox_cuda::device::Device as _;
+use glassbox_shim::{Source, compile};
 
 use crate::image::Image;
-use crate::machine::machine;
+use crate::machine::trace;
 use crate::settings::Settings;
 
 const SUCCESS: c_int = 0;
@@ -66,9 +66,9 @@ pub(crate) unsafe extern "C" fn nvrtcGetNumSupportedArchs(count: *mut c_int) -> 
 /// * `architectures` points to room for as many as [`nvrtcGetNumSupportedArchs`] says.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn nvrtcGetSupportedArchs(architectures: *mut c_int) -> c_int {
-    for (at, architecture) in Settings::of_environment().architectures.into_iter().enumerate() {
+    for (at, architecture) in Settings::of_environment().architectures.iter().enumerate() {
         // SAFETY: the caller's.
-        unsafe { architectures.add(at).write(architecture as c_int) };
+        unsafe { architectures.add(at).write(*architecture as c_int) };
     }
     SUCCESS
 }
@@ -87,14 +87,13 @@ pub(crate) unsafe extern "C" fn nvrtcCreateProgram(
     let (major, minor) = Settings::of_environment().nvrtc;
     // SAFETY: the caller's.
     unsafe {
-        let image = Image {
+        let source = Source {
             name: string(name),
             text: string(text),
             headers: strings(names, count).into_iter().zip(strings(headers, count)).collect(),
             defines: vec![],
-            architecture: String::new(),
-            version: 1000 * major + 10 * minor,
         };
+        let image = Image { source, architecture: String::new(), version: 1000 * major + 10 * minor };
         program.write(Box::into_raw(Box::new(Program { image, log: vec![0], compiled: false })));
     }
     SUCCESS
@@ -126,7 +125,7 @@ pub(crate) unsafe extern "C" fn nvrtcCompileProgram(
         match option.split_once('=') {
             Some(("--define-macro", define)) => {
                 let (name, value) = define.split_once('=').unwrap_or((define, "1"));
-                program.image.defines.push((name.into(), value.into()));
+                program.image.source.defines.push((name.into(), value.into()));
             }
             Some(("--gpu-architecture", architecture)) => program.image.architecture = architecture.into(),
             _ if REQUIRED.contains(&option.as_str()) => {}
@@ -134,12 +133,12 @@ pub(crate) unsafe extern "C" fn nvrtcCompileProgram(
         }
     }
     let number = program.image.architecture.split_once('_').and_then(|(_, number)| number.parse().ok());
-    let mut machine = machine();
-    if !number.is_some_and(|number: u32| machine.settings.architectures.contains(&number)) {
+    if !number.is_some_and(|number: u32| Settings::of_environment().architectures.contains(&number)) {
         return INVALID_OPTION;
     }
-    machine.trace(format_args!("nvrtcCompileProgram {} {}", program.image.name, program.image.architecture));
-    match program.image.with(|source| machine.device().compile(source)) {
+    let Image { source, architecture, .. } = &program.image;
+    trace(format_args!("nvrtcCompileProgram {} {architecture}", source.name));
+    match compile(source) {
         Ok(_) => {
             program.compiled = true;
             SUCCESS

@@ -1,6 +1,7 @@
 //! Which GPU is stood in for, and when it fails.
 
 use std::env;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,8 @@ pub const TRACE: &str = "GLASSBOX_STAND_IN_TRACE";
 pub struct Settings {
     /// Whether the driver sees the GPU.
     pub present: bool,
-    /// The driver's CUDA version, as 1000 major + 10 minor.
+    /// The driver's CUDA version, as 1000 major + 10 minor. This, and what is said of NVRTC, a process has once: from the
+    /// environment.
     pub driver: i32,
     /// The GPU's compute capability.
     pub capability: (u32, u32),
@@ -56,10 +58,13 @@ impl Settings {
     ///
     /// # Panics
     /// If they are no settings.
-    pub(crate) fn of_environment() -> Self {
-        let Some(text) = env::var(SETTINGS).ok().filter(|text| !text.is_empty()) else {
-            return Self::default();
-        };
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{SETTINGS} is {text}: {error}"))
+    pub(crate) fn of_environment() -> &'static Self {
+        static FOUND: LazyLock<Settings> = LazyLock::new(|| {
+            let Some(text) = env::var(SETTINGS).ok().filter(|text| !text.is_empty()) else {
+                return Settings::default();
+            };
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{SETTINGS} is {text}: {error}"))
+        });
+        &FOUND
     }
 }

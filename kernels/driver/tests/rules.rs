@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use cudarc::driver::sys::{CUfunction_attribute as KernelAttribute, CUresult as Code};
 use glassbox_cuda::device::Source;
 use glassbox_cuda::device::nvrtc::Nvrtc;
+use glassbox_stand_in::Settings;
 use libloading::Library;
 
 /// Adds one to each of 64 words: the head of the kernels' dialect, a pointer, a number.
@@ -72,7 +73,7 @@ fn launch(kernel: u64, address: u64, count: u32, shared_bytes: u32, stream: u64)
 
 #[test]
 fn whoever_breaks_the_drivers_rules_is_told_so() {
-    if !glassbox_shim::has_compiler() {
+    if !glassbox_stand_in::has_compiler() {
         assert!(std::env::var_os("CI").is_none(), "no C++ compiler: in CI nothing may skip");
         return;
     }
@@ -81,12 +82,17 @@ fn whoever_breaks_the_drivers_rules_is_told_so() {
     assert_eq!(alloc(4), Err(Code::CUDA_ERROR_NOT_INITIALIZED));
     assert_eq!(call!("cuInit"(c_uint = 0)), Code::CUDA_SUCCESS);
     assert_eq!(alloc(4), Err(Code::CUDA_ERROR_INVALID_CONTEXT));
-    let mut context = 0u64;
-    let mut retain = |device| call!("cuDevicePrimaryCtxRetain"(*mut u64 = &mut context, c_int = device));
-    assert_eq!(retain(1), Code::CUDA_ERROR_INVALID_DEVICE);
-    assert_eq!(retain(0), Code::CUDA_SUCCESS);
+    let retain = |device| {
+        let mut context = 0u64;
+        (call!("cuDevicePrimaryCtxRetain"(*mut u64 = &mut context, c_int = device)), context)
+    };
+    let enter = |context| call!("cuCtxSetCurrent"(u64 = context));
+    assert_eq!(retain(1).0, Code::CUDA_ERROR_INVALID_DEVICE);
+    let (code, context) = retain(0);
+    assert_eq!(code, Code::CUDA_SUCCESS);
     assert_eq!(alloc(4), Err(Code::CUDA_ERROR_INVALID_CONTEXT));
-    assert_eq!(call!("cuCtxSetCurrent"(u64 = context)), Code::CUDA_SUCCESS);
+    assert_eq!(enter(context + 1), Code::CUDA_ERROR_INVALID_CONTEXT);
+    assert_eq!(enter(context), Code::CUDA_SUCCESS);
     // In this thread only.
     let elsewhere = std::thread::spawn(|| alloc(4)).join().expect("a thread");
     assert_eq!(elsewhere, Err(Code::CUDA_ERROR_INVALID_CONTEXT));
@@ -184,10 +190,24 @@ fn whoever_breaks_the_drivers_rules_is_told_so() {
     assert_eq!(call!("cuEventSynchronize"(u64 = events[1])), Code::CUDA_SUCCESS);
     assert_eq!(elapsed(), (Code::CUDA_SUCCESS, true));
 
+    // Another GPU is of its own size, and knows nothing of the first one's memory and streams.
+    let small = Settings { memory: 1 << 10, ..Settings::default() };
+    let number = glassbox_stand_in::plug(&small).expect("a second GPU");
+    assert_eq!(number, 1);
+    let (code, of_other) = retain(number as c_int);
+    assert_eq!((code, enter(of_other)), (Code::CUDA_SUCCESS, Code::CUDA_SUCCESS));
+    assert_eq!(alloc(2 << 10), Err(Code::CUDA_ERROR_OUT_OF_MEMORY));
+    assert_eq!(call!("cuMemFree_v2"(u64 = words)), Code::CUDA_ERROR_INVALID_VALUE);
+    assert_eq!(synchronize(stream), Code::CUDA_ERROR_INVALID_HANDLE);
+    assert_eq!(enter(context), Code::CUDA_SUCCESS);
+
     // A graph that is replayed when its memory is gone ends the context, for good.
     assert_eq!(call!("cuMemFree_v2"(u64 = words)), Code::CUDA_SUCCESS);
     assert_eq!(call!("cuMemFree_v2"(u64 = words)), Code::CUDA_ERROR_INVALID_VALUE);
     assert_eq!(replay(), Code::CUDA_SUCCESS);
     assert_eq!(synchronize(stream), Code::CUDA_ERROR_ILLEGAL_ADDRESS);
     assert_eq!(alloc(4), Err(Code::CUDA_ERROR_ILLEGAL_ADDRESS));
+    // That of this GPU.
+    assert_eq!(enter(of_other), Code::CUDA_SUCCESS);
+    alloc(4).expect("the other one goes on");
 }

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use glassbox_cuda::device::Source;
-use glassbox_cuda::{DeviceError, Result};
 use libloading::Library;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::scan::{includes, kernels};
+use crate::{Error, Result};
 
 /// The shim's own headers.
 const SHIM: [(&str, &str); 5] = [
@@ -22,11 +22,32 @@ const SHIM: [(&str, &str); 5] = [
     ("launch.hpp", include_str!("../include/launch.hpp")),
 ];
 
+/// CUDA C++ that makes one module.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The name of the text, for messages.
+    pub name: String,
+    /// The text.
+    pub text: String,
+    /// What it may include: names and texts.
+    pub headers: Vec<(String, String)>,
+    /// Macros: names and values.
+    pub defines: Vec<(String, String)>,
+}
+
 /// A compiled source. Its library stays loaded until the process ends: kernels of it may be held anywhere.
 #[derive(Debug)]
 pub struct Module {
     pub(crate) name: String,
     pub(crate) library: Library,
+}
+
+impl Source {
+    /// All names and texts.
+    fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        let headers = self.headers.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+        headers.chain([(self.name.as_str(), self.text.as_str())])
+    }
 }
 
 /// A module, once it has been compiled.
@@ -39,7 +60,7 @@ static MODULES: LazyLock<Mutex<HashMap<String, Place>>> = LazyLock::new(Mutex::d
 ///
 /// # Errors
 /// If there is no compiler, or it refuses the source: then with what it said.
-pub(crate) fn compile(source: &Source<'_>) -> Result<Arc<Module>> {
+pub fn compile(source: &Source) -> Result<Arc<Module>> {
     let unit = unit(source);
     let key = key(source, &unit);
     let place = {
@@ -60,15 +81,15 @@ pub(crate) fn compile(source: &Source<'_>) -> Result<Arc<Module>> {
     // and those of the C++ runtime are fit to be run at any time.
     let loaded = unsafe { Library::new(&library) };
     let library = loaded.map_err(|error| refused(format!("loading {}", library.display()), error))?;
-    let module = Arc::new(Module { name: source.name.into(), library });
+    let module = Arc::new(Module { name: source.name.clone(), library });
     *place = Some(Arc::clone(&module));
     Ok(module)
 }
 
 /// The translation unit: macros, the source, and an entry for each kernel.
-fn unit(source: &Source<'_>) -> String {
+fn unit(source: &Source) -> String {
     let mut unit = String::new();
-    for (name, value) in source.defines {
+    for (name, value) in &source.defines {
         writeln!(unit, "#define {name} {value}").expect("a string takes all");
     }
     writeln!(unit, "#include \"shim.hpp\"\n#include \"{}\"", source.name).expect("a string takes all");
@@ -81,13 +102,13 @@ fn unit(source: &Source<'_>) -> String {
 }
 
 /// The texts of a source and of all that it includes, each once.
-fn included<'a>(source: &Source<'a>) -> Vec<&'a str> {
-    let (mut seen, mut texts, mut open) = (vec![source.name], vec![], vec![source.text]);
+fn included(source: &Source) -> Vec<&str> {
+    let (mut seen, mut texts, mut open) = (vec![source.name.as_str()], vec![], vec![source.text.as_str()]);
     while let Some(text) = open.pop() {
         texts.push(text);
         for name in includes(text) {
-            if let Some((name, text)) = source.headers.iter().find(|(header, _)| *header == name)
-                && !seen.contains(name)
+            if let Some((name, text)) = source.headers.iter().find(|(header, _)| header == name)
+                && !seen.contains(&name.as_str())
             {
                 seen.push(name);
                 open.push(text);
@@ -97,12 +118,11 @@ fn included<'a>(source: &Source<'a>) -> Vec<&'a str> {
     texts
 }
 
-fn build(source: &Source<'_>, unit: &str, folder: &Path, library: &Path) -> Result<()> {
+fn build(source: &Source, unit: &str, folder: &Path, library: &Path) -> Result<()> {
     // Where a text is that of a file in the repository, that file is compiled: a debugger shows it.
     let kernels = workspace().join("kernels");
     let own = kernels.join("host/include");
-    let texts = source.headers.iter().copied().map(|header| (header, &kernels));
-    let texts = texts.chain([((source.name, source.text), &kernels)]);
+    let texts = source.texts().map(|header| (header, &kernels));
     for ((name, text), place) in texts.chain(SHIM.map(|header| (header, &own))) {
         if std::fs::read_to_string(place.join(name)).is_ok_and(|found| found == text) {
             continue;
@@ -122,7 +142,7 @@ fn build(source: &Source<'_>, unit: &str, folder: &Path, library: &Path) -> Resu
         .map_err(|error| refused(format!("running the C++ compiler {}", compiler()), error))?;
     if !output.status.success() {
         let log = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(DeviceError::Compile { name: source.name.into(), arch: "the host".into(), log });
+        return Err(Error(format!("{} does not compile for the host:\n{log}", source.name)));
     }
     // In one move: another process may be making the same.
     made.persist(library).map_err(|error| refused(format!("writing {}", library.display()), error))
@@ -142,8 +162,8 @@ fn write(path: &Path, text: &str) -> Result<()> {
     written.map(|_| ()).map_err(|error| refused(format!("writing {}", path.display()), error))
 }
 
-pub(crate) fn refused(what: String, problem: impl std::fmt::Display) -> DeviceError {
-    DeviceError::Refused { what, problem: problem.to_string() }
+pub(crate) fn refused(what: String, problem: impl std::fmt::Display) -> Error {
+    Error(format!("{what}: {problem}"))
 }
 
 /// Whether there is a C++ compiler: `$CXX`, or else g++.
@@ -181,7 +201,7 @@ fn flags() -> Vec<&'static str> {
     flags
 }
 
-fn key(source: &Source<'_>, unit: &str) -> String {
+fn key(source: &Source, unit: &str) -> String {
     let mut hash = Sha256::new();
     let mut add = |text: &str| {
         hash.update((text.len() as u64).to_le_bytes());
@@ -190,8 +210,7 @@ fn key(source: &Source<'_>, unit: &str) -> String {
     add(&compiler());
     flags().into_iter().for_each(&mut add);
     add(unit);
-    add(source.text);
-    for (name, text) in source.headers.iter().chain(&SHIM) {
+    for (name, text) in source.texts().chain(SHIM) {
         add(name);
         add(text);
     }

@@ -3,18 +3,17 @@
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
-use glassbox_cuda::device::{Arg, Device, Launch, Properties, Source};
-use glassbox_cuda::{DeviceError, Result};
 use libloading::Symbol;
 
-use crate::compile::{self, Module};
+use crate::compile::Module;
 use crate::memory::{Access, Heap};
+use crate::{Error, Result};
 
-/// A device that is the host. Its limits are those of the GPU that it stands for.
+/// A device that is the host.
 pub struct HostDevice {
-    properties: Properties,
+    /// Bytes of shared memory that a block can have.
+    shared_bytes: usize,
     state: Arc<Mutex<State>>,
 }
 
@@ -23,8 +22,6 @@ struct State {
     heap: Heap,
     /// Counts the barriers of all launches.
     epoch: u64,
-    /// Launches that are left before the device is lost; `None` if it never is.
-    left: Option<u64>,
 }
 
 /// A buffer in the device's memory, given back when this is dropped.
@@ -49,6 +46,17 @@ pub enum Parameter {
     Pointer,
     /// A value of so many bytes.
     Value(usize),
+}
+
+impl Parameter {
+    /// The size of its argument.
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Pointer => size_of::<usize>(),
+            Self::Value(bytes) => bytes,
+        }
+    }
 }
 
 impl Function {
@@ -99,78 +107,42 @@ struct RawLaunch {
     message_bytes: u64,
 }
 
-impl HostDevice {
-    /// A device with the limits of Hopper: 227 KiB of shared memory for a block.
-    #[must_use]
-    pub fn hopper() -> Self {
-        Self::new((9, 0), 227 * 1024, 132)
-    }
-
-    /// A device of a compute capability, with so many bytes of shared memory for a block.
-    #[must_use]
-    pub fn new(capability: (u32, u32), shared_bytes: usize, multiprocessors: usize) -> Self {
-        let properties = Properties {
-            name: "the host in a GPU's place".into(),
-            place: "shim".into(),
-            capability,
-            shared_bytes,
-            multiprocessors,
-            memory: 1 << 30,
-        };
-        Self { properties, state: Arc::default() }
-    }
-
-    /// The same device with so many bytes of memory.
-    #[must_use]
-    pub fn with_memory(mut self, bytes: u64) -> Self {
-        self.properties.memory = bytes;
-        self
-    }
-
-    /// The same device, which is lost after so many launches: from then on everything that is asked of it fails,
-    /// as on a GPU that has fallen off its bus.
-    #[must_use]
-    pub fn lost_after(self, launches: u64) -> Self {
-        self.lock().left = Some(launches);
-        self
-    }
-
-    /// The device's state, if it is not lost.
-    fn alive(&self, call: &'static str) -> Result<MutexGuard<'_, State>> {
-        let state = self.lock();
-        match state.left {
-            Some(0) => Err(DeviceError::Lost { call, problem: "it was to be lost here".into() }),
-            _ => Ok(state),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A kernel, its grid and its arguments.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The kernel.
+    pub function: Function,
+    /// Blocks.
+    pub grid: [u32; 3],
+    /// Threads of a block.
+    pub block: [u32; 3],
+    /// Bytes of dynamic shared memory of a block.
+    pub shared_bytes: u32,
+    /// The arguments, in the order of the kernel's parameters.
+    pub args: Vec<Arg>,
 }
 
-impl Device for HostDevice {
-    type Module = Arc<Module>;
-    type Function = Function;
-    type Memory = Memory;
-    type Recording = Vec<Launch<Self>>;
-    type Mark = Instant;
+/// An argument of a kernel.
+#[derive(Debug, Clone)]
+pub enum Arg {
+    /// A pointer to device memory, so many bytes from its start.
+    Memory(Arc<Memory>, usize),
+    /// The bytes of a value, or of any other pointer.
+    Bytes(Vec<u8>),
+}
 
-    fn properties(&self) -> &Properties {
-        &self.properties
-    }
-
-    fn compile(&self, source: &Source<'_>) -> Result<Self::Module> {
-        compile::compile(source)
-    }
-
-    fn function(&self, module: &Self::Module, name: &str) -> Result<Function> {
+impl Module {
+    /// The kernel of that name.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn function(&self, name: &str) -> Result<Function> {
         type Entry = unsafe extern "C" fn(*const RawLaunch) -> c_int;
         type Parameters = unsafe extern "C" fn(*mut u64, u64) -> u64;
-        let missing = |_| DeviceError::NoKernel { kernel: name.into(), module: module.name.clone() };
+        let missing = |_| Error(format!("there is no kernel {name} in {}", self.name));
         // SAFETY: symbols of these prefixes are made by SHIM_EXPORT, which gives them these types.
         let (entry, parameters): (Symbol<'_, Entry>, Symbol<'_, Parameters>) = unsafe {
-            let library = &module.library;
+            let library = &self.library;
             (
                 library.get(format!("shim_launch_{name}")).map_err(missing)?,
                 library.get(format!("shim_parameters_{name}")).map_err(missing)?,
@@ -188,43 +160,63 @@ impl Device for HostDevice {
         });
         Ok(Function { name: name.into(), entry: *entry, parameters: parameters.collect() })
     }
+}
 
-    fn alloc(&self, bytes: usize) -> Result<Memory> {
-        let mut state = self.alive("alloc")?;
-        let (used, total) = (state.heap.bytes(), self.properties.memory);
-        let (asked, free) = (bytes as u64, total.saturating_sub(used));
-        if asked > free {
-            return Err(DeviceError::OutOfMemory { asked, free, total });
-        }
-        let address = state.heap.alloc(bytes);
-        drop(state);
-        Ok(Memory { address, bytes, state: Arc::clone(&self.state) })
+impl HostDevice {
+    /// A device with so many bytes of shared memory for a block.
+    #[must_use]
+    pub fn new(shared_bytes: usize) -> Self {
+        Self { shared_bytes, state: Arc::default() }
     }
 
-    fn zero(&self, memory: &Memory) -> Result<()> {
-        self.alive("zero")?.heap.write(memory.address, 0, &vec![0; memory.bytes])
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn upload(&self, bytes: &[u8], to: &Memory, offset: usize) -> Result<()> {
-        self.alive("upload")?.heap.write(to.address, offset, bytes)
+    /// Memory with undefined contents.
+    #[must_use]
+    pub fn alloc(&self, bytes: usize) -> Memory {
+        Memory { address: self.lock().heap.alloc(bytes), bytes, state: Arc::clone(&self.state) }
     }
 
-    fn download(&self, from: &Memory, offset: usize, bytes: &mut [u8]) -> Result<()> {
-        self.alive("download")?.heap.read(from.address, offset, bytes)
+    /// Copies to the device.
+    ///
+    /// # Errors
+    /// If the bytes do not fit at that offset.
+    pub fn upload(&self, bytes: &[u8], to: &Memory, offset: usize) -> Result<()> {
+        self.lock().heap.write(to.address, offset, bytes)
     }
 
-    fn launch(&self, launch: &Launch<Self>) -> Result<()> {
-        let mut state = self.alive("launch")?;
-        let State { heap, epoch, left } = &mut *state;
-        *left = left.map(|left| left - 1);
-        let value = |arg: &Arg<Memory>| match arg {
+    /// Copies from the device.
+    ///
+    /// # Errors
+    /// If there are not as many bytes at that offset, or nothing has written one of them.
+    pub fn download(&self, from: &Memory, offset: usize, bytes: &mut [u8]) -> Result<()> {
+        self.lock().heap.read(from.address, offset, bytes)
+    }
+
+    /// Runs a kernel.
+    ///
+    /// # Errors
+    /// If the device cannot take the launch, or the kernel does what it must not: says which thread, what and where.
+    pub fn launch(&self, launch: &Launch) -> Result<()> {
+        let Function { name, entry, parameters } = &launch.function;
+        let fault = |problem: &str| Error(format!("kernel {name}: {problem}"));
+        let mut state = self.lock();
+        let State { heap, epoch } = &mut *state;
+        let value = |arg: &Arg| match arg {
             Arg::Memory(memory, offset) => (memory.address + offset).to_ne_bytes().to_vec(),
-            Arg::Null => 0usize.to_ne_bytes().to_vec(),
-            Arg::U32(number) => number.to_ne_bytes().to_vec(),
-            Arg::F32(number) => number.to_ne_bytes().to_vec(),
             Arg::Bytes(bytes) => bytes.clone(),
         };
-        let values: Vec<Vec<u8>> = launch.args().iter().map(value).collect();
+        let values: Vec<Vec<u8>> = launch.args.iter().map(value).collect();
+        for (position, (value, parameter)) in values.iter().zip(parameters).enumerate() {
+            let (found, expected) = (value.len(), parameter.bytes());
+            if found != expected {
+                return Err(fault(&format!(
+                    "argument {position} has {found} bytes, its parameter {expected}"
+                )));
+            }
+        }
         let args: Vec<*const c_void> = values.iter().map(|value| value.as_ptr().cast()).collect();
         let names: Vec<CString> = heap.buffers.keys().map(|address| buffer_name(*address, launch)).collect();
         let regions = heap.buffers.values_mut().zip(&names).map(|(buffer, name)| RawRegion {
@@ -237,10 +229,10 @@ impl Device for HostDevice {
         let regions: Vec<RawRegion> = regions.collect();
         let mut message = vec![0u8; 1024];
         let raw = RawLaunch {
-            grid: launch.grid(),
-            block: launch.block(),
-            dynamic_shared: launch.shared_bytes(),
-            shared_limit: u32::try_from(self.properties.shared_bytes).expect("shared memory is small"),
+            grid: launch.grid,
+            block: launch.block,
+            dynamic_shared: launch.shared_bytes,
+            shared_limit: u32::try_from(self.shared_bytes).expect("shared memory is small"),
             buffers: regions.as_ptr(),
             buffer_count: regions.len() as u64,
             args: args.as_ptr(),
@@ -250,42 +242,21 @@ impl Device for HostDevice {
             message_bytes: message.len() as u64,
         };
         // SAFETY: the structures are those of the shim and outlive the call; the regions are whole buffers,
-        // held alone by the lock; that the arguments are the kernel's parameters is what whoever made the
-        // launch has promised.
-        let status = unsafe { (launch.function().entry)(&raw const raw) };
+        // held alone by the lock; the arguments are as large as the kernel's parameters, of which the shim counts them,
+        // and it holds each pointer against the regions.
+        let status = unsafe { entry(&raw const raw) };
         if status == 0 {
             return Ok(());
         }
         let len = message.iter().position(|byte| *byte == 0).unwrap_or(message.len());
-        let problem = String::from_utf8_lossy(&message[..len]).into_owned();
-        Err(DeviceError::Fault { kernel: launch.function().name.clone(), problem })
-    }
-
-    fn record(&self, launches: &[Launch<Self>]) -> Result<Self::Recording> {
-        Ok(launches.to_vec())
-    }
-
-    fn replay(&self, recording: &Self::Recording) -> Result<()> {
-        recording.iter().try_for_each(|launch| self.launch(launch))
-    }
-
-    fn synchronize(&self) -> Result<()> {
-        self.alive("synchronize").map(|_| ())
-    }
-
-    fn mark(&self) -> Result<Instant> {
-        Ok(Instant::now())
-    }
-
-    fn elapsed(&self, start: &Instant, end: &Instant) -> Result<Duration> {
-        Ok(end.duration_since(*start))
+        Err(fault(&String::from_utf8_lossy(&message[..len])))
     }
 }
 
 /// How a message names a buffer: by the first argument that points into it.
-fn buffer_name(address: usize, launch: &Launch<HostDevice>) -> CString {
-    let points = |arg: &Arg<Memory>| matches!(arg, Arg::Memory(memory, _) if memory.address == address);
-    let position = launch.args().iter().position(points);
+fn buffer_name(address: usize, launch: &Launch) -> CString {
+    let points = |arg: &Arg| matches!(arg, Arg::Memory(memory, _) if memory.address == address);
+    let position = launch.args.iter().position(points);
     let name = position.map_or("a buffer".into(), |position| format!("argument {position}"));
     CString::new(name).expect("no zero byte")
 }
@@ -293,12 +264,6 @@ fn buffer_name(address: usize, launch: &Launch<HostDevice>) -> CString {
 impl Drop for Memory {
     fn drop(&mut self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).heap.free(self.address);
-    }
-}
-
-impl fmt::Debug for HostDevice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HostDevice({:?})", self.properties)
     }
 }
 

@@ -1,9 +1,9 @@
-//! A CUDA device without a GPU, for tests and for debuggers.
+//! CUDA kernels without a GPU, for tests and for debuggers.
 //!
 //! The very sources that NVRTC compiles for a GPU are compiled here as C++ and run on the host, thread by
 //! thread, with every access to memory checked. `include/shim.hpp` says how that is done, what is checked and
-//! what is not; this crate compiles, loads and launches. [`HostDevice`] is a
-//! [`Device`](glassbox_cuda::device::Device) like a GPU, so whatever runs on the one runs on the other.
+//! what is not; this crate compiles, loads and launches. `kernels/driver` puts NVIDIA's interfaces in front of it, so
+//! whatever runs on a GPU runs here.
 //!
 //! # A kernel in a debugger
 //!
@@ -27,5 +27,13 @@ mod device;
 mod memory;
 mod scan;
 
-pub use compile::{Module, has_compiler};
-pub use device::{Function, HostDevice, Memory, Parameter};
+pub use compile::{Module, Source, compile, has_compiler};
+pub use device::{Arg, Function, HostDevice, Launch, Memory, Parameter};
+
+/// What went wrong, in words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Error(String);
+
+/// The result of what this crate does.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

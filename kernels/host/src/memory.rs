@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use glassbox_cuda::Result;
-
+use crate::Result;
 use crate::compile::refused;
 
 /// Where an allocation of the driver's begins is a multiple of this.
@@ -56,11 +55,6 @@ pub(crate) struct Heap {
 }
 
 impl Heap {
-    /// Bytes of all buffers.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.buffers.values().map(|buffer| buffer.bytes as u64).sum()
-    }
-
     pub(crate) fn alloc(&mut self, bytes: usize) -> usize {
         let allocation = Allocation::new(bytes);
         let address = allocation.address();

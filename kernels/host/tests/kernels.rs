@@ -3,15 +3,28 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use glassbox_cuda::Result;
-use glassbox_cuda::device::{Arg, Device, Launch, Source};
 use glassbox_engine::random::{Purpose, Stream, philox_4x32_10};
-use glassbox_shim::{HostDevice, Memory};
+use glassbox_shim::{Arg, Function, HostDevice, Launch, Memory, Result, Source, compile};
 
 const DIALECT: (&str, &str) = ("dialect.cuh", include_str!("../../dialect.cuh"));
 const PHILOX: (&str, &str) = ("philox.cuh", include_str!("../../philox.cuh"));
 const SUMS: &str = include_str!("sums.cu");
 const BROKEN: &str = include_str!("broken.cu");
+
+/// A source that includes the kernels' dialect and Philox.
+fn source(name: &str, text: &str) -> Source {
+    let headers = [DIALECT, PHILOX].map(|(name, text)| (name.into(), text.into()));
+    Source { name: name.into(), text: text.into(), headers: headers.into(), defines: vec![] }
+}
+
+fn number(n: u32) -> Arg {
+    Arg::Bytes(n.to_ne_bytes().into())
+}
+
+/// A launch of a row of blocks.
+fn launch(function: Function, grid: u32, block: u32, shared_bytes: u32, args: Vec<Arg>) -> Launch {
+    Launch { function, grid: [grid, 1, 1], block: [block, 1, 1], shared_bytes, args }
+}
 
 /// A device, and a buffer of 64 words of which the first 32 are written.
 struct Bench {
@@ -21,21 +34,17 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let device = HostDevice::new((7, 5), 64 * 1024, 1);
-        let memory = Arc::new(device.alloc(64 * 4).unwrap());
+        let device = HostDevice::new(64 * 1024);
+        let memory = Arc::new(device.alloc(64 * 4));
         let words: Vec<u8> = (0..32u32).flat_map(u32::to_ne_bytes).collect();
         device.upload(&words, &memory, 0).unwrap();
         Self { device, memory }
     }
 
     fn run(&self, kernel: &str, grid: u32, block: u32, shared_bytes: u32) -> Result<()> {
-        let source = Source { name: "broken.cu", text: BROKEN, headers: &[DIALECT], defines: &[] };
-        let function = self.device.function(&self.device.compile(&source)?, kernel)?;
+        let function = compile(&source("broken.cu", BROKEN))?.function(kernel)?;
         let args = vec![Arg::Memory(Arc::clone(&self.memory), 0)];
-        // SAFETY: all kernels of the file take one pointer. They break the rest of the contract, and this device
-        // finds out before harm is done.
-        let launch = unsafe { Launch::new(&function, [grid, 1, 1], [block, 1, 1], shared_bytes, args) };
-        self.device.launch(&launch)
+        self.device.launch(&launch(function, grid, block, shared_bytes, args))
     }
 
     fn fault(&self, kernel: &str, grid: u32, block: u32) -> String {
@@ -68,26 +77,23 @@ fn sums_of_blocks() {
     if skips() {
         return;
     }
-    let device = HostDevice::new((7, 5), 64 * 1024, 1);
+    let device = HostDevice::new(64 * 1024);
     let (blocks, threads, n) = (5u32, 96u32, 1000u32);
     let values: Vec<f32> = (0..n).map(|i| (i % 17) as f32).collect();
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
-    let [x, partial, sum] =
-        [bytes.len(), 4 * blocks as usize, 4].map(|len| Arc::new(device.alloc(len).unwrap()));
+    let [x, partial, sum] = [bytes.len(), 4 * blocks as usize, 4].map(|len| Arc::new(device.alloc(len)));
     device.upload(&bytes, &x, 0).unwrap();
-    let defines = [("THREADS", threads.to_string())];
-    let source = Source { name: "sums.cu", text: SUMS, headers: &[DIALECT], defines: &defines };
+    let defines = vec![("THREADS".into(), threads.to_string())];
+    let source = Source { defines, ..source("sums.cu", SUMS) };
     let memory = |memory: &Arc<Memory>| Arg::Memory(Arc::clone(memory), 0);
-    let launch = |kernel: &str, grid: u32, block: u32, shared_bytes, args| {
-        let function = device.function(&device.compile(&source).unwrap(), kernel).unwrap();
-        // SAFETY: the arguments are those of sums.cu, and as long as it says.
-        let launch = unsafe { Launch::new(&function, [grid, 1, 1], [block, 1, 1], shared_bytes, args) };
-        device.launch(&launch).unwrap();
+    let run = |kernel: &str, grid: u32, block: u32, shared_bytes, args| {
+        let function = compile(&source).unwrap().function(kernel).unwrap();
+        device.launch(&launch(function, grid, block, shared_bytes, args)).unwrap();
     };
-    let length = Arg::U32(n);
-    launch("block_sums", blocks, threads, 4 * threads, vec![memory(&x), length, memory(&partial)]);
-    let length = Arg::U32(blocks);
-    launch("warp_sum", 1, 32, 0, vec![memory(&partial), length, memory(&sum)]);
+    let length = number(n);
+    run("block_sums", blocks, threads, 4 * threads, vec![memory(&x), length, memory(&partial)]);
+    let length = number(blocks);
+    run("warp_sum", 1, 32, 0, vec![memory(&partial), length, memory(&sum)]);
     let mut found = [0; 4];
     device.download(&sum, 0, &mut found).unwrap();
     assert_eq!(f32::from_ne_bytes(found), values.iter().sum::<f32>());
@@ -106,23 +112,20 @@ fn philox_is_philox() {
     let expected: Vec<u32> = cases.iter().flat_map(|(counter, key)| philox_4x32_10(*counter, *key)).collect();
     assert_eq!(expected[..4], [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
 
-    let device = HostDevice::new((7, 5), 64 * 1024, 1);
+    let device = HostDevice::new(64 * 1024);
     let upload = |words: Vec<u32>| {
         let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
-        let memory = Arc::new(device.alloc(bytes.len()).unwrap());
+        let memory = Arc::new(device.alloc(bytes.len()));
         device.upload(&bytes, &memory, 0).unwrap();
         memory
     };
     let words = upload(cases.iter().flat_map(|(counter, _)| *counter).collect());
     let keys = upload(cases.iter().flat_map(|(_, key)| *key).collect());
-    let text = include_str!("philox.cu");
-    let source = Source { name: "philox.cu", text, headers: &[DIALECT, PHILOX], defines: &[] };
-    let function = device.function(&device.compile(&source).unwrap(), "philox").unwrap();
+    let function =
+        compile(&source("philox.cu", include_str!("philox.cu"))).unwrap().function("philox").unwrap();
     let n = cases.len() as u32;
-    let args = vec![Arg::Memory(Arc::clone(&words), 0), Arg::Memory(keys, 0), Arg::U32(n)];
-    // SAFETY: the arguments are those of philox.cu, and as long as it says.
-    let launch = unsafe { Launch::new(&function, [n.div_ceil(64), 1, 1], [64, 1, 1], 0, args) };
-    device.launch(&launch).unwrap();
+    let args = vec![Arg::Memory(Arc::clone(&words), 0), Arg::Memory(keys, 0), number(n)];
+    device.launch(&launch(function, n.div_ceil(64), 64, 0, args)).unwrap();
     let mut found = vec![0; 4 * expected.len()];
     device.download(&words, 0, &mut found).unwrap();
     let found: Vec<u32> = found.chunks(4).map(|word| u32::from_ne_bytes(word.try_into().unwrap())).collect();
@@ -304,18 +307,16 @@ fn launches_that_no_device_takes_are_refused() {
     );
     let error = bench.run("shared_behind", 1, 16, 64 * 1024 - 32).unwrap_err().to_string();
     assert!(error.contains("64 bytes of shared memory by declaration, tile included, and 65504 at the launch, of at most 65536"), "{error}");
-    let source = Source { name: "broken.cu", text: BROKEN, headers: &[DIALECT], defines: &[] };
-    let function = bench.device.function(&bench.device.compile(&source).unwrap(), "count").unwrap();
+    let function = compile(&source("broken.cu", BROKEN)).unwrap().function("count").unwrap();
     let on_the_stack = 0u32;
     let stale = Arg::Bytes((&raw const on_the_stack as usize).to_ne_bytes().to_vec());
     for (args, expected) in [
         (vec![], "0 arguments for 1 parameters"),
         (vec![stale], "argument 0 is no address in device memory"),
-        (vec![Arg::Null], "reads element 0 through a null pointer"),
+        (vec![Arg::Bytes(vec![0; 8])], "reads element 0 through a null pointer"),
+        (vec![number(0)], "argument 0 has 4 bytes, its parameter 8"),
     ] {
-        // SAFETY: what does not fit is refused before the kernel begins.
-        let launch = unsafe { Launch::new(&function, [1; 3], [1; 3], 0, args) };
-        let error = bench.device.launch(&launch).unwrap_err().to_string();
+        let error = bench.device.launch(&launch(function.clone(), 1, 1, 0, args)).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
 }
@@ -340,8 +341,7 @@ fn a_source_that_is_no_cpp_shows_what_the_compiler_says() {
         return;
     }
     let text = "#include \"dialect.cuh\"\nextern \"C\" __global__ void bad(In<float> x) { x[0] = 1.0f; }\n";
-    let source = Source { name: "bad.cu", text, headers: &[DIALECT], defines: &[] };
-    let error = HostDevice::hopper().compile(&source).unwrap_err().to_string();
+    let error = compile(&source("bad.cu", text)).unwrap_err().to_string();
     assert!(
         error.starts_with("bad.cu does not compile for the host:\n") && error.contains("bad.cu:2:"),
         "{error}"

@@ -6,38 +6,26 @@ use std::sync::Arc;
 
 use bytemuck::Pod;
 
-use super::{Arg, Device};
+use super::{Arg, Gpu, Memory};
 use crate::error::{DeviceError, Result};
 
 /// Numbers in device memory. A clone, or a [part](Buffer::part), is the same memory.
-#[derive(Debug)]
-pub struct Buffer<D: Device, T> {
-    device: Arc<D>,
-    memory: Arc<D::Memory>,
+#[derive(Debug, Clone)]
+pub struct Buffer<T> {
+    device: Arc<Gpu>,
+    memory: Arc<Memory>,
     /// In numbers, not bytes.
     offset: usize,
     len: usize,
     holds: PhantomData<T>,
 }
 
-impl<D: Device, T> Clone for Buffer<D, T> {
-    fn clone(&self) -> Self {
-        Self {
-            device: Arc::clone(&self.device),
-            memory: Arc::clone(&self.memory),
-            offset: self.offset,
-            len: self.len,
-            holds: PhantomData,
-        }
-    }
-}
-
-impl<D: Device, T: Pod> Buffer<D, T> {
+impl<T: Pod> Buffer<T> {
     /// Room for `len` numbers, with undefined contents.
     ///
     /// # Errors
     /// If there is not as much memory left.
-    pub fn undefined(device: &Arc<D>, len: usize) -> Result<Self> {
+    pub fn undefined(device: &Arc<Gpu>, len: usize) -> Result<Self> {
         // No device gives nothing at all.
         let memory = device.alloc(len.max(1) * size_of::<T>())?;
         Ok(Self { device: Arc::clone(device), memory: Arc::new(memory), offset: 0, len, holds: PhantomData })
@@ -47,7 +35,7 @@ impl<D: Device, T: Pod> Buffer<D, T> {
     ///
     /// # Errors
     /// As [`Buffer::undefined`], and if the device fails.
-    pub fn zeros(device: &Arc<D>, len: usize) -> Result<Self> {
+    pub fn zeros(device: &Arc<Gpu>, len: usize) -> Result<Self> {
         let buffer = Self::undefined(device, len)?;
         device.zero(&buffer.memory)?;
         Ok(buffer)
@@ -57,7 +45,7 @@ impl<D: Device, T: Pod> Buffer<D, T> {
     ///
     /// # Errors
     /// As [`Buffer::undefined`], and if the device fails.
-    pub fn of(device: &Arc<D>, values: &[T]) -> Result<Self> {
+    pub fn of(device: &Arc<Gpu>, values: &[T]) -> Result<Self> {
         let buffer = Self::undefined(device, values.len())?;
         buffer.write(values)?;
         Ok(buffer)
@@ -111,7 +99,7 @@ impl<D: Device, T: Pod> Buffer<D, T> {
 
     /// As an argument of a kernel: a pointer to the first.
     #[must_use]
-    pub fn arg(&self) -> Arg<D::Memory> {
+    pub fn arg(&self) -> Arg {
         Arg::Memory(Arc::clone(&self.memory), self.bytes())
     }
 

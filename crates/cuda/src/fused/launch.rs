@@ -5,16 +5,16 @@
 use glassbox_engine::random::{Purpose, Stream};
 
 use super::FusedStep;
-use crate::device::{Arg, Buffer, Device, Launch};
+use crate::device::{Arg, Buffer, Launch};
 use crate::kernels::Series;
 use crate::step::Data;
 
 /// Weights, and rows at once, of a block of `fused_update`.
 const UPDATE: (u32, u32) = (32, 8);
 
-impl<D: Device> FusedStep<D> {
+impl FusedStep {
     /// `fused_gradient`: each window's loss, and the sums of the gradient of each block.
-    pub(super) fn launch_gradient(&self, data: &Data<D>, within: u32) -> Launch<D> {
+    pub(super) fn launch_gradient(&self, data: &Data, within: u32) -> Launch {
         let (x_len, y_len) = self.sample;
         require_series(&data.x, x_len);
         require_series(&data.y, y_len);
@@ -36,7 +36,7 @@ impl<D: Device> FusedStep<D> {
     }
 
     /// `fused_update`: the gradient and the mean loss of the batch, and Adam's step if it is to be taken.
-    pub(super) fn launch_update(&self, data: &Data<D>, within: u32, take_step: bool) -> Launch<D> {
+    pub(super) fn launch_update(&self, data: &Data, within: u32, take_step: bool) -> Launch {
         let [m, v] = self.buffers.slots.as_slice() else { panic!("Adam keeps two slots") };
         let weights = self.buffers.weights.len();
         for slot in [m, v, &self.buffers.gradient] {
@@ -56,7 +56,7 @@ impl<D: Device> FusedStep<D> {
     }
 }
 
-pub(super) fn require_series<D: Device>(series: &Series<D>, len: usize) {
+pub(super) fn require_series(series: &Series, len: usize) {
     let used = series.samples.checked_sub(1).map_or(0, |last| last * series.hop + len);
     assert!(series.values.len() >= used, "a series has all its samples");
 }

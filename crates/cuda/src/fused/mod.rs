@@ -31,7 +31,7 @@ use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::profile::Part;
 use glassbox_engine::program::{Instruction, Line, Program};
 
-use crate::device::{Buffer, Device, Properties, Source};
+use crate::device::{Buffer, Function, Gpu, Module, Properties, Source};
 use crate::error::Result;
 use crate::kernels::FUSED_FILES;
 use crate::step::{Buffers, Data, TrainingStep, Work};
@@ -50,12 +50,12 @@ const MOST_CONTRACTIONS: usize = 64;
 
 /// A training step in two launches.
 #[derive(Debug)]
-pub struct FusedStep<D: Device> {
-    gradient: D::Function,
-    update: D::Function,
-    buffers: Buffers<D>,
+pub struct FusedStep {
+    gradient: Function,
+    update: Function,
+    buffers: Buffers,
     /// The sums of each block.
-    partials: Buffer<D, f32>,
+    partials: Buffer<f32>,
     blocks: usize,
     threads: usize,
     shared_bytes: usize,
@@ -64,15 +64,15 @@ pub struct FusedStep<D: Device> {
     seed: u64,
 }
 
-impl<D: Device> FusedStep<D> {
+impl FusedStep {
     /// Compiles the step for a plan; or says why the plan does not fit the device.
     ///
     /// # Errors
     /// If the kernels cannot be compiled or loaded, or there is not enough device memory.
     pub fn new(
-        device: &Arc<D>,
+        device: &Arc<Gpu>,
         plan: &Plan,
-        buffers: &Buffers<D>,
+        buffers: &Buffers,
         tuning: Tuning,
     ) -> Result<Result<Self, String>> {
         let Optimizer::Adam(adam) = plan.optimizer else {
@@ -84,7 +84,7 @@ impl<D: Device> FusedStep<D> {
             Err(reason) => return Ok(Err(reason)),
         };
         let header = header(&plan.training, plan, &layout);
-        let module = compile(&**device, "fused_step.cu", &header)?;
+        let module = compile(device, "fused_step.cu", &header)?;
         let blocks = blocks(plan, properties);
         let program = &plan.training;
         Ok(Ok(Self {
@@ -105,15 +105,15 @@ impl<D: Device> FusedStep<D> {
     }
 }
 
-impl<D: Device> TrainingStep<D> for FusedStep<D> {
-    fn gradient(&self, data: &Data<D>, within: u32) -> Vec<Work<D>> {
+impl TrainingStep for FusedStep {
+    fn gradient(&self, data: &Data, within: u32) -> Vec<Work> {
         vec![
             Work { part: Part::Fused, launch: self.launch_gradient(data, within) },
             Work { part: Part::Reduction, launch: self.launch_update(data, within, false) },
         ]
     }
 
-    fn step(&self, data: &Data<D>, within: u32) -> Vec<Work<D>> {
+    fn step(&self, data: &Data, within: u32) -> Vec<Work> {
         vec![
             Work { part: Part::Fused, launch: self.launch_gradient(data, within) },
             Work { part: Part::Update, launch: self.launch_update(data, within, true) },
@@ -166,7 +166,7 @@ fn blocks(plan: &Plan, properties: &Properties) -> usize {
     plan.batch_size.min(properties.multiprocessors).max(1)
 }
 
-fn compile<D: Device>(device: &D, name: &str, header: &str) -> Result<D::Module> {
+fn compile(device: &Gpu, name: &str, header: &str) -> Result<Arc<Module>> {
     let mut files = FUSED_FILES.to_vec();
     files.push(("fused_program.cuh", header));
     let (name, text) = FUSED_FILES.iter().find(|(file, _)| *file == name).expect("it is among its files");

@@ -11,25 +11,25 @@ use glassbox_engine::losses::Loss;
 
 use super::launch::{require_series, word};
 use super::{Tuning, compile, header, lay_out};
-use crate::device::{Arg, Buffer, Device, Launch};
+use crate::device::{Arg, Buffer, Function, Gpu, Launch};
 use crate::error::Result;
 use crate::kernels::Series;
 
 /// Inference on many windows: each launch takes all that it is given.
 #[derive(Debug)]
-pub struct FusedScoring<D: Device> {
-    device: Arc<D>,
-    score: D::Function,
-    weights: Buffer<D, f32>,
+pub struct FusedScoring {
+    device: Arc<Gpu>,
+    score: Function,
+    weights: Buffer<f32>,
     threads: usize,
     shared_bytes: usize,
     sample: (usize, usize),
     /// Room for losses and predictions, as much as was asked for so far.
-    losses: Buffer<D, f64>,
-    predictions: Buffer<D, f32>,
+    losses: Buffer<f64>,
+    predictions: Buffer<f32>,
 }
 
-impl<D: Device> FusedScoring<D> {
+impl FusedScoring {
     /// Values that are predicted by one launch, at most: 64 MiB of them.
     const MOST: usize = 1 << 24;
 
@@ -38,9 +38,9 @@ impl<D: Device> FusedScoring<D> {
     /// # Errors
     /// If the kernel cannot be compiled or loaded, or there is not enough device memory.
     pub fn new(
-        device: &Arc<D>,
+        device: &Arc<Gpu>,
         plan: &Plan,
-        weights: &Buffer<D, f32>,
+        weights: &Buffer<f32>,
         tuning: Tuning,
     ) -> Result<Result<Self, String>> {
         let program = plan.inference.fused();
@@ -48,7 +48,7 @@ impl<D: Device> FusedScoring<D> {
             Ok(layout) => layout,
             Err(reason) => return Ok(Err(reason)),
         };
-        let module = compile(&**device, "fused_score.cu", &header(&program, plan, &layout))?;
+        let module = compile(device, "fused_score.cu", &header(&program, plan, &layout))?;
         let len = |value: glassbox_engine::program::Value| program.values[value.index()].len();
         Ok(Ok(Self {
             device: Arc::clone(device),
@@ -66,7 +66,7 @@ impl<D: Device> FusedScoring<D> {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn losses(&mut self, x: &Series<D>, y: &Series<D>, loss: Loss, losses: &mut [f64]) -> Result<()> {
+    pub fn losses(&mut self, x: &Series, y: &Series, loss: Loss, losses: &mut [f64]) -> Result<()> {
         assert!(x.samples >= losses.len() && y.samples >= losses.len(), "a sample for each loss");
         require_series(y, self.sample.1);
         if self.losses.len() < losses.len() {
@@ -91,7 +91,7 @@ impl<D: Device> FusedScoring<D> {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn predict(&mut self, x: &Series<D>, predictions: &mut [f32]) -> Result<()> {
+    pub fn predict(&mut self, x: &Series, predictions: &mut [f32]) -> Result<()> {
         let len = self.sample.1;
         assert_eq!(predictions.len(), x.samples * len, "room for each prediction");
         let at_once = (Self::MOST / len).clamp(1, x.samples.max(1)) * len;
@@ -111,10 +111,10 @@ impl<D: Device> FusedScoring<D> {
     fn launch(
         &self,
         (first, count): (usize, usize),
-        x: &Series<D>,
-        target: [Arg<D::Memory>; 2],
-        loss: [Arg<D::Memory>; 2],
-        prediction: [Arg<D::Memory>; 2],
+        x: &Series,
+        target: [Arg; 2],
+        loss: [Arg; 2],
+        prediction: [Arg; 2],
     ) -> Result<()> {
         require_series(x, self.sample.0);
         assert!(first + count <= x.samples, "samples {first} and {count} more of {}", x.samples);

@@ -14,7 +14,7 @@ use glassbox_engine::losses::Loss;
 use glassbox_engine::optimizers::Adam;
 use glassbox_engine::random::Stream;
 
-use crate::device::{Arg, Buffer, Device, Launch};
+use crate::device::{Arg, Buffer, Function, Gpu, Launch};
 use crate::error::{DeviceError, Result};
 
 pub use operands::{At, Control, Epilogue, Order, Partials, Parts, Series};
@@ -48,33 +48,33 @@ pub fn require_launchable(what: &str, len: usize) -> Result<()> {
 
 /// The plain kernels, compiled.
 #[derive(Debug)]
-pub struct Kernels<D: Device> {
-    gather: D::Function,
-    draw: D::Function,
-    apply: D::Function,
-    apply_transposed: D::Function,
-    transpose_kernel: D::Function,
-    correlate: D::Function,
-    map: D::Function,
-    add: D::Function,
-    clear: D::Function,
-    sum_steps: D::Function,
-    sum_parts: D::Function,
-    loss: D::Function,
-    mean_loss: D::Function,
-    adam: D::Function,
-    advance: D::Function,
-    multiply_adds: D::Function,
-    copy: D::Function,
-    reads: D::Function,
+pub struct Kernels {
+    gather: Function,
+    draw: Function,
+    apply: Function,
+    apply_transposed: Function,
+    transpose_kernel: Function,
+    correlate: Function,
+    map: Function,
+    add: Function,
+    clear: Function,
+    sum_steps: Function,
+    sum_parts: Function,
+    loss: Function,
+    mean_loss: Function,
+    adam: Function,
+    advance: Function,
+    multiply_adds: Function,
+    copy: Function,
+    reads: Function,
 }
 
-impl<D: Device> Kernels<D> {
+impl Kernels {
     /// Compiles them for a device, or takes them from its cache.
     ///
     /// # Errors
     /// If they cannot be compiled or loaded.
-    pub fn new(device: &D) -> Result<Self> {
+    pub fn new(device: &Gpu) -> Result<Self> {
         let module = device.compile(&plain())?;
         let kernel = |name| device.function(&module, name);
         Ok(Self {
@@ -101,14 +101,7 @@ impl<D: Device> Kernels<D> {
 
     /// Copies the samples of a batch to `y`, each of `len` values.
     #[must_use]
-    pub fn gather(
-        &self,
-        at: &At<D>,
-        series: &Series<D>,
-        order: &Order<D>,
-        y: &Buffer<D, f32>,
-        len: usize,
-    ) -> Launch<D> {
+    pub fn gather(&self, at: &At, series: &Series, order: &Order, y: &Buffer<f32>, len: usize) -> Launch {
         require_series(series, len);
         require(y.len() >= at.samples * len, "room for all samples");
         let args = [at.args(), series.args(), order_args(order)].concat();
@@ -121,14 +114,7 @@ impl<D: Device> Kernels<D> {
     /// Draws the masks of a batch, each of `len` elements of which the fraction `rate` is dropped; the stream is
     /// that of the mask, at any step.
     #[must_use]
-    pub fn draw(
-        &self,
-        at: &At<D>,
-        mask: &Buffer<D, u32>,
-        len: usize,
-        stream: Stream,
-        drop_below: u32,
-    ) -> Launch<D> {
+    pub fn draw(&self, at: &At, mask: &Buffer<u32>, len: usize, stream: Stream, drop_below: u32) -> Launch {
         let words = len.div_ceil(32);
         require(mask.len() >= at.samples * words, "room for the masks of all samples");
         let ([key_0, key_1], [_, purpose]) = stream.words();
@@ -143,13 +129,13 @@ impl<D: Device> Kernels<D> {
     #[must_use]
     pub fn apply(
         &self,
-        at: &At<D>,
+        at: &At,
         geometry: &Geometry,
-        x: &Buffer<D, f32>,
-        kernel: &Buffer<D, f32>,
-        y: &Buffer<D, f32>,
-        epilogue: &Epilogue<D>,
-    ) -> Launch<D> {
+        x: &Buffer<f32>,
+        kernel: &Buffer<f32>,
+        y: &Buffer<f32>,
+        epilogue: &Epilogue,
+    ) -> Launch {
         let (input, output) = (geometry.input(), geometry.output());
         require_map(at, geometry, (x, input.len()), kernel, (y, output.len()));
         let args =
@@ -162,13 +148,13 @@ impl<D: Device> Kernels<D> {
     #[must_use]
     pub fn apply_transposed(
         &self,
-        at: &At<D>,
+        at: &At,
         geometry: &Geometry,
-        x: &Buffer<D, f32>,
-        transposed: &Buffer<D, f32>,
-        y: &Buffer<D, f32>,
-        epilogue: &Epilogue<D>,
-    ) -> Launch<D> {
+        x: &Buffer<f32>,
+        transposed: &Buffer<f32>,
+        y: &Buffer<f32>,
+        epilogue: &Epilogue,
+    ) -> Launch {
         let (input, output) = (geometry.input(), geometry.output());
         require_map(at, geometry, (x, output.len()), transposed, (y, input.len()));
         let args =
@@ -182,9 +168,9 @@ impl<D: Device> Kernels<D> {
     pub fn transpose_kernel(
         &self,
         geometry: &Geometry,
-        kernel: &Buffer<D, f32>,
-        transposed: &Buffer<D, f32>,
-    ) -> Launch<D> {
+        kernel: &Buffer<f32>,
+        transposed: &Buffer<f32>,
+    ) -> Launch {
         let len = geometry.kernel_len();
         require(kernel.len() >= len && transposed.len() >= len, "a kernel of the geometry");
         let args = vec![geometry_arg(geometry), kernel.arg(), transposed.arg()];
@@ -196,13 +182,13 @@ impl<D: Device> Kernels<D> {
     #[must_use]
     pub fn correlate(
         &self,
-        at: &At<D>,
+        at: &At,
         geometry: &Geometry,
-        x: &Buffer<D, f32>,
-        y: &Buffer<D, f32>,
-        partials: &Partials<D>,
+        x: &Buffer<f32>,
+        y: &Buffer<f32>,
+        partials: &Partials,
         offset: usize,
-    ) -> Launch<D> {
+    ) -> Launch {
         let len = geometry.kernel_len();
         require(x.len() >= at.samples * geometry.input().len(), "x of all samples");
         require(y.len() >= at.samples * geometry.output().len(), "y of all samples");
@@ -219,12 +205,12 @@ impl<D: Device> Kernels<D> {
     #[must_use]
     pub fn map(
         &self,
-        at: &At<D>,
-        x: &Buffer<D, f32>,
-        y: &Buffer<D, f32>,
+        at: &At,
+        x: &Buffer<f32>,
+        y: &Buffer<f32>,
         (len, channels): (usize, usize),
-        epilogue: &Epilogue<D>,
-    ) -> Launch<D> {
+        epilogue: &Epilogue,
+    ) -> Launch {
         require(x.len() >= at.samples * len && y.len() >= at.samples * len, "x and y of all samples");
         require(!x.is(y), "x and y apart");
         let mut args = at.args();
@@ -236,14 +222,7 @@ impl<D: Device> Kernels<D> {
 
     /// `y = a + b`, for `len` elements a sample.
     #[must_use]
-    pub fn add(
-        &self,
-        at: &At<D>,
-        a: &Buffer<D, f32>,
-        b: &Buffer<D, f32>,
-        y: &Buffer<D, f32>,
-        len: usize,
-    ) -> Launch<D> {
+    pub fn add(&self, at: &At, a: &Buffer<f32>, b: &Buffer<f32>, y: &Buffer<f32>, len: usize) -> Launch {
         require([a, b, y].iter().all(|value| value.len() >= at.samples * len), "values of all samples");
         let mut args = at.args();
         args.extend([Arg::U32(word(len)), a.arg(), b.arg(), y.arg()]);
@@ -253,7 +232,7 @@ impl<D: Device> Kernels<D> {
 
     /// Zeros into all partials.
     #[must_use]
-    pub fn clear(&self, partials: &Partials<D>) -> Launch<D> {
+    pub fn clear(&self, partials: &Partials) -> Launch {
         let len = partials.parts.count * partials.weights;
         require(partials.values.len() >= len, "partials of all parts");
         // SAFETY: as many partials as are cleared.
@@ -264,12 +243,12 @@ impl<D: Device> Kernels<D> {
     #[must_use]
     pub fn sum_steps(
         &self,
-        at: &At<D>,
-        x: &Buffer<D, f32>,
+        at: &At,
+        x: &Buffer<f32>,
         (steps, channels): (usize, usize),
-        partials: &Partials<D>,
+        partials: &Partials,
         offset: usize,
-    ) -> Launch<D> {
+    ) -> Launch {
         require(x.len() >= at.samples * steps * channels, "x of all samples");
         partials.require(at, offset, channels);
         let mut args = at.args();
@@ -282,7 +261,7 @@ impl<D: Device> Kernels<D> {
 
     /// The gradient of the batch: the partials of its parts, added up.
     #[must_use]
-    pub fn sum_parts(&self, at: &At<D>, partials: &Partials<D>, gradient: &Buffer<D, f32>) -> Launch<D> {
+    pub fn sum_parts(&self, at: &At, partials: &Partials, gradient: &Buffer<f32>) -> Launch {
         let Partials { values, parts, weights } = partials;
         partials.require(at, 0, *weights);
         require(gradient.len() >= *weights, "a gradient for each weight");
@@ -300,15 +279,15 @@ impl<D: Device> Kernels<D> {
     )]
     pub fn loss(
         &self,
-        at: &At<D>,
+        at: &At,
         loss: Loss,
-        y: &Buffer<D, f32>,
-        targets: &Series<D>,
-        order: &Order<D>,
-        losses: &Buffer<D, f64>,
-        dy: Option<&Buffer<D, f32>>,
+        y: &Buffer<f32>,
+        targets: &Series,
+        order: &Order,
+        losses: &Buffer<f64>,
+        dy: Option<&Buffer<f32>>,
         len: usize,
-    ) -> Launch<D> {
+    ) -> Launch {
         require_series(targets, len);
         require(y.len() >= at.samples * len, "predictions of all samples");
         require(dy.is_none_or(|dy| dy.len() >= at.samples * len), "room for all gradients");
@@ -329,7 +308,7 @@ impl<D: Device> Kernels<D> {
 
     /// The mean loss of the batch. One that is not finite stops the run.
     #[must_use]
-    pub fn mean_loss(&self, at: &At<D>, losses: &Buffer<D, f64>, means: &Buffer<D, f64>) -> Launch<D> {
+    pub fn mean_loss(&self, at: &At, losses: &Buffer<f64>, means: &Buffer<f64>) -> Launch {
         let args = [at.args(), vec![losses.arg(), means.arg()]].concat();
         // SAFETY: a loss for each sample of the epoch and room for the mean of each batch: the session sees to
         // that.
@@ -340,12 +319,12 @@ impl<D: Device> Kernels<D> {
     #[must_use]
     pub fn adam(
         &self,
-        at: &At<D>,
+        at: &At,
         adam: &Adam,
-        gradient: &Buffer<D, f32>,
-        [theta, m, v]: [&Buffer<D, f32>; 3],
-        alphas: &Buffer<D, f32>,
-    ) -> Launch<D> {
+        gradient: &Buffer<f32>,
+        [theta, m, v]: [&Buffer<f32>; 3],
+        alphas: &Buffer<f32>,
+    ) -> Launch {
         let weights = theta.len();
         require(
             [gradient, m, v].iter().all(|slot| slot.len() >= weights),
@@ -363,7 +342,7 @@ impl<D: Device> Kernels<D> {
 
     /// Moves a run on by so many batches.
     #[must_use]
-    pub fn advance(&self, control: &Buffer<D, u32>, steps: u32) -> Launch<D> {
+    pub fn advance(&self, control: &Buffer<u32>, steps: u32) -> Launch {
         require(control.len() >= Control::WORDS, "a control block");
         // SAFETY: a control block.
         unsafe { Launch::new(&self.advance, [1; 3], [1; 3], 0, vec![control.arg(), Arg::U32(steps)]) }
@@ -371,7 +350,7 @@ impl<D: Device> Kernels<D> {
 
     /// `8 * rounds` multiply-adds in each of the threads that `out` has room for, a multiple of 256.
     #[must_use]
-    pub fn multiply_adds(&self, out: &Buffer<D, f32>, rounds: u32) -> Launch<D> {
+    pub fn multiply_adds(&self, out: &Buffer<f32>, rounds: u32) -> Launch {
         require(out.len().is_multiple_of(THREADS), "whole blocks");
         // Each chain comes to rest near 2, far from overflow and underflow.
         let args = vec![out.arg(), Arg::F32(0.5), Arg::F32(1.0), Arg::U32(rounds)];
@@ -381,7 +360,7 @@ impl<D: Device> Kernels<D> {
 
     /// `y = x`, a multiple of four values.
     #[must_use]
-    pub fn copy(&self, x: &Buffer<D, f32>, y: &Buffer<D, f32>, blocks: u32) -> Launch<D> {
+    pub fn copy(&self, x: &Buffer<f32>, y: &Buffer<f32>, blocks: u32) -> Launch {
         require(x.len() == y.len() && x.len().is_multiple_of(4), "as many values, in fours");
         let args = vec![x.arg(), y.arg(), Arg::U32(word(x.len() / 4))];
         // SAFETY: both have so many quads; they begin at the start of an allocation, so quads are aligned.
@@ -391,7 +370,7 @@ impl<D: Device> Kernels<D> {
     /// Reads of `x`, a multiple of four values, four at a time: a thread for each value of `out`, so many rounds of them,
     /// which begin `stride` quads after one another.
     #[must_use]
-    pub fn reads(&self, x: &Buffer<D, f32>, out: &Buffer<D, f32>, stride: usize, rounds: u32) -> Launch<D> {
+    pub fn reads(&self, x: &Buffer<f32>, out: &Buffer<f32>, stride: usize, rounds: u32) -> Launch {
         let quads = x.len() / 4;
         require(quads > 0 && x.len().is_multiple_of(4), "values in fours");
         require(out.len().is_multiple_of(THREADS), "whole blocks");
@@ -403,18 +382,18 @@ impl<D: Device> Kernels<D> {
     }
 }
 
-fn order_args<D: Device>(order: &Order<D>) -> Vec<Arg<D::Memory>> {
+fn order_args(order: &Order) -> Vec<Arg> {
     vec![order.as_ref().map_or(Arg::Null, Buffer::arg), Arg::U32(order.is_some().into())]
 }
 
-fn map_args<D: Device>(
-    at: &At<D>,
+fn map_args(
+    at: &At,
     geometry: &Geometry,
-    x: &Buffer<D, f32>,
-    kernel: &Buffer<D, f32>,
-    y: &Buffer<D, f32>,
-    epilogue: [Arg<D::Memory>; 4],
-) -> Vec<Arg<D::Memory>> {
+    x: &Buffer<f32>,
+    kernel: &Buffer<f32>,
+    y: &Buffer<f32>,
+    epilogue: [Arg; 4],
+) -> Vec<Arg> {
     let mut args = at.args();
     args.extend([geometry_arg(geometry), x.arg(), kernel.arg(), y.arg()]);
     args.extend(epilogue);
@@ -422,26 +401,26 @@ fn map_args<D: Device>(
 }
 
 /// `struct Geometry` of `geometry.cuh`.
-fn geometry_arg<M>(geometry: &Geometry) -> Arg<M> {
+fn geometry_arg(geometry: &Geometry) -> Arg {
     let GeometrySpec { in_steps, in_channels, out_steps, out_channels, taps, stride, dilation, pad_left } =
         **geometry;
     let words = [in_steps, in_channels, out_steps, out_channels, taps, stride, dilation, pad_left];
     Arg::Bytes(words.iter().flat_map(|n| word(*n).to_le_bytes()).collect())
 }
 
-fn require_map<D: Device>(
-    at: &At<D>,
+fn require_map(
+    at: &At,
     geometry: &Geometry,
-    (x, x_len): (&Buffer<D, f32>, usize),
-    kernel: &Buffer<D, f32>,
-    (y, y_len): (&Buffer<D, f32>, usize),
+    (x, x_len): (&Buffer<f32>, usize),
+    kernel: &Buffer<f32>,
+    (y, y_len): (&Buffer<f32>, usize),
 ) {
     require(x.len() >= at.samples * x_len, "x of all samples");
     require(y.len() >= at.samples * y_len, "y of all samples");
     require(kernel.len() >= geometry.kernel_len(), "a kernel of the geometry");
 }
 
-fn require_series<D: Device>(series: &Series<D>, len: usize) {
+fn require_series(series: &Series, len: usize) {
     let used = series.samples.checked_sub(1).map_or(0, |last| last * series.hop + len);
     require(series.values.len() >= used, "a series that has all samples");
 }
@@ -464,12 +443,7 @@ fn threads(len: usize) -> usize {
 ///
 /// # Safety
 /// As [`Launch::new`].
-unsafe fn per_sample<D: Device>(
-    function: &D::Function,
-    samples: usize,
-    len: usize,
-    args: Vec<Arg<D::Memory>>,
-) -> Launch<D> {
+unsafe fn per_sample(function: &Function, samples: usize, len: usize, args: Vec<Arg>) -> Launch {
     let threads = threads(len);
     let grid = [word(samples), word(len.div_ceil(threads).max(1)), 1];
     // SAFETY: the caller's.
@@ -480,7 +454,7 @@ unsafe fn per_sample<D: Device>(
 ///
 /// # Safety
 /// As [`Launch::new`].
-unsafe fn over<D: Device>(function: &D::Function, len: usize, args: Vec<Arg<D::Memory>>) -> Launch<D> {
+unsafe fn over(function: &Function, len: usize, args: Vec<Arg>) -> Launch {
     let threads = threads(len);
     // SAFETY: the caller's.
     unsafe {

@@ -1,7 +1,7 @@
 //! What launches are made of: buffers, and what is said of them beside their address.
 
 use super::{require, word};
-use crate::device::{Arg, Buffer, Device};
+use crate::device::{Arg, Buffer};
 
 /// The words of a run's control block: see `control.cuh`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +27,9 @@ impl Control {
 
 /// Where a launch takes its samples from: the control block, and the step's place in a recording.
 #[derive(Debug)]
-pub struct At<D: Device> {
+pub struct At {
     /// The control block.
-    pub control: Buffer<D, u32>,
+    pub control: Buffer<u32>,
     /// The step's place in the recording.
     pub within: u32,
     /// Samples in a batch, at most: the grid has room for as many.
@@ -38,9 +38,9 @@ pub struct At<D: Device> {
 
 /// A view of samples on the device.
 #[derive(Debug)]
-pub struct Series<D: Device> {
+pub struct Series {
     /// The values under the view.
-    pub values: Buffer<D, f32>,
+    pub values: Buffer<f32>,
     /// Values between the starts of two neighbouring samples.
     pub hop: usize,
     /// The number of samples.
@@ -48,29 +48,23 @@ pub struct Series<D: Device> {
 }
 
 /// Where the places of an epoch's samples stand; `None` if they come as they are.
-pub type Order<D> = Option<Buffer<D, u32>>;
+pub type Order = Option<Buffer<u32>>;
 
 /// The functions of an epilogue, up to one of each, with what they read; applied in the order of the fields.
-#[derive(Debug)]
-pub struct Epilogue<D: Device> {
+#[derive(Debug, Default)]
+pub struct Epilogue {
     /// Added, channel by channel.
-    pub bias: Option<Buffer<D, f32>>,
+    pub bias: Option<Buffer<f32>>,
     /// Whether negative values become 0.
     pub relu: bool,
     /// A mask for each sample, and the fraction of elements that it drops.
-    pub dropout: Option<(Buffer<D, u32>, f64)>,
+    pub dropout: Option<(Buffer<u32>, f64)>,
     /// Values that let through where they are positive.
-    pub gate: Option<Buffer<D, f32>>,
+    pub gate: Option<Buffer<f32>>,
 }
 
-impl<D: Device> Default for Epilogue<D> {
-    fn default() -> Self {
-        Self { bias: None, relu: false, dropout: None, gate: None }
-    }
-}
-
-impl<D: Device> Epilogue<D> {
-    pub(super) fn args(&self, samples: usize, len: usize, channels: usize) -> [Arg<D::Memory>; 4] {
+impl Epilogue {
+    pub(super) fn args(&self, samples: usize, len: usize, channels: usize) -> [Arg; 4] {
         let Self { bias, relu, dropout, gate } = self;
         let words = len.div_ceil(32);
         require(bias.as_ref().is_none_or(|bias| bias.len() >= channels), "a bias for each channel");
@@ -119,37 +113,37 @@ impl Parts {
 
 /// The gradients of all parts, `(parts, weights)`.
 #[derive(Debug)]
-pub struct Partials<D: Device> {
+pub struct Partials {
     /// The gradients.
-    pub values: Buffer<D, f32>,
+    pub values: Buffer<f32>,
     /// How a batch is cut.
     pub parts: Parts,
     /// Weights of the model.
     pub weights: usize,
 }
 
-impl<D: Device> At<D> {
-    pub(super) fn args(&self) -> Vec<Arg<D::Memory>> {
+impl At {
+    pub(super) fn args(&self) -> Vec<Arg> {
         require(self.control.len() >= Control::WORDS, "a control block");
         vec![self.control.arg(), Arg::U32(self.within)]
     }
 }
 
-impl<D: Device> Series<D> {
-    pub(super) fn args(&self) -> Vec<Arg<D::Memory>> {
+impl Series {
+    pub(super) fn args(&self) -> Vec<Arg> {
         vec![self.values.arg(), Arg::U32(word(self.hop))]
     }
 }
 
-impl<D: Device> Partials<D> {
-    pub(super) fn require(&self, at: &At<D>, offset: usize, len: usize) {
+impl Partials {
+    pub(super) fn require(&self, at: &At, offset: usize, len: usize) {
         let Parts { per_part, count } = self.parts;
         require(per_part * count >= at.samples, "parts of all samples");
         require(offset + len <= self.weights, "a tensor among the weights");
         require(self.values.len() >= count * self.weights, "partials of all parts");
     }
 
-    pub(super) fn args(&self, offset: usize) -> [Arg<D::Memory>; 4] {
+    pub(super) fn args(&self, offset: usize) -> [Arg; 4] {
         let number = |n| Arg::U32(word(n));
         [self.values.arg(), number(self.weights), number(offset), number(self.parts.per_part)]
     }

@@ -13,34 +13,34 @@ use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::shape::Shape;
 
 use super::epilogue::{Pass, passes};
-use crate::device::{Buffer, Device, Launch};
+use crate::device::{Buffer, Gpu, Launch};
 use crate::error::Result;
 use crate::kernels::{At, Epilogue, Kernels, Order, Partials, Series};
 use crate::step::{Data, Work};
 
 /// A program, and room for the values of a batch.
 #[derive(Debug)]
-pub(super) struct Lowered<D: Device> {
-    kernels: Arc<Kernels<D>>,
+pub(super) struct Lowered {
+    kernels: Arc<Kernels>,
     program: Program,
     layout: WeightLayout,
     seed: u64,
     /// Samples in a batch, at most.
     samples: usize,
-    values: Vec<Buffer<D, f32>>,
+    values: Vec<Buffer<f32>>,
     /// Dropout masks, `(batch, words)` each.
-    masks: Vec<Buffer<D, u32>>,
+    masks: Vec<Buffer<u32>>,
     /// The kernels that are read transposed, each where it is among the weights.
-    transposed: Buffer<D, f32>,
+    transposed: Buffer<f32>,
     packed: BTreeMap<usize, Geometry>,
     /// Room for what is between two passes of an epilogue.
-    between: Vec<Buffer<D, f32>>,
+    between: Vec<Buffer<f32>>,
 }
 
-impl<D: Device> Lowered<D> {
+impl Lowered {
     pub(super) fn new(
-        device: &Arc<D>,
-        kernels: &Arc<Kernels<D>>,
+        device: &Arc<Gpu>,
+        kernels: &Arc<Kernels>,
         program: &Program,
         plan: &Plan,
         samples: usize,
@@ -74,7 +74,7 @@ impl<D: Device> Lowered<D> {
         })
     }
 
-    pub(super) fn at(&self, control: &Buffer<D, u32>, within: u32) -> At<D> {
+    pub(super) fn at(&self, control: &Buffer<u32>, within: u32) -> At {
         At { control: control.clone(), within, samples: self.samples }
     }
 
@@ -83,7 +83,7 @@ impl<D: Device> Lowered<D> {
         self.samples
     }
 
-    pub(super) fn value(&self, value: Value) -> &Buffer<D, f32> {
+    pub(super) fn value(&self, value: Value) -> &Buffer<f32> {
         &self.values[value.index()]
     }
 
@@ -93,7 +93,7 @@ impl<D: Device> Lowered<D> {
     }
 
     /// The kernels that are read transposed, transposed.
-    pub(super) fn pack(&self, weights: &Buffer<D, f32>) -> Vec<Work<D>> {
+    pub(super) fn pack(&self, weights: &Buffer<f32>) -> Vec<Work> {
         let pack = |(kernel, geometry): (&usize, &Geometry)| {
             let range = self.layout.tensors()[*kernel].range.clone();
             let (from, to) = (weights.part(range.clone()), self.transposed.part(range));
@@ -103,7 +103,7 @@ impl<D: Device> Lowered<D> {
     }
 
     /// The samples of a batch, to the program's input.
-    pub(super) fn gather(&self, at: &At<D>, x: &Series<D>, order: &Order<D>) -> Work<D> {
+    pub(super) fn gather(&self, at: &At, x: &Series, order: &Order) -> Work {
         let input = self.program.input;
         let launch = self.kernels.gather(at, x, order, self.value(input), self.len(input));
         Work { part: Part::Gather, launch }
@@ -112,10 +112,10 @@ impl<D: Device> Lowered<D> {
     /// All lines. In training, gradients of weights go to the partials.
     pub(super) fn lines(
         &self,
-        at: &At<D>,
-        weights: &Buffer<D, f32>,
-        training: Option<(&Partials<D>, &Data<D>)>,
-    ) -> Vec<Work<D>> {
+        at: &At,
+        weights: &Buffer<f32>,
+        training: Option<(&Partials, &Data)>,
+    ) -> Vec<Work> {
         let lines = Lines { lowered: self, at, weights, training };
         let mut work = vec![];
         for (index, line) in self.program.lines.iter().enumerate() {
@@ -127,15 +127,15 @@ impl<D: Device> Lowered<D> {
 }
 
 /// What the lines of a program are lowered with.
-struct Lines<'a, D: Device> {
-    lowered: &'a Lowered<D>,
-    at: &'a At<D>,
-    weights: &'a Buffer<D, f32>,
-    training: Option<(&'a Partials<D>, &'a Data<D>)>,
+struct Lines<'a> {
+    lowered: &'a Lowered,
+    at: &'a At,
+    weights: &'a Buffer<f32>,
+    training: Option<(&'a Partials, &'a Data)>,
 }
 
-impl<D: Device> Lines<'_, D> {
-    fn launches(&self, instruction: &Instruction) -> Vec<Launch<D>> {
+impl Lines<'_> {
+    fn launches(&self, instruction: &Instruction) -> Vec<Launch> {
         let Self { lowered, at, .. } = self;
         let kernels = &*lowered.kernels;
         let value = |value: &Value| lowered.value(*value);
@@ -180,7 +180,7 @@ impl<D: Device> Lines<'_, D> {
         }
     }
 
-    fn draw(&self, mask: Mask) -> Launch<D> {
+    fn draw(&self, mask: Mask) -> Launch {
         let spec = self.lowered.program.masks[mask.index()];
         // The turn is the training step, which the kernel knows.
         let stream = Stream::new(self.lowered.seed, Purpose::Dropout, mask.index() as u32, 0);
@@ -193,8 +193,8 @@ impl<D: Device> Lines<'_, D> {
         &self,
         y: Value,
         passes: &[Pass],
-        first: impl Fn(&Buffer<D, f32>, &Epilogue<D>) -> Launch<D>,
-    ) -> Vec<Launch<D>> {
+        first: impl Fn(&Buffer<f32>, &Epilogue) -> Launch,
+    ) -> Vec<Launch> {
         let Self { lowered, at, .. } = self;
         let last = passes.len() - 1;
         let to = |pass: usize| if pass == last { lowered.value(y) } else { &lowered.between[pass % 2] };
@@ -205,7 +205,7 @@ impl<D: Device> Lines<'_, D> {
         launches
     }
 
-    fn epilogue(&self, pass: &Pass) -> Epilogue<D> {
+    fn epilogue(&self, pass: &Pass) -> Epilogue {
         let Lowered { program, masks, .. } = self.lowered;
         Epilogue {
             bias: pass.bias.map(|bias| self.weight(bias)),
@@ -215,7 +215,7 @@ impl<D: Device> Lines<'_, D> {
         }
     }
 
-    fn weight(&self, weight: Weight) -> Buffer<D, f32> {
+    fn weight(&self, weight: Weight) -> Buffer<f32> {
         self.weights.part(self.range(weight))
     }
 
@@ -229,7 +229,7 @@ impl<D: Device> Lines<'_, D> {
         (shape.len(), shape.channels)
     }
 
-    fn training(&self, what: &str) -> (&Partials<D>, &Data<D>) {
+    fn training(&self, what: &str) -> (&Partials, &Data) {
         self.training.unwrap_or_else(|| panic!("{what} is no part of inference"))
     }
 }

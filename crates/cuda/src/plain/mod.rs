@@ -12,7 +12,7 @@ use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::profile::Part;
 use glassbox_engine::program::Value;
 
-use crate::device::{Buffer, Device};
+use crate::device::{Buffer, Gpu};
 use crate::error::Result;
 use crate::kernels::{At, Kernels, Order, Partials, Parts, Series};
 use crate::step::{Buffers, Data, TrainingStep, Work};
@@ -21,25 +21,20 @@ pub(crate) use memory::require_runnable;
 
 /// A training step, a launch for each line of the program.
 #[derive(Debug)]
-pub struct PlainStep<D: Device> {
-    kernels: Arc<Kernels<D>>,
-    program: Lowered<D>,
-    buffers: Buffers<D>,
-    partials: Partials<D>,
+pub struct PlainStep {
+    kernels: Arc<Kernels>,
+    program: Lowered,
+    buffers: Buffers,
+    partials: Partials,
     optimizer: Optimizer,
 }
 
-impl<D: Device> PlainStep<D> {
+impl PlainStep {
     /// Lays out all values of a batch.
     ///
     /// # Errors
     /// If there is not enough memory.
-    pub fn new(
-        device: &Arc<D>,
-        kernels: &Arc<Kernels<D>>,
-        plan: &Plan,
-        buffers: &Buffers<D>,
-    ) -> Result<Self> {
+    pub fn new(device: &Arc<Gpu>, kernels: &Arc<Kernels>, plan: &Plan, buffers: &Buffers) -> Result<Self> {
         let (parts, weights) = (Parts::of(plan.batch_size), plan.layout.len());
         Ok(Self {
             kernels: Arc::clone(kernels),
@@ -50,13 +45,13 @@ impl<D: Device> PlainStep<D> {
         })
     }
 
-    fn at(&self, within: u32) -> At<D> {
+    fn at(&self, within: u32) -> At {
         self.program.at(&self.buffers.control, within)
     }
 }
 
-impl<D: Device> TrainingStep<D> for PlainStep<D> {
-    fn gradient(&self, data: &Data<D>, within: u32) -> Vec<Work<D>> {
+impl TrainingStep for PlainStep {
+    fn gradient(&self, data: &Data, within: u32) -> Vec<Work> {
         let Self { kernels, program, buffers, partials, .. } = self;
         let at = self.at(within);
         let mut work = program.pack(&buffers.weights);
@@ -71,7 +66,7 @@ impl<D: Device> TrainingStep<D> for PlainStep<D> {
         work
     }
 
-    fn step(&self, data: &Data<D>, within: u32) -> Vec<Work<D>> {
+    fn step(&self, data: &Data, within: u32) -> Vec<Work> {
         let mut work = self.gradient(data, within);
         work.push(update(&self.kernels, &self.at(within), &self.optimizer, &self.buffers, &data.alphas));
         work
@@ -79,13 +74,13 @@ impl<D: Device> TrainingStep<D> for PlainStep<D> {
 }
 
 /// The optimiser's step.
-pub(crate) fn update<D: Device>(
-    kernels: &Kernels<D>,
-    at: &At<D>,
+pub(crate) fn update(
+    kernels: &Kernels,
+    at: &At,
     optimizer: &Optimizer,
-    buffers: &Buffers<D>,
-    alphas: &Buffer<D, f32>,
-) -> Work<D> {
+    buffers: &Buffers,
+    alphas: &Buffer<f32>,
+) -> Work {
     let launch = match (optimizer, buffers.slots.as_slice()) {
         (Optimizer::Adam(adam), [m, v]) => {
             kernels.adam(at, adam, &buffers.gradient, [&buffers.weights, m, v], alphas)
@@ -97,24 +92,24 @@ pub(crate) fn update<D: Device>(
 
 /// Inference, a launch for each line of the program.
 #[derive(Debug)]
-pub(crate) struct Inference<D: Device> {
-    kernels: Arc<Kernels<D>>,
-    program: Lowered<D>,
+pub(crate) struct Inference {
+    kernels: Arc<Kernels>,
+    program: Lowered,
     /// Where it is: its own, so that a look at the validation data does not disturb training.
-    control: Buffer<D, u32>,
-    weights: Buffer<D, f32>,
+    control: Buffer<u32>,
+    weights: Buffer<f32>,
     input: Value,
     output: Value,
 }
 
-impl<D: Device> Inference<D> {
+impl Inference {
     /// Lays out all values of a batch of `samples`.
     pub(crate) fn new(
-        device: &Arc<D>,
-        kernels: &Arc<Kernels<D>>,
+        device: &Arc<Gpu>,
+        kernels: &Arc<Kernels>,
         plan: &Plan,
         samples: usize,
-        weights: &Buffer<D, f32>,
+        weights: &Buffer<f32>,
     ) -> Result<Self> {
         let program = &plan.inference;
         Ok(Self {
@@ -132,30 +127,30 @@ impl<D: Device> Inference<D> {
         self.program.samples()
     }
 
-    pub(crate) fn control(&self) -> &Buffer<D, u32> {
+    pub(crate) fn control(&self) -> &Buffer<u32> {
         &self.control
     }
 
     /// The values of a batch, sample by sample.
-    pub(crate) fn value(&self, value: Value) -> &Buffer<D, f32> {
+    pub(crate) fn value(&self, value: Value) -> &Buffer<f32> {
         self.program.value(value)
     }
 
-    pub(crate) fn input(&self) -> &Buffer<D, f32> {
+    pub(crate) fn input(&self) -> &Buffer<f32> {
         self.value(self.input)
     }
 
-    pub(crate) fn output(&self) -> &Buffer<D, f32> {
+    pub(crate) fn output(&self) -> &Buffer<f32> {
         self.value(self.output)
     }
 
     /// The kernels in the order in which the program reads them; to be launched after each change of the weights.
-    pub(crate) fn pack(&self) -> Vec<Work<D>> {
+    pub(crate) fn pack(&self) -> Vec<Work> {
         self.program.pack(&self.weights)
     }
 
     /// From samples to predictions.
-    pub(crate) fn predict(&self, x: &Series<D>, order: &Order<D>, within: u32) -> Vec<Work<D>> {
+    pub(crate) fn predict(&self, x: &Series, order: &Order, within: u32) -> Vec<Work> {
         let at = self.program.at(&self.control, within);
         let mut work = vec![self.program.gather(&at, x, order)];
         work.extend(self.program.lines(&at, &self.weights, None));
@@ -163,7 +158,7 @@ impl<D: Device> Inference<D> {
     }
 
     /// From what is in [`Inference::input`] to all values.
-    pub(crate) fn run(&self) -> Vec<Work<D>> {
+    pub(crate) fn run(&self) -> Vec<Work> {
         let at = self.program.at(&self.control, 0);
         self.program.lines(&at, &self.weights, None)
     }
@@ -172,10 +167,10 @@ impl<D: Device> Inference<D> {
     pub(crate) fn losses(
         &self,
         loss: Loss,
-        [x, y]: [&Series<D>; 2],
-        losses: &Buffer<D, f64>,
+        [x, y]: [&Series; 2],
+        losses: &Buffer<f64>,
         within: u32,
-    ) -> Vec<Work<D>> {
+    ) -> Vec<Work> {
         let at = self.program.at(&self.control, within);
         let mut work = self.predict(x, &None, within);
         let len = self.program.len(self.output);

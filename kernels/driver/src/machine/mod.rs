@@ -1,4 +1,4 @@
-//! The driver's state: what has been made and not given back, and the rules for it.
+//! The GPUs, and the driver's state of each: what has been made and not given back, and the rules for it.
 
 mod work;
 
@@ -8,13 +8,12 @@ use std::env;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use cudarc::driver::sys::CUresult as Code;
-use glassbox_cuda::DeviceError;
-use glassbox_cuda::device::{Arg, Device as _, Launch};
-use glassbox_shim::{Function, HostDevice, Memory, Module};
+use glassbox_shim::{Arg, Function, HostDevice, Launch, Memory, Module, Parameter, compile};
 
 use crate::image::Image;
 use crate::settings::{Settings, TRACE};
@@ -23,38 +22,105 @@ pub(crate) use work::{Destination, Work};
 /// What a call gives.
 pub(crate) type Answer<T = ()> = Result<T, Code>;
 
-/// The one context: its handle.
-const CONTEXT: u64 = 1;
-
 /// Bytes of dynamic shared memory that a kernel can have unless it was allowed more.
 const USUAL_SHARED_BYTES: u32 = 48 << 10;
+
+/// The last handle that was given. Contexts have the lowest: that of a GPU is its number and 1.
+static LAST_HANDLE: AtomicU64 = AtomicU64::new(1 << 32);
+
+/// Whether all has been started.
+static STARTED: AtomicBool = AtomicBool::new(false);
+
+/// By their numbers: that of the environment, and those that were added.
+static GPUS: LazyLock<Mutex<Vec<Arc<Mutex<Machine>>>>> =
+    LazyLock::new(|| Mutex::new(vec![Machine::new(Settings::of_environment().clone())]));
 
 thread_local! {
     /// The context that is current in this thread, or 0.
     static CURRENT: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The driver, of which a process has one.
-pub(crate) fn machine() -> MutexGuard<'static, Machine> {
-    static MACHINE: LazyLock<Mutex<Machine>> = LazyLock::new(|| Mutex::new(Machine::new()));
-    MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
+fn gpus() -> MutexGuard<'static, Vec<Arc<Mutex<Machine>>>> {
+    GPUS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// All that the driver knows.
+/// Adds a GPU, and gives its number.
+pub(crate) fn plug(settings: Settings) -> usize {
+    let mut gpus = gpus();
+    gpus.push(Machine::new(settings));
+    gpus.len() - 1
+}
+
+pub(crate) fn start() -> Answer {
+    if !Settings::of_environment().present {
+        return Err(Code::CUDA_ERROR_NO_DEVICE);
+    }
+    STARTED.store(true, Ordering::SeqCst);
+    Ok(())
+}
+
+/// The number of GPUs, once all has been started.
+pub(crate) fn count() -> Answer<usize> {
+    if STARTED.load(Ordering::SeqCst) { Ok(gpus().len()) } else { Err(Code::CUDA_ERROR_NOT_INITIALIZED) }
+}
+
+/// Asks a GPU.
+pub(crate) fn of_device<T>(device: i32, ask: impl FnOnce(&mut Machine) -> Answer<T>) -> Answer<T> {
+    count()?;
+    let machine = usize::try_from(device).ok().and_then(|number| gpus().get(number).cloned());
+    let machine = machine.ok_or(Code::CUDA_ERROR_INVALID_DEVICE)?;
+    ask(&mut machine.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Asks the GPU whose context is current in this thread.
+pub(crate) fn in_context<T>(ask: impl FnOnce(&mut Machine) -> Answer<T>) -> Answer<T> {
+    count()?;
+    let device = CURRENT.get().checked_sub(1).ok_or(Code::CUDA_ERROR_INVALID_CONTEXT)?;
+    of_device(device as i32, |machine| {
+        machine.require_retained()?;
+        machine.lost.map_or(Ok(()), Err)?;
+        ask(machine)
+    })
+}
+
+/// Makes a context current in this thread.
+pub(crate) fn set_current(context: u64) -> Answer {
+    if context > count()? as u64 {
+        return Err(Code::CUDA_ERROR_INVALID_CONTEXT);
+    }
+    if context > 0 {
+        of_device(context as i32 - 1, |machine| machine.require_retained())?;
+    }
+    CURRENT.set(context);
+    Ok(())
+}
+
+/// A line for the trace.
+pub(crate) fn trace(line: fmt::Arguments<'_>) {
+    static FILE: LazyLock<Option<Mutex<File>>> = LazyLock::new(|| {
+        env::var_os(TRACE).filter(|path| !path.is_empty()).map(|path| {
+            let file = OpenOptions::new().create(true).append(true).open(&path);
+            Mutex::new(file.unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+        })
+    });
+    if let Some(file) = &*FILE {
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        writeln!(file, "{line}").expect("room for a trace");
+    }
+}
+
+/// A GPU, and all that the driver knows of it.
 pub(crate) struct Machine {
     pub(crate) settings: Settings,
     device: HostDevice,
-    started: bool,
     /// How often the context was retained and not released.
     retained: usize,
     things: BTreeMap<u64, Thing>,
-    last_handle: u64,
     /// By address.
     memory: BTreeMap<usize, Arc<Memory>>,
     launches: u64,
-    /// What every call is answered once the device is lost.
+    /// What every call is answered once the GPU is lost.
     lost: Option<Code>,
-    trace: Option<File>,
 }
 
 /// What a handle is of.
@@ -63,8 +129,8 @@ enum Thing {
     Event(Option<Instant>),
     Module(Arc<Module>),
     Kernel(Kernel),
-    Graph(Vec<Launch<HostDevice>>),
-    Executable(Vec<Launch<HostDevice>>),
+    Graph(Vec<Launch>),
+    Executable(Vec<Launch>),
 }
 
 /// A kernel of a module.
@@ -94,73 +160,35 @@ things! {
     event, Event: Option<Instant>;
     module, Module: Arc<Module>;
     kernel, Kernel: Kernel;
-    graph, Graph: Vec<Launch<HostDevice>>;
-    executable, Executable: Vec<Launch<HostDevice>>;
+    graph, Graph: Vec<Launch>;
+    executable, Executable: Vec<Launch>;
 }
 
 impl Machine {
-    fn new() -> Self {
-        let settings = Settings::of_environment();
-        let Settings { capability, shared_bytes, multiprocessors, memory, .. } = settings;
-        let trace = env::var_os(TRACE).filter(|path| !path.is_empty()).map(|path| {
-            let file = OpenOptions::new().create(true).append(true).open(&path);
-            file.unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-        });
-        Self {
-            device: HostDevice::new(capability, shared_bytes, multiprocessors).with_memory(memory),
+    fn new(settings: Settings) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Self {
+            device: HostDevice::new(settings.shared_bytes),
             settings,
-            started: false,
             retained: 0,
             things: BTreeMap::new(),
-            last_handle: CONTEXT,
             memory: BTreeMap::new(),
             launches: 0,
             lost: None,
-            trace,
-        }
-    }
-
-    /// A line for the trace.
-    pub(crate) fn trace(&mut self, line: fmt::Arguments<'_>) {
-        if let Some(file) = &mut self.trace {
-            writeln!(file, "{line}").expect("room for a trace");
-        }
+        }))
     }
 
     // -----------------------------------------------------------------------------------------------------
-    // The device and its context
+    // The context
 
-    pub(crate) fn start(&mut self) -> Answer {
-        if !self.settings.present {
-            return Err(Code::CUDA_ERROR_NO_DEVICE);
-        }
-        self.started = true;
-        Ok(())
-    }
-
-    /// What a call about the device asks for: that all has been started.
-    pub(crate) fn require_started(&self) -> Answer {
-        if self.started { Ok(()) } else { Err(Code::CUDA_ERROR_NOT_INITIALIZED) }
-    }
-
-    pub(crate) fn require_device(&self, device: i32) -> Answer {
-        self.require_started()?;
-        if device == 0 { Ok(()) } else { Err(Code::CUDA_ERROR_INVALID_DEVICE) }
-    }
-
-    /// The device that launches are done on.
-    pub(crate) fn device(&self) -> &HostDevice {
-        &self.device
-    }
-
-    pub(crate) fn retain_context(&mut self, device: i32) -> Answer<u64> {
-        self.require_device(device)?;
+    pub(crate) fn retain_context(&mut self) {
         self.retained += 1;
-        Ok(CONTEXT)
     }
 
-    pub(crate) fn release_context(&mut self, device: i32) -> Answer {
-        self.require_device(device)?;
+    fn require_retained(&self) -> Answer {
+        if self.retained > 0 { Ok(()) } else { Err(Code::CUDA_ERROR_INVALID_CONTEXT) }
+    }
+
+    pub(crate) fn release_context(&mut self) -> Answer {
         self.retained = self.retained.checked_sub(1).ok_or(Code::CUDA_ERROR_INVALID_CONTEXT)?;
         // Kernels go with their modules. Of a device that is lost nothing can be given back.
         let left = self.things.values().filter(|thing| !matches!(thing, Thing::Kernel(_))).count();
@@ -173,54 +201,31 @@ impl Machine {
         Ok(())
     }
 
-    pub(crate) fn set_current(&mut self, context: u64) -> Answer {
-        self.require_started()?;
-        match context {
-            0 => {}
-            CONTEXT if self.retained > 0 => {}
-            _ => return Err(Code::CUDA_ERROR_INVALID_CONTEXT),
-        }
-        CURRENT.set(context);
-        Ok(())
-    }
-
-    /// What every call within the context asks for.
-    fn require_context(&self) -> Answer {
-        self.require_started()?;
-        if self.retained == 0 || CURRENT.get() != CONTEXT {
-            return Err(Code::CUDA_ERROR_INVALID_CONTEXT);
-        }
-        self.lost.map_or(Ok(()), Err)
-    }
-
     fn keep(&mut self, thing: Thing) -> u64 {
-        self.last_handle += 1;
-        self.things.insert(self.last_handle, thing);
-        self.last_handle
+        let handle = LAST_HANDLE.fetch_add(1, Ordering::SeqCst) + 1;
+        self.things.insert(handle, thing);
+        handle
     }
 
     // -----------------------------------------------------------------------------------------------------
     // Memory
 
     pub(crate) fn alloc(&mut self, bytes: usize) -> Answer<u64> {
-        self.require_context()?;
         self.require_no_capture()?;
-        self.trace(format_args!("cuMemAlloc {bytes} bytes"));
+        trace(format_args!("cuMemAlloc {bytes} bytes"));
         if bytes == 0 {
             return Err(Code::CUDA_ERROR_INVALID_VALUE);
         }
-        match self.device.alloc(bytes) {
-            Ok(memory) => {
-                let address = memory.address();
-                self.memory.insert(address, Arc::new(memory));
-                Ok(address as u64)
-            }
-            Err(_) => Err(Code::CUDA_ERROR_OUT_OF_MEMORY),
+        if bytes > self.free_bytes() {
+            return Err(Code::CUDA_ERROR_OUT_OF_MEMORY);
         }
+        let memory = self.device.alloc(bytes);
+        let address = memory.address();
+        self.memory.insert(address, Arc::new(memory));
+        Ok(address as u64)
     }
 
     pub(crate) fn free(&mut self, address: u64) -> Answer {
-        self.require_context()?;
         self.require_no_capture()?;
         // The driver waits for all that may use it.
         self.finish_all()?;
@@ -231,10 +236,9 @@ impl Machine {
     }
 
     /// Bytes that are free.
-    pub(crate) fn free_bytes(&mut self) -> Answer<usize> {
-        self.require_context()?;
+    pub(crate) fn free_bytes(&self) -> usize {
         let used: usize = self.memory.values().map(|memory| memory.bytes()).sum();
-        Ok((self.settings.memory as usize).saturating_sub(used))
+        (self.settings.memory as usize).saturating_sub(used)
     }
 
     /// The memory that an address lies in, and where in it.
@@ -257,22 +261,21 @@ impl Machine {
     // Modules and kernels
 
     pub(crate) fn load(&mut self, image: Option<&Image>) -> Answer<u64> {
-        self.require_context()?;
         let image = image.ok_or(Code::CUDA_ERROR_INVALID_IMAGE)?;
-        self.trace(format_args!("cuModuleLoadData {} {}", image.name, image.architecture));
+        trace(format_args!("cuModuleLoadData {} {}", image.source.name, image.architecture));
         let (major, minor) = self.settings.capability;
         let own = 10 * major + minor;
         match image.architecture.split_once('_').map(|(kind, number)| (kind, number.parse::<u32>())) {
             // Machine code runs on GPUs of the same major version that are not older.
             Some(("sm", Ok(number))) if number / 10 == major && number <= own => {}
             Some(("compute", Ok(number))) if number <= own => {
-                if image.version > self.settings.driver {
+                if image.version > Settings::of_environment().driver {
                     return Err(Code::CUDA_ERROR_UNSUPPORTED_PTX_VERSION);
                 }
             }
             _ => return Err(Code::CUDA_ERROR_NO_BINARY_FOR_GPU),
         }
-        match image.with(|source| self.device.compile(source)) {
+        match compile(&image.source) {
             Ok(module) => Ok(self.keep(Thing::Module(module))),
             Err(error) => {
                 complain(format_args!("{error}"));
@@ -282,15 +285,13 @@ impl Machine {
     }
 
     pub(crate) fn get_kernel(&mut self, module: u64, name: &str) -> Answer<u64> {
-        self.require_context()?;
         let loaded = Arc::clone(self.module(module)?);
-        let function = self.device.function(&loaded, name).map_err(|_| Code::CUDA_ERROR_NOT_FOUND)?;
+        let function = loaded.function(name).map_err(|_| Code::CUDA_ERROR_NOT_FOUND)?;
         let kernel = Kernel { module, name: name.into(), function, shared_bytes: USUAL_SHARED_BYTES };
         Ok(self.keep(Thing::Kernel(kernel)))
     }
 
     pub(crate) fn unload(&mut self, module: u64) -> Answer {
-        self.require_context()?;
         self.module(module)?;
         self.finish_all()?;
         self.things.remove(&module);
@@ -299,12 +300,10 @@ impl Machine {
     }
 
     pub(crate) fn require_kernel(&mut self, kernel: u64) -> Answer {
-        self.require_context()?;
         self.kernel(kernel).map(|_| ())
     }
 
     pub(crate) fn allow_shared_bytes(&mut self, kernel: u64, bytes: i32) -> Answer {
-        self.require_context()?;
         let most = self.settings.shared_bytes;
         let kernel = self.kernel(kernel)?;
         match u32::try_from(bytes) {
@@ -321,9 +320,7 @@ impl Machine {
         [grid, block]: [[u32; 3]; 2],
         shared_bytes: u32,
         read: impl Fn(usize, usize) -> Vec<u8>,
-    ) -> Answer<Launch<HostDevice>> {
-        use glassbox_shim::Parameter;
-        self.require_context()?;
+    ) -> Answer<Launch> {
         let Kernel { name, function, shared_bytes: most, .. } = self.kernel(kernel)?.clone();
         let threads: u64 = block.iter().map(|n| u64::from(*n)).product();
         let fits = (1..=1024).contains(&threads)
@@ -338,9 +335,10 @@ impl Machine {
             args.push(match *parameter {
                 Parameter::Value(bytes) => Arg::Bytes(read(position, bytes)),
                 Parameter::Pointer => {
-                    let bytes = read(position, size_of::<u64>());
-                    match u64::from_ne_bytes(bytes.try_into().expect("as many bytes as were asked for")) {
-                        0 => Arg::Null,
+                    let bytes = read(position, parameter.bytes());
+                    let address = bytes.as_slice().try_into().expect("as many bytes as were asked for");
+                    match u64::from_ne_bytes(address) {
+                        0 => Arg::Bytes(bytes),
                         address => {
                             let (memory, offset) = self.find(address).inspect_err(|_| {
                                 complain(format_args!(
@@ -353,22 +351,17 @@ impl Machine {
                 }
             });
         }
-        // SAFETY: the arguments were read by the kernel's own parameters, and the shim checks the rest before harm
-        // is done.
-        #[expect(unsafe_code, reason = "what the driver's caller vouches for, the shim checks")]
-        Ok(unsafe { Launch::new(&function, grid, block, shared_bytes, args) })
+        Ok(Launch { function, grid, block, shared_bytes, args })
     }
 
     // -----------------------------------------------------------------------------------------------------
     // Events
 
     pub(crate) fn create_event(&mut self) -> Answer<u64> {
-        self.require_context()?;
         Ok(self.keep(Thing::Event(None)))
     }
 
     pub(crate) fn destroy_event(&mut self, event: u64) -> Answer {
-        self.require_context()?;
         self.event(event)?;
         self.things.remove(&event);
         Ok(())
@@ -376,20 +369,19 @@ impl Machine {
 
     /// Milliseconds from one event to another.
     pub(crate) fn elapsed(&mut self, [start, end]: [u64; 2]) -> Answer<f32> {
-        self.require_context()?;
         match (*self.event(start)?, *self.event(end)?) {
             (Some(start), Some(end)) => Ok(end.saturating_duration_since(start).as_secs_f32() * 1e3),
             _ => Err(Code::CUDA_ERROR_NOT_READY),
         }
     }
 
-    /// Ends the device: every call from now on is answered so.
+    /// Ends the GPU: every call from now on is answered so.
     fn lose(&mut self, code: Code) -> Code {
         *self.lost.get_or_insert(code)
     }
 
     /// What became of a piece of work.
-    fn settle(&mut self, done: Result<(), DeviceError>) -> Answer {
+    fn settle(&mut self, done: glassbox_shim::Result<()>) -> Answer {
         done.map_err(|error| {
             complain(format_args!("{error}"));
             self.lose(Code::CUDA_ERROR_ILLEGAL_ADDRESS)

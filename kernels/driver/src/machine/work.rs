@@ -6,10 +6,9 @@ use std::thread::{self, ThreadId};
 use std::time::Instant;
 
 use cudarc::driver::sys::CUresult as Code;
-use glassbox_cuda::device::{Arg, Device as _, Launch};
-use glassbox_shim::{HostDevice, Memory};
+use glassbox_shim::{Arg, Launch, Memory};
 
-use super::{Answer, Machine, Thing, complain};
+use super::{Answer, Machine, Thing, complain, trace};
 
 /// A stream.
 #[derive(Default)]
@@ -21,14 +20,14 @@ pub(crate) struct Stream {
 /// Launches that are recorded and not done.
 struct Capture {
     by: ThreadId,
-    launches: Vec<Launch<HostDevice>>,
+    launches: Vec<Launch>,
     /// Something was done meanwhile that must not be.
     void: bool,
 }
 
 /// A piece of work.
 pub(crate) enum Work {
-    Launch(Launch<HostDevice>),
+    Launch(Launch),
     Write { to: (Arc<Memory>, usize), bytes: Vec<u8> },
     Read { from: (Arc<Memory>, usize), to: Destination },
     Record { event: u64 },
@@ -59,12 +58,10 @@ impl Destination {
 
 impl Machine {
     pub(crate) fn create_stream(&mut self) -> Answer<u64> {
-        self.require_context()?;
         Ok(self.keep(Thing::Stream(Stream::default())))
     }
 
     pub(crate) fn destroy_stream(&mut self, stream: u64) -> Answer {
-        self.require_context()?;
         self.finish(stream)?;
         self.things.remove(&stream);
         Ok(())
@@ -72,14 +69,11 @@ impl Machine {
 
     /// Puts work at the end of a stream, or a launch into its capture.
     pub(crate) fn enqueue(&mut self, stream: u64, work: Work) -> Answer {
-        self.require_context()?;
         if let Work::Launch(launch) = &work {
-            let ([gx, gy, gz], [bx, by, bz]) = (launch.grid(), launch.block());
+            let Launch { function, grid: [gx, gy, gz], block: [bx, by, bz], shared_bytes, .. } = launch;
             let capturing = if self.stream(stream)?.capture.is_some() { "captured: " } else { "" };
-            self.trace(format_args!(
-                "{capturing}cuLaunchKernel {:?} {gx}x{gy}x{gz} blocks of {bx}x{by}x{bz} threads, {} bytes of shared memory",
-                launch.function(),
-                launch.shared_bytes()
+            trace(format_args!(
+                "{capturing}cuLaunchKernel {function:?} {gx}x{gy}x{gz} blocks of {bx}x{by}x{bz} threads, {shared_bytes} bytes of shared memory"
             ));
         }
         let stream = self.stream(stream)?;
@@ -96,7 +90,6 @@ impl Machine {
 
     /// Does all work of a stream.
     pub(crate) fn finish(&mut self, stream: u64) -> Answer {
-        self.require_context()?;
         self.require_no_capture()?;
         while let Some(work) = self.stream(stream)?.waiting.pop_front() {
             self.do_work(work)?;
@@ -139,19 +132,16 @@ impl Machine {
         }
     }
 
-    fn do_launch(&mut self, launch: &Launch<HostDevice>) -> Answer {
+    fn do_launch(&mut self, launch: &Launch) -> Answer {
         if self.settings.lost_after == Some(self.launches) {
             return Err(self.lose(Code::CUDA_ERROR_ECC_UNCORRECTABLE));
         }
         self.launches += 1;
-        for (position, arg) in launch.args().iter().enumerate() {
+        for (position, arg) in launch.args.iter().enumerate() {
             if let Arg::Memory(memory, _) = arg
                 && !self.memory.get(&memory.address()).is_some_and(|there| Arc::ptr_eq(there, memory))
             {
-                complain(format_args!(
-                    "{:?}: argument {position} is memory that was freed",
-                    launch.function()
-                ));
+                complain(format_args!("{:?}: argument {position} is memory that was freed", launch.function));
                 return Err(self.lose(Code::CUDA_ERROR_ILLEGAL_ADDRESS));
             }
         }
@@ -177,7 +167,6 @@ impl Machine {
     }
 
     pub(crate) fn begin_capture(&mut self, stream: u64) -> Answer {
-        self.require_context()?;
         let stream = self.stream(stream)?;
         if stream.capture.is_some() {
             return Err(Code::CUDA_ERROR_ILLEGAL_STATE);
@@ -187,7 +176,6 @@ impl Machine {
     }
 
     pub(crate) fn end_capture(&mut self, stream: u64) -> Answer<u64> {
-        self.require_context()?;
         let capture = self.stream(stream)?.capture.take().ok_or(Code::CUDA_ERROR_ILLEGAL_STATE)?;
         if capture.by != thread::current().id() {
             return Err(Code::CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD);
@@ -199,30 +187,26 @@ impl Machine {
     }
 
     pub(crate) fn instantiate(&mut self, graph: u64) -> Answer<u64> {
-        self.require_context()?;
         let launches = self.graph(graph)?.clone();
-        self.trace(format_args!("cuGraphInstantiate {} launches", launches.len()));
+        trace(format_args!("cuGraphInstantiate {} launches", launches.len()));
         Ok(self.keep(Thing::Executable(launches)))
     }
 
     pub(crate) fn launch_graph(&mut self, executable: u64, stream: u64) -> Answer {
-        self.require_context()?;
         self.require_no_capture()?;
         let launches = self.executable(executable)?.clone();
-        self.trace(format_args!("cuGraphLaunch {} launches", launches.len()));
+        trace(format_args!("cuGraphLaunch {} launches", launches.len()));
         self.stream(stream)?.waiting.extend(launches.into_iter().map(Work::Launch));
         Ok(())
     }
 
     pub(crate) fn destroy_graph(&mut self, graph: u64) -> Answer {
-        self.require_context()?;
         self.graph(graph)?;
         self.things.remove(&graph);
         Ok(())
     }
 
     pub(crate) fn destroy_executable(&mut self, executable: u64) -> Answer {
-        self.require_context()?;
         self.executable(executable)?;
         self.things.remove(&executable);
         Ok(())

@@ -3,7 +3,6 @@
 use std::ffi::c_void;
 
 use super::super::Arg;
-use super::handles::GpuMemory;
 
 /// An argument's value, where the driver can point to it.
 pub(super) enum Value {
@@ -14,7 +13,7 @@ pub(super) enum Value {
 }
 
 impl Value {
-    pub(super) fn of(arg: &Arg<GpuMemory>) -> Self {
+    pub(super) fn of(arg: &Arg) -> Self {
         match arg {
             Arg::Memory(memory, offset) => Self::Word(memory.address + *offset as u64),
             Arg::Null => Self::Word(0),

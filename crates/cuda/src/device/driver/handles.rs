@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cudarc::driver::{result, sys};
 
 use super::super::Launch;
-use super::{Gpu, done};
+use super::done;
 use crate::error::{DeviceError, Result};
 
 /// A device's primary context, released at the end.
@@ -50,18 +50,18 @@ impl Drop for Context {
 
 /// A module on a GPU.
 #[derive(Debug)]
-pub struct GpuModule {
+pub struct Module {
     pub(super) handle: sys::CUmodule,
     pub(super) name: String,
     pub(super) context: Arc<Context>,
 }
 
 // SAFETY: the handle is only passed to the driver, which any thread may call.
-unsafe impl Send for GpuModule {}
+unsafe impl Send for Module {}
 // SAFETY: as above.
-unsafe impl Sync for GpuModule {}
+unsafe impl Sync for Module {}
 
-impl Drop for GpuModule {
+impl Drop for Module {
     fn drop(&mut self) {
         if self.context.enter().is_ok() {
             // SAFETY: whoever has a function of it holds it as well. A failure would change nothing.
@@ -72,32 +72,32 @@ impl Drop for GpuModule {
 
 /// A kernel on a GPU.
 #[derive(Clone)]
-pub struct GpuFunction {
+pub struct Function {
     pub(super) handle: sys::CUfunction,
     pub(super) name: String,
-    pub(super) module: Arc<GpuModule>,
+    pub(super) module: Arc<Module>,
 }
 
-impl fmt::Debug for GpuFunction {
+impl fmt::Debug for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {}", self.name, self.module.name)
     }
 }
 
 // SAFETY: the handle is only passed to the driver, which any thread may call.
-unsafe impl Send for GpuFunction {}
+unsafe impl Send for Function {}
 // SAFETY: as above.
-unsafe impl Sync for GpuFunction {}
+unsafe impl Sync for Function {}
 
 /// Memory on a GPU.
 #[derive(Debug)]
-pub struct GpuMemory {
+pub struct Memory {
     pub(super) address: sys::CUdeviceptr,
     pub(super) bytes: usize,
     pub(super) context: Arc<Context>,
 }
 
-impl GpuMemory {
+impl Memory {
     /// The address of `len` bytes from `offset` on.
     pub(super) fn at(&self, offset: usize, len: usize, what: &str) -> Result<sys::CUdeviceptr> {
         match offset.checked_add(len) {
@@ -110,7 +110,7 @@ impl GpuMemory {
     }
 }
 
-impl Drop for GpuMemory {
+impl Drop for Memory {
     fn drop(&mut self) {
         if self.context.enter().is_ok() {
             // SAFETY: allocated once, freed once; freeing waits for the work that uses it. A failure would
@@ -121,16 +121,16 @@ impl Drop for GpuMemory {
 }
 
 /// A graph that was made ready, with the memory that it uses.
-pub struct GpuRecording {
+pub struct Recording {
     pub(super) instance: sys::CUgraphExec,
-    pub(super) _launches: Vec<Launch<Gpu>>,
+    pub(super) _launches: Vec<Launch>,
     pub(super) context: Arc<Context>,
 }
 
 // SAFETY: the handle is only passed to the driver, which any thread may call.
-unsafe impl Send for GpuRecording {}
+unsafe impl Send for Recording {}
 
-impl Drop for GpuRecording {
+impl Drop for Recording {
     fn drop(&mut self) {
         if self.context.enter().is_ok() {
             // SAFETY: nobody else has it; the driver keeps what is still under way. A failure would change
@@ -141,15 +141,15 @@ impl Drop for GpuRecording {
 }
 
 /// An event.
-pub struct GpuMark {
+pub struct Mark {
     pub(super) event: sys::CUevent,
     pub(super) context: Arc<Context>,
 }
 
 // SAFETY: the handle is only passed to the driver, which any thread may call.
-unsafe impl Send for GpuMark {}
+unsafe impl Send for Mark {}
 
-impl Drop for GpuMark {
+impl Drop for Mark {
     fn drop(&mut self) {
         if self.context.enter().is_ok() {
             // SAFETY: nobody else has it. A failure would change nothing.
