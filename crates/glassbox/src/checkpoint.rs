@@ -53,7 +53,7 @@ const NONE: &str = "none";
 #[expect(missing_docs, reason = "the fields are what the messages call them")]
 pub enum CheckpointError {
     /// The file cannot be read, or is not what was written.
-    #[error("{0}; to train from the beginning, move it away")]
+    #[error("{0}; to train from the beginning, remove the checkpoint")]
     Unusable(#[from] TensorFileError),
     /// The content is not what its checksum says.
     #[error(
