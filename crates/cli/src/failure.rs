@@ -6,12 +6,11 @@ use std::process::ExitCode;
 use glassbox::checkpoint::CheckpointError;
 
 use glassbox_engine::Error;
+use glassbox_engine::text::one_line;
 use glassbox_lab::study::StudyError;
 use glassbox_pipeline::detection::DetectionError;
 use glassbox_pipeline::detector::DetectorError;
 use glassbox_pipeline::tutorial::TutorialError;
-
-use crate::terminal;
 
 /// Why the command ended without success. The exit codes are part of the interface: `glassbox --help` and the README
 /// list them.
@@ -43,7 +42,7 @@ pub(crate) enum Kind {
 
 impl Failure {
     pub(crate) fn new(kind: Kind, error: impl Display) -> Self {
-        Self { kind, message: terminal::message(error) }
+        Self { kind, message: message(error) }
     }
 
     /// Adds the command that continues the run, if this is an interruption.
@@ -63,11 +62,18 @@ impl Failure {
         self.kind == Kind::Interrupted
     }
 
-    /// Prints the message and returns the exit code.
-    pub(crate) fn report(&self) -> ExitCode {
-        terminal::error(&self.message);
+    /// The exit code.
+    pub(crate) fn code(&self) -> ExitCode {
         ExitCode::from(self.kind as u8)
     }
+}
+
+/// Characters of a message at most. What libraries quote is cut much earlier; this holds for whatever they missed.
+pub(crate) const LONGEST: usize = 2000;
+
+/// One line of at most [`LONGEST`] characters.
+pub(crate) fn message(text: impl Display) -> String {
+    one_line(&text.to_string()).up_to(LONGEST).to_string()
 }
 
 impl Display for Failure {

@@ -37,6 +37,9 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => {
+            terminal::error(&failure.to_string());
+            failure.code()
+        }
     }
 }

@@ -8,15 +8,7 @@ use clap::builder::styling::{AnsiColor, Style, Styles};
 use glassbox_engine::text::{is_plain, one_line};
 use serde::Serialize;
 
-use crate::failure::{Failure, Kind, OrFail as _};
-
-/// Characters of a message at most. What libraries quote is cut much earlier; this holds for whatever they missed.
-const LONGEST: usize = 2000;
-
-/// One line of at most [`LONGEST`] characters.
-pub(crate) fn message(text: impl Display) -> String {
-    one_line(&text.to_string()).up_to(LONGEST).to_string()
-}
+use crate::failure::{Failure, Kind, OrFail as _, message};
 
 /// Prints an error as clap prints its own; `lines` are escaped here.
 pub(crate) fn error(lines: &str) {
@@ -81,6 +73,7 @@ fn escaped(lines: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::LONGEST;
 
     #[test]
     fn a_message_is_one_line_of_a_sensible_length() {

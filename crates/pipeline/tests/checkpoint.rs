@@ -251,7 +251,8 @@ fn what_is_damaged_is_refused_and_says_what_to_do() {
 #[test]
 fn counters_that_no_run_reaches_are_refused_by_name() {
     let (plan, fingerprint) = plan();
-    let changes: [(&str, fn(&mut Checkpoint<f32>)); 5] = [
+    type Change = fn(&mut Checkpoint<f32>);
+    let changes: [(&str, Change); 5] = [
         ("wait", |checkpoint| checkpoint.early_stopping.wait = usize::MAX),
         ("best_epoch", |checkpoint| checkpoint.early_stopping.best_epoch = usize::MAX),
         ("stopped_epoch", |checkpoint| checkpoint.early_stopping.stopped_epoch = Some(usize::MAX)),
