@@ -2,7 +2,7 @@
 
 mod file;
 
-use glassbox_engine::backend::{Backend, Session};
+use glassbox_engine::backend::Backend;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::training::Callback;
@@ -134,23 +134,9 @@ impl Detector {
     ) -> Result<Detection, DetectorError> {
         require_series_model(&self.model)?;
         let mut session = inference_session(backend, &self.model, &self.weights)?;
-        self.detect_with(&mut *session, series, rule, &mut |_, _| ())
-    }
-
-    /// The same with a session that has the detector's weights; `on_batch` as in [`window_errors`].
-    ///
-    /// # Errors
-    /// As [`Detector::detect`].
-    pub fn detect_with(
-        &self,
-        session: &mut dyn Session<f32>,
-        series: &Series,
-        rule: PointRule,
-        on_batch: &mut dyn FnMut(usize, usize),
-    ) -> Result<Detection, DetectorError> {
         let values = normalise(&self.scaler, series)?;
         let windows = windows(&values, series, self.time_steps())?;
-        let errors = window_errors(session, &windows, on_batch)?;
+        let errors = window_errors(&mut *session, &windows, &mut |_, _| ())?;
         Ok(Detection::new(errors, self.threshold, self.time_steps(), rule)?)
     }
 }

@@ -273,9 +273,12 @@ pub fn run(
     let test_shape = [test.len() - time_steps + 1, time_steps, 1];
     observer.on_step(Step::TestWindowed { shape: test_shape });
     let predicting = Instant::now();
+    let test_values = normalise(&scaler, test)?;
+    let test_windows = windows(&test_values, test, time_steps)?;
+    let errors = window_errors(session, &test_windows, &mut |done, of| observer.on_predict_batch(done, of))?;
+    let detection =
+        Detection::new(errors, threshold, time_steps, options.rule).map_err(DetectorError::from)?;
     let detector = Detector { model, weights: trained.weights, scaler, threshold };
-    let detection = detector
-        .detect_with(session, test, options.rule, &mut |done, of| observer.on_predict_batch(done, of))?;
     let predict_test = predicting.elapsed();
 
     // 9. Anomalous windows and points.
@@ -288,8 +291,6 @@ pub fn run(
         None => None,
         Some(probe) => {
             let (norms, took) = probe.finish();
-            let test_values = normalise(&scaler, test)?;
-            let test_windows = windows(&test_values, test, time_steps)?;
             let both = (&train_windows, &test_windows);
             let inside = Inside::capture(session, &detector.model, both, &detection, norms)?;
             inside_took = took + looking.elapsed();
@@ -314,7 +315,6 @@ pub fn run(
         split,
         summary,
         fitted: trained.fitted,
-
         predict_batches: batches,
         training_errors,
         first_window,
