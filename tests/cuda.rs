@@ -2,7 +2,8 @@
 //! rest may be from it, and what it says when it cannot go on. That it computes what every backend must is in the
 //! other tests, under which it is as well.
 
-use glassbox::training::{Checkpoints, TrainOptions, train};
+use glassbox::Device;
+use glassbox::training::Checkpoints;
 use glassbox_cpu::Cpu;
 use glassbox_cuda::Cuda;
 use glassbox_cuda::device::Buffer;
@@ -16,6 +17,7 @@ use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
 use glassbox_pipeline::architecture::tutorial_model;
+use glassbox_pipeline::training::{TrainOptions, train_autoencoder};
 use glassbox_stand_in::Settings;
 use glassbox_tests::backends::{Setup, can_run_kernels, kernels_on};
 use glassbox_tests::cases::normals;
@@ -243,19 +245,23 @@ fn a_lost_device_leaves_the_last_checkpoint() {
         ..TrainOptions::default()
     };
     let start = model.layout().initial(3);
+    let train = |device: Device, options: &TrainOptions| {
+        train_autoencoder(&device, &model, Some(&start), data.x, options, vec![])
+    };
     let undisturbed = TrainOptions { checkpoints: None, ..options(false) };
-    let undisturbed = train(&cuda(), &model, Some(&start), &data, &undisturbed, &mut []).expect("a run");
+    let undisturbed = train(Device::new(cuda()), &undisturbed).expect("a run");
 
     // An epoch is 3 steps of some twenty launches, and a look at the validation data: this is in the third.
     let lost = kernels_on(&Settings { lost_after: Some(250), ..Settings::default() });
-    let error = train(&lost, &model, Some(&start), &data, &options(false), &mut []).expect_err("it is lost");
+    let error = train(Device::new(lost), &options(false)).expect_err("it is lost");
     let error = error.to_string();
     for word in ["the GPU was lost", "--resume"] {
         assert!(error.contains(word), "{error}");
     }
-    let resumed = train(&cuda(), &model, Some(&start), &data, &options(true), &mut []).expect("a run");
+    let resumed = train(Device::new(cuda()), &options(true)).expect("a run");
     assert!((1..4).contains(&resumed.fitted.resumed_from), "after epoch {}", resumed.fitted.resumed_from);
-    assert_same_bits("weights", &resumed.weights, &undisturbed.weights);
+    let weights = [&resumed, &undisturbed].map(|trained| trained.model.flat_weights().expect("weights"));
+    assert_same_bits("weights", &weights[0], &weights[1]);
     assert_eq!(resumed.fitted.history, undisturbed.fitted.history);
 }
 

@@ -14,11 +14,11 @@
 //!     cargo test --release -p glassbox-tests --test distribution
 //! ```
 
-use glassbox::training::TrainOptions;
-use glassbox_cpu::Cpu;
+use glassbox::Device;
 use glassbox_lab::replicate::{Comparison, Run, keras_runs};
 use glassbox_pipeline::nab::{self, Source};
 use glassbox_pipeline::synthetic::{ROWS_PER_DAY, TRUE_ANOMALY};
+use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::tutorial::{self, Quiet, TutorialOptions, TutorialRun};
 use glassbox_tests::real_data;
 use serde::Deserialize;
@@ -29,11 +29,11 @@ const SEEDS: u64 = 20;
 fn twenty_seeds_lie_where_keras_lies_and_all_find_the_anomaly() {
     let Some(nab) = real_data("GLASSBOX_NAB") else { return };
     let data = nab::load(&Source::Directory(nab)).expect("the tutorial's files");
-    let backend = Cpu::new(None).expect("threads");
+    let device = Device::cpu().expect("threads");
     let run = |seed| {
         let train = TrainOptions { seed, ..TrainOptions::default() };
         let options = TutorialOptions { train, ..TutorialOptions::default() };
-        tutorial::run(data.clone(), &backend, &options, &mut Quiet).expect("a run")
+        tutorial::run(data.clone(), &device, &options, &mut Quiet).expect("a run")
     };
     let runs: Vec<TutorialRun> = (1..=SEEDS).map(run).collect();
 

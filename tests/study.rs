@@ -6,9 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use glassbox::training::{TrainOptions, train_autoencoder};
-use glassbox_cpu::Cpu;
-use glassbox_engine::backend::Backend;
+use glassbox::Device;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::training::EarlyStopping;
 use glassbox_formats::output_folder::OutputFolder;
@@ -17,8 +15,9 @@ use glassbox_lab::study::variants::{TRAININGS, ThresholdRule, VARIANTS, Verdict,
 use glassbox_lab::study::{self, StudyOptions};
 use glassbox_pipeline::detection::PointRule;
 use glassbox_pipeline::nab::{self, Source, TutorialData};
-use glassbox_pipeline::reconstruction::{ErrorMeasure, predict};
+use glassbox_pipeline::reconstruction::ErrorMeasure;
 use glassbox_pipeline::scaler::Scaler;
+use glassbox_pipeline::training::{TrainOptions, train_autoencoder};
 
 const STEPS: usize = 48;
 const SEEDS: u64 = 2;
@@ -31,8 +30,8 @@ fn options() -> StudyOptions {
     StudyOptions { seeds: SEEDS as usize, time_steps: STEPS, train }
 }
 
-fn one_thread() -> glassbox_engine::Result<Box<dyn Backend<f32>>> {
-    Ok(Box::new(Cpu::new(Some(1))?))
+fn one_thread() -> Result<Device, glassbox::Error> {
+    Device::cpu_with_threads(1)
 }
 
 /// The twin, and its study on two threads: both tests look at it.
@@ -62,11 +61,11 @@ fn errors(series: &[Vec<f32>; 2], training: &str, seed: u64, weights: Weights) -
         stopping.restore_best_weights = weights == Weights::Best;
     }
     let windows = |values| Samples::windows(values, STEPS, 1).expect("long enough");
-    let backend = Cpu::new(Some(2)).expect("threads");
+    let device = Device::cpu_with_threads(2).expect("threads");
     let mut trained =
-        train_autoencoder(&backend, &model, None, windows(&series[0]), &train, &mut []).expect("training");
+        train_autoencoder(&device, &model, None, windows(&series[0]), &train, vec![]).expect("training");
     [&series[0], &series[1]].map(|values| {
-        let y = predict(&mut *trained.session, &windows(values)).expect("finite");
+        let y = trained.model.predict(&windows(values)).expect("finite");
         let mut errors = vec![];
         for (window, y) in y.outer_iter().enumerate() {
             let apart = |step: usize| f64::from((values[window + step] - y[[step, 0]]).abs());

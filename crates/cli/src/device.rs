@@ -3,13 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use glassbox::Device;
 use glassbox_cpu::Cpu;
-#[cfg(feature = "cuda")]
-use glassbox_cuda::{
-    Cuda,
-    device::{Gpu, cache::Cache},
-};
-use glassbox_engine::backend::Backend;
 use glassbox_engine::losses::Loss;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
@@ -59,40 +54,40 @@ impl fmt::Display for DeviceChoice {
 /// The backend of the chosen device.
 pub(crate) enum Chosen {
     /// The CPU.
-    Cpu(Box<dyn Backend<f32>>),
+    Cpu(Device),
     /// A GPU.
-    Gpu(Box<dyn Backend<f32>>),
+    Gpu(Device),
 }
 
 impl ComputeArgs {
-    /// Opens the backend. Prints which one, and with --verbose why it is not a GPU, unless `quiet`.
-    pub(crate) fn backend(&self, quiet: bool) -> Result<Box<dyn Backend<f32>>, Failure> {
-        let (Chosen::Cpu(backend) | Chosen::Gpu(backend)) = self.choose(quiet)?;
-        Ok(backend)
+    /// Opens the device. Prints which one, and with --verbose why it is not a GPU, unless `quiet`.
+    pub(crate) fn device(&self, quiet: bool) -> Result<Device, Failure> {
+        let (Chosen::Cpu(device) | Chosen::Gpu(device)) = self.choose(quiet)?;
+        Ok(device)
     }
 
-    /// Opens the backend as [`ComputeArgs::backend`] does, and tells the kind of its device.
+    /// Opens the device as [`ComputeArgs::device`] does, and tells its kind.
     pub(crate) fn choose(&self, quiet: bool) -> Result<Chosen, Failure> {
-        let cpu = || -> Result<Box<dyn Backend<f32>>, Failure> { Ok(Box::new(Cpu::new(self.threads)?)) };
+        let cpu = || -> Result<Device, Failure> { Ok(Device::new(Cpu::new(self.threads)?)) };
         let chosen = match self.device {
             DeviceChoice::Cpu => return cpu().map(Chosen::Cpu),
             DeviceChoice::Cuda(ordinal) => Chosen::Gpu(cuda(ordinal).map_err(|problem| {
                 Failure::new(Kind::Device, format_args!("--device {}: {problem}", self.device))
             })?),
             DeviceChoice::Auto => match cuda(0) {
-                Ok(backend) => Chosen::Gpu(backend),
+                Ok(device) => Chosen::Gpu(device),
                 Err(problem) => {
                     note(quiet || !self.verbose, format_args!("no GPU is used: {problem}"));
                     Chosen::Cpu(cpu()?)
                 }
             },
         };
-        let (Chosen::Cpu(backend) | Chosen::Gpu(backend)) = &chosen;
-        note(quiet, format_args!("Computing on {}", backend.name()));
+        let (Chosen::Cpu(device) | Chosen::Gpu(device)) = &chosen;
+        note(quiet, format_args!("Computing on {device}"));
         Ok(chosen)
     }
 
-    /// Number of trainings in parallel, each on a backend of [`one_thread`]; on the CPU, whatever --device says.
+    /// Number of trainings in parallel, each on [`one_thread`]; on the CPU, whatever --device says.
     pub(crate) fn workers(&self) -> Result<usize, Failure> {
         // Refuses numbers that no backend takes.
         Ok(Cpu::new(self.threads)?.threads())
@@ -113,22 +108,22 @@ impl ComputeArgs {
     }
 }
 
-/// Creates a backend with one thread, for one of many trainings.
-pub(crate) fn one_thread() -> glassbox_engine::Result<Box<dyn Backend<f32>>> {
-    Ok(Box::new(Cpu::new(Some(1))?))
+/// The CPU with one thread, for one of many trainings.
+pub(crate) fn one_thread() -> Result<Device, glassbox::Error> {
+    Device::cpu_with_threads(1)
 }
 
-/// Prints with --verbose how the backend will train the model, unless `quiet`.
+/// Prints with --verbose how the device will train the model, unless `quiet`.
 pub(crate) fn explain(
     compute: &ComputeArgs,
     quiet: bool,
-    backend: &dyn Backend<f32>,
+    device: &Device,
     model: &Sequential,
     batch_size: usize,
 ) -> Result<(), Failure> {
     if compute.verbose {
         let plan = model.plan(Loss::default(), Optimizer::default(), 0, batch_size)?;
-        if let Some(text) = backend.describe(&plan) {
+        if let Some(text) = device.backend().describe(&plan) {
             note(quiet, text);
         }
     }
@@ -136,27 +131,11 @@ pub(crate) fn explain(
 }
 
 /// Opens a GPU, or says why that failed.
-#[cfg(feature = "cuda")]
-fn cuda(ordinal: usize) -> Result<Box<dyn Backend<f32>>, String> {
-    let gpu = Gpu::open(ordinal, kernel_cache()).and_then(Cuda::new).map_err(|error| error.to_string())?;
-    Ok(Box::new(gpu))
-}
-
-#[cfg(not(feature = "cuda"))]
-fn cuda(_: usize) -> Result<Box<dyn Backend<f32>>, String> {
-    Err(BUILT_WITHOUT.into())
-}
-
-/// The reason why this binary has no GPU.
-#[cfg(not(feature = "cuda"))]
-pub(crate) const BUILT_WITHOUT: &str =
-    "this glassbox was built without the feature `cuda`: build it with default features, or use --device cpu";
-
-/// The cache of compiled kernels.
-#[cfg(feature = "cuda")]
-fn kernel_cache() -> Cache {
-    let folder = glassbox::cache::folder();
-    folder.map_or_else(Cache::none, |folder| Cache::in_folder(folder.join("kernels")))
+fn cuda(ordinal: usize) -> Result<Device, String> {
+    Device::cuda(ordinal).map_err(|error| match error {
+        glassbox::Error::Engine(glassbox_engine::Error::Device { problem, .. }) => problem,
+        other => other.to_string(),
+    })
 }
 
 #[cfg(test)]

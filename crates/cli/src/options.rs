@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use glassbox::checkpoint::FILE_NAME;
-use glassbox::training::{Checkpoints, TrainOptions};
+use glassbox::training::Checkpoints;
 use glassbox_cpu::Simd;
 use glassbox_engine::losses::Loss;
 use glassbox_engine::model::{Compilation, Sequential};
@@ -13,6 +13,7 @@ use glassbox_formats::atomic;
 use glassbox_formats::lock::Lock;
 use glassbox_pipeline::detection::PointRule;
 use glassbox_pipeline::series::Columns;
+use glassbox_pipeline::training::TrainOptions;
 
 use crate::args::{CheckpointArgs, ColumnArgs, EarlyStoppingArgs, FitArgs, LossName, Rule, SimdPath};
 use crate::commands::note;

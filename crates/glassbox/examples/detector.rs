@@ -8,12 +8,12 @@
 use std::path::Path;
 
 use glassbox::prelude::*;
-use glassbox::training::TrainOptions;
 use glassbox_pipeline::architecture::tutorial_model;
 use glassbox_pipeline::detection::{PointRule, stretches};
 use glassbox_pipeline::detector::{Detector, train_detector};
 use glassbox_pipeline::series::{Columns, Series, read_csv};
 use glassbox_pipeline::synthetic::{self, Part};
+use glassbox_pipeline::training::TrainOptions;
 
 const TIME_STEPS: usize = 96;
 
@@ -28,14 +28,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let device = Device::best()?;
     let options = TrainOptions { epochs: 10, seed: 1, ..TrainOptions::default() };
     let model = tutorial_model(TIME_STEPS)?;
-    let trained = train_detector(device.backend(), &model, None, &normal, &options, &mut [])?;
+    let trained = train_detector(&device, &model, None, &normal, &options, vec![])?;
     println!("Threshold: {:.4} standard deviations", trained.detector.threshold.value());
 
     let path = std::env::temp_dir().join("detector.safetensors");
     trained.detector.save(&path)?;
     let detector = Detector::load(&path)?;
 
-    let found = detector.detect(device.backend(), &new, PointRule::default())?;
+    let found = detector.detect(&device, &new, PointRule::default())?;
     println!("{} anomalous windows, {} anomalous points", found.windows.len(), found.points.len());
     for stretch in stretches(&found.points) {
         println!("  {} to {}", new.timestamp_text(stretch.start), new.timestamp_text(stretch.end - 1));

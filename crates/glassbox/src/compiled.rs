@@ -96,6 +96,15 @@ impl Model {
         Ok(Self { architecture, optimizer, loss, seed, device, place, history: History::default() })
     }
 
+    /// A model with these weights, flat in the layout of the architecture. It predicts; if it is trained, then from there,
+    /// with Keras's Adam, the mean squared error and seed 0.
+    ///
+    /// # Errors
+    /// If there are not as many weights as the architecture has, one is not finite, or it has no layers.
+    pub fn with_weights(architecture: Sequential, weights: Vec<f32>, device: Device) -> Result<Self> {
+        Self::new(architecture, Optimizer::default(), Loss::default(), 0, device)?.start_from(weights)
+    }
+
     /// The same with another seed, which decides the initial weights, the shuffles and the dropout masks. Training
     /// starts again from the beginning.
     #[must_use]
@@ -152,6 +161,13 @@ impl Model {
         hooks: Hooks<'_>,
     ) -> Result<Fitted> {
         let data = Dataset { x: x.as_samples()?, y: y.as_samples()? };
+        if fit.batch_size == 0 {
+            let expected = "at least 1".into();
+            return Err(
+                glassbox_engine::Error::Option { option: "batch_size", found: "0".into(), expected }.into()
+            );
+        }
+        // A session need not have room for more samples than there are.
         let batch_size = fit.batch_size.min(data.len().max(1));
         let done = self.history.loss.len();
         let options = Fit { epochs: done + fit.epochs, batch_size, ..fit.clone() };
@@ -250,6 +266,14 @@ impl Model {
     /// If the device fails.
     pub fn weights(&self) -> Result<Tensors> {
         Ok(named(self.architecture.layout(), &self.state()?.weights))
+    }
+
+    /// The weights as one flat vector, in the layout of the [architecture](Model::architecture).
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn flat_weights(&self) -> Result<Vec<f32>> {
+        Ok(self.state()?.weights)
     }
 
     /// Replaces all weights. The optimiser's state stays as it is.

@@ -9,8 +9,9 @@ use glassbox_cuda::{
     Cuda,
     device::{Gpu, cache::Cache},
 };
-use glassbox_engine::Result;
 use glassbox_engine::backend::Backend;
+
+use crate::error::Result;
 
 /// A device that trains models and predicts with them. Cheap to clone: clones share its threads or its GPU.
 ///
@@ -27,12 +28,18 @@ use glassbox_engine::backend::Backend;
 pub struct Device(Arc<dyn Backend<f32>>);
 
 impl Device {
+    /// The device that this backend drives: one of your own, or one with special settings.
+    #[must_use]
+    pub fn new(backend: impl Backend<f32> + 'static) -> Self {
+        Self(Arc::new(backend))
+    }
+
     /// The CPU, with a thread for each core.
     ///
     /// # Errors
     /// If the threads cannot be started, or `GLASSBOX_SIMD` names an instruction set that this processor lacks.
     pub fn cpu() -> Result<Self> {
-        Ok(Self::from(Cpu::new(None)?))
+        Ok(Self::new(Cpu::new(None)?))
     }
 
     /// The CPU, with this number of threads. Results are the same to the bit for any number.
@@ -40,7 +47,7 @@ impl Device {
     /// # Errors
     /// As [`Device::cpu`], and if the number is out of range.
     pub fn cpu_with_threads(threads: usize) -> Result<Self> {
-        Ok(Self::from(Cpu::new(Some(threads))?))
+        Ok(Self::new(Cpu::new(Some(threads))?))
     }
 
     /// NVIDIA GPU number `ordinal`, from 0. Compiled kernels are kept in the [cache folder](crate::cache::folder).
@@ -53,7 +60,9 @@ impl Device {
         {
             let kernels = crate::cache::folder()
                 .map_or_else(Cache::none, |folder| Cache::in_folder(folder.join("kernels")));
-            Ok(Self::from(Gpu::open(ordinal, kernels).and_then(Cuda::new)?))
+            let gpu =
+                Gpu::open(ordinal, kernels).and_then(Cuda::new).map_err(glassbox_engine::Error::from)?;
+            Ok(Self::new(gpu))
         }
         #[cfg(not(feature = "cuda"))]
         {
@@ -78,13 +87,6 @@ impl Device {
     #[must_use]
     pub fn backend(&self) -> &dyn Backend<f32> {
         &*self.0
-    }
-}
-
-/// A backend of one's own.
-impl<B: Backend<f32> + 'static> From<B> for Device {
-    fn from(backend: B) -> Self {
-        Self(Arc::new(backend))
     }
 }
 

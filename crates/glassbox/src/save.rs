@@ -67,7 +67,7 @@ impl Model {
         let SavedModel { model, weights, slots, metadata } = SavedModel::load_with(path, registry)?;
         let device = Device::best()?;
         let Some(text) = metadata.get(TRAINING) else {
-            return Self::new(model, Optimizer::default(), Loss::default(), 0, device)?.start_from(weights);
+            return Self::with_weights(model, weights, device);
         };
         let bad = |found: String, expected: &str| {
             ModelFileError::from(TensorFileError::BadKey {

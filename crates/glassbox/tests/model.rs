@@ -117,7 +117,7 @@ fn gradients_are_those_of_the_reference_in_f64_and_change_nothing() {
     let (mut fast, before) = (model(), bits(&model()));
     let found = fast.gradients(&x, &x).unwrap();
     assert_eq!(found.keys().collect::<Vec<_>>(), fast.weights().unwrap().keys().collect::<Vec<_>>());
-    let mut reference = model().on(Device::from(Reference)).unwrap();
+    let mut reference = model().on(Device::new(Reference)).unwrap();
     for (name, expected) in reference.gradients(&x, &x).unwrap() {
         let scale = expected.iter().fold(0.0_f32, |largest, v| largest.max(v.abs()));
         for (found, expected) in found[&name].iter().zip(&expected) {

@@ -1,18 +1,18 @@
 //! Many trainings at once: each on one thread, as many side by side as there are threads.
 //!
 //! A training of the tutorial is too small to keep many cores busy, and many of them are independent: one thread
-//! each wastes nothing on waiting for one another. Each worker has a backend of its own, since sessions of one
-//! backend share its threads. What a job gives depends on the job alone, so the order in which they are done
+//! each wastes nothing on waiting for one another. Each worker has a device of its own, since models on one
+//! share its threads. What a job gives depends on the job alone, so the order in which they are done
 //! does not matter, nor does the number of workers.
 
 use std::collections::VecDeque;
 use std::sync::mpsc;
 use std::sync::{Mutex, PoisonError};
 
-use glassbox_engine::backend::Backend;
+use glassbox::Device;
 
-/// Makes a backend of one thread for a worker.
-pub type MakeBackend<'a> = &'a (dyn Fn() -> glassbox_engine::Result<Box<dyn Backend<f32>>> + Sync);
+/// Makes a device of one thread for a worker.
+pub type MakeDevice<'a> = &'a (dyn Fn() -> Result<Device, glassbox::Error> + Sync);
 
 /// How many jobs are done.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,15 +33,15 @@ pub(crate) type Costed<J> = (J, f64);
 /// failed no further job is begun, and the first error is given when those under way have ended.
 ///
 /// # Errors
-/// The first of a backend, of a job or of `on_done`.
+/// The first of a device, of a job or of `on_done`.
 ///
 /// # Panics
 /// If a job does.
-pub(crate) fn run<J: Send, R: Send, E: From<glassbox_engine::Error> + Send>(
+pub(crate) fn run<J: Send, R: Send, E: From<glassbox::Error> + Send>(
     jobs: Vec<Costed<J>>,
     workers: usize,
-    backend: MakeBackend<'_>,
-    work: impl Fn(&J, &dyn Backend<f32>) -> Result<R, E> + Sync,
+    device: MakeDevice<'_>,
+    work: impl Fn(&J, &Device) -> Result<R, E> + Sync,
     mut on_done: impl FnMut(J, R, Advance) -> Result<(), E>,
 ) -> Result<(), E> {
     let of = jobs.len();
@@ -56,13 +56,13 @@ pub(crate) fn run<J: Send, R: Send, E: From<glassbox_engine::Error> + Send>(
         for _ in 0..workers.clamp(1, of.max(1)) {
             let (sender, work, next) = (sender.clone(), &work, &next);
             scope.spawn(move || {
-                let backend = match backend() {
-                    Ok(backend) => backend,
+                let device = match device() {
+                    Ok(device) => device,
                     // The receiver is there until all senders are gone.
                     Err(error) => return drop(sender.send(Err(error.into()))),
                 };
                 while let Some((job, cost)) = next() {
-                    let result = work(&job, &*backend).map(|result| (job, cost, result));
+                    let result = work(&job, &device).map(|result| (job, cost, result));
                     let failed = result.is_err();
                     if sender.send(result).is_err() || failed {
                         return;
@@ -96,17 +96,17 @@ pub fn workers(threads: Option<usize>) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use glassbox_engine::Error;
+    use glassbox::Error;
     use glassbox_engine::reference::Reference;
 
     use super::*;
 
-    fn reference() -> glassbox_engine::Result<Box<dyn Backend<f32>>> {
-        Ok(Box::new(Reference))
+    fn reference() -> Result<Device, Error> {
+        Ok(Device::new(Reference))
     }
 
     fn failure(what: &str) -> Error {
-        Error::Device { backend: "test".into(), problem: what.into() }
+        glassbox_engine::Error::Device { backend: "test".into(), problem: what.into() }.into()
     }
 
     #[test]
@@ -114,7 +114,7 @@ mod tests {
         for workers in [1, 2, 5, 50] {
             let jobs = (0..20_usize).map(|job| (job, (job % 4) as f64)).collect();
             let (mut order, mut advances) = (vec![], vec![]);
-            let square = |job: &usize, _: &dyn Backend<f32>| Ok(job * job);
+            let square = |job: &usize, _: &Device| Ok(job * job);
             run::<_, _, Error>(jobs, workers, &reference, square, |job, result, advance| {
                 assert_eq!(result, job * job);
                 order.push(job);
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn after_a_failure_no_job_is_begun_and_the_first_error_is_given() {
         let jobs = || (0..100_usize).map(|job| (job, 1.0)).collect();
-        let third_fails = |job: &usize, _: &dyn Backend<f32>| match job {
+        let third_fails = |job: &usize, _: &Device| match job {
             3 => Err(failure("three")),
             _ => Ok(()),
         };
@@ -146,7 +146,7 @@ mod tests {
         });
         assert!(error.unwrap_err().to_string().contains("three"));
         assert_eq!(done, 3);
-        let all_well = |_: &usize, _: &dyn Backend<f32>| Ok(());
+        let all_well = |_: &usize, _: &Device| Ok(());
         let error = run(jobs(), 2, &reference, all_well, |_, (), advance| {
             if advance.done == 2 { Err(failure("told")) } else { Ok(()) }
         });

@@ -26,14 +26,14 @@ pub use keras::{KerasRuns, PublishedRun, keras_runs};
 pub use plot::PlotError;
 pub use schema::{Comparison, Replication, ReplicationConfig, Run, SCHEMA};
 
-use crate::jobs::{self, Advance, MakeBackend};
+use crate::jobs::{self, Advance, MakeDevice};
 use glassbox::fingerprint::Fingerprint;
-use glassbox::training::TrainOptions;
 use glassbox_engine::model::Sequential;
 use glassbox_formats::atomic;
 use glassbox_formats::output_folder::{OutputFolder, OutputFolderError};
 use glassbox_pipeline::detector::DetectorError;
 use glassbox_pipeline::nab::TutorialData;
+use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::tutorial::{self, Quiet, TutorialError, TutorialOptions, TutorialRun};
 use rows::{Rows, RowsError};
 
@@ -73,9 +73,9 @@ pub enum ReplicateError {
     Plot(#[from] PlotError),
 }
 
-impl From<glassbox_engine::Error> for ReplicateError {
-    fn from(error: glassbox_engine::Error) -> Self {
-        Self::Tutorial(error.into())
+impl From<glassbox::Error> for ReplicateError {
+    fn from(error: glassbox::Error) -> Self {
+        Self::Tutorial(DetectorError::from(error).into())
     }
 }
 
@@ -91,7 +91,7 @@ const MOST_SEEDS: usize = 1_000_000;
 /// be written. Rows that are written stay.
 pub fn run(
     data: &TutorialData,
-    backend: MakeBackend<'_>,
+    device: MakeDevice<'_>,
     workers: usize,
     options: &TutorialOptions,
     seeds: usize,
@@ -105,7 +105,7 @@ pub fn run(
     let seeds: Vec<u64> = (0..seeds as u64).map(|index| first.wrapping_add(index)).collect();
     let model =
         glassbox_pipeline::architecture::tutorial_model(options.time_steps).map_err(TutorialError::from)?;
-    let backend_name = backend()?.name();
+    let backend_name = device()?.to_string();
     let fingerprint = fingerprint(&model, data, options, &backend_name);
     let mut rows = Rows::open(folder.dir(), &fingerprint)?;
 
@@ -116,11 +116,11 @@ pub fn run(
     let trained = jobs::run::<_, _, ReplicateError>(
         missing,
         workers,
-        backend,
-        |seed, backend| {
+        device,
+        |seed, device| {
             let train = TrainOptions { seed: *seed, checkpoints: None, ..options.train.clone() };
             let options = TutorialOptions { train, ..options.clone() };
-            Ok(Run::of(&tutorial::run(data.clone(), backend, &options, &mut Quiet)?))
+            Ok(Run::of(&tutorial::run(data.clone(), device, &options, &mut Quiet)?))
         },
         |_, run, advance| {
             rows.add(run)?;

@@ -33,15 +33,15 @@ pub mod variants;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::jobs::{self, Advance, MakeBackend};
+use crate::jobs::{self, Advance, MakeDevice};
 use fits::{Fit, Windows};
-use glassbox::training::{Split, TrainOptions};
 use glassbox_formats::atomic;
 use glassbox_formats::output_folder::{OutputFolder, OutputFolderError};
 use glassbox_pipeline::detection::{DetectionError, judged_points};
 use glassbox_pipeline::detector::{DetectorError, fit_scaler, normalise, windows};
 use glassbox_pipeline::evaluation::true_anomaly;
 use glassbox_pipeline::nab::TutorialData;
+use glassbox_pipeline::training::{Split, TrainOptions};
 use glassbox_pipeline::tutorial::{TIME_STEPS, TutorialError};
 pub use schema::Study;
 use variants::{TRAININGS, Training, VARIANTS, Variant};
@@ -120,16 +120,10 @@ impl From<DetectionError> for StudyError {
     }
 }
 
-impl From<glassbox_engine::Error> for StudyError {
-    fn from(error: glassbox_engine::Error) -> Self {
-        Self::Tutorial(error.into())
-    }
-}
-
 /// More seeds than anyone has time for, and no overflow.
 pub const MOST_SEEDS: usize = 1_000_000;
 
-/// Trains and judges all [`VARIANTS`] on `data`, on as many threads as `workers`, each with a backend of its own;
+/// Trains and judges all [`VARIANTS`] on `data`, on as many threads as `workers`, each with a device of its own;
 /// `on_advance` hears of the beginning and of each training that is done.
 ///
 /// The same data, options and kind of backend give the same study for any number of workers, its seconds aside.
@@ -138,7 +132,7 @@ pub const MOST_SEEDS: usize = 1_000_000;
 /// If the true anomaly is not known, the options make no sense, training fails or is interrupted.
 pub fn run(
     data: &TutorialData,
-    backend: MakeBackend<'_>,
+    device: MakeDevice<'_>,
     workers: usize,
     options: &StudyOptions,
     on_advance: &mut dyn FnMut(Advance),
@@ -175,10 +169,10 @@ pub fn run(
     jobs::run::<_, Fit, StudyError>(
         jobs,
         workers,
-        backend,
-        |(training, model, seed), backend| {
+        device,
+        |(training, model, seed), device| {
             let train = TrainOptions { seed: *seed, checkpoints: None, ..options.train.clone() };
-            Ok(fits::fit(training, model, backend, &windows, &train)?)
+            Ok(fits::fit(training, model, device, &windows, &train)?)
         },
         |(training, _, seed), fit, advance| {
             fitted.insert((training.name, seed), fit);

@@ -2,16 +2,16 @@
 
 mod file;
 
-use glassbox_engine::backend::Backend;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::training::Callback;
 
 use crate::detection::{DetectionError, PointRule, Threshold, anomalous_points, anomalous_windows, indices};
-use crate::reconstruction::{inference_session, window_errors};
+use crate::reconstruction::{PREDICT_BATCH, window_errors};
 use crate::scaler::{Scaler, ScalerError};
 use crate::series::{Series, SeriesError};
-use glassbox::training::{TrainOptions, Trained, require_autoencoder, train_autoencoder};
+use crate::training::{TrainOptions, Trained, require_autoencoder, train_autoencoder};
+use glassbox::{Device, Model};
 use glassbox_formats::model_file::ModelFileError;
 
 /// Why a detector cannot be had, or cannot judge a series.
@@ -128,15 +128,15 @@ impl Detector {
     /// autoencoder of one channel; if an error is not finite.
     pub fn detect(
         &self,
-        backend: &dyn Backend<f32>,
+        device: &Device,
         series: &Series,
         rule: PointRule,
     ) -> Result<Detection, DetectorError> {
         require_series_model(&self.model)?;
-        let mut session = inference_session(backend, &self.model, &self.weights)?;
+        let mut model = Model::with_weights(self.model.clone(), self.weights.clone(), device.clone())?;
         let values = normalise(&self.scaler, series)?;
         let windows = windows(&values, series, self.time_steps())?;
-        let errors = window_errors(&mut *session, &windows, &mut |_, _| ())?;
+        let errors = window_errors(model.session(PREDICT_BATCH)?, &windows, &mut |_, _| ())?;
         Ok(Detection::new(errors, self.threshold, self.time_steps(), rule)?)
     }
 }
@@ -154,27 +154,27 @@ pub struct TrainedDetector {
 
 /// Trains `model` on all windows of `series`, one step apart, normalised by the series' own moments; the
 /// windows are a view and never written out. `start` and `callbacks` as in
-/// [`train`](glassbox::training::train).
+/// [`train_autoencoder`].
 ///
 /// # Errors
 /// If the model is no autoencoder of one channel, the series is too short or constant, or training fails.
-pub fn train_detector(
-    backend: &dyn Backend<f32>,
+pub fn train_detector<'a>(
+    device: &Device,
     model: &Sequential,
     start: Option<&[f32]>,
     series: &Series,
-    options: &TrainOptions,
-    callbacks: &mut [&mut dyn Callback<f32>],
+    options: &'a TrainOptions,
+    callbacks: Vec<&'a mut dyn Callback<f32>>,
 ) -> Result<TrainedDetector, DetectorError> {
     require_series_model(model)?;
     series.require_window(model.input_shape().steps)?;
     let scaler = fit_scaler(series)?;
     let values = normalise(&scaler, series)?;
     let windows = windows(&values, series, model.input_shape().steps)?;
-    let mut trained = train_autoencoder(backend, model, start, windows, options, callbacks)?;
-    let training_errors = window_errors(&mut *trained.session, &windows, &mut |_, _| ())?;
+    let mut trained = train_autoencoder(device, model, start, windows, options, callbacks)?;
+    let training_errors = window_errors(trained.model.session(PREDICT_BATCH)?, &windows, &mut |_, _| ())?;
     let threshold = Threshold::from_training_errors(&training_errors)?;
-    let (model, weights) = (model.clone(), trained.weights.clone());
+    let (model, weights) = (model.clone(), trained.model.flat_weights()?);
     let detector = Detector { model, weights, scaler, threshold };
     Ok(TrainedDetector { detector, trained, training_errors })
 }

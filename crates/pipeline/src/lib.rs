@@ -10,6 +10,7 @@
 //! | a series, its CSV, what is odd about its timestamps | [`series`] |
 //! | normalising by the training moments | [`scaler`] |
 //! | the model | [`architecture`] |
+//! | how it is trained | [`training`] |
 //! | what it makes of windows, and how far off that is | [`reconstruction`] |
 //! | from errors of windows to anomalous windows and points | [`detection`] |
 //! | all of it for one series, or for another series later | [`detector`] |
@@ -42,5 +43,6 @@ pub mod scaler;
 pub mod series;
 pub mod statistics;
 pub mod synthetic;
+pub mod training;
 pub mod tutorial;
 pub mod words;

@@ -1,13 +1,10 @@
 //! What a model makes of samples, and how far that is from them.
 
-use glassbox_engine::backend::{Backend, Dataset, Session, State};
+use glassbox_engine::backend::{Dataset, Session};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::model::Sequential;
-use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
-use glassbox_engine::{Error, Result, memory};
-use ndarray::Array3;
+use glassbox_engine::{Error, Result};
 
 /// Samples in a batch of `model.predict` of Keras.
 pub const PREDICT_BATCH: usize = 32;
@@ -19,41 +16,6 @@ const GROUP: usize = 512;
 #[must_use]
 pub fn predict_batches(samples: usize) -> usize {
     samples.div_ceil(PREDICT_BATCH)
-}
-
-/// A session for inference with `weights` (flat, in the model's layout).
-///
-/// # Errors
-/// If the weights do not fit the model or are not finite, the model has no layers, or the device fails.
-pub fn inference_session(
-    backend: &dyn Backend<f32>,
-    model: &Sequential,
-    weights: &[f32],
-) -> Result<Box<dyn Session<f32>>> {
-    // Loss, optimiser and seed are for training and never used.
-    let optimizer = Optimizer::default();
-    let state = State::new(weights.to_vec(), &optimizer);
-    model.layout().require_finite(weights)?;
-    let plan = model.plan(Loss::default(), optimizer, 0, PREDICT_BATCH)?;
-    let mut session = backend.session(plan)?;
-    session.set_state(&state)?;
-    Ok(session)
-}
-
-/// Predictions `(n, steps, channels)` for samples of the same number (`model.predict` of Keras).
-///
-/// # Errors
-/// If the samples do not fit the model or are not finite, or the device fails.
-pub fn predict(session: &mut dyn Session<f32>, x: &Samples<'_, f32>) -> Result<Array3<f32>> {
-    x.require_finite("the input")?;
-    let program = &session.plan().inference;
-    let shape = program.values[program.output.index()];
-    let what = format!("the prediction of {} samples, of shape {shape} each,", x.len());
-    let bytes = memory::product(&[x.len(), shape.steps, shape.channels, size_of::<f32>()]);
-    memory::require(what, bytes, "predict fewer samples at a time")?;
-    let mut y = Array3::zeros((x.len(), shape.steps, shape.channels));
-    session.predict(x, y.as_slice_mut().expect("a new array is contiguous"))?;
-    Ok(y)
 }
 
 /// What of a window counts as its error; in the unit of the window (standard deviations of the training series).

@@ -5,7 +5,6 @@
 
 use std::time::{Duration, Instant};
 
-use glassbox_engine::backend::Backend;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::training::{Callback, Fitted};
 
@@ -14,9 +13,10 @@ use crate::detection::{PointRule, Threshold};
 use crate::detector::{Detection, Detector, DetectorError, fit_scaler, normalise, windows};
 use crate::inside::{Inside, NormsProbe};
 use crate::nab::TutorialData;
-use crate::reconstruction::{predict, predict_batches, window_errors};
+use crate::reconstruction::{PREDICT_BATCH, predict_batches, window_errors};
 use crate::scaler::Scaler;
-use glassbox::training::{Split, TrainOptions, Trained, train_autoencoder};
+use crate::training::{Split, TrainOptions, Trained, train_autoencoder};
+use glassbox::Device;
 
 /// The tutorial's window: a day of five-minute steps.
 pub const TIME_STEPS: usize = 288;
@@ -214,7 +214,7 @@ pub struct TutorialRun {
 /// finite, or the observer ends the training with an error.
 pub fn run(
     data: TutorialData,
-    backend: &dyn Backend<f32>,
+    device: &Device,
     options: &TutorialOptions,
     observer: &mut dyn Observer,
 ) -> Result<TutorialRun, TutorialError> {
@@ -250,13 +250,13 @@ pub fn run(
     if let Some(probe) = &mut probe {
         callbacks.push(probe);
     }
-    let mut trained = train_autoencoder(backend, &model, None, train_windows, &options.train, &mut callbacks)
+    let mut trained = train_autoencoder(device, &model, None, train_windows, &options.train, callbacks)
         .map_err(DetectorError::from)?;
     observer.on_step(Step::Trained { trained: &trained });
 
     // 6. The errors of the training windows; the largest is the threshold.
     let predicting = Instant::now();
-    let session = &mut *trained.session;
+    let session = trained.model.session(PREDICT_BATCH).map_err(DetectorError::from)?;
     let training_errors =
         window_errors(session, &train_windows, &mut |done, of| observer.on_predict_batch(done, of))?;
     let predict_train = predicting.elapsed();
@@ -266,7 +266,8 @@ pub fn run(
 
     // 7. The first window and its reconstruction.
     let first_window = train_windows.get(0).to_vec();
-    let first_reconstruction = predict(session, &train_windows.slice(0..1))?.into_raw_vec_and_offset().0;
+    let mut first_reconstruction = vec![0.0; first_window.len()];
+    session.predict(&train_windows.slice(0..1), &mut first_reconstruction)?;
     observer.on_step(Step::Reconstructed { window: &first_window, reconstruction: &first_reconstruction });
 
     // 8. The test series, normalised by the moments of the training series.
@@ -278,7 +279,8 @@ pub fn run(
     let errors = window_errors(session, &test_windows, &mut |done, of| observer.on_predict_batch(done, of))?;
     let detection =
         Detection::new(errors, threshold, time_steps, options.rule).map_err(DetectorError::from)?;
-    let detector = Detector { model, weights: trained.weights, scaler, threshold };
+    let weights = session.state()?.weights;
+    let detector = Detector { model, weights, scaler, threshold };
     let predict_test = predicting.elapsed();
 
     // 9. Anomalous windows and points.
@@ -307,7 +309,7 @@ pub fn run(
     };
     Ok(TutorialRun {
         options: options.clone(),
-        backend: backend.name(),
+        backend: device.to_string(),
         train_head,
         test_head,
         train_shape,

@@ -4,11 +4,13 @@ mod tiny;
 
 use std::path::Path;
 
+use glassbox::Device;
 use glassbox::checkpoint::{CheckpointError, FILE_NAME, from_bytes, to_bytes};
 use glassbox::fingerprint::Fingerprint;
 use glassbox::interrupt::Interrupt;
-use glassbox::training::{Checkpoints, TrainOptions, Trained, train};
+use glassbox::training::Checkpoints;
 use glassbox_engine::backend::{Backend as _, Dataset, Plan, Session};
+use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
@@ -16,6 +18,7 @@ use glassbox_engine::training::{
     Callback, Checkpoint, EarlyStopping, EarlyStoppingState, EpochEnd, Fitted, Flow, History,
 };
 use glassbox_formats::tensor_file::TensorFile;
+use glassbox_pipeline::training::{TrainOptions, Trained, train_autoencoder};
 use proptest::prelude::*;
 
 /// All of a run's end but how long it took.
@@ -44,10 +47,26 @@ fn values() -> Vec<f32> {
     tiny::series(60, 0.0).values().iter().map(|v| (*v - 10.0) as f32).collect()
 }
 
-fn run(options: &TrainOptions, callbacks: &mut [&mut dyn Callback<f32>]) -> Result<Trained, glassbox::Error> {
-    let values = values();
-    let data = Dataset::autoencoder(Samples::windows(&values, 8, 1).unwrap());
-    train(&Reference, &tiny::model(), None, &data, options, callbacks)
+fn run<'a>(
+    options: &'a TrainOptions,
+    callbacks: Vec<&'a mut dyn Callback<f32>>,
+) -> Result<Trained, glassbox::Error> {
+    train(&tiny::model(), None, &values(), options, callbacks)
+}
+
+fn train<'a>(
+    model: &Sequential,
+    start: Option<&[f32]>,
+    values: &[f32],
+    options: &'a TrainOptions,
+    callbacks: Vec<&'a mut dyn Callback<f32>>,
+) -> Result<Trained, glassbox::Error> {
+    let windows = Samples::windows(values, 8, 1).unwrap();
+    train_autoencoder(&Device::new(Reference), model, start, windows, options, callbacks)
+}
+
+fn weights(trained: &Trained) -> Vec<u32> {
+    bits(&trained.model.flat_weights().unwrap())
 }
 
 /// Ends training after an epoch, as a kill would but in good order.
@@ -70,26 +89,26 @@ fn bits(weights: &[f32]) -> Vec<u32> {
 fn a_resumed_run_equals_the_uninterrupted_one_to_the_bit() {
     let folder = tempfile::tempdir().unwrap();
     let whole_dir = folder.path().join("whole");
-    let whole = run(&options(Some(&whole_dir), false), &mut []).unwrap();
+    let whole = run(&options(Some(&whole_dir), false), vec![]).unwrap();
     let epochs = whole.fitted.history.loss.len();
     assert!(epochs >= 6 && whole.fitted.restored_epoch.is_some(), "{:?}", whole.fitted);
-    let plain = run(&options(None, false), &mut []).unwrap();
-    assert_eq!(bits(&plain.weights), bits(&whole.weights), "checkpoints change nothing");
+    let plain = run(&options(None, false), vec![]).unwrap();
+    assert_eq!(weights(&plain), weights(&whole), "checkpoints change nothing");
 
     for stop in 1..=epochs {
         let dir = folder.path().join(stop.to_string());
-        run(&options(Some(&dir), false), &mut [&mut StopAfter(stop)]).unwrap();
+        run(&options(Some(&dir), false), vec![&mut StopAfter(stop)]).unwrap();
         // With resume, where there is something to resume.
-        let resumed = run(&options(Some(&dir), true), &mut []).unwrap();
+        let resumed = run(&options(Some(&dir), true), vec![]).unwrap();
         assert_eq!(resumed.fitted.resumed_from, stop);
-        assert_eq!(bits(&resumed.weights), bits(&whole.weights), "stopped after epoch {stop}");
+        assert_eq!(weights(&resumed), weights(&whole), "stopped after epoch {stop}");
         assert_eq!(outcome(&resumed.fitted), outcome(&whole.fitted));
         let read = |dir: &Path| std::fs::read(dir.join(FILE_NAME)).unwrap();
         assert_eq!(read(&dir), read(&whole_dir), "the last checkpoint, byte for byte");
     }
     let dir = folder.path().join("none");
-    let fresh = run(&options(Some(&dir), true), &mut []).unwrap();
-    assert_eq!((fresh.fitted.resumed_from, bits(&fresh.weights)), (0, bits(&whole.weights)));
+    let fresh = run(&options(Some(&dir), true), vec![]).unwrap();
+    assert_eq!((fresh.fitted.resumed_from, weights(&fresh)), (0, weights(&whole)));
 }
 
 /// Asks to stop in the middle of an epoch, as Ctrl-C does.
@@ -106,7 +125,7 @@ impl Callback<f32> for AskIn {
 #[test]
 fn an_interrupted_run_ends_with_its_epoch_and_is_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let whole = run(&options(None, false), &mut []).unwrap();
+    let whole = run(&options(None, false), vec![]).unwrap();
     for (every_epoch, epoch) in [(false, 2), (true, 3)] {
         let dir = folder.path().join(epoch.to_string());
         let interrupt = Interrupt::default();
@@ -116,7 +135,7 @@ fn an_interrupted_run_ends_with_its_epoch_and_is_kept() {
             interrupt: Some(interrupt.clone()),
             ..options(None, false)
         };
-        let error = run(&interrupted, &mut [&mut AskIn(epoch, interrupt)]).unwrap_err();
+        let error = run(&interrupted, vec![&mut AskIn(epoch, interrupt)]).unwrap_err();
         let file = dir.join(FILE_NAME);
         assert!(
             matches!(&error, glassbox::Error::Interrupted { epochs, of: 14, checkpoint: Some(kept) }
@@ -126,8 +145,8 @@ fn an_interrupted_run_ends_with_its_epoch_and_is_kept() {
         assert!(error.to_string().contains(&format!("after epoch {epoch} of at most 14")), "{error}");
 
         std::fs::copy(&file, dir.join("copy")).unwrap();
-        let resumed = run(&TrainOptions { checkpoints, ..options(None, false) }, &mut []).unwrap();
-        assert_eq!((resumed.fitted.resumed_from, bits(&resumed.weights)), (epoch, bits(&whole.weights)));
+        let resumed = run(&TrainOptions { checkpoints, ..options(None, false) }, vec![]).unwrap();
+        assert_eq!((resumed.fitted.resumed_from, weights(&resumed)), (epoch, weights(&whole)));
         assert_eq!(outcome(&resumed.fitted), outcome(&whole.fitted));
         // Kept after each epoch if that was asked for, else only by the interruption.
         let again = std::fs::read(&file).unwrap() != std::fs::read(dir.join("copy")).unwrap();
@@ -137,7 +156,7 @@ fn an_interrupted_run_ends_with_its_epoch_and_is_kept() {
     let interrupt = Interrupt::default();
     interrupt.request();
     let error =
-        run(&TrainOptions { interrupt: Some(interrupt), ..options(None, false) }, &mut []).unwrap_err();
+        run(&TrainOptions { interrupt: Some(interrupt), ..options(None, false) }, vec![]).unwrap_err();
     assert!(matches!(error, glassbox::Error::Interrupted { epochs: 1, checkpoint: None, .. }), "{error}");
 }
 
@@ -145,11 +164,11 @@ fn an_interrupted_run_ends_with_its_epoch_and_is_kept() {
 fn more_epochs_are_allowed_and_fewer_are_not() {
     let folder = tempfile::tempdir().unwrap();
     let short = TrainOptions { epochs: 3, early_stopping: None, ..options(Some(folder.path()), true) };
-    run(&short, &mut []).unwrap();
-    let long = run(&TrainOptions { epochs: 5, ..short.clone() }, &mut []).unwrap();
-    let whole = run(&TrainOptions { epochs: 5, checkpoints: None, ..short.clone() }, &mut []).unwrap();
-    assert_eq!(bits(&long.weights), bits(&whole.weights));
-    let error = run(&TrainOptions { epochs: 4, ..short }, &mut []).unwrap_err().to_string();
+    run(&short, vec![]).unwrap();
+    let long = run(&TrainOptions { epochs: 5, ..short.clone() }, vec![]).unwrap();
+    let whole = run(&TrainOptions { epochs: 5, checkpoints: None, ..short.clone() }, vec![]).unwrap();
+    assert_eq!(weights(&long), weights(&whole));
+    let error = run(&TrainOptions { epochs: 4, ..short }, vec![]).unwrap_err().to_string();
     assert!(error.contains("has done 5 epochs already, and 4 are asked for"), "{error}");
 }
 
@@ -157,12 +176,12 @@ fn more_epochs_are_allowed_and_fewer_are_not() {
 fn another_run_is_refused_with_the_first_difference() {
     let folder = tempfile::tempdir().unwrap();
     let same = TrainOptions { epochs: 1, ..options(Some(folder.path()), true) };
-    run(&same, &mut []).unwrap();
+    run(&same, vec![]).unwrap();
     let before = std::fs::read(folder.path().join(FILE_NAME)).unwrap();
     let other = |change: fn(&mut TrainOptions)| {
         let mut options = same.clone();
         change(&mut options);
-        run(&options, &mut []).unwrap_err().to_string()
+        run(&options, vec![]).unwrap_err().to_string()
     };
     for (error, what) in [
         (other(|o| o.seed = 6), "seed is 5 in it and 6 in this run"),
@@ -183,18 +202,15 @@ fn another_run_is_refused_with_the_first_difference() {
 
     let mut values = values();
     values[59] += 1e-6;
-    let data = Dataset::autoencoder(Samples::windows(&values, 8, 1).unwrap());
-    let error = train(&Reference, &tiny::model(), None, &data, &same, &mut []).unwrap_err().to_string();
+    let error = train(&tiny::model(), None, &values, &same, vec![]).unwrap_err().to_string();
     assert!(error.contains("data is 53 samples of shape (8, 1)"), "{error}");
     let values = self::values();
-    let data = Dataset::autoencoder(Samples::windows(&values, 8, 1).unwrap());
     let start = vec![0.5; 15];
-    let error =
-        train(&Reference, &tiny::model(), Some(&start), &data, &same, &mut []).unwrap_err().to_string();
+    let error = train(&tiny::model(), Some(&start), &values, &same, vec![]).unwrap_err().to_string();
     assert!(error.contains("initial weights is sha256"), "{error}");
     let mut model = tiny::model();
     model.add(glassbox_engine::layers::ReLU).unwrap();
-    let error = train(&Reference, &model, None, &data, &same, &mut []).unwrap_err().to_string();
+    let error = train(&model, None, &values, &same, vec![]).unwrap_err().to_string();
     assert!(error.contains("layer 3 is absent in it and re_lu (ReLU)"), "{error}");
     assert_eq!(std::fs::read(folder.path().join(FILE_NAME)).unwrap(), before, "no refusal harms the file");
 }
@@ -205,7 +221,7 @@ fn plan() -> (Plan, Fingerprint) {
     let plan = model.plan(options.loss, options.optimizer.clone(), 5, 7).unwrap();
     let data = Dataset::autoencoder(Samples::windows(&values, 8, 1).unwrap());
     let start = plan.layout.initial(5);
-    let fingerprint = Fingerprint::of(&model, &plan, &options.fit_options(), &data, &start);
+    let fingerprint = Fingerprint::of(&model, &plan, &options.fit(), &data, &start);
     (plan, fingerprint)
 }
 
@@ -244,7 +260,7 @@ fn what_is_damaged_is_refused_and_says_what_to_do() {
     assert!(model.to_string().contains("lacks `glassbox.checkpoint`"), "{model}");
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join(FILE_NAME)).unwrap();
-    let error = run(&options(Some(folder.path()), true), &mut []).unwrap_err().to_string();
+    let error = run(&options(Some(folder.path()), true), vec![]).unwrap_err().to_string();
     assert!(error.contains("cannot read") && error.contains(FILE_NAME), "{error}");
 }
 

@@ -2,7 +2,7 @@
 
 mod tiny;
 
-use glassbox::training::{Split, TrainOptions};
+use glassbox::{Device, Model};
 use glassbox_engine::layers::Conv1D;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::{Adam, Optimizer};
@@ -10,7 +10,8 @@ use glassbox_engine::reference::Reference;
 use glassbox_engine::shape::Shape;
 use glassbox_pipeline::detection::PointRule;
 use glassbox_pipeline::detector::{Detector, DetectorError, train_detector};
-use glassbox_pipeline::reconstruction::{inference_session, predict, predict_batches};
+use glassbox_pipeline::reconstruction::predict_batches;
+use glassbox_pipeline::training::{Split, TrainOptions};
 
 fn options() -> TrainOptions {
     TrainOptions {
@@ -24,33 +25,37 @@ fn options() -> TrainOptions {
 #[test]
 fn a_detector_finds_what_it_was_not_trained_on_also_after_a_reload() {
     let (train, test) = (tiny::series(400, 0.0), tiny::series(120, 4.0));
-    let mut done = train_detector(&Reference, &tiny::model(), None, &train, &options(), &mut []).unwrap();
+    let mut done =
+        train_detector(&Device::new(Reference), &tiny::model(), None, &train, &options(), vec![]).unwrap();
     assert_eq!(done.training_errors.len(), 393);
     let largest = done.training_errors.iter().copied().fold(0.0, f64::max);
     assert_eq!(done.detector.threshold.value().to_bits(), largest.to_bits());
 
-    let found = done.detector.detect(&Reference, &test, PointRule::Published).unwrap();
+    let found = done.detector.detect(&Device::new(Reference), &test, PointRule::Published).unwrap();
     assert!(
         !found.points.is_empty() && found.points.iter().all(|point| (38..54).contains(point)),
         "{found:?}"
     );
-    let inclusive = done.detector.detect(&Reference, &test, PointRule::Inclusive).unwrap();
+    let inclusive = done.detector.detect(&Device::new(Reference), &test, PointRule::Inclusive).unwrap();
     assert!(inclusive.points.iter().all(|point| found.points.contains(point)));
     // The largest training error is not above itself.
-    assert_eq!(done.detector.detect(&Reference, &train, PointRule::Published).unwrap().windows, [0; 0]);
+    assert_eq!(
+        done.detector.detect(&Device::new(Reference), &train, PointRule::Published).unwrap().windows,
+        [0; 0]
+    );
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("detector.safetensors");
     done.detector.save(&path).unwrap();
     let loaded = Detector::load(&path).unwrap();
-    assert_eq!(loaded.detect(&Reference, &test, PointRule::Published).unwrap(), found);
+    assert_eq!(loaded.detect(&Device::new(Reference), &test, PointRule::Published).unwrap(), found);
 
     // The error of a window, by the formula.
     let values = done.detector.scaler.normalise(test.values()).unwrap();
     let windows = glassbox_engine::samples::Samples::windows(&values, 8, 1).unwrap();
-    let y = predict(&mut *done.trained.session, &windows).unwrap();
-    let mut session = inference_session(&Reference, &loaded.model, &loaded.weights).unwrap();
-    assert_eq!(predict(&mut *session, &windows).unwrap(), y);
+    let y = done.trained.model.predict(&windows).unwrap();
+    let mut again = Model::with_weights(loaded.model, loaded.weights, Device::new(Reference)).unwrap();
+    assert_eq!(again.predict(&windows).unwrap(), y);
     for (window, error) in found.errors.iter().enumerate() {
         let mae =
             (0..8).map(|t| f64::from((y[[window, t, 0]] - windows.get(window)[t]).abs())).sum::<f64>() / 8.0;
@@ -63,7 +68,9 @@ fn a_detector_finds_what_it_was_not_trained_on_also_after_a_reload() {
 fn what_cannot_be_trained_or_judged_is_refused_before_any_training() {
     let refusal = |model: &Sequential, series: &_| {
         let options = TrainOptions { epochs: usize::from(u16::MAX), ..options() };
-        train_detector(&Reference, model, None, series, &options, &mut []).unwrap_err().to_string()
+        train_detector(&Device::new(Reference), model, None, series, &options, vec![])
+            .unwrap_err()
+            .to_string()
     };
     let mut shorter = Sequential::new(Shape::new(8, 1));
     shorter.add(Conv1D::new(1, 3)).unwrap();
@@ -93,12 +100,19 @@ fn what_cannot_be_trained_or_judged_is_refused_before_any_training() {
         (TrainOptions { validation_split: 0.0, ..options() }, "monitor is val_loss without"),
     ] {
         let series = tiny::series(100, 0.0);
-        let error = train_detector(&Reference, &tiny::model(), None, &series, &bad, &mut []).unwrap_err();
+        let error =
+            train_detector(&Device::new(Reference), &tiny::model(), None, &series, &bad, vec![]).unwrap_err();
         assert!(error.to_string().contains(named), "{error}");
     }
     let bad = [f32::NAN; 15];
-    let error =
-        train_detector(&Reference, &tiny::model(), Some(&bad), &tiny::series(100, 0.0), &options(), &mut []);
+    let error = train_detector(
+        &Device::new(Reference),
+        &tiny::model(),
+        Some(&bad),
+        &tiny::series(100, 0.0),
+        &options(),
+        vec![],
+    );
     assert!(error.unwrap_err().to_string().contains("conv1d.kernel"));
 }
 
@@ -119,7 +133,10 @@ fn a_batch_larger_than_the_data_is_one_batch() {
     let train = tiny::series(60, 0.0);
     let weights = |batch_size| {
         let options = TrainOptions { epochs: 2, batch_size, ..options() };
-        train_detector(&Reference, &tiny::model(), None, &train, &options, &mut []).unwrap().detector.weights
+        train_detector(&Device::new(Reference), &tiny::model(), None, &train, &options, vec![])
+            .unwrap()
+            .detector
+            .weights
     };
     assert_eq!(weights(47), weights(1 << 40));
 }

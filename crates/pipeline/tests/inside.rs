@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
-use glassbox::training::TrainOptions;
+use glassbox::{Device, Model};
 use glassbox_engine::reference::Reference;
 use glassbox_formats::hash::Sha256;
 use glassbox_formats::output_folder::OutputFolder;
 use glassbox_formats::tensor_file::{Tensor, TensorFile};
 use glassbox_pipeline::inside::{Inside, Part};
 use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
-use glassbox_pipeline::reconstruction::{inference_session, predict};
 use glassbox_pipeline::results::{self, ResultsError};
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::synthetic;
+use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::tutorial::{Quiet, TutorialOptions, TutorialRun, run};
 
 use glassbox_engine::samples::Samples;
@@ -34,7 +34,7 @@ fn tutorial(inside: bool) -> TutorialRun {
     };
     let train = TrainOptions { epochs: 3, seed: 1, batch_size: 32, ..TrainOptions::default() };
     let options = TutorialOptions { time_steps: STEPS, train, inside, ..TutorialOptions::default() };
-    run(data, &Reference, &options, &mut Quiet).unwrap()
+    run(data, &Device::new(Reference), &options, &mut Quiet).unwrap()
 }
 
 #[test]
@@ -70,7 +70,8 @@ fn what_is_captured_is_what_the_model_has() {
     }
 
     // Windows: the first of the training series, then some of the test series, those of most interest too.
-    let mut session = inference_session(&Reference, model, &done.detector.weights).unwrap();
+    let weights = done.detector.weights.clone();
+    let mut again = Model::with_weights(model.clone(), weights, Device::new(Reference)).unwrap();
     assert_eq!((inside.windows[0].id.series, inside.windows[0].id.window), (Part::Train, 0));
     assert_eq!(inside.windows[0].outputs.last(), Some(&done.first_reconstruction));
     let worst = (0..done.detection.errors.len())
@@ -79,7 +80,7 @@ fn what_is_captured_is_what_the_model_has() {
     assert!(inside.windows.iter().any(|window| window.id.window == worst));
     for window in &inside.windows {
         let sample = Samples::windows(&window.input, STEPS, 1).unwrap();
-        let predicted = predict(&mut *session, &sample).unwrap();
+        let predicted = again.predict(&sample).unwrap();
         assert_eq!(window.outputs.last().unwrap()[..], *predicted.as_slice().unwrap());
         for (layer, output) in model.layers().iter().zip(&window.outputs) {
             assert_eq!(output.len(), layer.output.len(), "{}", layer.name);

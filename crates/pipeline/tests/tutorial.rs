@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use glassbox::training::TrainOptions;
+use glassbox::Device;
 use glassbox_engine::reference::Reference;
 use glassbox_engine::training::Callback;
 use glassbox_formats::hash::Sha256;
@@ -12,6 +12,7 @@ use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
 use glassbox_pipeline::results::{self, RunResult};
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::synthetic::{self, Part};
+use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::tutorial::{Observer, Quiet, Step, TutorialOptions, TutorialRun, run};
 
 /// A day and a half of the twin; the second half of it has the jump in the test series.
@@ -32,7 +33,7 @@ fn options() -> TutorialOptions {
 }
 
 fn tutorial() -> TutorialRun {
-    run(data(), &Reference, &options(), &mut Quiet).unwrap()
+    run(data(), &Device::new(Reference), &options(), &mut Quiet).unwrap()
 }
 
 #[derive(Default)]
@@ -73,7 +74,7 @@ impl Observer for Recorder {
 #[test]
 fn every_step_is_told_in_order() {
     let mut recorder = Recorder::default();
-    run(data(), &Reference, &options(), &mut recorder).unwrap();
+    run(data(), &Device::new(Reference), &options(), &mut recorder).unwrap();
     assert_eq!(
         recorder.steps,
         [
@@ -138,7 +139,7 @@ fn the_results_say_what_the_run_found_and_are_the_same_each_time() {
 
     // The file is the detector that the run used.
     let detector = Detector::load(&a.join("model.safetensors")).unwrap();
-    let again = detector.detect(&Reference, &done.data.test.series, options().rule).unwrap();
+    let again = detector.detect(&Device::new(Reference), &done.data.test.series, options().rule).unwrap();
     assert_eq!(again, done.detection);
 }
 
@@ -154,8 +155,9 @@ fn history_is_kerass_dictionary() {
 
 #[test]
 fn what_cannot_work_is_refused_before_training() {
-    let refusal =
-        |options: TutorialOptions| run(data(), &Reference, &options, &mut Quiet).unwrap_err().to_string();
+    let refusal = |options: TutorialOptions| {
+        run(data(), &Device::new(Reference), &options, &mut Quiet).unwrap_err().to_string()
+    };
     let error = refusal(TutorialOptions { time_steps: 90, ..options() });
     assert!(error.contains("windows of 90 steps"), "{error}");
     let error = refusal(TutorialOptions { time_steps: 1000, ..options() });
@@ -171,6 +173,6 @@ fn what_cannot_work_is_refused_before_training() {
     )
     .unwrap();
     let mut recorder = Recorder::default();
-    let error = run(short, &Reference, &options(), &mut recorder).unwrap_err().to_string();
+    let error = run(short, &Device::new(Reference), &options(), &mut recorder).unwrap_err().to_string();
     assert!(error.contains("series `short` has 20 rows") && recorder.epochs == 0, "{error}");
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use glassbox::training::TrainOptions;
+use glassbox::Device;
 use glassbox_engine::reference::Reference;
 use glassbox_formats::hash::Sha256;
 use glassbox_formats::output_folder::OutputFolder;
@@ -11,6 +11,7 @@ use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
 use glassbox_pipeline::results;
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::synthetic::{self, Part};
+use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::tutorial::{Quiet, TutorialOptions, TutorialRun, run};
 use glassbox_report::figure::Figure;
 use glassbox_report::{Folder, ReportError, Written, figures, files};
@@ -33,7 +34,7 @@ fn tutorial() -> &'static TutorialRun {
         };
         let train = TrainOptions { epochs: 3, seed: 1, batch_size: 32, ..TrainOptions::default() };
         let options = TutorialOptions { time_steps: 24, train, inside: true, ..TutorialOptions::default() };
-        run(data, &Reference, &options, &mut Quiet).unwrap()
+        run(data, &Device::new(Reference), &options, &mut Quiet).unwrap()
     })
 }
 

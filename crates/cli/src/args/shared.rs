@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use glassbox::training::TrainOptions;
 use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::training::EarlyStopping;
+use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::tutorial::TutorialOptions;
 
 use crate::device::DeviceChoice;

@@ -1,12 +1,10 @@
 //! `glassbox fit-arrays`
 
-use glassbox::training::{TrainOptions, train};
-use glassbox_engine::backend::Dataset;
 use glassbox_engine::model::Sequential;
-use glassbox_engine::samples::Samples;
 use glassbox_formats::arrays::read_npy;
 use glassbox_formats::model_file::{SavedModel, read_architecture};
 use glassbox_pipeline::results::history_json;
+use glassbox_pipeline::training::TrainOptions;
 
 use super::{AFTER_EPOCH, CHECKPOINT, compiled, note, print_json};
 use crate::args::FitArraysArgs;
@@ -34,20 +32,24 @@ pub(crate) fn run(args: &FitArraysArgs) -> Result<(), Failure> {
     };
     let mut opening = args.checkpoint.opening(&interrupted, &outputs, quiet);
     let mut progress = Progress::new(quiet);
-    let data = Dataset::autoencoder(Samples::from_array(x.view())?);
-    let backend = args.compute.backend(quiet)?;
-    explain(&args.compute, quiet, &*backend, &model, args.fit.batch_size)?;
-    let trained =
-        train(&*backend, &model, start.as_deref(), &data, &options, &mut [&mut opening, &mut progress])
-            .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
+    let device = args.compute.device(quiet)?;
+    explain(&args.compute, quiet, &device, &model, args.fit.batch_size)?;
+    let mut trained = options.compile(model, &device)?;
+    if let Some(start) = start {
+        trained = trained.start_from(start)?;
+    }
+    let hooks = options.hooks(vec![&mut opening, &mut progress]);
+    let fitted = trained
+        .fit_with(&x, &x, &options.fit(), hooks)
+        .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
 
-    let saved = SavedModel::new(model, trained.weights);
+    let saved = SavedModel::new(trained.architecture().clone(), trained.flat_weights()?);
     let saved = (&*args.out, saved.bytes_for(&args.out).or_fail(Kind::Output)?);
-    let history = args.history.as_deref().map(|path| (path, history_json(&trained.fitted.history)));
+    let history = args.history.as_deref().map(|path| (path, history_json(&fitted.history)));
     files::write([saved].into_iter().chain(history))?;
     args.checkpoint.done(&interrupted, Some(kept))?;
     if args.output.json {
-        let mut document = serde_json::to_value(&trained.fitted.history).or_fail(Kind::Output)?;
+        let mut document = serde_json::to_value(&fitted.history).or_fail(Kind::Output)?;
         document["compiled"] = compiled(&options);
         return print_json(&document);
     }

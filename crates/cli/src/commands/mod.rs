@@ -20,10 +20,10 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use glassbox::training::TrainOptions;
 use glassbox_engine::model::Sequential;
 use glassbox_formats::model_file::{SavedModel, read_architecture};
 use glassbox_pipeline::architecture::tutorial_model;
+use glassbox_pipeline::training::TrainOptions;
 use serde_json::{Value as Json, json};
 
 use crate::args::ArchitectureArgs;

@@ -1,9 +1,8 @@
 //! `glassbox predict`
 
-use glassbox_engine::samples::Samples;
+use glassbox::Model;
 use glassbox_formats::arrays::{read_npy, write_npy};
 use glassbox_formats::model_file::SavedModel;
-use glassbox_pipeline::reconstruction::{inference_session, predict};
 
 use super::note;
 use crate::args::{ModelArgs, PredictArgs};
@@ -14,11 +13,11 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
     let _locks = files::claim(&input_files(args), &[("--output", &args.output)])?;
     let x = read_npy(&args.input).or_fail(Kind::Input)?;
     let saved = args.model.load(x.dim().1)?;
-    let backend = args.compute.backend(args.quiet)?;
-    let mut session = inference_session(&*backend, &saved.model, &saved.weights)?;
-    let y = predict(&mut *session, &Samples::from_array(x.view())?)?;
+    let device = args.compute.device(args.quiet)?;
+    let mut model = Model::with_weights(saved.model, saved.weights, device)?;
+    let y = model.predict(&x)?;
     if let Some(at) = y.iter().position(|v| !v.is_finite()) {
-        let window = at / saved.model.output_shape().len().max(1);
+        let window = at / model.architecture().output_shape().len().max(1);
         return Err(Failure::new(
             Kind::NotFinite,
             format!(

@@ -1,5 +1,6 @@
 //! `glassbox profile`
 
+use glassbox::Device;
 use glassbox_cpu::{Cpu, Simd};
 use glassbox_formats::atomic;
 use glassbox_lab::profile::{Profile, ProfileOptions, roofline_svg, run as profile, run_beside};
@@ -16,18 +17,18 @@ pub(crate) fn run(args: &ProfileArgs) -> Result<(), Failure> {
     let _locks = files::claim(inputs.as_slice(), outputs.as_slice())?;
     let (model, start) = start_model(args.model.as_deref(), args.time_steps)?;
     let chosen = choose(args)?;
-    let (Chosen::Cpu(backend) | Chosen::Gpu(backend)) = &chosen;
-    explain(&args.compute, args.json, &**backend, &model, args.batch_size)?;
+    let (Chosen::Cpu(device) | Chosen::Gpu(device)) = &chosen;
+    explain(&args.compute, args.json, device, &model, args.batch_size)?;
     let options = ProfileOptions { batch_size: args.batch_size, steps: args.steps, seed: args.seed };
     if let Chosen::Gpu(_) = chosen
         && !args.no_cpu
     {
         let cpu = Cpu::new(args.compute.threads)?;
-        let both = run_beside([&**backend, &cpu], &model, start.as_deref(), &options)?;
+        let both = run_beside([device.backend(), &cpu], &model, start.as_deref(), &options)?;
         draw(args, &both.profile)?;
         return if args.json { print_json(&both) } else { print(&both.to_string()) };
     }
-    let profile = profile(&**backend, &model, start.as_deref(), &options)?;
+    let profile = profile(device.backend(), &model, start.as_deref(), &options)?;
     draw(args, &profile)?;
     if args.json { print_json(&profile) } else { print(&profile.to_string()) }
 }
@@ -58,5 +59,5 @@ fn choose(args: &ProfileArgs) -> Result<Chosen, Failure> {
             format!("--simd {simd}: not supported by this processor, which has {}", names.join(", "));
         return Err(Failure::new(Kind::Input, message));
     }
-    Ok(Chosen::Cpu(Box::new(Cpu::with_simd(args.compute.threads, simd)?)))
+    Ok(Chosen::Cpu(Device::new(Cpu::with_simd(args.compute.threads, simd)?)))
 }

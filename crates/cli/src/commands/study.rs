@@ -1,9 +1,9 @@
 //! `glassbox tutorial --study`: what would improve the tutorial, measured.
 
-use glassbox::training::TrainOptions;
 use glassbox_formats::output_folder::OutputFolder;
 use glassbox_lab::study::{self, Study, StudyOptions};
 use glassbox_pipeline::nab::TutorialData;
+use glassbox_pipeline::training::TrainOptions;
 
 use crate::args::TutorialArgs;
 use crate::device::one_thread;

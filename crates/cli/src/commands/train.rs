@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use glassbox::training::TrainOptions;
 use glassbox_engine::training::Callback;
 use glassbox_pipeline::detector::train_detector;
 use glassbox_pipeline::results::history_json;
 use glassbox_pipeline::series::read_csv;
+use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::words::counted;
 use serde_json::json;
 
@@ -38,12 +38,12 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         interrupt: Some(interrupt::listen(quiet, AFTER_EPOCH)?),
         ..args.fit.options(&model, quiet)?
     };
-    let backend = args.compute.backend(quiet)?;
-    explain(&args.compute, quiet, &*backend, &model, args.fit.batch_size)?;
+    let device = args.compute.device(quiet)?;
+    explain(&args.compute, quiet, &device, &model, args.fit.batch_size)?;
     let mut opening = args.checkpoint.opening(&interrupted, &outputs, quiet);
     let mut progress = Progress::new(quiet);
-    let callbacks: &mut [&mut dyn Callback<f32>] = &mut [&mut opening, &mut progress];
-    let trained = train_detector(&*backend, &model, start.as_deref(), &loaded.series, &options, callbacks)
+    let callbacks: Vec<&mut dyn Callback<f32>> = vec![&mut opening, &mut progress];
+    let trained = train_detector(&device, &model, start.as_deref(), &loaded.series, &options, callbacks)
         .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
 
     let history = &trained.trained.fitted.history;

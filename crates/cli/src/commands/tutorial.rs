@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use glassbox::checkpoint;
-use glassbox::training::Trained;
 use glassbox_engine::backend::BatchEnd;
 use glassbox_engine::training::{Callback, EpochEnd, Flow};
 use glassbox_formats::output_folder::OutputFolder;
@@ -13,6 +12,7 @@ use glassbox_pipeline::detection::{PointRule, show_indices};
 use glassbox_pipeline::detector::Detection;
 use glassbox_pipeline::nab::{self, Places, Source, TutorialData};
 use glassbox_pipeline::results::{self, RunResult};
+use glassbox_pipeline::training::Trained;
 use glassbox_pipeline::tutorial::{self, Observer, Step, TutorialOptions};
 use glassbox_pipeline::words::counted;
 
@@ -48,10 +48,10 @@ pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
         progress: Progress::new(silent),
         failed: None,
     };
-    let backend = args.compute.backend(silent)?;
+    let device = args.compute.device(silent)?;
     let model = tutorial_model(TIME_STEPS).or_fail(Kind::Input)?;
-    explain(&args.compute, silent, &*backend, &model, args.fit.batch_size)?;
-    let run = tutorial::run(data, &*backend, &options, &mut narrator)
+    explain(&args.compute, silent, &device, &model, args.fit.batch_size)?;
+    let run = tutorial::run(data, &device, &options, &mut narrator)
         .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
     results::write(&mut out, &run).or_fail(Kind::Output)?;
     args.checkpoint.done(&args.out, None)?;

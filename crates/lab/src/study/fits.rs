@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
-use glassbox_engine::backend::{Backend, Session, State};
+use glassbox_engine::backend::{Session, State};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::training::{Callback, EarlyStopping, EpochEnd, Flow};
 
 use super::variants::{Training, VARIANTS, Weights};
-use glassbox::training::{TrainOptions, train_autoencoder};
-use glassbox_pipeline::reconstruction::{ErrorMeasure, measured_errors};
+use glassbox::Device;
+use glassbox_pipeline::reconstruction::{ErrorMeasure, PREDICT_BATCH, measured_errors};
+use glassbox_pipeline::training::{TrainOptions, train_autoencoder};
 
 /// The windows of both series.
 pub(super) struct Windows<'a> {
@@ -55,7 +56,7 @@ pub(super) fn cost(model: &Sequential) -> f64 {
 pub(super) fn fit(
     training: &Training,
     model: &Sequential,
-    backend: &dyn Backend<f32>,
+    device: &Device,
     windows: &Windows<'_>,
     options: &TrainOptions,
 ) -> Result<Fit, glassbox::Error> {
@@ -67,7 +68,7 @@ pub(super) fn fit(
         .map(|early_stopping| EarlyStopping { restore_best_weights: true, ..early_stopping });
     let options = TrainOptions { early_stopping, ..options.clone() };
     let mut last = LastWeights::default();
-    let mut trained = train_autoencoder(backend, model, None, windows.train, &options, &mut [&mut last])?;
+    let mut trained = train_autoencoder(device, model, None, windows.train, &options, vec![&mut last])?;
 
     let history = &trained.fitted.history;
     let best = |best: usize, epoch: usize| {
@@ -75,11 +76,13 @@ pub(super) fn fit(
     };
     let best_epoch = (0..history.val_loss.len()).fold(0, best);
     let mut errors = ErrorsBy::new();
-    for (which, weights) in [(Weights::Best, &trained.weights), (Weights::Last, &last.0)] {
+    let session = trained.model.session(PREDICT_BATCH)?;
+    let best_weights = session.state()?.weights;
+    for (which, weights) in [(Weights::Best, &best_weights), (Weights::Last, &last.0)] {
         if needed(which) {
             let state = State::new(weights.clone(), &options.optimizer);
-            trained.session.set_state(&state)?;
-            errors.extend(errors_of(&mut *trained.session, windows, which)?);
+            session.set_state(&state)?;
+            errors.extend(errors_of(session, windows, which)?);
         }
     }
     Ok(Fit {

@@ -15,8 +15,8 @@ use crate::nab::{LoadedPart, Source, TutorialData};
 use crate::scaler::Scaler;
 use crate::series::Series;
 use crate::statistics::Summary;
+use crate::training::Split;
 use crate::tutorial::{Timings, TutorialOptions, TutorialRun};
-use glassbox::training::Split;
 
 impl RunResult {
     /// The numbers of `run`.

@@ -14,12 +14,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use glassbox::training::TrainOptions;
 use glassbox_cpu::{Cpu, Simd};
 use glassbox_formats::hash::Sha256;
 use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::synthetic::{self, Part};
+use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::tutorial::TutorialOptions;
 use glassbox_tests::backends::Backend32;
 

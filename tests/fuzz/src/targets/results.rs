@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use glassbox::Device;
 use glassbox_engine::random::Draws;
 use glassbox_formats::output_folder::OutputFolder;
 use glassbox_pipeline::results;
@@ -19,7 +20,7 @@ const DRAWN: u8 = 16;
 /// What a small run leaves.
 pub(crate) static FILES: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(|| {
     let (data, options) = super::small_tutorial();
-    let run = run(data, &super::portable(), &options, &mut Quiet).expect("a run");
+    let run = run(data, &Device::new(super::portable()), &options, &mut Quiet).expect("a run");
     let folder = tempfile::tempdir().expect("a folder");
     let mut outputs = OutputFolder::open(folder.path(), &results::FILES, &[]).expect("an empty folder");
     results::write(&mut outputs, &run).expect("results");

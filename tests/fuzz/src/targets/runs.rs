@@ -1,4 +1,5 @@
-use glassbox_engine::backend::Backend;
+use glassbox::Device;
+use glassbox_engine::backend::Backend as _;
 use glassbox_formats::output_folder::OutputFolder;
 use glassbox_lab::replicate::rows::{FILE_NAME, OPTIONS, Rows};
 use glassbox_lab::replicate::{files, fingerprint, run};
@@ -21,8 +22,7 @@ pub(super) fn read(input: &[u8]) -> Result<Outcome, String> {
     let outcome = match Rows::open(folder.path(), &fingerprint) {
         Err(error) => refused(error.to_string().replace(&*folder.path().to_string_lossy(), "runs")),
         Ok(rows) if (0..SEEDS).all(|seed| rows.get(options.train.seed + seed).is_some()) => {
-            let make =
-                || -> glassbox_engine::Result<Box<dyn Backend<f32>>> { Ok(Box::new(super::portable())) };
+            let make = || Ok(Device::new(super::portable()));
             let known = [FILE_NAME, OPTIONS];
             let mut outputs = OutputFolder::open(folder.path(), &files(), &known).expect("a folder of ours");
             match run(&data, &make, 1, &options, SEEDS as usize, &mut outputs, &mut |_| ()) {
