@@ -26,7 +26,7 @@
 //! Weights may also come from a file without `keras_json` (or with another one), beside an architecture in a
 //! JSON file of its own: [`SavedModel::load_parts`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use glassbox_engine::layers::Registry;
@@ -187,7 +187,7 @@ impl SavedModel {
         content.require_finite(file)?;
         let weights = content.take_flat("", model.layout(), file)?;
         let mut slots = BTreeMap::new();
-        while let Some(name) = first_slot(&content) {
+        for name in slots_of(&content) {
             let values = content.take_flat(&slot_prefix(&name), model.layout(), file)?;
             slots.insert(name, values);
         }
@@ -219,10 +219,10 @@ fn slot_prefix(slot: &str) -> String {
     format!("{SLOTS}{slot}/")
 }
 
-/// The slot of the first of an optimiser's tensors that are left.
-fn first_slot(content: &TensorFile) -> Option<String> {
+/// The slots of an optimiser's tensors.
+fn slots_of(content: &TensorFile) -> BTreeSet<String> {
     let names = content.tensors.keys().filter_map(|name| name.strip_prefix(SLOTS));
-    names.filter_map(|name| name.split_once('/')).next().map(|(slot, _)| slot.to_owned())
+    names.filter_map(|name| name.split_once('/')).map(|(slot, _)| slot.to_owned()).collect()
 }
 
 /// The checksum of a file's content, as hexadecimal digits.

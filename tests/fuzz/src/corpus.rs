@@ -11,6 +11,7 @@ use glassbox_engine::layers::{Conv1D, ReLU};
 use glassbox_engine::model::Sequential;
 use glassbox_engine::shape::Shape;
 use glassbox_formats::model_file::SavedModel;
+use glassbox_formats::tensor_file::{Tensor, TensorFile};
 use glassbox_pipeline::detection::Threshold;
 use glassbox_pipeline::detector::Detector;
 use glassbox_pipeline::scaler::Scaler;
@@ -111,8 +112,9 @@ fn made(target: &str) -> Vec<Entry> {
     match target {
         "series" => vec![
             accepted("quoted line breaks", quoted_line_breaks()),
-            refused("a million commas", ",".repeat(1 << 20), "column"),
-            refused("a header of a megabyte", format!("{}\n", "a".repeat(1 << 20)), "column"),
+            refused("many commas", ",".repeat(1 << 18), "column"),
+            refused("millions of commas", ",".repeat(1 << 22), "longer"),
+            refused("a header of a megabyte", format!("{}\n", "a".repeat(1 << 20)), "longer"),
             refused(
                 "a quote never closed",
                 format!("timestamp,value\n\"{}", "1,2\n".repeat(1 << 16)),
@@ -184,6 +186,7 @@ fn models() -> Vec<Entry> {
     let with = |change: &dyn Fn(&mut Json)| changed(&detector, Checksum::Model, change);
     vec![
         accepted("a model", plain.to_bytes()),
+        refused("a state of no weights", state_of_no_weights(), "optimizer/m/mine"),
         refused(
             "a detector of another length",
             with(&|header| header["__metadata__"]["glassbox.time_steps"] = json!("7")),
@@ -289,6 +292,14 @@ fn results() -> Vec<Entry> {
         refused("escapes in a layer's name", result("/model/layers/0", json!(name)), "layers"),
     ]);
     entries
+}
+
+/// What an optimiser keeps of a model that has no weights: it was once looked for without end.
+fn state_of_no_weights() -> Vec<u8> {
+    let mut file = TensorFile::default();
+    file.metadata.insert("keras_json".into(), chain(1).to_json());
+    file.tensors.insert("optimizer/m/mine".into(), Tensor { shape: vec![1], values: vec![0.0] });
+    file.to_bytes()
 }
 
 /// The last bit of a file is another one.

@@ -367,17 +367,11 @@ pub fn seal(header: &mut Json, data: &[u8], checksum: Checksum) {
             file.to_bytes()
         }
         Checksum::Model => {
-            let keys =
-                ["mean", "std", "threshold", "time_steps", "version"].map(|key| format!("glassbox.{key}"));
-            let texts = keys.iter().map(String::as_str).chain(["keras_json"]);
-            let texts = texts.filter_map(|key| Some(format!("{key}={}\n", file.metadata.get(key)?)));
+            let covered =
+                file.metadata.iter().filter(|(key, _)| *key == "keras_json" || key.starts_with("glassbox."));
+            let texts = covered.map(|(key, text)| format!("{key}={text}\n")).collect::<String>();
             let values = file.tensors.values().flat_map(|tensor| &tensor.values);
-            texts
-                .collect::<String>()
-                .into_bytes()
-                .into_iter()
-                .chain(values.flat_map(|v| v.to_le_bytes()))
-                .collect()
+            texts.into_bytes().into_iter().chain(values.flat_map(|value| value.to_le_bytes())).collect()
         }
     };
     header["__metadata__"][CHECKSUM] = json!(Sha256::of(&covered).to_string());
