@@ -442,7 +442,7 @@ fn a_study_of_the_same_series_is_the_conclusion() {
     std::fs::write(folder.path().join("study.json"), study.to_string()).unwrap();
     let page = std::fs::read_to_string(write(folder.path()).unwrap().page).unwrap();
     for text in [
-        "2 variants over the same 2 seeds",
+        "2 variants with the same 2 seeds",
         "title of worse",
         "0.775",
         "0.765 to 0.785",
