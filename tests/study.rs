@@ -204,7 +204,7 @@ fn a_study_is_the_same_for_any_number_of_workers_and_says_what_two_seeds_can() {
             variant.runs.iter_mut().for_each(|run| run.seconds = 1.0);
             variant.spread.seconds = None;
         }
-        study.conclusion.retain(|sentence| !sentence.starts_with("Training takes"));
+        study.conclusion.retain(|sentence| !sentence.starts_with("Training time"));
         study
     };
     let one = study_with(data, 1);

@@ -47,7 +47,7 @@ fn wrong_bytes_and_missing_files_leave_nothing_behind() {
     let files = walk(&home.path().join("cache"));
     assert!(files.is_empty(), "{files:?}");
     let shown = succeed(glassbox(home.path()).args(["data", "show"]));
-    assert!(shown.contains("twin"), "{shown}");
+    assert!(shown.contains("the built-in synthetic copy"), "{shown}");
 }
 
 #[test]

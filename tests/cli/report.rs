@@ -27,7 +27,7 @@ fn the_report_is_made_unless_it_is_not_wanted_and_can_be_made_again() {
     assert!(!out.join("inside.safetensors").exists() && !out.join("report.html").exists());
     succeed(glassbox(home.path()).args(["report"]));
     let plain = fs::read_to_string(out.join("report.html")).expect("the page");
-    assert!(plain.contains("This run did not look inside"));
+    assert!(plain.contains("This run did not record the model's internals"));
 }
 
 #[test]

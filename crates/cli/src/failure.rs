@@ -12,8 +12,8 @@ use glassbox_pipeline::detection::DetectionError;
 use glassbox_pipeline::detector::DetectorError;
 use glassbox_pipeline::tutorial::TutorialError;
 
-/// Why the command ended without success. The exit codes are part of the interface: `glassbox --help` and the README
-/// list them.
+/// Why the command ended without success. The exit codes are part of the interface: `glassbox --help` and
+/// `docs/command.md` list them.
 #[derive(Debug)]
 pub(crate) struct Failure {
     kind: Kind,

@@ -82,8 +82,8 @@ impl Default for StudyOptions {
 pub enum StudyError {
     /// Nothing to compare with.
     #[error(
-        "the true anomaly of series `{series}` is not known, so nothing can be measured against it: a study takes \
-         the published test file or the built-in twin"
+        "the ground truth of series `{series}` is not known, but a study compares its variants with it: use the \
+         published test file or the built-in synthetic copy"
     )]
     UnknownTruth {
         /// The series' name.

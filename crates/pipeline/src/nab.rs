@@ -135,7 +135,7 @@ impl fmt::Display for Source {
         match self {
             Self::Directory(folder) => write!(f, "the files in {}", folder.display()),
             Self::Cache(folder) => write!(f, "the downloaded files in {}", folder.display()),
-            Self::Twin { seed } => write!(f, "the built-in twin (synthetic, seed {seed})"),
+            Self::Twin { seed } => write!(f, "the built-in synthetic copy (seed {seed})"),
         }
     }
 }
@@ -149,7 +149,7 @@ pub enum NabError {
         "{} has no {file}: --data and ${DATA_VARIABLE} name the `data` folder of a checkout of numenta/NAB; {}",
         folder.display(),
         match below { Some(below) => format!("it is in {}: name that", below.display()),
-                      None => "name another, or none to use downloaded files or the built-in twin".into() }
+                      None => "name another, or none to use downloaded files or the built-in synthetic copy".into() }
     )]
     MissingFile {
         /// The folder that was named.

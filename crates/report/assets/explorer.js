@@ -11,7 +11,7 @@ function explorer(inside, times) {
     const figure = document.createElement("figure");
     figure.className = "map";
     const caption = document.createElement("figcaption");
-    caption.textContent = `${layer.name}: ${layer.channels} units, ${layer.steps} steps; strongest colour ${short(layer.full)}`;
+    caption.textContent = `${layer.name}: ${layer.channels} units, ${layer.steps} steps; strongest colour: ${short(layer.full)}`;
     const frame = document.createElement("div");
     frame.className = "frame";
     const canvas = document.createElement("canvas");
@@ -84,8 +84,8 @@ function explorer(inside, times) {
     const way = window.output[worst] < window.input[worst] ? "too low" : "too high";
     element("window-says").innerHTML = `Mean absolute error <b>${window.error.toFixed(4)}</b>, ` +
       `${(window.error / inside.threshold).toFixed(2)} times the threshold: <b class="${anomalous ? "bad" : "good"}">${anomalous ? "anomalous" : "normal"}</b>. ` +
-      `Worst at ${dateText(timesOf(window)[worst]).slice(11)}: rebuilt ${error[worst].toFixed(2)} ${way}. ` +
-      `The worst tenth of its steps makes up ${Math.round(100 * share)} % of its error.`;
+      `Largest error at ${dateText(timesOf(window)[worst]).slice(11)}: the reconstruction is ${error[worst].toFixed(2)} ${way}. ` +
+      `The tenth of its steps with the largest errors contributes ${Math.round(100 * share)} % of the total error.`;
     for (const { layer, canvas } of maps) {
       const bytes = bytesOf(layer);
       paintMap(canvas, bytes, layer.steps, layer.channels);
@@ -102,7 +102,7 @@ function explorer(inside, times) {
     const [first, end] = inside.fields[step];
     const x = timesOf(chosen());
     const clock = (at) => dateText(x[at]).slice(11);
-    const text = `${step} (${clock(step)}), made from steps ${first} to ${end - 1} (${clock(first)} to ${clock(end - 1)})`;
+    const text = `${step} (${clock(step)}), depends on steps ${first} to ${end - 1} (${clock(first)} to ${clock(end - 1)})`;
     element("step-name").textContent = text;
     stepSlider.setAttribute("aria-valuetext", text);
     for (const { mark, shade } of maps) {

@@ -47,7 +47,7 @@ impl Truth {
         let score = Score::of(&result.anomalies.points.indices, &rows);
         let minutes = |row: usize| ((seconds(test.timestamps()[row]) - seconds(FROM)) / 60.0) as i64;
         Some(Self {
-            span: Span { from: seconds(FROM), to: seconds(TO), label: "truly anomalous".into() },
+            span: Span { from: seconds(FROM), to: seconds(TO), label: "ground truth".into() },
             points: rows.len(),
             delay: score.first_hit.map(minutes),
             score,

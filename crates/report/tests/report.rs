@@ -228,7 +228,7 @@ fn a_run_that_did_not_look_inside_has_a_page_too() {
     let plain = TutorialRun { inside: None, ..tutorial().clone() };
     write_results(folder.path(), &plain);
     let page = std::fs::read_to_string(write(folder.path()).unwrap().page).unwrap();
-    assert!(page.contains("This run did not look inside"));
+    assert!(page.contains("This run did not record the model's internals"));
     assert!(!page.contains("id=\"explorer\"") && data_of(&page)["inside"].is_null());
     assert!(page.contains("id=\"plot-anomalies\""));
 }
@@ -363,9 +363,9 @@ fn of_other_data_the_page_says_what_the_data_says() {
         "two published files",
         "fourteen days",
         "a day stands out",
-        "but for one:",
+        "except for one:",
         "24 hours of 12 values",
-        "The data is kind to it",
+        "The data is easy",
         "different every day",
         "Training series: normal",
         "2014-04-11, from 09:00 to 18:00",
@@ -378,12 +378,12 @@ fn of_other_data_the_page_says_what_the_data_says() {
         "<code>a/folder</code>",
         "has 288 rows, one every 5 minutes",
         "values, 2 hours",
-        "will ever learn from",
+        "everything in it counts as normal",
     ] {
         assert!(own.contains(text), "no {text:?}");
     }
     let twin = page(Source::Twin { seed: 1 });
-    for text in ["fourteen days", "a day stands out", "The data is kind to it", "Training series: normal"] {
+    for text in ["fourteen days", "a day stands out", "The data is easy", "Training series: normal"] {
         assert!(twin.contains(text), "no {text:?}");
     }
 }
@@ -443,7 +443,7 @@ fn a_study_of_the_same_series_is_the_conclusion() {
     std::fs::write(folder.path().join("study.json"), study.to_string()).unwrap();
     let page = std::fs::read_to_string(write(folder.path()).unwrap().page).unwrap();
     for text in [
-        "2 variants over the same 2 seeds",
+        "2 variants with the same 2 seeds",
         "title of worse",
         "0.775",
         "0.765 to 0.785",
@@ -455,7 +455,7 @@ fn a_study_of_the_same_series_is_the_conclusion() {
     ] {
         assert!(page.contains(text), "{text}");
     }
-    assert!(!page.contains("puts what it does here"));
+    assert!(!page.contains("adds the results here"));
 
     // Of other series it is not shown: the page says how to make one.
     let mut other = study;

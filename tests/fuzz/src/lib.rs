@@ -1,27 +1,27 @@
-//! Hostile input for everything that reads what a user brings.
+//! Hostile input for all code that reads users' files.
 //!
-//! A [`Target`] takes any bytes and must either accept or refuse them, and [`Target::run`] says what was wrong with how
-//! it did that. No target may
-//! - panic, overflow, or read what is not its own (in the builds that check these: see `fuzz.sh`),
-//! - take more steps or more memory than grow with the input ([`Budget`]),
-//! - refuse with a message that is long, has several lines, or could drive a terminal ([`refused`]),
-//! - read anything else from what it has written of an input than from the input,
+//! A [`Target`] takes any bytes and must either accept or refuse them; [`Target::run`] reports a violation. A target must
+//! not
+//! - panic, overflow, or read out of bounds (in builds that check these: see `tests/fuzz/run`),
+//! - take more steps or memory than a bound that grows with the input ([`Budget`]),
+//! - refuse with a message that is long, has several lines, or contains terminal control characters ([`refused`]),
+//! - read another value from what it wrote for an input than from the input,
 //! - change a file that it refuses.
 //!
-//! | target | reads | checked besides |
+//! | target | reads | also checked |
 //! |---|---|---|
-//! | `series` | CSV | written and read again it is the same series |
+//! | `series` | CSV | written and read again, it is the same series |
 //! | `arrays` | `.npy` | the same |
 //! | `architecture` | Keras's JSON | the same; a plan is made or refused |
-//! | `network` | Keras's JSON, of models that compute | every path of the CPU computes what the reference does in f64 |
+//! | `network` | Keras's JSON, of models that are then run | every path of the CPU agrees with the reference in f64 |
 //! | `model` | model files | the same model and bytes when written and read again |
-//! | `checkpoint` | checkpoints | the same; training goes on from it |
-//! | `results` | a folder of results, a file of it replaced | its report is written or refused |
+//! | `checkpoint` | checkpoints | the same; training continues from it |
+//! | `results` | a folder of results with one file replaced | its report is written or refused |
 //! | `runs` | `runs.csv` of a replication | the comparison is written or refused |
 //! | `contraction` | the geometry of a convolution, as JSON | every path of the CPU agrees with the sum written out |
 //!
-//! [`corpus`] has inputs that were faults once, with what must become of them; a test replays it. The command
-//! (`main.rs`) mutates ([`mutate`]) what is in there, and keeps what reaches code that nothing else reached.
+//! [`corpus`] has inputs that once caused faults, with their expected outcomes; a test replays it. The command (`main.rs`)
+//! mutates ([`mutate`]) these inputs, and keeps mutants that reach code that no other input reached.
 
 pub mod corpus;
 pub mod meter;

@@ -1,9 +1,9 @@
-//! Feeds every target mutated inputs, for as long as it is told; `tests/fuzz/run` builds it as it is meant to run.
+//! Runs every target on mutated inputs for a given time; `tests/fuzz/run` builds it with the checks that it needs.
 //!
-//! `GLASSBOX_FUZZ_SECONDS` is the time for all targets together (60 by default), `GLASSBOX_FUZZ_SEED` a number that
-//! decides the mutations (1 by default). An argument is a target's name, to run that one alone. Each target runs in a
-//! process of its own, which leaves its input in a file: an input that ends the process is found there. What fails is
-//! made smaller where that is possible, and saved into the corpus as `found-...`.
+//! `GLASSBOX_FUZZ_SECONDS` is the time for all targets together (60 by default), `GLASSBOX_FUZZ_SEED` the seed of the
+//! mutations (1 by default). An argument selects one target by name. Each target runs in a separate process, which writes
+//! its current input to a file, so an input that ends the process is found there. An input that fails is minimised if
+//! possible and saved in the corpus as `found-...`.
 
 use std::collections::HashSet;
 use std::env;

@@ -1,7 +1,7 @@
 //! Counts what an input costs: steps and bytes, the same ones on every machine.
 //!
 //! **Steps** are edges of the control flow, counted where the compiler was told to call
-//! `__sanitizer_cov_trace_pc_guard` at each of them (`-Cpasses=sancov-module`; `fuzz.sh` has the flags). In another build
+//! `__sanitizer_cov_trace_pc_guard` at each of them (`-Cpasses=sancov-module`; `tests/fuzz/run` has the flags). In another build
 //! none are counted. The standard library is not compiled with these flags, so its own loops count nothing.
 //! **Bytes** are those of the heap, at their highest, above what was allocated before.
 #![allow(unsafe_code)]

@@ -48,7 +48,7 @@ impl Profile {
     fn head(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let [steps, channels] = self.model.input_shape;
         let data = match self.config.data {
-            "twin" => "windows of the built-in twin",
+            "twin" => "windows of the built-in synthetic copy",
             _ => "random samples",
         };
         writeln!(

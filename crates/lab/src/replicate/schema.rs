@@ -191,8 +191,8 @@ fn conclusion(ours: usize, keras: usize, comparison: &[Comparison], indicative: 
     let told = ks_critical_distance(LEVEL / QUANTITIES.len() as f64, ours, keras);
     let mut said = vec![match differing.as_slice() {
         [] => format!(
-            "None of the {} quantities is distributed otherwise than in Keras, as far as {} against {keras} \
-             can tell (level 1 % together); the largest distance is {:.3}, of {} (p = {}).",
+            "No significant difference from Keras in any of the {} quantities ({} against {keras}, Kolmogorov-Smirnov, \
+             level 1 % for all together). The largest distance is {:.3}, of {} (p = {}).",
             comparison.len(),
             counted(ours, "run", "runs"),
             farthest.distance,
@@ -200,19 +200,20 @@ fn conclusion(ours: usize, keras: usize, comparison: &[Comparison], indicative: 
             probability(farthest.p)
         ),
         some => format!(
-            "Distributed otherwise than in Keras, at a level of 1 % together: {}; the largest distance is {:.3}, of {}.",
+            "Significant difference from Keras (Kolmogorov-Smirnov, level 1 % for all together) in: {}. The largest \
+             distance is {:.3}, of {}.",
             some.join(", "),
             farthest.distance,
             farthest.quantity
         ),
     }];
     said.push(match told < 1.0 {
-        true => format!("So many runs tell a distance of {told:.2} or more from chance."),
-        false => "So few runs cannot tell any distance from chance.".into(),
+        true => format!("With this number of runs, a distance of {told:.2} or more is significant."),
+        false => "With so few runs, no distance is significant.".into(),
     });
     if indicative {
         said.push(
-            "Keras ran on the published files and these runs did not: the comparison is only indicative."
+            "Keras ran on the published files and these runs did not, so the comparison is only indicative."
                 .into(),
         );
     }
@@ -226,8 +227,8 @@ impl std::fmt::Display for Replication {
             f,
             "{:10}  {:>30}  {:>30}  {:>8}  {:>6}",
             "",
-            format!("median [least, largest] of {}", self.runs.len()),
-            "of Keras",
+            format!("median [min, max] of {}", self.runs.len()),
+            "Keras",
             "distance",
             "p"
         )?;

@@ -74,10 +74,10 @@ fn finding_of_baseline(baseline: &VariantResult) -> String {
 fn finding(variant: &VariantResult, difference: &Difference, baseline: &VariantResult) -> String {
     let Difference { mean, min, max, better, worse, equal, p_adjusted, .. } = *difference;
     let against = match (better, worse) {
-        (0, 0) if equal == 1 => "the same under the one seed".into(),
-        (0, 0) => format!("the same under all {equal} seeds"),
+        (0, 0) if equal == 1 => "the same for the one seed".into(),
+        (0, 0) => format!("the same for all {equal} seeds"),
         _ => format!(
-            "{mean:+.3} on average ({min:+.3} to {max:+.3}), better under {better} and worse under {worse} of {}, \
+            "{mean:+.3} on average ({min:+.3} to {max:+.3}), better for {better} and worse for {worse} of {}, \
              corrected p {}",
             counted(better + worse + equal, "seed", "seeds"),
             equal_or_below(p_adjusted)
@@ -91,7 +91,7 @@ fn finding(variant: &VariantResult, difference: &Difference, baseline: &VariantR
         ("recall", mean(&own.recall), mean(&base.recall), 3, POINTS_WORTH),
         ("false windows", mean(&own.false_windows), mean(&base.false_windows), 1, 1.0),
         (
-            "minutes until it can be known",
+            "minutes until live detection",
             mean(&own.live_delay_minutes),
             mean(&base.live_delay_minutes),
             0,
@@ -108,15 +108,15 @@ fn finding(variant: &VariantResult, difference: &Difference, baseline: &VariantR
     format!("F1 is {against}{also}.")
 }
 
-/// All that follows, in plain words.
+/// The conclusions of a study, as sentences.
 fn conclusion(study: &Study) -> Vec<String> {
     let (baseline, variants) = study.variants.split_first().expect("the baseline is a variant");
     let seeds = study.config.seeds.len();
     let (Some(f1), Some(recall)) = (baseline.spread.f1, baseline.spread.recall) else { return vec![] };
     let hit = baseline.runs.iter().filter(|run| run.hits > 0).count();
     let mut said = vec![format!(
-        "The tutorial as published finds the anomaly under {hit} of {}: on average {:.1} % of its {} \
-         points (at the least {:.1} %), with F1 {}. So no change could gain more than {:.3} of F1 on average.",
+        "The tutorial as published detects the anomaly for {hit} of {}: on average {:.1} % of its {} points \
+         (at least {:.1} %), with F1 {}. So no change can raise the average F1 by more than {:.3}.",
         counted(seeds, "seed", "seeds"),
         100.0 * recall.mean,
         study.truth.count,
@@ -133,32 +133,28 @@ fn conclusion(study: &Study) -> Vec<String> {
         variants.iter().filter(with).map(shown).collect()
     };
     said.push(match of(VerdictInfo::Helps) {
-        none if none.is_empty() => "Nothing that was tried helps beyond what chance could do.".into(),
-        some => format!("What helps, with its mean change of F1: {}.", some.join(", ")),
+        none if none.is_empty() => "No variant helps significantly.".into(),
+        some => format!("Helps (mean change of F1): {}.", some.join(", ")),
     });
     if let some @ [_, ..] = &of(VerdictInfo::Hurts)[..] {
-        said.push(format!("What hurts: {}.", some.join(", ")));
+        said.push(format!("Hurts (mean change of F1): {}.", some.join(", ")));
     }
     if let some @ [_, ..] = &of(VerdictInfo::Same)[..] {
         said.push(format!(
-            "What makes no difference worth more than a point, whatever the seed: {}.",
+            "Changes F1 by no more than about one point's worth, for every seed: {}.",
             some.join(", ")
         ));
     }
     if let some @ [_, ..] = &of(VerdictInfo::Unclear)[..] {
-        said.push(format!(
-            "What these seeds cannot tell: {}. {}",
-            some.join(", "),
-            too_few(seeds, variants.len())
-        ));
+        said.push(format!("Inconclusive: {}. {}", some.join(", "), too_few(seeds, variants.len())));
     }
     said.extend(noise(baseline, variants));
     said.extend(soonest(baseline, variants));
     said.extend(cost(study));
     said.push(format!(
-        "All of this is one series with one anomaly, far above every normal day, and the variants are compared on the \
-         series that would choose among them. It cannot tell how they would do on a fainter or shorter anomaly, nor \
-         how often they would be wrong in other weeks: only {} of its rows are judged.",
+        "The study has one series with one anomaly, far above every normal day, and it compares the variants on the \
+         series that one would use to choose among them. It does not show how they perform on a fainter or shorter \
+         anomaly, or how many false positives they give in other weeks: only {} rows are judged.",
         study.judged.last + 1 - study.judged.first
     ));
     said
@@ -168,14 +164,14 @@ fn conclusion(study: &Study) -> Vec<String> {
 fn too_few(seeds: usize, variants: usize) -> String {
     if are_enough(seeds, variants) {
         return format!(
-            "Under some seeds they are better and under some worse, or too few seeds tell them from the tutorial \
-             (sign test, corrected for {variants} comparisons, above {LEVEL})."
+            "They are better for some seeds and worse for others, or differ from the tutorial for too few seeds \
+             (sign test, corrected for {variants} comparisons: p above {LEVEL})."
         );
     }
     let enough = (1..).find(|seeds| are_enough(*seeds, variants)).unwrap_or(usize::MAX);
     format!(
-        "{} too few: even if all agreed, that would not be significant among {variants} comparisons; \
-         {enough} seeds could be.",
+        "{} too few: even if all agreed, the difference would not be significant among {variants} comparisons; \
+         with {enough} seeds it could be.",
         counted(seeds, "seed is", "seeds are")
     )
 }
@@ -191,8 +187,8 @@ fn noise(baseline: &VariantResult, variants: &[VariantResult]) -> Option<String>
         .collect();
     (!noisy.is_empty()).then(|| {
         format!(
-            "Windows that hold nothing of the anomaly, {base:.1} of them anomalous in the tutorial, become many with: \
-             {}. The rule for points filters them, unless they are many in a row.",
+            "Many more false windows than the tutorial's {base:.1} (anomalous windows that contain no point of the \
+             anomaly): {}. The rule for points filters them out, unless there are many in a row.",
             noisy.join(", ")
         )
     })
@@ -211,12 +207,12 @@ fn soonest(baseline: &VariantResult, variants: &[VariantResult]) -> Option<Strin
         })
         .collect();
     let known = format!(
-        "On a running series the tutorial could tell of its first true point {base:.0} minutes after the anomaly \
-         began, since its rule asks windows that end later"
+        "In a live series the tutorial detects the first point of the anomaly {base:.0} minutes after the anomaly \
+         begins, because its rule needs windows that end later"
     );
     Some(match sooner.as_slice() {
-        [] => format!("{known}; no variant is much sooner."),
-        some => format!("{known}; sooner: {}.", some.join(", ")),
+        [] => format!("{known}; no variant is much faster."),
+        some => format!("{known}; faster: {}.", some.join(", ")),
     })
 }
 
@@ -236,8 +232,7 @@ fn cost(study: &Study) -> Option<String> {
             Some(format!("{title} {:.1}", own / same_seeds))
         })
         .collect();
-    (!ratios.is_empty())
-        .then(|| format!("Training takes so many times as long as the tutorial's: {}.", ratios.join(", ")))
+    (!ratios.is_empty()).then(|| format!("Training time relative to the tutorial's: {}.", ratios.join(", ")))
 }
 
 fn equal_or_below(p: f64) -> String {
@@ -323,7 +318,7 @@ mod tests {
 
     #[test]
     fn too_few_seeds_are_said_to_be_too_few() {
-        assert!(too_few(5, 13).contains("10 seeds could be"), "{}", too_few(5, 13));
+        assert!(too_few(5, 13).contains("with 10 seeds it could be"), "{}", too_few(5, 13));
         assert!(too_few(10, 13).contains("corrected for 13"));
     }
 }

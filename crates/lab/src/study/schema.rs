@@ -242,7 +242,7 @@ impl VerdictInfo {
             Self::Helps => "helps",
             Self::Hurts => "hurts",
             Self::Same => "no difference",
-            Self::Unclear => "cannot tell",
+            Self::Unclear => "inconclusive",
         }
     }
 }

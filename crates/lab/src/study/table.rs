@@ -13,7 +13,7 @@ impl fmt::Display for Study {
         let seeds = &self.config.seeds;
         writeln!(
             f,
-            "{} variants, {} each; means, F1 with its least and largest. The true anomaly: {} to {}, {} points.",
+            "{} variants, {} each. Values are means; F1 also as [min, max]. Ground truth: {} to {}, {} points.",
             self.variants.len(),
             counted(seeds.len(), "seed", "seeds"),
             self.truth.first.timestamp,
@@ -30,10 +30,10 @@ impl fmt::Display for Study {
         }
         writeln!(
             f,
-            "\ndelay: minutes from the anomaly's first point to the first that is found. live: until that can be \
-             known\nof a running series. false w: anomalous windows that hold nothing of the anomaly. seconds: of \
-             training, on\none thread. The last column: mean, seeds better/equal/worse, verdict (sign test with \
-             Holm's correction, 5 %).\n"
+            "\ndelay: minutes from the anomaly's first point to the first detected one. live: minutes until that \
+             point can\nbe detected in a live series. false w: anomalous windows that contain no point of the \
+             anomaly. seconds:\ntraining time on one thread. Last column: mean difference, seeds better/equal/worse, \
+             verdict (sign test\nwith Holm's correction, 5 %).\n"
         )?;
         for sentence in &self.conclusion {
             writeln!(f, "- {sentence}")?;

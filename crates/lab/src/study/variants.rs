@@ -84,7 +84,7 @@ pub const BASELINE: &str = "tutorial";
 const TUTORIAL: Variant = Variant {
     name: BASELINE,
     title: "the tutorial as published",
-    change: "Nothing is changed.",
+    change: "No change.",
     training: BASELINE,
     weights: Weights::Last,
     error: ErrorMeasure::Mean,
@@ -99,7 +99,7 @@ pub const VARIANTS: [Variant; 14] = [
     Variant {
         name: "restore-best-weights",
         title: "best epoch's weights",
-        change: "The weights of the epoch with the best val_loss are taken, not those of the last epoch.",
+        change: "The weights are those of the epoch with the best val_loss, not of the last epoch.",
         weights: Weights::Best,
         ..TUTORIAL
     },
@@ -127,22 +127,22 @@ pub const VARIANTS: [Variant; 14] = [
     Variant {
         name: "threshold-validation",
         title: "threshold: validation windows",
-        change: "The threshold is the largest error of a validation window: of a window that was not trained on.",
+        change: "The threshold is the largest error of a validation window, which training has not seen.",
         threshold: ThresholdRule::ValidationMax,
         ..TUTORIAL
     },
     Variant {
         name: "inclusive-rule",
         title: "inclusive point rule",
-        change: "A point is asked of all windows that hold it, the one that starts with it too.",
+        change: "The rule for a point includes the window that starts at the point.",
         verdict: Verdict::Windows(PointRule::Inclusive),
         ..TUTORIAL
     },
     Variant {
         name: "last-step",
         title: "error of the last step",
-        change: "A window's error is that of its last step, not the mean of all, and judges that step alone: \
-                 nothing after a point is asked.",
+        change: "A window's error is the error of its last step, not the mean over all steps, and applies to that step \
+                 only: a verdict needs no later rows.",
         error: ErrorMeasure::LastStep,
         verdict: Verdict::LastStep,
         ..TUTORIAL
@@ -150,7 +150,7 @@ pub const VARIANTS: [Variant; 14] = [
     Variant {
         name: "no-dropout",
         title: "no dropout",
-        change: "The two dropout layers are left out.",
+        change: "No dropout layers.",
         training: "no-dropout",
         ..TUTORIAL
     },
@@ -171,21 +171,21 @@ pub const VARIANTS: [Variant; 14] = [
     Variant {
         name: "stride-1",
         title: "strides of 1",
-        change: "Strides are 1, not 2: the window is nowhere shortened, so time has no bottleneck.",
+        change: "Strides are 1, not 2: no layer shortens the window, so there is no bottleneck in time.",
         training: "stride-1",
         ..TUTORIAL
     },
     Variant {
         name: "stride-4",
         title: "strides of 4",
-        change: "Strides are 4, not 2: what lies between encoder and decoder is a sixteenth as long as the window.",
+        change: "Strides are 4, not 2: the code between encoder and decoder has a sixteenth of the steps of the window.",
         training: "stride-4",
         ..TUTORIAL
     },
     Variant {
         name: "ensemble",
         title: "ensemble of 3 seeds",
-        change: "Three models of different seeds judge together, by the mean of their errors.",
+        change: "Three models with different seeds; a window's error is the mean of their errors.",
         members: 3,
         ..TUTORIAL
     },

@@ -39,12 +39,12 @@ fn window(folder: &Folder, window: &Observed) -> Figure {
     let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect::<Vec<_>>();
     let output = window.outputs.last().map_or(&[][..], Vec::as_slice);
     let error = window.input.iter().zip(output).map(|(x, y)| f64::from((x - y).abs()));
-    Figure::new("worst-window", "The window that fails worst", axis, Axis::linear("std"), x)
+    Figure::new("worst-window", "The window with the largest error", axis, Axis::linear("std"), x)
         .line("window", Role::Series, wide(&window.input))
         .line("its reconstruction", Role::Model, wide(output))
         .line("|difference|", Role::Anomaly, error)
         .alt(format!(
-            "Window {first} of the test series, its reconstruction, and the difference, {:.3} on average.",
+            "Window {first} of the test series, its reconstruction, and the absolute difference, {:.3} on average.",
             mean_error(window)
         ))
 }
@@ -59,12 +59,12 @@ fn rows(folder: &Folder, inside: &Inside, truth: Option<&Truth>) -> Vec<Figure> 
     let worst = worst_row(&inside.rows.error);
     let unit = Axis::linear("|difference| (std)");
     vec![
-        Figure::new("row-reconstruction", "What the model makes of the series", axis.clone(), Axis::linear("value"), x.clone())
+        Figure::new("row-reconstruction", "The mean reconstruction of the test series", axis.clone(), Axis::linear("value"), x.clone())
             .line(folder.test.name(), Role::Series, folder.test.values().iter().copied())
             .line("mean reconstruction", Role::Model, reconstruction)
             .span(span())
-            .alt("The test series and, for each row, the mean of its reconstructions over all windows that hold it."),
-        Figure::new("row-error", "How far it is off, row by row", axis.clone(), unit, x)
+            .alt("The test series and, for each row, the mean of its reconstructions over all windows that contain it."),
+        Figure::new("row-error", "The mean error of each row", axis.clone(), unit, x)
             .line("mean |difference|", Role::Anomaly, inside.rows.error.iter().map(|error| f64::from(*error)))
             .span(span())
             .alt(format!(
@@ -100,7 +100,7 @@ fn norms(norms: &Norms) -> Vec<Figure> {
         ),
         (
             "norms-updates",
-            "How far each epoch moved the weights",
+            "Norm of the change of the weights in each epoch",
             "|change of w|",
             epochs(1, n),
             &norms.updates,

@@ -23,13 +23,13 @@ pub(super) fn figures(folder: &Folder, truth: Option<&Truth>) -> Vec<Figure> {
     ];
     figures.extend(histogram(
         "train-mae",
-        "Training windows by their error",
+        "Errors of the training windows",
         result.errors.train.as_ref(),
         result,
     ));
     figures.push(first_window(folder));
     figures.push(normalised(folder));
-    figures.extend(histogram("test-mae", "Test windows by their error", result.errors.test.as_ref(), result));
+    figures.extend(histogram("test-mae", "Errors of the test windows", result.errors.test.as_ref(), result));
     figures.push(window_errors(folder));
     figures.push(anomalies(folder, truth));
     figures
@@ -57,7 +57,7 @@ fn losses(result: &RunResult) -> Figure {
     let x = (1..=history.loss.len()).map(|epoch| epoch as f64).collect();
     let mut figure = Figure::new(
         "losses",
-        "Loss, epoch by epoch",
+        "Loss after each epoch",
         Axis::linear("epoch"),
         Axis::log("mean squared error"),
         x,
@@ -105,9 +105,7 @@ fn first_window(folder: &Folder) -> Figure {
     Figure::new("first-window", "The first training window", axis, Axis::linear("std"), x)
         .line("window", Role::Series, window.values.iter().copied())
         .line("its reconstruction", Role::Model, window.reconstruction.iter().copied())
-        .alt(format!(
-            "Two lines over a window: its values, and their reconstruction, {mae:.3} off on average."
-        ))
+        .alt(format!("The values of a window and their reconstruction; the mean absolute error is {mae:.3}."))
 }
 
 fn normalised(folder: &Folder) -> Figure {
@@ -118,7 +116,7 @@ fn normalised(folder: &Folder) -> Figure {
     Figure::new("test-normalised", "Test series, normalised", axis, Axis::linear("std"), x)
         .line(folder.test.name(), Role::Series, values)
         .alt(format!(
-            "The test series in standard deviations of the training series, from its mean; it reaches {high:.2}."
+            "The test series, normalised by the mean and standard deviation of the training series; its maximum is {high:.2}."
         ))
 }
 
@@ -128,12 +126,12 @@ fn window_errors(folder: &Folder) -> Figure {
     let (threshold, windows) = (folder.result.threshold, &folder.result.anomalies.windows);
     let above = folder.errors.iter().map(|error| (*error > threshold).then_some(*error)).collect();
     let error = Axis::linear("error (std)");
-    Figure::new("window-errors", "Error of the window that begins here", axis, error, x)
+    Figure::new("window-errors", "Error of the window that starts at each time", axis, error, x)
         .line("mean absolute error", Role::Series, folder.errors.iter().copied())
         .curve(format!("{} anomalous windows", windows.count), Role::Anomaly, Mark::Line, above)
         .rule(false, threshold, format!("threshold {threshold:.4}"))
         .alt(format!(
-            "The error of each of {} windows over time; {} of them lie above the threshold of {threshold:.4}.",
+            "The error of each of {} windows over time; {} of them are above the threshold of {threshold:.4}.",
             folder.errors.len(),
             windows.count
         ))
@@ -155,7 +153,7 @@ fn anomalies(folder: &Folder, truth: Option<&Truth>) -> Figure {
         _ => "The test series over time; no point of it is anomalous.".into(),
     };
     let truly = span.as_ref().map_or(String::new(), |Span { .. }| {
-        " The truly anomalous interval is shaded: 2014-04-11, from 09:00 to 18:00.".into()
+        " The ground truth is shaded: 2014-04-11, from 09:00 to 18:00.".into()
     });
     Figure::new("anomalies", "Anomalous points of the test series", axis, Axis::linear("value"), x)
         .line(folder.test.name(), Role::Series, folder.test.values().iter().copied())

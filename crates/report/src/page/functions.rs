@@ -22,8 +22,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         key: "sequential",
         name: "keras.Sequential",
         url: "https://keras.io/api/models/sequential/",
-        what: "A model that is a plain row of layers: each reads what the one before it has made. It is given the \
-               layers in order and checks that each can read the shape that reaches it.",
+        what: "A model that is a chain of layers: each reads the output of the one before it. It is given the layers in \
+               order and checks that each accepts the shape of its input.",
         here: "glassbox_engine::model::Sequential",
         file: "crates/engine/src/model/sequential.rs",
     },
@@ -31,8 +31,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         key: "input",
         name: "layers.Input",
         url: "https://keras.io/api/layers/core_layers/input/",
-        what: "Says what shape a sample has, here (288, 1): 288 steps of one channel. The batch is no part of it. \
-               With it known, every layer's weights can be made at once.",
+        what: "Declares the shape of a sample, here (288, 1): 288 steps of one channel, without the batch. With a known \
+               input shape, the weights of all layers can be created at once.",
         here: "glassbox_engine::shape::Shape",
         file: "crates/engine/src/shape.rs",
     },
@@ -40,10 +40,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
         key: "conv1d",
         name: "layers.Conv1D",
         url: "https://keras.io/api/layers/convolution_layers/convolution1d/",
-        what: "Slides a row of small filters along a series. filters=32 is how many; kernel_size=7 how many steps \
-               each sees at once; strides=2 how far it moves on, which halves the length; padding=\"same\" adds \
-               zeros at the ends so that the length is just the input's divided by the stride; \
-               activation=\"relu\" cuts off what is below zero.",
+        what: "Moves small filters along a series. filters=32 is their number; kernel_size=7 the number of steps that \
+               each reads at once; strides=2 the distance between two positions, which halves the length; \
+               padding=\"same\" adds zeros at the ends so that the output length is the input length divided by \
+               the stride; activation=\"relu\" sets negative values to zero.",
         here: "glassbox_engine::layers::Conv1D",
         file: "crates/engine/src/layers/conv1d.rs",
     },
@@ -51,9 +51,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
         key: "conv1d_transpose",
         name: "layers.Conv1DTranspose",
         url: "https://keras.io/api/layers/convolution_layers/convolution1d_transpose/",
-        what: "The same linear map run the other way: each input step is spread over the steps that a Conv1D would \
-               have read for it. With strides=2 it doubles the length. It is no inverse; it has the shape of one, \
-               and learns its own kernel.",
+        what: "The transpose of a convolution: each input step is distributed over the steps that a Conv1D would have \
+               read for it. With strides=2 it doubles the length. It is not an inverse: it only has the shapes of \
+               one, and it learns its own kernel.",
         here: "glassbox_engine::layers::Conv1DTranspose",
         file: "crates/engine/src/layers/conv1d_transpose.rs",
     },
@@ -61,9 +61,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
         key: "dropout",
         name: "layers.Dropout",
         url: "https://keras.io/api/layers/regularization_layers/dropout/",
-        what: "While training, sets each value to zero with probability rate=0.2 and divides the others by 0.8, so \
-               that the mean stays. When predicting it does nothing. No single unit can be relied upon, so what is \
-               learned is spread over several.",
+        what: "In training, sets each value to zero with probability rate=0.2 and divides the others by 0.8, so that the \
+               mean does not change. In prediction it does nothing. The model cannot rely on a single unit, so it \
+               distributes what it learns over several.",
         here: "glassbox_engine::layers::Dropout",
         file: "crates/engine/src/layers/dropout.rs",
     },
@@ -71,8 +71,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         key: "relu",
         name: "activation=\"relu\"",
         url: "https://keras.io/api/layers/activations/",
-        what: "Keeps what is positive and makes zero of the rest. Without such a bend between them, two linear \
-               layers would be no more than one.",
+        what: "Keeps positive values and sets the others to zero. Without a nonlinearity between them, two linear layers \
+               would be equivalent to one.",
         here: "glassbox_engine::layers::Activation",
         file: "crates/engine/src/layers/mod.rs",
     },
@@ -80,7 +80,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         key: "summary",
         name: "model.summary()",
         url: "https://keras.io/api/models/model/",
-        what: "Prints a table of the layers, the shapes they make and their numbers of parameters.",
+        what: "Prints a table of the layers, their output shapes and their numbers of parameters.",
         here: "glassbox_engine::model::Summary",
         file: "crates/engine/src/model/summary.rs",
     },
@@ -88,16 +88,16 @@ pub(super) const FUNCTIONS: &[Function] = &[
         key: "compile",
         name: "model.compile()",
         url: "https://keras.io/api/models/model_training_apis/",
-        what: "Joins the model with what it is trained by: an optimizer and a loss.",
-        here: "glassbox_engine::backend::Plan",
-        file: "crates/engine/src/backend.rs",
+        what: "Sets the optimizer and the loss for training.",
+        here: "glassbox::Compile",
+        file: "crates/glassbox/src/compiled.rs",
     },
     Function {
         key: "adam",
         name: "optimizers.Adam",
         url: "https://keras.io/api/optimizers/adam/",
-        what: "Gradient descent with a step size of its own for every parameter: the running mean of its gradient, \
-               divided by the root of the running mean of the squares. learning_rate=0.001 scales all of them.",
+        what: "Gradient descent with an individual step for each parameter: the running mean of its gradient, divided by \
+               the root of the running mean of the squared gradient. learning_rate=0.001 scales all steps.",
         here: "glassbox_engine::optimizers::Adam",
         file: "crates/engine/src/optimizers/adam.rs",
     },
@@ -105,8 +105,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         key: "mse",
         name: "loss=\"mse\"",
         url: "https://keras.io/api/losses/regression_losses/",
-        what: "The mean squared difference between what the model gives and what it should give. Squares make one \
-               large miss cost more than many small ones.",
+        what: "The mean squared difference between the output and the target. Because of the square, one large error \
+               costs more than many small ones.",
         here: "glassbox_engine::losses::Loss",
         file: "crates/engine/src/losses.rs",
     },
@@ -114,8 +114,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         key: "glorot",
         name: "GlorotUniform",
         url: "https://keras.io/api/layers/initializers/",
-        what: "What kernels start from unless told otherwise: uniform noise, scaled so that signals neither die out \
-               nor grow from layer to layer. Biases start at zero.",
+        what: "The default initializer of kernels: uniform random numbers, scaled so that signals neither vanish nor grow \
+               from layer to layer. Biases start at zero.",
         here: "glassbox_engine::initializers::Initializer",
         file: "crates/engine/src/initializers.rs",
     },
@@ -123,19 +123,19 @@ pub(super) const FUNCTIONS: &[Function] = &[
         key: "fit",
         name: "model.fit()",
         url: "https://keras.io/api/models/model_training_apis/",
-        what: "Trains. epochs=50 is how often it goes through the data at most, batch_size=128 how many windows \
-               decide one step, validation_split=0.1 the part at the end that is held back to be judged on. The \
-               rest is put into a new order for every epoch. It returns the history of the losses.",
-        here: "glassbox_engine::training::fit",
-        file: "crates/engine/src/training/fit.rs",
+        what: "Trains the model. epochs=50 is the maximum number of passes over the data, batch_size=128 the number of \
+               windows in one step, validation_split=0.1 the fraction at the end that is held back for validation. \
+               The rest is shuffled for every epoch. It returns the history of the losses.",
+        here: "glassbox::Model::fit",
+        file: "crates/glassbox/src/compiled.rs",
     },
     Function {
         key: "early_stopping",
         name: "callbacks.EarlyStopping",
         url: "https://keras.io/api/callbacks/early_stopping/",
-        what: "Ends training once monitor=\"val_loss\" has not fallen below its best for patience=5 epochs in a \
-               row. Unless restore_best_weights=True is asked for, and the tutorial does not, the weights of the \
-               last epoch stay, not those of the best.",
+        what: "Ends training when monitor=\"val_loss\" has not improved on its best for patience=5 epochs in a row. \
+               Without restore_best_weights=True, which the tutorial does not set, the model keeps the weights of \
+               the last epoch, not of the best.",
         here: "glassbox_engine::training::EarlyStopping",
         file: "crates/engine/src/training/early_stopping.rs",
     },
@@ -143,8 +143,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         key: "history",
         name: "history.history",
         url: "https://keras.io/api/models/model_training_apis/",
-        what: "The losses of every epoch. \"loss\" is the mean over the epoch's batches, each taken before its \
-               update and with dropout; \"val_loss\" is taken after the epoch and without.",
+        what: "The losses of every epoch. \"loss\" is the mean over the epoch's batches, each measured before its update \
+               and with dropout; \"val_loss\" is measured after the epoch and without dropout.",
         here: "glassbox_engine::training::History",
         file: "crates/engine/src/training/history.rs",
     },
@@ -152,16 +152,16 @@ pub(super) const FUNCTIONS: &[Function] = &[
         key: "predict",
         name: "model.predict()",
         url: "https://keras.io/api/models/model_training_apis/",
-        what: "Runs the model forward on samples, in batches of 32, without dropout.",
-        here: "glassbox_pipeline::reconstruction::predict",
-        file: "crates/pipeline/src/reconstruction.rs",
+        what: "Computes the output for samples, in batches of 32, without dropout.",
+        here: "glassbox::Model::predict",
+        file: "crates/glassbox/src/compiled.rs",
     },
     Function {
         key: "functional",
         name: "keras.Model",
         url: "https://keras.io/api/models/model/",
-        what: "What all models are. Built from an input and an output (the functional way) or extended as a class \
-               (subclassing), it allows what a row of layers cannot say.",
+        what: "The base class of all models. Built from an input and an output (functional) or extended as a class \
+               (subclassing), it allows models that are not a chain of layers.",
         here: "glassbox_engine::model::Sequential",
         file: "crates/engine/src/model/sequential.rs",
     },

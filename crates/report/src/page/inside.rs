@@ -150,8 +150,8 @@ fn windows(folder: &Folder, inside: &Inside) -> Vec<WindowView> {
             .collect(),
     };
     let train = train.map(|window| view(window, "The first training window", "first-window"));
-    let worst =
-        worst_window(inside).map(|window| view(window, "The test window that fails worst", "worst-window"));
+    let worst = worst_window(inside)
+        .map(|window| view(window, "The test window with the largest error", "worst-window"));
     train.into_iter().chain(worst).collect()
 }
 
@@ -177,18 +177,19 @@ fn kernels(folder: &Folder) -> Vec<KernelView> {
                     (0..taps).flat_map(|tap| (0..outputs).map(move |o| Some(value(tap, 0, o)))).collect();
                 (
                     Grid { width: outputs, height: taps, values },
-                    format!("a column for each of {outputs} filters, taps downwards"),
+                    format!("a column for each of {outputs} filters, a row for each tap"),
                 )
             } else if outputs == 1 {
                 let values =
                     (0..taps).flat_map(|tap| (0..inputs).map(move |i| Some(value(tap, i, 0)))).collect();
                 (
                     Grid { width: inputs, height: taps, values },
-                    format!("a column for each of {inputs} input channels, taps downwards"),
+                    format!("a column for each of {inputs} input channels, a row for each tap"),
                 )
             } else {
                 let text = format!(
-                    "a block for each of {outputs} filters: {taps} taps across, {inputs} input channels down"
+                    "a block for each of {outputs} filters, with a column for each of {taps} taps and a row for each of {inputs} input \
+                     channels"
                 );
                 (Grid::blocks(taps, inputs, outputs, value), text)
             };

@@ -116,11 +116,11 @@ impl Page<'_> {
         let patience = self.result.config.early_stopping.as_ref().map_or(0, |early| early.patience);
         match training.stopped_epoch {
             Some(epoch) => format!(
-                "Early stopping ended it after epoch {}: the validation loss had not fallen below its best for \
+                "Early stopping ended training after epoch {}: the validation loss had not improved on its best for \
                  {patience} epochs.",
                 epoch + 1
             ),
-            None => format!("It used all of its {} epochs.", training.epochs),
+            None => format!("It used all {} epochs.", training.epochs),
         }
     }
 
@@ -175,7 +175,7 @@ impl Page<'_> {
 
     fn source(&self) -> &'static str {
         match self.result.data.source.as_str() {
-            "twin" => "the built-in twin of NAB's two files, made from a seed",
+            "twin" => "the built-in synthetic copy of NAB's two files, generated from a seed",
             _ => "the two published files of the Numenta Anomaly Benchmark",
         }
     }

@@ -55,7 +55,7 @@ impl<'a> Row<'a> {
             change: &variant.change,
             finding: &variant.finding,
             verdict: match variant.verdict {
-                VerdictInfo::Baseline => "the yardstick",
+                VerdictInfo::Baseline => "baseline",
                 other => other.name(),
             },
             kind: match variant.verdict {
