@@ -1,11 +1,11 @@
-//! `.npy` in and out.
+//! Tests of reading and writing `.npy` files.
 
 use glassbox_formats::arrays::{ArrayError, parse_npy, read_npy, write_npy};
 use ndarray::{Array2, Array3, ShapeBuilder, array};
 use ndarray_npy::WriteNpyExt;
 use proptest::prelude::*;
 
-/// An `.npy` of version 1 with this header.
+/// An `.npy` file of version 1 with this header.
 fn npy(header: &str, data: &[u8]) -> Vec<u8> {
     let header = format!("{header}\n");
     [b"\x93NUMPY\x01\x00", (header.len() as u16).to_le_bytes().as_slice(), header.as_bytes(), data].concat()
