@@ -1,4 +1,4 @@
-//! Where models are trained: the CPU, or a GPU.
+//! Devices that train models: the CPU, or a GPU.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use glassbox_cuda::{
 use glassbox_engine::Result;
 use glassbox_engine::backend::Backend;
 
-/// A device that trains models and predicts with them. Cheap to clone: clones share its threads or its GPU.
+/// A device that trains models and predicts with them. It is cheap to clone: clones share its threads or its GPU.
 ///
 /// ```
 /// use glassbox::Device;
@@ -27,15 +27,16 @@ use glassbox_engine::backend::Backend;
 pub struct Device(Arc<dyn Backend<f32>>);
 
 impl Device {
-    /// The CPU, with a thread for each core.
+    /// The CPU, with one thread per core.
     ///
     /// # Errors
-    /// If the threads cannot be started, or `GLASSBOX_SIMD` names an instruction set that this processor lacks.
+    /// If the threads cannot be started, or `GLASSBOX_SIMD` names an instruction set that this processor does not
+    /// support.
     pub fn cpu() -> Result<Self> {
         Ok(Self::from(Cpu::new(None)?))
     }
 
-    /// The CPU, with this number of threads. Results are the same to the bit for any number.
+    /// The CPU, with a given number of threads. Results are the same to the bit for any number of threads.
     ///
     /// # Errors
     /// As [`Device::cpu`], and if the number is out of range.
@@ -43,11 +44,11 @@ impl Device {
         Ok(Self::from(Cpu::new(Some(threads))?))
     }
 
-    /// NVIDIA GPU number `ordinal`, from 0. Compiled kernels are kept in the [cache folder](crate::cache::folder).
+    /// NVIDIA GPU number `ordinal`, from 0. Compiled kernels are stored in the [cache folder](crate::cache::folder).
     ///
     /// # Errors
-    /// Says why the GPU cannot be used: no driver, no such GPU, no run-time compiler, or a library built without the
-    /// feature `cuda`.
+    /// If the GPU cannot be used: no driver, no such GPU, no run-time compiler, or a library built without the feature
+    /// `cuda`. The error names the reason.
     pub fn cuda(ordinal: usize) -> Result<Self> {
         #[cfg(feature = "cuda")]
         {
@@ -74,14 +75,14 @@ impl Device {
         Self::cuda(0).or_else(|_| Self::cpu())
     }
 
-    /// The backend that computes.
+    /// The backend of the device.
     #[must_use]
     pub fn backend(&self) -> &dyn Backend<f32> {
         &*self.0
     }
 }
 
-/// A backend of one's own.
+/// Wraps any backend, such as your own.
 impl<B: Backend<f32> + 'static> From<B> for Device {
     fn from(backend: B) -> Self {
         Self(Arc::new(backend))
