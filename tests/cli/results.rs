@@ -25,7 +25,7 @@ fn without_arguments_the_tutorial_runs_on_the_twin_and_says_so() {
     // Two epochs, not to wait for all; the rest is the default.
     let printed = succeed(glassbox(home.path()).args(["--epochs", "2"]));
     for line in [
-        "Data: the built-in twin",
+        "Data: the built-in synthetic data",
         "glassbox data fetch",
         "Number of training samples: 4032",
         "Training input shape: (3745, 288, 1)",

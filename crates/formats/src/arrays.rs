@@ -26,7 +26,7 @@ pub enum ArrayError {
     #[error("cannot read {file}: {cause}; check the path, and that the file may be read")]
     Unreadable { file: String, cause: String },
     /// The file is not a valid `.npy` file.
-    #[error("{file} is not a whole .npy file: {}; write it anew with numpy.save", one_line(problem).up_to(200))]
+    #[error("{file} is not a valid .npy file: {}; write it again with numpy.save", one_line(problem).up_to(200))]
     Damaged { file: String, problem: String },
     /// The elements have an unsupported type.
     #[error(
@@ -127,16 +127,16 @@ fn data_start(bytes: &[u8]) -> Result<usize, String> {
     /// The depth of a dictionary with a list of fields, of which one has a shape.
     const DEEPEST: i32 = 4;
 
-    let cut = || "it ends within its header".to_owned();
+    let cut = || "it ends inside its header".to_owned();
     if !bytes.starts_with(b"\x93NUMPY") {
-        return Err("it does not begin as one".into());
+        return Err("it does not start with the bytes of an .npy file".into());
     }
     let version = *bytes.get(6).ok_or_else(cut)?;
     let (fixed, length) = match (version, bytes.get(8..)) {
         (1, Some([a, b, ..])) => (10, usize::from(u16::from_le_bytes([*a, *b]))),
         (2 | 3, Some([a, b, c, d, ..])) => (12, u32::from_le_bytes([*a, *b, *c, *d]) as usize),
         (1..=3, _) => return Err(cut()),
-        _ => return Err(format!("it is of version {version}, and 1 to 3 are known")),
+        _ => return Err(format!("it has version {version}, expected 1 to 3")),
     };
     if length > LONGEST {
         return Err(format!("its header of {length} bytes is longer than {LONGEST}"));

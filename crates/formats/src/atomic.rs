@@ -223,7 +223,7 @@ impl Target {
     fn look(path: &Path) -> io::Result<Self> {
         let unfit = |kind, problem: &str| Err(io::Error::new(kind, problem));
         if path.file_name().is_none() {
-            return unfit(io::ErrorKind::InvalidInput, "the path names no file");
+            return unfit(io::ErrorKind::InvalidInput, "the path does not name a file");
         }
         match std::fs::metadata(path) {
             Ok(there) if there.is_dir() => unfit(io::ErrorKind::IsADirectory, "it is a folder"),

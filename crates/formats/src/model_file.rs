@@ -66,8 +66,8 @@ pub enum ModelFileError {
     Architecture { file: String, problem: String },
     /// The content does not match its checksum.
     #[error(
-        "{file} is damaged: its entries and tensors have SHA-256 {found}, and {} was written (`glassbox.sha256`); put \
-         back a good copy, or train anew; if it was changed on purpose, take that entry out of its metadata",
+        "{file} is damaged: its entries and tensors have SHA-256 {found}, but {} was written (`glassbox.sha256`); \
+         restore a good copy, or train again; if it was changed on purpose, remove that entry from its metadata",
         excerpt(expected)
     )]
     Checksum { file: String, found: String, expected: String },

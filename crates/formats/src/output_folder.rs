@@ -36,7 +36,7 @@ const GENERATOR: &str = "glassbox";
 pub enum OutputFolderError {
     /// The folder has files, but is not a folder of results.
     #[error(
-        "{} is not empty and no folder of results: it has {}, and no {MANIFEST} of glassbox (earlier versions wrote none); \
+        "{} is not empty and not a folder of results: it has {}, but no {MANIFEST} of glassbox (earlier versions wrote none); \
          choose another folder, or move this one away",
         dir.display(), found.display()
     )]
@@ -181,7 +181,7 @@ impl OutputFolder {
         if let Some((folder, _)) = name.split_once('/') {
             match std::fs::symlink_metadata(self.dir.join(folder)) {
                 Ok(there) if there.is_dir() => {}
-                Ok(_) => return Ok(There::Foreign("its folder is a link, or no folder")),
+                Ok(_) => return Ok(There::Foreign("its folder is a link or not a folder")),
                 Err(_) => return Ok(There::Nothing),
             }
         }
@@ -237,7 +237,7 @@ fn read(path: &Path) -> Result<BTreeMap<String, String>, OutputFolderError> {
     let bytes = std::fs::read(path)
         .map_err(|cause| OutputFolderError::Unreadable { path: path.to_owned(), cause })?;
     let manifest: Manifest = serde_json::from_slice(&bytes)
-        .map_err(|error| unusable(format!("it is no list of files that glassbox wrote ({error})")))?;
+        .map_err(|error| unusable(format!("it is not a list of files written by glassbox ({error})")))?;
     if (manifest.generator.as_str(), manifest.schema) != (GENERATOR, SCHEMA) {
         let Manifest { generator, schema, .. } = manifest;
         let problem = format!(
@@ -246,7 +246,7 @@ fn read(path: &Path) -> Result<BTreeMap<String, String>, OutputFolderError> {
         return Err(unusable(problem));
     }
     match manifest.files.keys().find(|name| !is_within(name)) {
-        Some(name) => Err(unusable(format!("it lists {name:?}, which is no file of this folder"))),
+        Some(name) => Err(unusable(format!("it lists {name:?}, which is not a file of this folder"))),
         None => Ok(manifest.files),
     }
 }
@@ -343,7 +343,7 @@ impl Batch<'_> {
             }
             match folder.look(&name)? {
                 There::Nothing => staged.commit()?,
-                _ => return Err(folder.in_the_way(&name, "it has just come there")),
+                _ => return Err(folder.in_the_way(&name, "it has just appeared there")),
             }
         }
         for sub in old.iter().filter_map(|name| Some(name.split_once('/')?.0)) {

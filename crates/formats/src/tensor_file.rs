@@ -32,8 +32,8 @@ pub enum TensorFileError {
     Unreadable { file: String, cause: String },
     /// The file is not a valid safetensors file.
     #[error(
-        "{file} is not a whole safetensors file: {}; it was cut short, damaged, or is of another kind: write or \
-         copy it anew",
+        "{file} is not a valid safetensors file: {}; it is truncated, damaged, or has another format: write or copy \
+         it again",
         one_line(problem).up_to(200)
     )]
     Damaged { file: String, problem: String },
@@ -47,7 +47,7 @@ pub enum TensorFileError {
     /// The file has tensors that do not belong to any layer.
     #[error(
         "{file}: no layer of the model has {tensors}; give the file that belongs to this \
-         architecture, or take them out"
+         architecture, or remove them"
     )]
     ExtraTensors { file: String, tensors: String },
     /// A tensor does not have the shape of the layer's.
@@ -258,18 +258,18 @@ const LENGTH: usize = size_of::<u64>();
 /// of the header without an overflow check, so they are compared here.
 fn split(bytes: &[u8]) -> Result<(Metadata, &[u8]), String> {
     let Some((length, rest)) = bytes.split_first_chunk::<LENGTH>() else {
-        return Err(format!("it has {} bytes, and its length alone takes {LENGTH}", bytes.len()));
+        return Err(format!("it has {} bytes, fewer than the {LENGTH} of its header's length", bytes.len()));
     };
     let length = u64::from_le_bytes(*length);
     let split = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length));
     let Some((header, data)) = split else {
-        return Err(format!("its header should have {length} bytes, and {} follow", rest.len()));
+        return Err(format!("its header should have {length} bytes, but {} follow", rest.len()));
     };
     let header: Metadata =
         serde_json::from_slice(header).map_err(|problem| format!("its header cannot be read ({problem})"))?;
     if header.data_len() != data.len() {
         return Err(format!(
-            "its tensors should have {} bytes, and {} follow",
+            "its tensors should have {} bytes, but {} follow",
             header.data_len(),
             data.len()
         ));

@@ -29,7 +29,7 @@ use std::ops::Range;
 #[non_exhaustive]
 pub enum DetectionError {
     /// There are no training windows.
-    #[error("there is no training window to take a threshold from: train on at least one window of rows")]
+    #[error("there is no training window to compute a threshold from: train on at least one window of rows")]
     NoTrainingErrors,
     /// An error of a window is NaN or infinite.
     #[error(
@@ -44,13 +44,13 @@ pub enum DetectionError {
     },
     /// A threshold that no training can give, for example from a damaged model file.
     #[error(
-        "{0} cannot be a threshold of errors: it must be a finite number, and not below 0, since a mean absolute error \
-         never is"
+        "{0} is not a valid threshold: expected a finite number, not below 0, because a mean absolute error is never \
+         negative"
     )]
     BadThreshold(f64),
     /// The window length is too short for the rule.
     #[error(
-        "windows of {} cannot tell an anomalous point under the {rule} rule, which takes at least {least}",
+        "windows of {} are too short for the {rule} rule of anomalous points, which needs at least {least}",
         counted(*steps, "step", "steps")
     )]
     WindowTooShort {

@@ -134,7 +134,7 @@ impl fmt::Display for Source {
         match self {
             Self::Directory(folder) => write!(f, "the files in {}", folder.display()),
             Self::Cache(folder) => write!(f, "the downloaded files in {}", folder.display()),
-            Self::Twin { seed } => write!(f, "the built-in twin (synthetic, seed {seed})"),
+            Self::Twin { seed } => write!(f, "the built-in synthetic data (seed {seed})"),
         }
     }
 }
@@ -148,7 +148,7 @@ pub enum NabError {
         "{} has no {file}: --data and ${DATA_VARIABLE} name the `data` folder of a checkout of numenta/NAB; {}",
         folder.display(),
         match below { Some(below) => format!("it is in {}: name that", below.display()),
-                      None => "name another, or none to use downloaded files or the built-in twin".into() }
+                      None => "name another, or none to use downloaded files or the built-in synthetic data".into() }
     )]
     MissingFile {
         /// The folder that was named.
@@ -215,7 +215,7 @@ impl fmt::Display for DataWarning {
             Self::NotPublished { path, found, expected } => write!(
                 f,
                 "{} differs from the published file (SHA-256 {found}, published {expected}); it is used as it is, \
-                 and the tutorial's exact numbers need not come out",
+                 but the results may differ from the tutorial's",
                 path.display()
             ),
         }

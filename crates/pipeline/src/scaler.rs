@@ -36,8 +36,8 @@ pub struct Scaler {
 pub enum ScalerError {
     /// There are fewer than two values.
     #[error(
-        "a training series of {} has no sample standard deviation: it takes at least 2, and many more to mean \
-         something",
+        "a training series of {} has no sample standard deviation: it needs at least 2 values, and many more to be \
+         meaningful",
         counted(*values, "value", "values")
     )]
     TooFew {
@@ -47,7 +47,7 @@ pub enum ScalerError {
     /// All values are the same.
     #[error(
         "the training series is constant: all {values} values are {value}, so its standard deviation is 0 and \
-         nothing can be divided by it; train on a series that varies"
+         it cannot be normalised; train on a series that varies"
     )]
     Constant {
         /// Number of values.
@@ -74,8 +74,8 @@ pub enum ScalerError {
     },
     /// A normalised value is outside of the range of f32.
     #[error(
-        "value {index} (counted from 0), {value:e}, leaves the range of 32-bit numbers under mean {mean} and standard \
-         deviation {std}: it does not belong to the series that these were fitted on"
+        "value {index} (counted from 0), {value:e}, exceeds the range of 32-bit numbers when normalised with mean {mean} and \
+         standard deviation {std}: use the scaler of a series with similar values"
     )]
     ValueOverflow {
         /// Its index, from 0.
@@ -89,7 +89,7 @@ pub enum ScalerError {
     },
     /// Moments that no fit can give, for example from a damaged model file.
     #[error(
-        "mean {mean} and standard deviation {std} cannot normalise anything: both must be finite, the second \
+        "mean {mean} and standard deviation {std} are not those of a series: both must be finite, the second \
          above 0"
     )]
     BadMoments {

@@ -43,7 +43,7 @@ fn the_twin_is_loaded_with_the_hash_of_its_csv() {
     assert_eq!(data.test.series, synthetic::series(Part::Test, 3));
     assert_ne!(data.train.sha256, data.test.sha256);
     assert_eq!(data.train.sha256, nab::load(&source).unwrap().train.sha256);
-    assert_eq!(data.source.to_string(), "the built-in twin (synthetic, seed 3)");
+    assert_eq!(data.source.to_string(), "the built-in synthetic data (seed 3)");
 }
 
 #[test]

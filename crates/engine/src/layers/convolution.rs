@@ -21,7 +21,7 @@ pub(super) fn geometry(layer: &dyn Layer, input: Shape, spec: Option<GeometrySpe
         problem: if input.is_empty() {
             "it has no values".into()
         } else {
-            "its padded input, its kernel or its output is larger than any memory; lower the steps of the \
+            "the padded input, the kernel or the output is larger than any memory; lower the steps of the \
              input, or the layer's filters, kernel_size, strides or dilation_rate"
                 .into()
         },

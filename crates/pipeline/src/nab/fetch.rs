@@ -137,12 +137,12 @@ impl fmt::Display for FetchFailure {
                 write!(f, "truncated: the connection broke after {got} bytes; try again")
             }
             Self::TooLarge { limit } => {
-                write!(f, "it has more than the {limit} bytes that are taken; check the address")
+                write!(f, "it has more than the maximum of {limit} bytes; check the address")
             }
             Self::WrongChecksum { found, expected, found_bytes, expected_bytes } => write!(
                 f,
                 "wrong content: {found_bytes} bytes with SHA-256 {found}, expected {expected_bytes} bytes with \
-                 {expected}; check the address, and that no proxy answers in the server's place"
+                 {expected}; check the address, and that no proxy answers instead of the server"
             ),
             Self::Connection(cause) => write!(
                 f,

@@ -15,8 +15,8 @@ pub enum SeriesError {
     Unreadable { file: String, cause: String },
     /// The file has no bytes.
     #[error(
-        "{file} is empty: expected a CSV with a header line and at least one row; check that it was written to \
-         its end"
+        "{file} is empty: expected a CSV with a header line and at least one row; check that it was written \
+         completely"
     )]
     Empty { file: String },
     /// Bytes that are not text.
@@ -57,12 +57,12 @@ pub enum SeriesError {
     Memory { problem: String },
     /// A quote is not closed, so the rest of the file is one field.
     #[error(
-        "{file}, line {line}: a quote is opened and never closed, so all that follows is one field; close it, or take \
-         it out"
+        "{file}, line {line}: a quote is opened and never closed, so the rest of the file is one field; close it, or \
+         remove it"
     )]
     OpenQuote { file: String, line: u64 },
     /// The file has a header but no rows.
-    #[error("{file} has no rows: expected at least one below the header")]
+    #[error("{file} has no rows; expected at least one below the header")]
     NoRows { file: String },
     /// A value is not a number.
     #[error(
@@ -104,9 +104,7 @@ pub enum SeriesError {
     )]
     TooShort { name: String, rows: usize, steps: usize },
     /// The parts of a series have different lengths.
-    #[error(
-        "series `{file}`: {timestamps} timestamps for {values} values; give as many of one as of the other"
-    )]
+    #[error("series `{file}`: {timestamps} timestamps for {values} values; give the same number of both")]
     LengthsDiffer { file: String, timestamps: usize, values: usize },
 }
 

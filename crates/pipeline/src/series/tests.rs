@@ -189,7 +189,7 @@ fn irregular_files_load_with_a_warning_of_each_kind() {
              of the file",
             "folder/some.csv: 1 gap of 11 rows in all at a step of 5m, the first before line 8, the longest (1h) \
              before line 8; nothing is filled in, and windows run across",
-            "folder/some.csv: sampled unevenly: 1 step is no whole multiple of the commonest, 5m (50 % of \
+            "folder/some.csv: sampled unevenly: 1 step is not a whole multiple of the commonest, 5m (50 % of \
              all), the first before line 9; each step counts as one row",
         ]
     );

@@ -124,13 +124,13 @@ impl fmt::Display for Warning {
             WarningKind::Extreme { row, value, deviations } => write!(
                 f,
                 "the value of row {row} (counted from 0), on line {line}, is {value}, {deviations} standard deviations \
-                 from the mean of the series, and makes up more than {:.0} % of their variance: a model trained on it \
-                 may tell all others apart no more; take it out if it is a fault",
+                 from the mean of the series, and makes up more than {:.0} % of its variance: a model trained on it \
+                 may not distinguish the other values; remove it if it is an error",
                 100.0 * EXTREME
             ),
             WarningKind::Irregular { found, step, regular_percent } => write!(
                 f,
-                "sampled unevenly: {} no whole multiple of the commonest, {step:#} ({regular_percent} % of all), the \
+                "sampled unevenly: {} not a whole multiple of the commonest, {step:#} ({regular_percent} % of all), the \
                  first before line {line}; each step counts as one row",
                 counted(found.steps, "step is", "steps are")
             ),
