@@ -33,8 +33,8 @@
 //! value between its zero rows. Now every read is in bounds, and no loop tests for the ends of the signal:
 //!
 //! ```text
-//!   step            -1      0      1      2      3      4
-//!   x in memory   0  0  a0 a1  b0 b1  c0 c1  d0 d1   0  0
+//!   step             -1     0      1      2      3      4
+//!   x in memory     0  0  a0 a1  b0 b1  c0 c1  d0 d1   0  0
 //! ```
 //!
 //! **3. [`apply`]: a matrix product.** Output step t reads 3 taps x 2 channels, which are 6 neighbouring values in
@@ -42,10 +42,10 @@
 //! `A x` is its product with the kernel as a matrix of 6 rows and 2 columns:
 //!
 //! ```text
-//!   row 0    0  0 a0 a1 b0 b1                     k00 k01            y00 y01
-//!   row 1          a0 a1 b0 b1 c0 c1              k10 k11            y10 y11
-//!   row 2                b0 b1 c0 c1 d0 d1    x   ..  ..       =     y20 y21
-//!   row 3                      c0 c1 d0 d1 0 0    k50 k51            y30 y31
+//!   row 0     0  0 a0 a1 b0 b1                       k00 k01            y00 y01
+//!   row 1           a0 a1 b0 b1 c0 c1                k10 k11            y10 y11
+//!   row 2                 b0 b1 c0 c1 d0 d1     x    ..  ..       =     y20 y21
+//!   row 3                       c0 c1 d0 d1  0  0    k50 k51            y30 y31
 //! ```
 //!
 //! Here this fact becomes the numbers of a [`Band`](band::Band): row distances, taps and their order.
@@ -56,8 +56,8 @@
 //!
 //! **5. [`band`]: products of a good shape.** The product in 3 has 2 columns, and a vector of AVX2 has 8 lanes. So
 //! `band` may compute a block of neighbouring rows of y as one row: 4 rows here, whose 4 x 2 = 8 values are neighbours
-//! in memory. A block reads 12 values of x, most of which belong to several rows, and its kernel is the
-//! original one, repeated along a diagonal:
+//! in memory. A block reads 12 values of x, most of which belong to several rows, and the original
+//! kernel is repeated along a diagonal:
 //!
 //! ```text
 //!   0 0 a0 a1 b0 b1 c0 c1 d0 d1 0 0    x    12 terms of 8 columns    =    y00 y01 y10 y11 y20 y21 y30 y31

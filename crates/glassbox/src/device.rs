@@ -17,7 +17,7 @@ use glassbox_engine::backend::Backend;
 /// ```
 /// use glassbox::Device;
 ///
-/// let cpu = Device::cpu()?;              // a thread for each core
+/// let cpu = Device::cpu()?;              // one thread per core
 /// let one = Device::cpu_with_threads(1)?;
 /// let best = Device::best()?;            // the first GPU if it can be used, else the CPU
 /// println!("{cpu}; {one}; {best}");

@@ -164,7 +164,7 @@ impl<const M: usize, const N: usize> DotTiles<'_, M, N> {
     /// * `b` can be read for a vector at each of N multiples of `column`.
     #[inline(always)]
     unsafe fn step<V: Vector>(acc: &mut [[V; N]; M], b: *const f32, column: usize, x: impl Fn(usize) -> V) {
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let mut columns = [V::splat(0.0); N];
             for (n, value) in columns.iter_mut().enumerate() {

@@ -72,7 +72,7 @@ impl Epilogue<'_> {
     #[inline(always)]
     unsafe fn bits(mask: &[u32], element: usize) -> u32 {
         let word = element / WORD;
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         let (low, high) = unsafe { (*mask.get_unchecked(word), *mask.get_unchecked(word + 1)) };
         ((u64::from(low) | u64::from(high) << WORD) >> (element % WORD)) as u32
     }
@@ -147,7 +147,7 @@ impl Epilogue<'_> {
         y_row: usize,
         y: *mut f32,
     ) {
-        // SAFETY: the instruction set is the caller's. Row m of the tile begins at element `first + m y_row`,
+        // SAFETY: the caller guarantees the instruction set. Row m of the tile begins at element `first + m y_row`,
         // and its columns were checked.
         unsafe {
             let row = Row::<V, N, FULL>::new(self, column, columns - (N - 1) * V::WIDTH, y);
@@ -178,7 +178,7 @@ impl Epilogue<'_> {
     /// * [`Epilogue::check`] has passed for this column and this element.
     #[inline(always)]
     pub(crate) unsafe fn value(&self, mut value: f32, column: usize, element: usize) -> f32 {
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             if let Some(bias) = self.bias {
                 value += bias.get_unchecked(column);
@@ -215,7 +215,7 @@ impl<'a, V: Vector, const N: usize, const FULL: bool> Row<'a, V, N, FULL> {
     #[inline(always)]
     unsafe fn new(epilogue: &Epilogue<'a>, column: usize, last: usize, y: *mut f32) -> Self {
         let (mask, scale) = epilogue.dropout.unwrap_or_default();
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let gate = epilogue.gate.map_or(std::ptr::null(), <[f32]>::as_ptr);
             let mut row = Self { bias: [V::splat(0.0); N], scale: V::splat(scale), mask, gate, last, y };
@@ -235,7 +235,7 @@ impl<'a, V: Vector, const N: usize, const FULL: bool> Row<'a, V, N, FULL> {
     /// * the columns of that vector can be read from `from` on.
     #[inline(always)]
     unsafe fn load(&self, from: *const f32, v: usize) -> V {
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe { if FULL || v + 1 < N { V::load(from) } else { V::load_first(from, self.last) } }
     }
 
@@ -246,7 +246,7 @@ impl<'a, V: Vector, const N: usize, const FULL: bool> Row<'a, V, N, FULL> {
     /// * there are operands for `functions`, and they and y reach to the last column of the row.
     #[inline(always)]
     unsafe fn finish(&self, functions: u8, row: [V; N], element: usize) {
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             // There are at most 32 columns, so one read of the mask is enough.
             const { assert!(N * V::WIDTH <= WORD) }

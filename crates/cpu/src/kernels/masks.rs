@@ -27,7 +27,7 @@ use crate::simd::{Isa, Task, Vector, Words};
 pub(crate) fn draw(isa: Isa, seed: u64, at: MaskAt, rate: f64, len: usize, words: &mut [u32]) {
     let stream = Stream::new(seed, Purpose::Dropout, at.mask as u32, at.step as u32);
     let words = &mut words[..len.div_ceil(WORD)];
-    // SAFETY: the task asks for nothing but the instruction set.
+    // SAFETY: the task requires only the instruction set.
     unsafe { isa.run(Draw { stream, position: at.position as u32, threshold: drop_below(rate), words }) }
 }
 
@@ -45,7 +45,7 @@ impl Task for Draw<'_> {
     unsafe fn run<V: Vector>(self) {
         const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
         let ([mut key0, mut key1], turn) = self.stream.words();
-        // SAFETY: the instruction set is the caller's.
+        // SAFETY: the caller guarantees the instruction set.
         unsafe {
             // The keys of all rounds are in memory, so that each use is one load.
             let mut keys = [[V::Words::splat(0); 2]; 10];
@@ -79,7 +79,7 @@ unsafe fn bytes<W: Words>(
     threshold: u32,
 ) -> u64 {
     const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let multipliers = [W::splat(MULTIPLIERS[0]), W::splat(MULTIPLIERS[1])];
         let mut counter = [W::count(first), W::splat(position), W::splat(turn), W::splat(purpose)];

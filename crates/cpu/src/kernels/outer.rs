@@ -162,7 +162,7 @@ impl<const M: usize, const N: usize> Task for OuterTiles<'_, M, N> {
         if M * N + N >= V::REGISTERS {
             return;
         }
-        // SAFETY: the conditions of running this task.
+        // SAFETY: guaranteed by the conditions of running this task.
         unsafe {
             for tile in 0..self.tiles {
                 let (a, d) = (self.a.add(tile * M), self.d.add(tile * M * self.shape.d_row));

@@ -15,7 +15,7 @@ const ACCUMULATORS: usize = 10;
 pub fn multiply_adds(simd: Simd, rounds: usize) -> Option<(f64, f32)> {
     let isa = Isa::new(simd).filter(|isa| *isa != Isa::PORTABLE)?;
     let mut value = 0.0;
-    // SAFETY: the task asks for nothing but the instruction set.
+    // SAFETY: the task requires only the instruction set.
     unsafe { isa.run(MultiplyAdds { rounds, value: &mut value }) }
     Some(((2 * ACCUMULATORS * isa.width() * rounds) as f64, value))
 }
@@ -30,7 +30,7 @@ struct MultiplyAdds<'a> {
 impl Task for MultiplyAdds<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        // SAFETY: no vector is wider than 16 values; the instruction set is the caller's.
+        // SAFETY: no vector is wider than 16 values; the caller guarantees the instruction set.
         unsafe {
             // Converges to 1 from any start: no overflow, no denormal numbers. The constants are loaded, because
             // compilers transform multiplications by a number that they know to be the same in all lanes.

@@ -227,7 +227,7 @@ impl<const M: usize, const N: usize> RowTiles<'_, M, N> {
     #[inline(always)]
     unsafe fn sum<V: Vector>(&self, x: *const f32, steps: &Steps) -> [[V; N]; M] {
         let Rows { groups, len, group, .. } = *self.rows;
-        // SAFETY: the pointers stay within what the caller vouches for: row m, run g, value k of x is at
+        // SAFETY: the pointers stay within the range that the caller guarantees: row m, run g, value k of x is at
         // `m x_row + g group + k`, and term g len + k of b at N vectors times its number.
         unsafe {
             let mut acc = [[V::splat(0.0); N]; M];

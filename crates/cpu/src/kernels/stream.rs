@@ -31,7 +31,7 @@ struct Read<'a> {
 impl Task for Read<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        // SAFETY: each block is ACCUMULATORS whole vectors long; the instruction set is the caller's.
+        // SAFETY: each block is ACCUMULATORS whole vectors long; the caller guarantees the instruction set.
         unsafe {
             let mut acc = [V::splat(0.0); ACCUMULATORS];
             let blocks = self.x.chunks_exact(ACCUMULATORS * V::WIDTH);
@@ -67,7 +67,7 @@ impl Task for Update<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let whole = self.x.len() / V::WIDTH * V::WIDTH;
-        // SAFETY: `first + WIDTH <= whole`, which is within both slices; the instruction set is the caller's.
+        // SAFETY: `first + WIDTH <= whole`, which is within both slices; the caller guarantees the instruction set.
         unsafe {
             for first in (0..whole).step_by(V::WIDTH) {
                 let y = self.y.as_mut_ptr().add(first);

@@ -38,7 +38,7 @@ impl Task for SumSteps<'_> {
     unsafe fn run<V: Vector>(self) {
         let Self { x, dbias } = self;
         let channels = dbias.len();
-        // SAFETY: the conditions of running this task: each call stays within whole rows and below the last
+        // SAFETY: by the conditions of running this task, each call stays within whole rows and below the last
         // channel.
         unsafe {
             if channels == 1 {
@@ -64,7 +64,7 @@ impl Task for SumSteps<'_> {
 /// * `x` can be read at `count` values in each of `rows` rows, `row` apart.
 #[inline(always)]
 unsafe fn columns<V: Vector>(x: *const f32, rows: usize, row: usize, count: usize) -> V {
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let load = |t: usize| {
             let x = x.add(t * row);

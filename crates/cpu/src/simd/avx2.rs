@@ -24,7 +24,7 @@ pub(super) fn is_available() -> bool {
 /// * the task's own contract holds.
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn run<T: Task>(task: T) {
-    // SAFETY: both conditions are the caller's.
+    // SAFETY: the caller guarantees both conditions.
     unsafe { task.run::<F32x8>() }
 }
 
@@ -34,7 +34,7 @@ pub(super) unsafe fn run<T: Task>(task: T) {
 /// * the processor has AVX2.
 #[inline(always)]
 unsafe fn first(n: usize) -> __m256i {
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
         _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), lanes)

@@ -29,7 +29,7 @@ pub(super) fn is_available() -> bool {
 /// * the task's own contract holds.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(super) unsafe fn run<T: Task>(task: T) {
-    // SAFETY: both conditions are the caller's.
+    // SAFETY: the caller guarantees both conditions.
     unsafe { task.run::<F32x16>() }
 }
 

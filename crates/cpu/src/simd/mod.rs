@@ -192,12 +192,12 @@ impl Isa {
     pub(crate) unsafe fn run<T: Task>(self, task: T) {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: the value of this type is the proof of the features; the task is the caller's.
+            // SAFETY: the value of this type is the proof of the features; the caller guarantees the task's contract.
             Simd::Avx512 => unsafe { avx512::run(task) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Simd::Avx2 => unsafe { avx2::run(task) },
-            // SAFETY: no features are needed; the task is the caller's.
+            // SAFETY: no features are needed; the caller guarantees the task's contract.
             _ => unsafe { portable::run(task) },
         }
     }

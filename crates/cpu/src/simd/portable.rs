@@ -26,7 +26,7 @@ pub(crate) struct U32x4([u64; 4]);
 /// # Safety
 /// * the task's own contract holds.
 pub(super) unsafe fn run<T: Task>(task: T) {
-    // SAFETY: this vector needs no instruction set; the task's contract is the caller's.
+    // SAFETY: this vector needs no instruction set; the caller guarantees the task's contract.
     unsafe { task.run::<F32x4>() }
 }
 

@@ -29,7 +29,7 @@ struct Fusion {
     program: Program,
     /// The lines; `None` where one was merged into another. A kernel keeps its index.
     lines: Vec<Option<Line>>,
-    /// For each mask, the line that draws it and the index before which it stands.
+    /// For each mask, the line that draws it, and the index of the line that it must precede.
     draws: Vec<Option<(usize, Line)>>,
     /// For each value, the line that stores it.
     stored: Vec<Option<usize>>,
