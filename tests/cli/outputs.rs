@@ -272,8 +272,8 @@ fn a_folder_that_is_not_one_of_results_is_left_as_it_is() {
     let replicate = |name: &str| glassbox_with(home.path(), &["replicate", "--seeds", "1", "--out", name]);
     fs::create_dir_all(p.join("plots")).expect("room");
     fs::write(p.join("plots/thesis.png"), "mine").expect("room");
-    refused(&mut run("p"), &p, "p is not empty and no folder of results");
-    refused(&mut replicate("p"), &p, "p is not empty and no folder of results");
+    refused(&mut run("p"), &p, "p is not empty and not a folder of results");
+    refused(&mut replicate("p"), &p, "p is not empty and not a folder of results");
     fs::write(p.join("train.csv"), "mine").expect("room");
     refused(&mut run("p"), &p, "choose another folder");
 
@@ -297,7 +297,7 @@ fn a_folder_that_is_not_one_of_results_is_left_as_it_is() {
     for name in ["../p/train.csv", "/p", "a/b/c", ""] {
         let list = serde_json::json!({"schema": 1, "generator": "glassbox", "files": {name: "0"}});
         fs::write(web.join("manifest.json"), list.to_string()).expect("room");
-        refused(&mut run("web"), &web, "no file of this folder");
+        refused(&mut run("web"), &web, "not a file of this folder");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Contraction 1, `y = A x`, as one matrix product.
 //!
-//! Row t of the padded input, seen as `taps x in_channels` values from `t stride` on, times the kernel as
-//! a matrix of `taps x in_channels` rows:
+//! The left factor is a view of the padded input: row t is `taps x in_channels` values from step `t stride` on. The
+//! right factor is the kernel as a matrix of `taps x in_channels` rows:
 //!
 //! ```text
 //!          taps * in            out              out
@@ -11,8 +11,8 @@
 //!        +-----------+        +-----+          +-----+
 //! ```
 //!
-//! With dilation the taps of a row do not lie together: then a row is a run for each tap. With few channels
-//! neighbouring rows may be computed as one ([`band`](crate::band)).
+//! With dilation the taps of a row are not neighbours: then a row has one run per tap. With few channels, neighbouring
+//! rows may be computed as one ([`band`](crate::band)).
 //!
 //! Reference: [`glassbox_engine::reference::apply`].
 
@@ -27,7 +27,7 @@ pub(crate) fn plan(simd: Simd, geometry: &Geometry, left: usize) -> Products {
     band(geometry, left).plan(simd)
 }
 
-/// What the rows of y meet in x.
+/// The operands of the rows of y.
 pub(crate) fn band(geometry: &Geometry, left: usize) -> Band {
     let GeometrySpec { in_channels, out_channels, out_steps, taps, stride, dilation, pad_left, .. } =
         **geometry;

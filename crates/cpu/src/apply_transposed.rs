@@ -1,7 +1,7 @@
 //! Contraction 2, `y = A^T x`, as one matrix product for each phase.
 //!
-//! Rows of y with the same remainder modulo the stride meet the same taps ([`phases`]); among them A^T is a
-//! convolution with stride 1, whose taps run backwards:
+//! Rows of y with the same remainder modulo the stride meet the same taps ([`phases`]). Among these rows, A^T is a
+//! convolution with stride 1 whose taps run backwards:
 //!
 //! ```text
 //! stride 2, 7 taps:    even rows of y  <-  taps 6 4 2 0        odd rows of y  <-  taps 5 3 1
@@ -9,9 +9,9 @@
 //!   row q of the phase, channel c  =  sum over j, o of  x[start + j apart + q, o] kernel[taps[j], c, o]
 //! ```
 //!
-//! So row q of the view of x starts one row after row q - 1, and the kernel is packed tap by tap in the order
-//! of the phase, each transposed to `(out, in)`. A phase that no tap reaches is an empty sum. With few channels
-//! neighbouring rows may be computed as one, across phases ([`band`](crate::band)).
+//! So row q of the view of x starts one row after row q - 1. The kernel is packed tap by tap in the order of the phase,
+//! each tap transposed to `(out, in)`. A phase that no tap reaches is an empty sum. With few channels, neighbouring
+//! rows may be computed as one, across phases ([`band`](crate::band)).
 //!
 //! Reference: [`glassbox_engine::reference::apply_transposed`].
 
@@ -27,7 +27,7 @@ pub(crate) fn plan(simd: Simd, geometry: &Geometry, left: usize) -> Products {
     band(geometry, left).plan(simd)
 }
 
-/// What the rows of y meet in x.
+/// The operands of the rows of y.
 pub(crate) fn band(geometry: &Geometry, left: usize) -> Band {
     let GeometrySpec { in_steps, in_channels, out_channels, .. } = **geometry;
     let phase = |phase: crate::layout::Phase| Phase {

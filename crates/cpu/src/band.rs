@@ -1,32 +1,32 @@
-//! A convolution, in either direction, as matrix products: by phases, or by blocks of rows.
+//! A convolution in either direction as matrix products: by phases, or by blocks of rows.
 //!
-//! Row i of y belongs to phase `i mod s`; rows of one phase meet the same taps, and from one to the next, s rows
-//! further on, the view of x moves on by `x_row` values. `apply` has one phase, `apply_transposed` as many as A has
-//! strides ([`phases`](crate::layout::phases)).
+//! Row i of y belongs to phase `i mod s`. Rows of one phase meet the same taps, and from one to the next, s rows
+//! further on, the view of x advances by `x_row` values. `apply` has one phase; `apply_transposed` has as many as the
+//! stride of A ([`phases`](crate::layout::phases)).
 //!
-//! **By phases**, each phase is a product of its own. Every multiply-add in it is work, but with three channels a
-//! vector of eight lanes has five idle ones.
+//! **By phases**, each phase is a product of its own. All of its multiply-adds are needed, but with three channels,
+//! five of the eight lanes of a vector are idle.
 //!
-//! **By blocks**, some neighbouring rows of y are computed as one. They lie side by side, so the product has that many
-//! times the columns; its terms are all that any of the rows meets, and its kernel is the convolution's, repeated
-//! along a diagonal:
+//! **By blocks**, some neighbouring rows of y are computed as one. They are neighbours in memory, so the product has
+//! that many times the columns. Its terms are all values of x that any of the rows meets, and its kernel is the
+//! convolution's, repeated along a diagonal:
 //!
 //! ```text
 //!       x, seen from a block of 3 rows              3 rows of y, side by side
 //!     [ . . . . . . . . . ]        +---------+
 //!                                  | k       |
 //!       3 channels, 5 taps:        | k  k    |      Zeros off the diagonal are multiplied too. So a block pays
-//!       21 terms for 9 columns     | k  k  k |      where rows are short and kernels long: the lanes that it
-//!       instead of 15 for 3        | k  k  k |      fills are more than the zeros that it adds.
+//!       21 terms for 9 columns     | k  k  k |      off where rows are short and kernels long: it fills more
+//!       instead of 15 for 3        | k  k  k |      lanes than it adds zeros.
 //!                                  | k  k  k |
 //!                                  |    k  k |
 //!                                  |       k |
 //!                                  +---------+
 //! ```
 //!
-//! Which, and how many rows in a block, is decided by the [estimate](crate::panels) of their times. Terms are added in
-//! the same order either way, and adding zero times a number changes no sum. But where x holds a number that is not
-//! finite, all rows of its block may become NaN.
+//! The [estimate](crate::panels) of the times decides between both, and the number of rows in a block. Terms are added
+//! in the same order either way, and adding zero times a number changes no sum. But if a value of x is not finite, all
+//! rows of its block may become NaN.
 //!
 //! **Measured** on a Zen 4 core with AVX-512, share of the ceiling by phases and by blocks: three channels to three,
 //! 7 taps, 18 % and 50 %; four to four, 15 taps, stride 2, 33 % and 63 %, transposed 29 % and 64 %; five to seven,
@@ -40,23 +40,23 @@ use crate::simd::{Isa, Simd};
 /// One direction of a convolution.
 #[derive(Debug, Clone)]
 pub(crate) struct Band {
-    /// Rows of y; they lie side by side.
+    /// Number of rows of y.
     pub(crate) rows: usize,
-    /// Between the views of two rows of the same phase, in x.
+    /// Distance in x between the views of two neighbouring rows of the same phase.
     pub(crate) x_row: usize,
     pub(crate) tap: Tap,
     /// Phase p has the rows p, p + s, p + 2 s, ...
     pub(crate) phases: Vec<Phase>,
 }
 
-/// What the rows of a phase meet.
+/// The operands of the rows of one phase.
 #[derive(Debug, Clone)]
 pub(crate) struct Phase {
-    /// Where the view of its first row begins in x.
+    /// Offset in x of the view of its first row.
     pub(crate) x_first: usize,
-    /// Its taps, in the order in which they lie in the view.
+    /// Its taps, in the order of their values in the view.
     pub(crate) taps: Vec<usize>,
-    /// Values between the first terms of two neighbouring taps.
+    /// Distance between the first terms of two neighbouring taps.
     pub(crate) group: usize,
 }
 
@@ -77,14 +77,15 @@ impl Band {
         Products::new(self.products(isa, block.map(|(block, _)| block)))
     }
 
-    /// How many rows a block can have: whole rounds of the phases, and more than one row.
+    /// The possible numbers of rows in a block: multiples of the number of phases, and more than one row.
     fn blocks(&self) -> impl Iterator<Item = usize> {
         let phases = self.phases.len();
         let most = self.rows.min(MOST_BLOCK_COLUMNS / self.tap.columns);
         (phases..=most).step_by(phases).filter(|block| *block > 1)
     }
 
-    /// The products, with blocks of so many rows or by phases. Rows that no block reaches are done by phases.
+    /// The products by blocks of `block` rows, or by phases if `None`. Rows that no block covers are computed by
+    /// phases.
     fn products(&self, isa: Isa, block: Option<usize>) -> Vec<Product> {
         let blocks = block.map(|block| self.by_blocks(isa, block).0);
         let ends = blocks.iter().flat_map(|blocks| &blocks.pieces);
@@ -93,7 +94,7 @@ impl Band {
         blocks.into_iter().chain(rest).collect()
     }
 
-    /// A product for each phase that has any rows from `start` on, a multiple of the number of phases.
+    /// One product for each phase that has rows from `start` on, which is a multiple of the number of phases.
     fn by_phases(&self, start: usize, panels: impl Fn(&Rows) -> Vec<Panel>) -> Vec<Product> {
         let left = self.phases.len().min(self.rows - start);
         let product = |phase| {
@@ -111,8 +112,7 @@ impl Band {
         (0..left).map(product).collect()
     }
 
-    /// The rows of a phase from row `start` on, and where the first of them begins in x. Runs that lie side by side
-    /// are made one.
+    /// The rows of a phase from row `start` on, and the offset of the first of them in x. Neighbouring runs are joined.
     fn phase(&self, phase: usize, start: usize) -> (Rows, usize) {
         let phases = self.phases.len();
         let Phase { x_first, ref taps, group } = self.phases[phase];
@@ -131,8 +131,8 @@ impl Band {
         (rows, x_first + start / phases * self.x_row)
     }
 
-    /// One product that computes `block` rows of y at a time, a multiple of the number of phases, and what it costs
-    /// for each block. The last block overlaps the one before, if it can; else rows are left for
+    /// One product that computes `block` rows of y at a time, a multiple of the number of phases, and its cost per
+    /// block. The last block overlaps the one before, if it can; otherwise the remaining rows are left for
     /// [`Band::by_phases`].
     fn by_blocks(&self, isa: Isa, block: usize) -> (Product, f64) {
         let (phases, columns, len) = (self.phases.len(), self.tap.columns, self.tap.terms.0);
@@ -176,8 +176,8 @@ mod tests {
     use crate::layout::transposed_margins;
     use crate::{apply, apply_transposed};
 
-    /// Every number of rows in a block gives what the phases give: with rows left over and without, with phases
-    /// that meet no tap, dilated, and with fewer rows than phases. Whole numbers, so exactly.
+    /// Blocks of any number of rows give the same result as phases: with and without remaining rows, with phases that
+    /// meet no tap, dilated, and with fewer rows than phases. Values are whole numbers, so the comparison is exact.
     #[test]
     fn blocks_of_any_size_compute_what_phases_compute() {
         let mut blocks = 0;

@@ -1,9 +1,9 @@
-//! What this machine can do at most, with as many threads as the backend has.
+//! Measures the ceilings of the machine, with the threads of the backend.
 //!
-//! All threads of the pool run the same small kernel at the same time, in bursts of a fraction of a
-//! millisecond; each thread times its own bursts and keeps the fastest, since all that can happen to a burst on
-//! a shared machine is that it takes longer. The sum over threads is the ceiling. Threads are measured together
-//! because they share a clock rate and, above the second cache, the road to memory.
+//! All threads of the pool run the same small kernel at the same time, in bursts of a fraction of a millisecond. Each
+//! thread times its own bursts and keeps the fastest, because disturbances on a shared machine can only make a burst
+//! longer. The sum over threads is the ceiling. Threads are measured together because they share a clock rate and,
+//! above the second cache, the bandwidth to memory.
 
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -19,20 +19,21 @@ use crate::simd::{Isa, Simd};
 /// Bursts of each measurement.
 const BURSTS: usize = 16;
 
-/// Rounds of multiply-adds in a burst: at about 4 cycles each, a tenth of a millisecond and more.
+/// Rounds of multiply-adds in a burst: at about 4 cycles each, at least a tenth of a millisecond.
 const ROUNDS: usize = 100_000;
 
-/// Bytes that a burst streams, at least.
+/// Minimum number of bytes that a burst streams.
 const STREAMED: usize = 32 << 20;
 
-/// A buffer that lies in every first cache, whose smallest are of 32 KB.
+/// Size of a buffer that fits into any first-level cache; the smallest are 32 KB.
 const FIRST_CACHE: usize = 16 << 10;
 
-/// The path's own arithmetic first, then that of the other instruction sets; traffic with where `working_set`
-/// bytes lie first, then with the first cache. `None` if there is no instruction set whose arithmetic is known.
+/// Measures the path's own arithmetic first, then that of the other instruction sets; the bandwidth to the memory that
+/// holds `working_set` bytes first, then to the first-level cache. `None` if there is no instruction set with a known
+/// peak.
 ///
-/// The portable path and `matrixmultiply`'s are held against the best instruction set of the machine: the one
-/// has whatever the compiler makes of it, the other chooses by itself.
+/// The portable path and `matrixmultiply`'s are compared with the best instruction set of the machine: the compiler
+/// decides which instructions the first one uses, and the second one chooses by itself.
 pub(crate) fn measure(pool: &ThreadPool, simd: Simd, working_set: usize) -> Option<Ceilings> {
     let threads = pool.current_num_threads();
     let on = |what: String| match threads {
@@ -55,7 +56,7 @@ pub(crate) fn measure(pool: &ThreadPool, simd: Simd, working_set: usize) -> Opti
     (!peaks.is_empty()).then(|| Ceilings { peaks, bandwidths: bandwidths.into() })
 }
 
-/// Floating-point operations a second, if they are known.
+/// Measures floating-point operations per second; `None` if the path has no known peak.
 fn arithmetic(pool: &ThreadPool, simd: Simd) -> Option<f64> {
     peak::multiply_adds(simd, 1)?;
     Some(together(pool, || {
@@ -67,7 +68,7 @@ fn arithmetic(pool: &ThreadPool, simd: Simd) -> Option<f64> {
     }))
 }
 
-/// Bytes a second: the better of reading alone and of reading and writing.
+/// Measures bytes per second: the better of reading alone and of reading and writing.
 fn bandwidth(pool: &ThreadPool, isa: Isa, bytes: usize) -> f64 {
     let values = bytes / size_of::<f32>();
     let sweeps = STREAMED.div_ceil(bytes);
@@ -90,16 +91,16 @@ fn bandwidth(pool: &ThreadPool, isa: Isa, bytes: usize) -> f64 {
     read.max(update)
 }
 
-/// Written to, so that each page is memory of its own: a system may show the same page for all that was never
-/// written.
+/// Ones and not zeros, so that each page is real memory: a system may map all pages that were never written to the same
+/// one.
 fn ones(len: usize) -> Aligned {
     let mut values = Aligned::zeros(len, 0);
     values.fill(1.0);
     values
 }
 
-/// The rate of all threads when they do the same at the same time: each makes its own work, which does one burst
-/// and says how much that was.
+/// Measures the combined rate of all threads that run the same work at the same time. `make` creates the work of a
+/// thread, which does one burst and returns its amount.
 fn together<W: FnMut() -> f64>(pool: &ThreadPool, make: impl Fn() -> W + Sync) -> f64 {
     let barrier = Barrier::new(pool.current_num_threads());
     let rates = pool.broadcast(|_| {

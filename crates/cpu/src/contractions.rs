@@ -1,7 +1,7 @@
-//! The three contractions, one at a time: for tests, benches and whoever wants to look at one.
+//! Single contractions, for tests, benches, and readers who want to run one alone.
 //!
-//! A training run plans all of its contractions at once and lays their operands out so that each is in place
-//! for the next. Here one stands alone, with buffers of its own.
+//! A training run plans all of its contractions at once and arranges their operands so that the result of one is in
+//! place for the next. A [`Contraction`] stands alone and owns its operands.
 
 use glassbox_engine::Result;
 use glassbox_engine::geometry::Geometry;
@@ -15,7 +15,7 @@ use crate::layout::{Aligned, Slot, transposed_margins};
 use crate::product::Products;
 use crate::simd::Simd;
 
-/// Which of the three.
+/// One of the three contractions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// `y = epilogue(A x)`
@@ -30,7 +30,7 @@ impl Operation {
     /// All three.
     pub const ALL: [Self; 3] = [Self::Apply, Self::ApplyTransposed, Self::Correlate];
 
-    /// Its name.
+    /// The operation's name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -41,20 +41,20 @@ impl Operation {
     }
 }
 
-/// What is applied to each element of a result before it is stored, in this order. The default is nothing.
+/// Functions that are applied to each element of a result before it is stored, in this order. The default is none.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Epilogue {
-    /// Added: a value for each channel.
+    /// Bias to add: one value per channel.
     pub bias: Option<Vec<f32>>,
-    /// Whether negative values become 0.
+    /// If true, negative values become 0.
     pub relu: bool,
-    /// The rate, and a bit for each element: is it kept?
+    /// Dropout: the rate, and one bit per element, set if the element is kept.
     pub dropout: Option<(f64, Vec<u32>)>,
-    /// An element is kept where this is positive: a value for each element.
+    /// ReLU gate: one value per element; the element is kept where it is positive, else 0.
     pub gate: Option<Vec<f32>>,
 }
 
-/// A contraction with its operands.
+/// A contraction that owns its operands.
 ///
 /// ```
 /// use glassbox_cpu::{Contraction, Operation, Simd};
@@ -83,7 +83,7 @@ pub struct Contraction {
     epilogue: Epilogue,
 }
 
-/// That there is memory for operands of so many values.
+/// Checks that there is memory for operands of these lengths.
 fn require_room(operation: Operation, lens: [usize; 3]) -> Result<()> {
     let bytes = sum(&lens.map(Some)).and_then(|values| product(&[values, size_of::<f32>()]));
     require(operation.name(), bytes, "lower the steps, channels, taps or dilation of the geometry")
@@ -96,13 +96,13 @@ enum Plan {
 }
 
 impl Contraction {
-    /// Plans a contraction. All operands are zero, the epilogue does nothing.
+    /// Plans a contraction. All operands are zero, and the epilogue is empty.
     ///
     /// # Errors
-    /// If the processor cannot take the path, or the machine has no memory for the operands.
+    /// If the processor does not support the path, or there is not enough memory for the operands.
     pub fn new(simd: Simd, operation: Operation, geometry: &Geometry) -> Result<Self> {
         let simd = simd.require_available()?;
-        // First the signals and the kernel alone: where zeros lie around signals is found tap by tap.
+        // First only the signals and the kernel, because finding the margins takes a loop over the taps.
         let lens = [geometry.input().len(), geometry.output().len(), geometry.kernel_len()];
         require_room(operation, lens)?;
         let pad_left = geometry.pad_left;
@@ -144,7 +144,7 @@ impl Contraction {
         &self.geometry
     }
 
-    /// Sets x, row by row.
+    /// Sets the signal x, row by row.
     ///
     /// # Panics
     /// If the length is wrong.
@@ -155,12 +155,12 @@ impl Contraction {
     /// Sets the other signal of a correlation, row by row.
     ///
     /// # Panics
-    /// If the length is wrong, or this is no correlation.
+    /// If the length is wrong, or this is not a correlation.
     pub fn set_y(&mut self, y: &[f32]) {
         self.y.copy_from_slice(y);
     }
 
-    /// Sets the kernel, `(taps, in, out)`: packs it. A correlation has none.
+    /// Sets and packs the kernel, `(taps, in, out)`. A correlation has none.
     ///
     /// # Panics
     /// If the length is wrong.
@@ -171,7 +171,7 @@ impl Contraction {
         }
     }
 
-    /// Sets what is applied to each element. A correlation applies nothing.
+    /// Sets the epilogue. A correlation has none.
     ///
     /// # Panics
     /// If an operand is too short.
@@ -182,12 +182,12 @@ impl Contraction {
         self.epilogue = epilogue;
     }
 
-    /// Overwrites the result with a value, or, before a correlation, sets what it adds to.
+    /// Fills the result with a value. A correlation then adds to it.
     pub fn fill(&mut self, value: f32) {
         self.result.fill(value);
     }
 
-    /// Computes: overwrites the result, or adds to it if this is a correlation.
+    /// Runs the contraction: overwrites the result or, for a correlation, adds to it.
     pub fn run(&mut self) {
         match &self.plan {
             Plan::Products(products) => {

@@ -1,17 +1,17 @@
 //! Contraction 3, `dkernel += correlate(x, y)`, as a sum of outer products.
 //!
-//! The view of the padded input that [`apply`](crate::apply) multiplies with the kernel, transposed, times
-//! the signal on the output side:
+//! It is the view of the padded input that [`apply`](crate::apply) multiplies with the kernel, transposed, times the
+//! signal on the output side:
 //!
 //! ```text
 //! dkernel[(tap, c), o] += sum over t of  x_view[t, (tap, c)] y[t, o]
 //! ```
 //!
-//! Vectors run along the rows of `dkernel`, or, where that fills them better, along its columns: 16 output
-//! channels are one vector of AVX-512, 112 taps x channels are seven. Then the sums are kept **transposed**,
-//! `(out, taps x in)`, and put right once for a whole batch ([`Correlate::untranspose`]).
+//! Vectors run along the rows of `dkernel` or, if that fills them better, along its columns: 16 output channels are one
+//! vector of AVX-512, 112 taps x channels are seven. The sums are then kept **transposed**, `(out, taps x in)`, and
+//! transposed back once per batch ([`Correlate::untranspose`]).
 //!
-//! With dilation it is one product a tap.
+//! With dilation there is one product per tap.
 //!
 //! Reference: [`glassbox_engine::reference::correlate`].
 
@@ -21,25 +21,25 @@ use crate::gemm::{Product, View, gemm};
 use crate::kernels::outer::{self, Outer, outer};
 use crate::simd::{Isa, Simd};
 
-/// `dkernel += correlate(x, y)`, planned.
+/// A planned `dkernel += correlate(x, y)`.
 #[derive(Debug, Clone)]
 pub(crate) struct Correlate {
     isa: Option<Isa>,
     geometry: Geometry,
-    /// Where the first row of the view begins in x.
+    /// Offset of the first row of the view in x.
     x_first: usize,
-    /// Whether the sums lie as `(out, taps x in)`.
+    /// True if the sums are stored as `(out, taps x in)`.
     transposed: bool,
 }
 
-/// Whether the sums are cheaper to make transposed.
+/// Returns true if the transposed sums are cheaper.
 pub(crate) fn prefers_transposed(simd: Simd, geometry: &Geometry) -> bool {
     let (_, rows) = pieces(geometry);
     let columns = geometry.out_channels;
     Isa::new(simd).is_some_and(|isa| outer::cost(isa, columns, rows) < outer::cost(isa, rows, columns))
 }
 
-/// The number of products, and the values of a row of x that each takes.
+/// The number of products, and the number of values of a row of x in each.
 fn pieces(geometry: &Geometry) -> (usize, usize) {
     match geometry.dilation {
         1 => (1, geometry.taps * geometry.in_channels),
@@ -48,13 +48,13 @@ fn pieces(geometry: &Geometry) -> (usize, usize) {
 }
 
 impl Correlate {
-    /// A plan for an `x` with `left` zero rows before it.
+    /// Plans a correlation for an `x` with `left` zero rows before it.
     pub(crate) fn new(simd: Simd, geometry: &Geometry, left: usize, transposed: bool) -> Self {
         let x_first = (left - geometry.pad_left) * geometry.in_channels;
         Self { isa: Isa::new(simd), geometry: *geometry, x_first, transposed }
     }
 
-    /// Adds to the sums. `x` has the margins that the plan was made for, `y` has none.
+    /// Adds to the sums. `x` has the margins of the plan, `y` has none.
     pub(crate) fn run(&self, x: &[f32], y: &[f32], sums: &mut [f32]) {
         let GeometrySpec { in_channels, out_channels, out_steps, taps, stride, dilation, .. } =
             *self.geometry;
@@ -97,7 +97,7 @@ impl Correlate {
         }
     }
 
-    /// Writes the sums to `dkernel` as a kernel lies, `(taps, in, out)`.
+    /// Writes the sums to `dkernel` in the layout of a kernel, `(taps, in, out)`.
     pub(crate) fn untranspose(&self, sums: &[f32], dkernel: &mut [f32]) {
         if !self.transposed {
             return dkernel.copy_from_slice(sums);

@@ -1,4 +1,4 @@
-//! One sample on its way through a program, all of it in one core's cache.
+//! Runs one sample through a program, within one core's cache.
 
 use glassbox_engine::Result;
 use glassbox_engine::backend::Plan;
@@ -17,24 +17,23 @@ use crate::product::Products;
 use crate::simd::{Isa, Simd};
 use crate::{apply, apply_transposed, passes};
 
-/// A program with the places of its values, and its kernels as the contractions read them. Shared by all
-/// threads.
+/// A program with the slots of its values and its packed kernels. All threads share it.
 #[derive(Debug)]
 pub(crate) struct Executable {
     program: Program,
     layout: WeightLayout,
     slots: Vec<Slot>,
-    /// A contraction for each line that is one.
+    /// For each line that is a contraction, its plan.
     contractions: Vec<Option<Planned>>,
-    /// For each line, how many functions of its epilogue its contraction applies.
+    /// For each line, the number of functions of its epilogue that its contraction applies.
     fused: Vec<usize>,
-    /// For whatever is no contraction.
+    /// Instruction set of the lines that are not contractions.
     isa: Isa,
     /// Of the dropout masks.
     seed: u64,
 }
 
-/// What a line does, planned.
+/// The plan of a contraction.
 #[derive(Debug)]
 enum Planned {
     /// Apply, or apply transposed.
@@ -49,7 +48,7 @@ pub(crate) struct Workspace {
     masks: Vec<Vec<u32>>,
 }
 
-/// What a sample is run with.
+/// The input of a run: a sample, and its place in the batch.
 pub(crate) struct Sample<'a> {
     /// The input, row by row.
     pub(crate) x: &'a [f32],
@@ -57,7 +56,7 @@ pub(crate) struct Sample<'a> {
     pub(crate) target: &'a [f32],
     /// Samples in the batch.
     pub(crate) batch: usize,
-    /// Which dropout masks: the step, and the position in the batch.
+    /// Identifies the dropout masks: the step, and the position in the batch.
     pub(crate) at: MaskAt,
 }
 
@@ -99,7 +98,7 @@ impl Executable {
         }
     }
 
-    /// Packs the kernels anew: to be called whenever the weights have changed.
+    /// Packs the kernels. To be called whenever the weights have changed.
     pub(crate) fn pack(&mut self, weights: &[f32]) {
         for (line, contraction) in self.program.lines.iter().zip(&mut self.contractions) {
             if let (
@@ -112,7 +111,7 @@ impl Executable {
         }
     }
 
-    /// Turns a gradient that [`Executable::run`] has added to into the layout of the weights.
+    /// Converts a gradient that [`Executable::run`] has added to into the layout of the weights.
     pub(crate) fn finish_gradient(&self, sums: &[f32], gradient: &mut [f32]) {
         gradient.copy_from_slice(sums);
         for (line, contraction) in self.program.lines.iter().zip(&self.contractions) {
@@ -125,7 +124,7 @@ impl Executable {
         }
     }
 
-    /// The model's prediction for the sample that went through last.
+    /// The model's prediction for the last sample that was run.
     pub(crate) fn prediction<'a>(&self, workspace: &'a Workspace) -> &'a [f32] {
         self.value(workspace, self.program.output)
     }
@@ -140,8 +139,8 @@ impl Executable {
         &self.program.layer_outputs
     }
 
-    /// Runs the program. Adds to `gradient`, in a layout of its own ([`Executable::finish_gradient`]), and
-    /// gives the sample's loss, 0 in inference. Tells `clock` of each part.
+    /// Runs the program. Adds to `gradient`, in a layout of its own ([`Executable::finish_gradient`]), and returns the
+    /// sample's loss, or 0 in inference. Calls `clock` after each part.
     pub(crate) fn run(
         &self,
         workspace: &mut Workspace,
@@ -163,7 +162,7 @@ impl Executable {
                 clock.lap(Part::Line(index));
                 continue;
             }
-            // The stored value is taken out while the others are read: it is never among them.
+            // The stored value is taken out while the others are read, because it is never among them.
             let stored = instruction.stores();
             let mut values = stored.map(|y| std::mem::take(&mut workspace.values[y.index()]));
             let y = match (stored, &mut values) {
@@ -179,7 +178,7 @@ impl Executable {
         loss
     }
 
-    /// Runs one line. `stored` is the value that it stores, without its margins.
+    /// Runs one line. `stored` is the value that it stores, without margins.
     fn instruction(
         &self,
         index: usize,
@@ -290,7 +289,7 @@ impl Executable {
         ArrayViewMut2::from_shape((slot.steps, slot.channels), stored).expect("a slot has its shape")
     }
 
-    /// Runs inference on one sample and shows each layer's output.
+    /// Runs inference on one sample and calls `visit` with each layer's output.
     pub(crate) fn observe(
         &self,
         workspace: &mut Workspace,
@@ -314,7 +313,7 @@ impl<'a> Sample<'a> {
     }
 }
 
-/// How many functions from the start of an epilogue are in the order that [`Epilogue`] has.
+/// The number of functions, from the start of an epilogue, that are in the order of [`Epilogue`].
 fn fused(ops: &[Pointwise]) -> usize {
     let place = |op: &Pointwise| match op {
         Pointwise::AddBias(_) => 1,
@@ -327,8 +326,8 @@ fn fused(ops: &[Pointwise]) -> usize {
     ops.iter().take_while(in_order).count()
 }
 
-/// For each of so many tensors, whether its gradient is summed transposed: if all that add to it are correlations, and
-/// prefer it so.
+/// For each of the first `tensors` tensors, tells whether its gradient is summed transposed: if only correlations add
+/// to it, and all of them prefer it.
 fn keep_transposed(program: &Program, simd: Simd, tensors: usize) -> Vec<bool> {
     let mut transposed = vec![true; tensors];
     for line in &program.lines {

@@ -1,28 +1,28 @@
 //! `matrixmultiply` behind a safe interface.
 //!
-//! It serves [`Simd::MatrixMultiply`](crate::Simd::MatrixMultiply) only: a well-known implementation to measure
-//! ours against, and a second opinion where the two disagree with the reference.
+//! It serves [`Simd::MatrixMultiply`](crate::Simd::MatrixMultiply) only: a well-known implementation, to compare the
+//! speed of ours with, and for a second opinion if ours disagrees with the reference.
 #![allow(unsafe_code)]
 
 /// A matrix within a slice: element (i, j) is at `offset + i * row + j * column`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View {
-    /// Where element (0, 0) is.
+    /// Index of element (0, 0).
     pub(crate) offset: usize,
-    /// Between an element and the one below it.
+    /// Distance between an element and the one below it.
     pub(crate) row: usize,
-    /// Between an element and the one to its right.
+    /// Distance between an element and the one to its right.
     pub(crate) column: usize,
 }
 
 impl View {
-    /// One past the last element that a view of `rows x columns` touches.
+    /// The end of the elements that a view of `rows x columns` accesses.
     fn end(&self, rows: usize, columns: usize) -> usize {
         self.offset + (rows - 1) * self.row + (columns - 1) * self.column + 1
     }
 }
 
-/// The numbers of rows and columns of a product: `a` is m x k, `b` is k x n, `c` is m x n.
+/// The dimensions of a product: `a` is m x k, `b` is k x n, `c` is m x n.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Product {
     pub(crate) m: usize,
@@ -30,7 +30,7 @@ pub(crate) struct Product {
     pub(crate) n: usize,
 }
 
-/// `c = a b + beta c`. Where beta is 0, what `c` held does not matter.
+/// `c = a b + beta c`. If beta is 0, the old content of `c` is ignored.
 ///
 /// # Panics
 /// If a view reaches beyond its slice, or two elements of `c` share a place.

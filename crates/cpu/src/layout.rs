@@ -1,20 +1,20 @@
-//! Where the values of a sample lie.
+//! Layout of the values of a sample.
 //!
-//! A contraction reads its operand as if zeros stood before and after it. So they do: every value has a
-//! slot with as many zero rows on either side as its readers ask for. They are written once, when the
-//! slot is made, and never again.
+//! A contraction reads its operand as if there were zeros before and after it, so the zeros are stored: every value has
+//! a slot with as many zero rows on either side as its readers need. They are written once, when the slot is allocated,
+//! and never overwritten.
 
 use std::ops::{Deref, DerefMut};
 
 use glassbox_engine::geometry::{Geometry, GeometrySpec};
 use glassbox_engine::program::{Instruction, Program, Value};
 
-/// A value's place: zero rows, the value's own rows, zero rows.
+/// The place of a value in memory: zero rows, the value's own rows, zero rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Slot {
     /// Steps of the value.
     pub(crate) steps: usize,
-    /// Values in a step.
+    /// Number of channels.
     pub(crate) channels: usize,
     /// Zero rows before the first step.
     pub(crate) left: usize,
@@ -23,8 +23,8 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// The number of values, zeros included. A [`Geometry`] asks for no side that is longer than its bound, an eighth of
-    /// what a number can say, so the sum does not overflow.
+    /// The number of values, with the zeros. The sum does not overflow, because each side of a [`Geometry`] is at most
+    /// an eighth of the range of `usize`.
     pub(crate) fn len(&self) -> usize {
         (self.left + self.steps + self.right) * self.channels
     }
@@ -36,7 +36,7 @@ impl Slot {
     }
 }
 
-/// The values of all slots of a program, if a number can say it.
+/// The number of values in all slots of a program, or `None` if it overflows.
 pub(crate) fn padded_len(program: &Program) -> Option<usize> {
     slots(program).iter().try_fold(0usize, |sum, slot| sum.checked_add(slot.len()))
 }
@@ -68,19 +68,19 @@ pub(crate) fn slots(program: &Program) -> Vec<Slot> {
     slots
 }
 
-/// The rows of A's input side that meet the same taps.
+/// A set of rows on A's input side that meet the same taps.
 ///
-/// With `u = i + pad_left`, row i meets the taps k with `k dilation = u - t stride` for some t. So all rows
-/// with the same `u mod stride` meet the same taps, and among them A^T is a plain convolution with a stride
-/// of one: from one row to the next, stride rows further on, each tap meets the next t; and between two
-/// neighbouring taps lie always as many t.
+/// With `u = i + pad_left`, row i meets the taps k for which `k dilation = u - t stride` for some t. So all rows
+/// with the same `u mod stride` meet the same taps, and among these rows A^T is an ordinary convolution with stride
+/// 1: from one row to the next, `stride` rows further on, each tap meets the next t. The distance in t between two
+/// neighbouring taps is constant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Phase {
-    /// Its taps, that which meets the earliest t first; none if the kernel is too short to reach it.
+    /// Its taps, starting with the one that meets the earliest t; empty if the kernel is too short to reach the rows.
     pub(crate) taps: Vec<usize>,
-    /// The t that the first row meets at the first of these taps; before 0 or past the end lie zeros.
+    /// The t that the first row meets at the first of these taps. There are zeros before t = 0 and past the end.
     pub(crate) start: isize,
-    /// How many t lie between two neighbouring taps.
+    /// Distance in t between two neighbouring taps.
     pub(crate) apart: usize,
     /// Its first row i.
     pub(crate) row: usize,
@@ -101,7 +101,7 @@ pub(crate) fn phases(geometry: &Geometry) -> Vec<Phase> {
     geometry.taps_by_phase().into_iter().enumerate().map(phase).collect()
 }
 
-/// Zero rows before and after x that `y = A^T x` reads.
+/// Number of zero rows before and after x that `y = A^T x` reads.
 pub(crate) fn transposed_margins(geometry: &Geometry) -> (usize, usize) {
     let phases = phases(geometry).into_iter().filter(|phase| !phase.taps.is_empty());
     phases.fold((0, 0), |(left, right), phase| {
@@ -111,8 +111,8 @@ pub(crate) fn transposed_margins(geometry: &Geometry) -> (usize, usize) {
     })
 }
 
-/// Values in one piece, zero at first, one of them at the start of a cache line: vectors that are loaded from
-/// there on in whole lines take one access each instead of two.
+/// A contiguous buffer of values, initially zero, of which a given one starts a cache line. Whole vectors that are
+/// loaded from there then take one access each instead of two.
 #[derive(Debug, Default)]
 pub(crate) struct Aligned {
     values: Vec<f32>,
@@ -124,10 +124,10 @@ pub(crate) struct Aligned {
 const LINE: usize = 16;
 
 impl Aligned {
-    /// `len` zeros, of which number `at` begins a cache line.
+    /// Allocates `len` zeros, of which number `at` starts a cache line.
     pub(crate) fn zeros(len: usize, at: usize) -> Self {
         let values = vec![0.0; len + 2 * LINE];
-        // Where value 0 has to lie within a line, so that `at` begins one.
+        // Offset of value 0 within a line, such that `at` starts one.
         let wanted = (LINE - at % LINE) % LINE;
         let found = values.as_ptr() as usize / size_of::<f32>() % LINE;
         Self { values, first: (wanted + LINE - found) % LINE, len }

@@ -1,10 +1,10 @@
-//! Which micro-kernel computes which columns of a product.
+//! The choice of a micro-kernel for each column of a product.
 //!
-//! [`mod@rows`] wastes the lanes after the last column, [`mod@dot`] those after the last term, and has to add up its
-//! lanes. Whole tiles of two vectors go to `rows`; what is left is cut so that the estimated time is least.
+//! [`mod@rows`] wastes the lanes after the last column. [`mod@dot`] wastes those after the last term, and has to add up
+//! its lanes. Whole tiles of two vectors go to `rows`; the rest is cut so that the estimated time is least.
 //!
-//! **The estimate** is in multiply-adds of a whole vector for each row. It need not be exact, only put in the right
-//! order what differs by a factor; its constants are from measurements of the shapes in `benches/`.
+//! **The estimate** is in multiply-adds of a whole vector per row. It need not be exact; it only has to order
+//! alternatives that differ by a factor. Its constants are from measurements of the shapes in `benches/`.
 
 use std::ops::Range;
 
@@ -12,16 +12,16 @@ use crate::kernels::dot;
 use crate::kernels::rows::{self, Columns, Rows};
 use crate::simd::Isa;
 
-/// Which of a product's columns are in a panel, and what multiplies it.
+/// Some neighbouring columns of a product, and the micro-kernel that computes them.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Panel {
     pub(crate) columns: Columns,
     pub(crate) kernel: Kernel,
-    /// Where it is in the packed kernel.
+    /// Its range in the packed kernel.
     pub(crate) b: Range<usize>,
 }
 
-/// What multiplies a panel.
+/// A micro-kernel.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Kernel {
     Rows { isa: Isa, vectors: usize },
@@ -29,16 +29,16 @@ pub(crate) enum Kernel {
     MatrixMultiply,
 }
 
-/// A term of one vector of columns in [`mod@rows`]: alone, beside another one, and half as wide.
+/// Cost of a term of one vector of columns in [`mod@rows`]: alone, next to another vector, and half as wide.
 const TERM: [f64; 3] = [1.03, 1.0, 0.55];
-/// Applying the epilogue to a vector and storing it, if all of it is stored and if not.
+/// Cost of applying the epilogue to a vector and storing it: a full vector, and a partial one.
 const FINISH: [f64; 2] = [2.0, 4.0];
-/// A vector of terms in [`mod@dot`], besides one for each column: loading what all columns share.
+/// Cost of a vector of terms in [`mod@dot`], besides one per column: loading the operand that all columns share.
 const DOT_LOAD: f64 = 0.2;
-/// Adding up the lanes of a sum in [`mod@dot`], and storing it.
+/// Cost of adding up the lanes of a sum in [`mod@dot`] and storing it.
 const LANE_SUM: f64 = 5.0;
 
-/// Cuts the columns of a product into panels; and what they cost for each row.
+/// Cuts the columns of a product into panels, and returns them with their cost per row.
 pub(crate) fn cut(isa: Isa, rows: &Rows, columns: usize) -> (Vec<Panel>, f64) {
     let tile = 2 * isa.width();
     let tiles = columns / tile;
@@ -59,15 +59,15 @@ pub(crate) fn cut(isa: Isa, rows: &Rows, columns: usize) -> (Vec<Panel>, f64) {
     (panels, cost)
 }
 
-/// A way to multiply some columns, and what it costs.
+/// A way to multiply some columns, with its cost.
 #[derive(Debug, Clone, Default)]
 struct Way {
     parts: Vec<(Kernel, usize)>,
     cost: f64,
 }
 
-/// The cheapest way to multiply less than two vectors of columns: the best for few columns leads to the best for
-/// more.
+/// The cheapest way to multiply less than two vectors of columns, by dynamic programming: the best ways for fewer
+/// columns lead to the best way for more.
 fn cheapest(isa: Isa, rows: &Rows, columns: usize) -> Way {
     let mut best = vec![Way::default()];
     for count in 1..=columns {
@@ -84,7 +84,7 @@ fn cheapest(isa: Isa, rows: &Rows, columns: usize) -> Way {
     best.pop().expect("one for each number of columns")
 }
 
-/// The kernels that can multiply so many columns at once.
+/// The micro-kernels that can multiply this many columns at once.
 fn kernels(isa: Isa, columns: usize) -> impl Iterator<Item = Kernel> {
     let vectors = columns.div_ceil(isa.width());
     let rows = (vectors <= 2).then_some(Kernel::Rows { isa, vectors });
@@ -94,7 +94,7 @@ fn kernels(isa: Isa, columns: usize) -> impl Iterator<Item = Kernel> {
     [rows, narrow, dot].into_iter().flatten()
 }
 
-/// What some columns cost for each row.
+/// The cost of some columns per row.
 fn cost(isa: Isa, rows: &Rows, (kernel, columns): (Kernel, usize)) -> f64 {
     let terms = rows.terms() as f64;
     match kernel {

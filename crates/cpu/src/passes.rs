@@ -1,4 +1,4 @@
-//! What is applied to a value as a pass of its own: where no micro-kernel made it, or in an order that
+//! Epilogues as separate passes: for values that no micro-kernel computes, and for orders that
 //! [`Epilogue`] does not have.
 //!
 //! Reference: [`glassbox_engine::reference::pointwise`].
@@ -7,7 +7,7 @@ use glassbox_engine::masks::{WORD, keeps};
 
 use crate::kernels::epilogue::Epilogue;
 
-/// Applies an epilogue to a row of y, whose first element has number `first`.
+/// Applies an epilogue to a row of y, whose first element is element number `first` of y.
 pub(crate) fn row(y: &mut [f32], first: usize, epilogue: &Epilogue<'_>) {
     if let Some(bias) = epilogue.bias {
         add_bias(y, &bias[..y.len()]);
@@ -34,7 +34,7 @@ pub(crate) fn add_bias(y: &mut [f32], bias: &[f32]) {
     }
 }
 
-/// `y = max(y, 0)`; NaN stays NaN, so that it is found where it arose.
+/// `y = max(y, 0)`; NaN stays NaN, so that its origin can be found.
 pub(crate) fn relu(y: &mut [f32]) {
     for v in y {
         *v = if *v < 0.0 { 0.0 } else { *v };

@@ -1,5 +1,5 @@
-//! What a training step does beside its contractions, one piece at a time: for benches and whoever wants to look at
-//! one. In a training step they run where the values are, as lines of a program.
+//! The work of a training step besides its contractions, as single functions, for benches and readers who want to run
+//! one alone. In a training step they run in place, as lines of a program.
 
 use glassbox_engine::Result;
 use glassbox_engine::losses::Loss;
@@ -8,7 +8,7 @@ use glassbox_engine::masks::MaskAt;
 use crate::kernels::{loss, masks, sums};
 use crate::simd::{Isa, Simd};
 
-/// The pieces, on one path.
+/// The functions of one path.
 ///
 /// ```
 /// use glassbox_cpu::{Pieces, Simd};
@@ -23,17 +23,17 @@ use crate::simd::{Isa, Simd};
 pub struct Pieces(Isa);
 
 impl Pieces {
-    /// The pieces as `simd` has them. The path of `matrixmultiply` has no kernels but its products: it takes those
-    /// of the portable path.
+    /// The functions of the path `simd`. The path of `matrixmultiply` has micro-kernels only for products, so it uses
+    /// those of the portable path.
     ///
     /// # Errors
-    /// If the processor cannot take the path.
+    /// If the processor does not support the path.
     pub fn new(simd: Simd) -> Result<Self> {
         Ok(Self(Isa::new(simd.require_available()?).unwrap_or(Isa::PORTABLE)))
     }
 
-    /// Draws a dropout mask of `len` elements, as [`draw`](glassbox_engine::masks::draw) does:
-    /// a bit an element, set if it is kept.
+    /// Draws a dropout mask of `len` elements, as [`draw`](glassbox_engine::masks::draw) does: one bit per element, set
+    /// if it is kept.
     ///
     /// # Panics
     /// If `words` is too short.
@@ -41,7 +41,7 @@ impl Pieces {
         masks::draw(self.0, seed, at, rate, len, words);
     }
 
-    /// The loss of one sample, and in `dy` the gradient of the mean loss of a batch.
+    /// Computes the loss of one sample, and stores in `dy` the gradient of the mean loss of a batch.
     ///
     /// # Panics
     /// If the lengths differ.
@@ -52,12 +52,12 @@ impl Pieces {
     /// `sums[c] += sum over t of x[t, c]`: the gradient of a bias.
     ///
     /// # Panics
-    /// If `x` is not a whole number of rows of as many channels as there are sums.
+    /// If the length of `x` is not a multiple of that of `sums`.
     pub fn sum_steps(&self, x: &[f32], sums: &mut [f32]) {
         sums::sum_steps(self.0, x, sums);
     }
 
-    /// `total[i] += part[i]`: the gradient of a chunk of samples to that of the batch.
+    /// `total[i] += part[i]`: adds the gradient of a chunk of samples to that of the batch.
     ///
     /// # Panics
     /// If the lengths differ.

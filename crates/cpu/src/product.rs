@@ -1,13 +1,13 @@
-//! One matrix product of a contraction, planned once.
+//! A planned matrix product.
 //!
-//! Both directions of a convolution are made of such products ([`band`](crate::band)):
+//! Both directions of a convolution consist of such products ([`band`](crate::band)):
 //!
 //! ```text
 //! y[r, n] = epilogue( sum over g, k of  x[r x_row + g group + k]  kernel term (g, k), n )
 //! ```
 //!
-//! The kernel is packed into [panels](crate::panels), each for a few neighbouring columns and in the order in which
-//! its micro-kernel reads it. Packing is done once a training step and costs as much as reading the weights.
+//! The kernel is packed into [panels](crate::panels), each of a few neighbouring columns, in the order in which its
+//! micro-kernel reads it. Packing happens once per training step and costs as much as reading the weights.
 
 use crate::gemm::{self, View, gemm};
 use crate::kernels::dot::dot;
@@ -17,44 +17,44 @@ use crate::layout::Aligned;
 use crate::panels::{Kernel, Panel};
 use crate::passes;
 
-/// The most columns that a block of rows may have.
+/// Maximum number of columns of a block of rows.
 pub(crate) const MOST_BLOCK_COLUMNS: usize = 64;
 
-/// Where a run of terms comes from in the convolution's kernel, `(taps, in, out)`, and where it goes in the product's.
+/// A run of terms: its tap in the convolution's kernel, `(taps, in, out)`, and its place in the product's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Run {
     pub(crate) tap: usize,
-    /// Which of the rows of y that one row of the product computes; 0 if it is but one.
+    /// Index, among the rows of y that one row of the product computes, of the row that the run belongs to.
     pub(crate) row: usize,
-    /// The first of its terms.
+    /// Index of its first term.
     pub(crate) term: usize,
 }
 
-/// How a tap of the convolution's kernel is read.
+/// The layout of one tap of the convolution's kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tap {
-    /// Terms of a run, and how far apart they are.
+    /// Number of terms of a run, and their distance.
     pub(crate) terms: (usize, usize),
-    /// How far apart columns are.
+    /// Distance between columns.
     pub(crate) column: usize,
-    /// Columns of a row of y.
+    /// Number of columns of a row of y.
     pub(crate) columns: usize,
 }
 
 impl Tap {
-    /// Values in a tap.
+    /// The number of values in a tap.
     fn len(&self) -> usize {
         self.terms.0 * self.columns
     }
 }
 
-/// A product, planned.
+/// A planned product.
 #[derive(Debug, Clone)]
 pub(crate) struct Product {
-    /// Where its rows lie, and where the first of them begins in x. More than one piece, if the last rows overlap
-    /// those before.
+    /// The layout of its rows, and the offset of the first of them in x. There is more than one piece if the last rows
+    /// overlap those before.
     pub(crate) pieces: Vec<(Rows, usize)>,
-    /// Rows of y in a row of the product.
+    /// Number of rows of y in one row of the product.
     pub(crate) block: usize,
     pub(crate) tap: Tap,
     pub(crate) runs: Vec<Run>,
@@ -62,21 +62,21 @@ pub(crate) struct Product {
 }
 
 impl Product {
-    /// Values of the packed kernel.
+    /// The length of the packed kernel.
     pub(crate) fn packed_len(&self) -> usize {
         self.panels.last().map_or(0, |panel| panel.b.end)
     }
 
-    /// Columns of the product.
+    /// The number of columns.
     fn columns(&self) -> usize {
         self.block * self.tap.columns
     }
 
-    /// Writes the kernel as [`Product::run`] reads it. `packed` starts as zeros; what is zero stays.
+    /// Packs the kernel for [`Product::run`]. `packed` starts as zeros; values that are not written stay zero.
     pub(crate) fn pack(&self, kernel: &[f32], packed: &mut [f32]) {
         for panel in &self.panels {
             let packed = &mut packed[panel.b.clone()];
-            // Where term number `term` of column `column` goes.
+            // The closure gives the place of term number `term` of column `column`.
             match panel.kernel {
                 Kernel::Rows { isa, vectors } => self.pack_panel(kernel, panel.columns, packed, {
                     let row = vectors * isa.width();
@@ -105,7 +105,7 @@ impl Product {
         let Tap { terms: (terms, apart), column, columns } = self.tap;
         for run in &self.runs {
             let kernel = &kernel[run.tap * self.tap.len()..][..self.tap.len()];
-            // Those columns of the panel that belong to this row of y.
+            // The columns of the panel that belong to this row of y.
             let first = panel.first.max(run.row * columns);
             let end = (panel.first + panel.count).min((run.row + 1) * columns);
             for term in 0..terms {
@@ -117,8 +117,8 @@ impl Product {
         }
     }
 
-    /// Computes all rows; they are overwritten. `x` has the margins that the plan was made for, `y` has none,
-    /// `packed` is what [`Product::pack`] wrote.
+    /// Computes all rows of y, which are overwritten. `x` has the margins of the plan, `y` has none, and `packed` is
+    /// the output of [`Product::pack`].
     pub(crate) fn run(&self, x: &[f32], packed: &[f32], y: &mut [f32], epilogue: &Epilogue<'_>) {
         let mut repeated = [0.0; MOST_BLOCK_COLUMNS];
         let mut epilogue = *epilogue;
@@ -144,7 +144,7 @@ impl Product {
     }
 }
 
-/// The product through `matrixmultiply`, then the epilogue as a pass over the rows.
+/// Computes the product by `matrixmultiply`, then applies the epilogue as a pass over the rows.
 fn run_gemm(piece: &Rows, columns: usize, x: &[f32], b: &[f32], y: &mut [f32], epilogue: &Epilogue<'_>) {
     let Rows { rows, x_row, groups, len, group, y_first, y_row } = *piece;
     let y_view = View { offset: y_first, row: y_row, column: 1 };
@@ -163,7 +163,7 @@ fn run_gemm(piece: &Rows, columns: usize, x: &[f32], b: &[f32], y: &mut [f32], e
     }
 }
 
-/// All products of `apply` or `apply_transposed`, and the kernel packed for them.
+/// All products of `apply` or `apply_transposed`, with the packed kernel.
 #[derive(Debug)]
 pub(crate) struct Products {
     products: Vec<Product>,
@@ -186,8 +186,8 @@ impl Products {
         }
     }
 
-    /// Computes all of y, which is overwritten, with the kernel that was packed last. `x` has the margins that
-    /// the plan was made for, `y` has none.
+    /// Computes y, which is overwritten, with the kernel that was packed last. `x` has the margins of the plan, `y` has
+    /// none.
     pub(crate) fn run(&self, x: &[f32], y: &mut [f32], epilogue: &Epilogue<'_>) {
         let mut rest = &self.packed[..];
         for product in &self.products {

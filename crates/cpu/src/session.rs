@@ -1,4 +1,4 @@
-//! A training run on the CPU: samples over threads, sums in a fixed order.
+//! A training session on the CPU: samples are divided among threads, and sums have a fixed order.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,17 +15,18 @@ use crate::kernels::sums;
 use crate::layout::{Aligned, padded_len};
 use crate::simd::{Isa, Simd};
 
-/// Samples in a chunk, of so many. It decides the order of sums, so it must depend on nothing else: a run gives the
-/// same bits with any number of threads. A batch of 128 makes 16 chunks of 8, enough to keep many cores busy, and few
-/// enough that adding up their gradients costs nothing. Smaller batches make as many while they can, and no batch
-/// makes more than 128: each has a gradient of its own, and they should stay in a cache.
+/// The number of samples in a chunk of a batch of `samples` samples. It decides the order of sums, so it must depend on
+/// nothing else: a run gives the same bits with any number of threads. A batch of 128 makes 16 chunks of 8: enough to
+/// keep many cores busy, and few enough that adding up their gradients costs nothing. Smaller batches make 16 chunks as
+/// long as they have that many samples. No batch makes more than 128 chunks, because each has its own gradient and all
+/// should stay in cache.
 fn chunk_len(samples: usize) -> usize {
     samples.div_ceil(16).clamp(1, 8).max(samples.div_ceil(MOST_CHUNKS))
 }
 
 const MOST_CHUNKS: usize = 128;
 
-/// The most chunks that up to so many samples can make.
+/// The maximum number of chunks of a batch of up to `samples` samples.
 fn most_chunks(samples: usize) -> usize {
     samples.min(16).max(samples.div_ceil(8)).min(MOST_CHUNKS)
 }
@@ -35,25 +36,25 @@ pub(crate) struct CpuSession {
     pool: Arc<ThreadPool>,
     state: State<f32>,
     gradient: Vec<f32>,
-    /// The sum over chunks, as the kernels lay it out.
+    /// The sum over chunks, in the layout of the kernels.
     sums: Vec<f32>,
     isa: Isa,
     training: Executable,
     inference: Executable,
     workspaces: Vec<Mutex<Workspaces>>,
     chunks: Vec<Chunk>,
-    /// Whether the kernels of each program are packed as the weights are now.
+    /// Tells which programs have packed the current weights.
     packed: Packed,
 }
 
-/// Which programs' kernels are up to date.
+/// Flags of the programs whose packed kernels are up to date.
 #[derive(Default)]
 struct Packed {
     training: bool,
     inference: bool,
 }
 
-/// What one thread works in.
+/// The workspaces of one thread.
 struct Workspaces {
     training: Workspace,
     inference: Workspace,
@@ -68,9 +69,9 @@ struct Chunk {
 impl CpuSession {
     pub(crate) fn new(plan: Plan, pool: Arc<ThreadPool>, simd: Simd) -> Result<Self> {
         let (threads, chunks) = (pool.current_num_threads(), most_chunks(plan.batch_size));
-        // The gradient, the sum, that of each chunk, and the kernels as they are packed, for both programs.
+        // The gradient, the sum, the gradient of each chunk, and the packed kernels of both programs.
         let vectors = chunks + 4;
-        // First the values alone, and with them the weights: where zeros lie around values is found tap by tap.
+        // First only the values and the weights, because finding the margins takes a loop over the taps.
         plan.require_room(size_of::<f32>(), plan.sample_len(), threads, vectors)?;
         let padded = padded_len(&plan.training).zip(padded_len(&plan.inference));
         let padded = padded.and_then(|(training, inference)| training.checked_add(inference));
@@ -99,7 +100,7 @@ impl CpuSession {
         })
     }
 
-    /// The mean loss and the gradient of a batch, with a clock around each part.
+    /// Computes the mean loss and the gradient of a batch, with a clock around each part.
     fn gradient_of<C: Clock>(
         &mut self,
         data: &Dataset<'_, f32>,
@@ -114,10 +115,10 @@ impl CpuSession {
         let total = &mut self.sums;
         let len = chunk_len(batch.len());
         let chunks = &mut chunks[..batch.len().div_ceil(len)];
-        // A clock for each chunk. Ordinary steps have none, and a vector of nothing allocates nothing.
+        // One clock per chunk. Ordinary steps have none: a vector of zero-sized clocks allocates nothing.
         let mut clocks: Vec<C> = chunks.iter().map(|_| clock.fork()).collect();
         pool.install(|| {
-            // Chunks are long enough to be taken one at a time, and what is left over at the end is short.
+            // Chunks are long enough to be taken one at a time, so that the threads finish at about the same time.
             let work = chunks.par_iter_mut().zip(batch.par_chunks(len)).zip(&mut clocks);
             work.enumerate().with_max_len(1).for_each(|(chunk, ((sums, samples), clock))| {
                 clock.start();
@@ -164,8 +165,8 @@ impl CpuSession {
         }
     }
 
-    /// Runs inference over samples, in chunks over threads: `each` gets a sample's index within its chunk,
-    /// its prediction, and its chunk's own `T`.
+    /// Runs inference over samples, in chunks divided among threads. `each` gets the sample's index, its index within
+    /// its chunk, its prediction, and the chunk's own `T`.
     fn infer<T: Send>(
         &mut self,
         x: &Samples<'_, f32>,
@@ -191,10 +192,10 @@ impl CpuSession {
     }
 }
 
-/// Lends a thread of the pool its workspace.
+/// Calls `work` with the workspace of the current thread of the pool.
 fn with_workspace<R>(workspaces: &[Mutex<Workspaces>], work: impl FnOnce(&mut Workspaces) -> R) -> R {
     let thread = rayon::current_thread_index().expect("within the pool");
-    // A workspace holds nothing that a panic could leave half done: every value is stored before it is read.
+    // A panic leaves no half-written state in a workspace: every value is stored before it is read.
     work(&mut workspaces[thread].lock().unwrap_or_else(PoisonError::into_inner))
 }
 
@@ -219,7 +220,7 @@ impl Session<f32> for CpuSession {
     }
 
     fn profile_step(&mut self, data: &Dataset<'_, f32>, batch: &[u32]) -> Result<StepProfile> {
-        // Within the pool, as the steps of an epoch are.
+        // Within the pool, like the steps of an epoch.
         let pool = Arc::clone(&self.pool);
         pool.install(|| {
             let mut clock = Stopwatch::new(self.plan.training.lines.len());
@@ -254,8 +255,7 @@ impl Session<f32> for CpuSession {
         epoch: &Epoch<'_>,
         on_batch: &mut (dyn FnMut(BatchEnd) + Send),
     ) -> Result<f64> {
-        // The whole epoch runs within the pool: handing every step to it from outside would wake its
-        // threads each time.
+        // The whole epoch runs within the pool: entering it for every step would wake its threads each time.
         let pool = Arc::clone(&self.pool);
         pool.install(|| backend::train_epoch(self, data, epoch, on_batch))
     }
@@ -305,7 +305,7 @@ mod tests {
     use super::*;
     use crate::{Cpu, MOST_THREADS};
 
-    /// The values of a sample are few, and the zeros before them more than any machine could hold.
+    /// The values of a sample are few, but the zeros before them are more than any machine could hold.
     #[test]
     fn zeros_around_values_have_to_fit_too() {
         let mut model = Sequential::new(Shape::new(16, 1));
@@ -330,7 +330,7 @@ mod tests {
             let used = (1..=batch_size).map(|batch: usize| batch.div_ceil(chunk_len(batch))).max();
             assert_eq!(used, Some(most_chunks(batch_size)), "up to {batch_size} samples");
         }
-        // The tutorial's batch, and the last one of an epoch.
+        // The tutorial's batch, the last batch of its epoch, and a single sample.
         assert_eq!((chunk_len(128), chunk_len(42), chunk_len(1)), (8, 3, 1));
     }
 }

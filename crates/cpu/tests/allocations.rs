@@ -1,7 +1,7 @@
-//! Nothing is allocated inside the training loop.
+//! The training loop does not allocate.
 //!
-//! One test alone in its binary, since the counter counts whatever any thread allocates. The path through
-//! `matrixmultiply` is left out: that crate allocates a buffer for each product.
+//! This test is alone in its binary, because the counter counts the allocations of all threads. The path of
+//! `matrixmultiply` is omitted, because that crate allocates a buffer for each product.
 #![allow(unsafe_code)]
 
 mod common;
@@ -22,18 +22,18 @@ static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe { System.dealloc(at, layout) }
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe { System.realloc(at, layout, size) }
     }
 }
@@ -56,7 +56,7 @@ fn an_epoch_allocates_nothing() {
                 let epoch = Epoch { epoch, order: &order, batch_size: 128 };
                 session.train_epoch(&data, &epoch, &mut |_| {}).unwrap()
             };
-            // Threads set up what they keep for themselves.
+            // The first epochs set up what each thread keeps.
             epoch(0);
             epoch(1);
             let before = ALLOCATIONS.load(Ordering::SeqCst);

@@ -1,6 +1,6 @@
-//! Every contraction on every path, against the reference in `f64`.
+//! Tests of every contraction on every path, against the reference in `f64`.
 //!
-//! Set `GLASSBOX_SIMD` to hold one path to it; the test fails if the machine lacks that.
+//! Set `GLASSBOX_SIMD` to test one path; the tests fail if the machine does not support it.
 
 use glassbox_cpu::{Contraction, Epilogue, Operation, Simd};
 use glassbox_engine::geometry::{Geometry, GeometrySpec, Padding};
@@ -26,7 +26,7 @@ fn geometry(draws: &mut Draws) -> Option<Geometry> {
     Some(Geometry::new(spec).expect("a geometry of moderate size"))
 }
 
-/// The operands of one case and what the reference makes of them.
+/// The operands of one case, with the result of the reference.
 struct Case {
     geometry: Geometry,
     x: Vec<f32>,
@@ -75,7 +75,7 @@ impl Case {
         }
     }
 
-    /// Terms of the longest sum.
+    /// Number of terms of the longest sum.
     fn terms(&self, operation: Operation) -> usize {
         let GeometrySpec { taps, in_channels, out_channels, out_steps, .. } = *self.geometry;
         match operation {
@@ -118,10 +118,10 @@ fn for_all(seed: u64, check: impl Fn(&mut Draws, Geometry, Simd, Operation)) {
 #[test]
 fn whole_numbers_give_exact_results() {
     for_all(1, |draws, geometry, simd, operation| {
-        // Sums of a thousand products of up to 9 are far from 2^24.
+        // Sums of a thousand products of at most 9 are far below 2^24.
         let case = Case::new(geometry, || draws.below(7) as f32 - 3.0);
         let mut contraction = case.contraction(simd, operation);
-        // What is stored is overwritten, what is summed is added to.
+        // A product overwrites its result, a correlation adds to it.
         let adds = operation == Operation::Correlate;
         contraction.fill(if adds { 5.0 } else { f32::NAN });
         contraction.run();
@@ -137,8 +137,8 @@ fn real_numbers_give_results_within_rounding() {
         let case = Case::new(geometry, || draws.uniform_in(-1.0, 1.0) as f32);
         let mut contraction = case.contraction(simd, operation);
         contraction.run();
-        // Each of n additions rounds a partial sum by half an epsilon; random partial sums are of the size of
-        // sqrt(n) / 3, and the roundings have random signs: n epsilon is far beyond what they add up to.
+        // Each of n additions rounds a partial sum by half an epsilon. Random partial sums have a magnitude of about
+        // sqrt(n) / 3, and the roundings have random signs: n epsilon is far more than they add up to.
         let tolerance = (case.terms(operation) + 2) as f64 * f64::from(f32::EPSILON);
         for (i, (found, expected)) in contraction.result().iter().zip(case.expected(operation)).enumerate() {
             let good = (f64::from(*found) - expected).abs() <= tolerance;
@@ -147,8 +147,8 @@ fn real_numbers_give_results_within_rounding() {
     });
 }
 
-/// Strides and dilations that nothing is read by can be any that a geometry takes, and signals cannot be larger than the
-/// machine's memory. Tests are built with overflow checks.
+/// Strides and dilations that no read depends on may be any that a geometry accepts; signals must fit into memory.
+/// Tests are built with overflow checks.
 #[test]
 fn numbers_at_the_bounds_of_a_geometry_are_computed_with_or_refused() {
     let large = (1 << 59) - 1;
@@ -187,7 +187,7 @@ fn numbers_at_the_bounds_of_a_geometry_are_computed_with_or_refused() {
                 GeometrySpec { out_channels: 1 << 29, in_channels: 1 << 28, taps: 1, ..spec },
             ] {
                 let refused = Contraction::new(simd, operation, &Geometry::new(spec).unwrap());
-                // Padding is no memory where the other side is the one that is read.
+                // Padding takes no memory if the other side is the one that is read.
                 let padded = spec.pad_left > 0 || spec.stride > 1;
                 assert!(
                     refused.is_err() || padded && operation == Operation::ApplyTransposed,

@@ -1,6 +1,6 @@
-//! A training step of the tutorial's network on every path.
+//! Tests of a training step of the tutorial's network on every path.
 //!
-//! Set `GLASSBOX_SIMD` to hold one path to it; the test fails if the machine lacks that.
+//! Set `GLASSBOX_SIMD` to test one path; the tests fail if the machine does not support it.
 
 mod common;
 
@@ -33,8 +33,8 @@ fn a_step_is_within_1e_6_of_the_reference_in_f64() {
         let mut session = Cpu::with_simd(Some(2), simd).unwrap().session(common::plan(&model, 32)).unwrap();
         session.set_state(&State::new(model.layout().initial(1), &Optimizer::default())).unwrap();
         let found = session.compute_gradient(&data, &batch).unwrap();
-        // The mean of 20 x 288 squares, summed in f64: each is off by some ten roundings of f32, 6e-8, of either sign,
-        // and their mean by a seventy-sixth of that, 1e-8. Ten times that.
+        // The mean of 20 x 288 squares, summed in f64. Each square is off by about ten roundings of f32, 6e-8 each, of
+        // either sign, and their mean by a seventy-sixth of that, 1e-8. The tolerance is ten times that.
         assert!((found - loss).abs() <= 1e-7 * loss, "{simd}: {found}, {loss}");
         let found = session.gradient().unwrap();
         for tensor in model.layout().tensors() {
@@ -42,16 +42,17 @@ fn a_step_is_within_1e_6_of_the_reference_in_f64() {
             let largest = gradient[range.clone()].iter().fold(0.0, |a: f64, g| a.max(g.abs()));
             for i in range {
                 let error = (f64::from(found[i]) - gradient[i]).abs() / largest;
-                // Partial sums of n terms of either sign grow as sqrt(k), so that rounding each of them to f32 puts the
-                // sum off by 6e-8 sqrt(n / 2) of its own size: 7e-7 for the 288 steps of a window summed one after the
-                // other. Lanes of a register make several shorter sums of them, and those of the windows average out.
+                // The partial sums of n terms of either sign grow as sqrt(k), so rounding each of them to f32 moves the
+                // sum by 6e-8 sqrt(n / 2) of its own size: 7e-7 for the 288 steps of a window, summed one after the
+                // other. The lanes of a register make several shorter sums of them, and the errors of the windows
+                // average out.
                 assert!(error <= 1e-6, "{simd}, {}: {error:e}", tensor.name);
             }
         }
     }
 }
 
-/// Everything that a run leaves behind: losses, weights, predictions.
+/// The results of a run: losses, weights, predictions.
 fn run(simd: Simd, threads: usize) -> (Vec<u64>, Vec<u32>, Vec<u32>) {
     let (model, series) = (common::tutorial(), common::series(500));
     let samples = Samples::windows(&series, 288, 1).unwrap();

@@ -1,8 +1,7 @@
-//! What computes: the interface of a backend.
+//! The interface of a backend: the device that runs programs.
 //!
-//! A backend is chosen once. It gets a [`Plan`], lays out every buffer that the plan needs, and gives a
-//! [`Session`]: the weights, the optimiser's state and the programs, ready to run. Nothing is allocated
-//! after that.
+//! A backend is chosen once. It takes a [`Plan`], allocates every buffer that the plan needs, and returns a
+//! [`Session`], which holds the weights, the optimiser's state and the programs. Nothing is allocated after that.
 
 use crate::error::{Error, NonFinite, Result, When};
 use crate::float::Float;
@@ -15,40 +14,39 @@ use crate::samples::Samples;
 
 /// A device that can run programs.
 pub trait Backend<F: Float>: std::fmt::Debug + Send + Sync {
-    /// What it is, in a few words: `cpu, 2 threads`.
+    /// A short name of the backend: `cpu, 2 threads`.
     fn name(&self) -> String;
 
-    /// Lays out all buffers. The session starts with all weights and state zero, at step 0.
+    /// Allocates all buffers. The session starts at step 0, with all weights and all optimiser state zero.
     ///
     /// # Errors
-    /// If the device lacks something, or has not the memory ([`Plan::require_room`]), or the plan holds something that
-    /// it cannot do.
+    /// If the device lacks a feature that the plan needs, or the memory for it ([`Plan::require_room`]).
     fn session(&self, plan: Plan) -> Result<Box<dyn Session<F>>>;
 
-    /// How it would train a plan, in a few words, if there is more than one way: which kernels, and why not
-    /// faster ones. For a person who asks.
+    /// Describes how the backend would train a plan, if it has more than one way: which kernels it would use, and
+    /// why it cannot use faster ones. For display to a user.
     fn describe(&self, plan: &Plan) -> Option<String> {
         let _ = plan;
         None
     }
 
-    /// Measures what the machine can do at most, with the threads that the backend has: arithmetic, and traffic
-    /// with wherever `working_set` bytes a thread lie. In some tens of milliseconds; `None` if the backend has
-    /// no such measurement.
+    /// Measures the machine's ceilings with the backend's threads: arithmetic throughput, and bandwidth to whichever
+    /// cache or memory holds `working_set` bytes per thread. Takes some tens of milliseconds. `None` if the backend
+    /// has no such measurement.
     fn ceilings(&self, working_set: usize) -> Option<Ceilings> {
         let _ = working_set;
         None
     }
 }
 
-/// All that a backend needs to know to train a model and to predict with it.
+/// Everything that a backend needs to train a model and to predict with it.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// A training step.
+    /// The program of a training step.
     pub training: Program,
-    /// Inference.
+    /// The program of inference.
     pub inference: Program,
-    /// The weights.
+    /// The layout of the weights.
     pub layout: WeightLayout,
     /// The names of the layers, for errors and profiles.
     pub layer_names: Vec<String>,
@@ -67,13 +65,13 @@ pub struct Plan {
 pub struct State<F> {
     /// All weights, in the plan's layout.
     pub weights: Vec<F>,
-    /// What the optimiser keeps, each of the same layout.
+    /// The optimiser's slots, each in the plan's layout.
     pub slots: Vec<Vec<F>>,
     /// Training steps taken.
     pub step: u64,
 }
 
-/// The most steps that a state may have taken, so that no run comes to the end of the numbers.
+/// Upper limit on the steps that a state may have taken, so that a run cannot overflow the counter.
 const MOST_STEPS: u64 = 1 << 62;
 
 impl<F: Float> State<F> {
@@ -84,10 +82,10 @@ impl<F: Float> State<F> {
         Self { weights, slots, step: 0 }
     }
 
-    /// That this state belongs to a plan.
+    /// Checks that this state fits a plan.
     ///
     /// # Errors
-    /// Says what does not fit.
+    /// Names what does not fit.
     pub fn check(&self, plan: &Plan) -> Result<()> {
         let slots = plan.optimizer.slots();
         if self.slots.len() != slots.len() {
@@ -109,12 +107,12 @@ impl<F: Float> State<F> {
     }
 }
 
-/// Samples and what a model should make of them.
+/// Samples and their targets.
 #[derive(Debug, Clone, Copy)]
 pub struct Dataset<'a, F> {
-    /// What the model reads.
+    /// The model's inputs.
     pub x: Samples<'a, F>,
-    /// What it should give; for an autoencoder, `x` again.
+    /// The targets; for an autoencoder, `x` itself.
     pub y: Samples<'a, F>,
 }
 
@@ -131,7 +129,7 @@ impl<'a, F: Float> Dataset<'a, F> {
         self.x.len()
     }
 
-    /// Whether there is no sample.
+    /// Returns true if there are no samples.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.x.is_empty()
@@ -146,10 +144,10 @@ impl<'a, F: Float> Dataset<'a, F> {
         Self { x: self.x.slice(range.clone()), y: self.y.slice(range) }
     }
 
-    /// That the samples fit a plan and each other.
+    /// Checks that the samples and the targets fit a plan and each other.
     ///
     /// # Errors
-    /// Says what does not fit.
+    /// Names what does not fit.
     pub fn check(&self, plan: &Plan) -> Result<()> {
         let mismatch = |what: &str, expected: String, found: String| {
             Err(Error::Mismatch { what: what.into(), expected, found })
@@ -177,36 +175,61 @@ impl<'a, F: Float> Dataset<'a, F> {
     }
 }
 
-/// What is told after each batch of training.
+/// Progress of an epoch, passed to a callback after each training batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BatchEnd {
-    /// The batch within the epoch, from 0.
+    /// Index of the batch within the epoch, from 0.
     pub batch: usize,
-    /// Batches in the epoch.
+    /// Number of batches in the epoch.
     pub batches: usize,
-    /// Samples of the epoch so far.
+    /// Samples trained on in this epoch so far.
     pub samples: usize,
     /// The mean loss of the epoch so far, each batch weighted by its samples.
     pub loss: f64,
 }
 
-/// One epoch of training: which samples, in which order.
+/// The samples of one epoch of training, and their order.
 #[derive(Debug, Clone, Copy)]
 pub struct Epoch<'a> {
-    /// The epoch, from 0; for errors only.
+    /// Index of the epoch, from 0; used in errors only.
     pub epoch: usize,
-    /// The samples, in order; a batch is a run of them, the last one as long as is left.
+    /// Indices of the samples in training order. Each batch takes the next `batch_size`; the last takes the rest.
     pub order: &'a [u32],
     /// Samples in a batch.
     pub batch_size: usize,
 }
 
 /// A model on a device, in the middle of a training run.
+///
+/// ```
+/// use glassbox_engine::backend::{Backend, Dataset, State};
+/// use glassbox_engine::geometry::Padding;
+/// use glassbox_engine::layers::Conv1D;
+/// use glassbox_engine::losses::Loss;
+/// use glassbox_engine::model::Sequential;
+/// use glassbox_engine::optimizers::Optimizer;
+/// use glassbox_engine::reference::Reference;
+/// use glassbox_engine::samples::Samples;
+///
+/// let mut model = Sequential::new((8, 1));
+/// model.add(Conv1D::new(1, 3).padding(Padding::Same))?;
+/// let optimizer = Optimizer::default();
+/// let plan = model.plan(Loss::MeanSquaredError, optimizer.clone(), 1, 4)?;
+/// let mut session = Reference.session(plan)?;
+/// session.set_state(&State::new(model.layout().initial(1), &optimizer))?;
+///
+/// let series: Vec<f32> = (0..11).map(|t| (t as f32 / 3.0).sin()).collect();
+/// let data = Dataset::autoencoder(Samples::windows(&series, 8, 1)?);
+/// let before = session.compute_gradient(&data, &[0, 1, 2, 3])?; // the four windows
+/// session.update()?;
+/// assert!(session.evaluate(&data)? < before);
+/// # Ok::<(), glassbox_engine::Error>(())
+/// ```
 pub trait Session<F: Float>: Send {
-    /// What this session was made of.
+    /// The plan that this session was made from.
     fn plan(&self) -> &Plan;
 
-    /// The weights and the optimiser's state, copied from the device.
+    /// Copies the weights and the optimiser's state from the device.
     ///
     /// # Errors
     /// If the device fails.
@@ -218,37 +241,37 @@ pub trait Session<F: Float>: Send {
     /// If they do not fit the plan, or the device fails.
     fn set_state(&mut self, state: &State<F>) -> Result<()>;
 
-    /// The mean loss of a batch; its gradient is then in [`Session::gradient`]. The samples of `data` are
-    /// named by `batch`.
+    /// Computes the mean loss of a batch and its gradient, which [`Session::gradient`] then returns. `batch` holds
+    /// the indices of the samples in `data`.
     ///
     /// # Errors
-    /// If the device fails. A loss that is not finite is no error here.
+    /// If the device fails. A loss that is not finite is not an error here.
     fn compute_gradient(&mut self, data: &Dataset<'_, F>, batch: &[u32]) -> Result<f64>;
 
-    /// The gradient of the last batch, in the plan's layout, copied from the device.
+    /// Copies the gradient of the last batch from the device, in the plan's layout.
     ///
     /// # Errors
     /// If the device fails.
     fn gradient(&self) -> Result<Vec<F>>;
 
-    /// Replaces the gradient: with its mean over several processes, say.
+    /// Replaces the gradient, for example with its mean over several processes.
     ///
     /// # Errors
     /// If the length is wrong or the device fails.
     fn set_gradient(&mut self, gradient: &[F]) -> Result<()>;
 
-    /// Lets the optimiser take a step with the gradient as it is.
+    /// Takes an optimiser step with the current gradient.
     ///
     /// # Errors
     /// If the device fails.
     fn update(&mut self) -> Result<()>;
 
-    /// Takes one training step, [`Session::compute_gradient`] and [`Session::update`], with a clock around each
-    /// part of it. State and loss are then the same to the bit as after an ordinary step.
+    /// Takes one training step ([`Session::compute_gradient`], then [`Session::update`]) and times each part of it.
+    /// State and loss are the same to the bit as after an ordinary step.
     ///
     /// # Errors
-    /// If the device fails or cannot look inside of a step, which is the default. A loss that is not finite is
-    /// no error here.
+    /// If the device fails, or cannot time the parts of a step, which is the default. A loss that is not finite is
+    /// not an error here.
     fn profile_step(&mut self, data: &Dataset<'_, F>, batch: &[u32]) -> Result<StepProfile> {
         let _ = (data, batch);
         Err(Error::Unsupported {
@@ -258,33 +281,36 @@ pub trait Session<F: Float>: Send {
         })
     }
 
-    /// Takes the steps of one epoch and gives its mean loss, each batch weighted by its samples: Keras's
-    /// `loss`. A device that can take many steps without the host overrides this.
+    /// Trains for one epoch and returns its mean loss, each batch weighted by its samples: Keras's `loss`. By default
+    /// the steps are taken one by one ([`train_epoch`]); a device that can take many steps without the host overrides
+    /// this.
     ///
     /// # Errors
-    /// If a loss is not finite, naming the layer, the epoch and the batch; or if the device fails.
+    /// If the device fails, or a loss is not finite; the error then names the layer, the epoch and the batch.
     fn train_epoch(
         &mut self,
         data: &Dataset<'_, F>,
         epoch: &Epoch<'_>,
         on_batch: &mut (dyn FnMut(BatchEnd) + Send),
-    ) -> Result<f64>;
+    ) -> Result<f64> {
+        train_epoch(self, data, epoch, on_batch)
+    }
 
-    /// The mean loss over all samples of `data`, in inference: Keras's `val_loss`.
+    /// Computes the mean loss over all samples of `data`, in inference: Keras's `val_loss`.
     ///
     /// # Errors
-    /// If the device fails. A loss that is not finite is no error here.
+    /// If the device fails. A loss that is not finite is not an error here.
     fn evaluate(&mut self, data: &Dataset<'_, F>) -> Result<f64>;
 
-    /// Writes the loss of each sample of `data`, in inference, to `losses`. With the mean absolute error and each
-    /// sample as its own target, this is how a detector scores windows. A device that has the samples overrides
-    /// it: then only the losses come back.
+    /// Writes the loss of each sample of `data`, in inference, to `losses`. A detector scores windows with it: it uses
+    /// the mean absolute error, with each window as its own target. A device that holds the samples overrides this,
+    /// so that only the losses are copied back.
     ///
     /// # Errors
-    /// If the samples do not fit the model, or the device fails. A loss that is not finite is no error here.
+    /// If the samples do not fit the model, or the device fails. A loss that is not finite is not an error here.
     ///
     /// # Panics
-    /// If `losses` does not have room for just as many.
+    /// If `losses` is not as long as `data`.
     fn sample_losses(&mut self, data: &Dataset<'_, F>, loss: Loss, losses: &mut [f64]) -> Result<()> {
         data.check(self.plan())?;
         assert_eq!(losses.len(), data.len(), "a loss for each sample");
@@ -306,21 +332,21 @@ pub trait Session<F: Float>: Send {
     /// Writes the prediction for each sample of `x` to `y`, row by row.
     ///
     /// # Errors
-    /// If the device fails, or `y` does not have room for just as many predictions.
+    /// If the device fails, or `y` is not as long as all predictions together.
     fn predict(&mut self, x: &Samples<'_, F>, y: &mut [F]) -> Result<()>;
 
-    /// Runs inference on one sample and shows the output of each layer: its place in the model, and its
-    /// values row by row.
+    /// Runs inference on one sample and calls `visit` for each layer, with the layer's index in the model and its
+    /// output row by row.
     ///
     /// # Errors
     /// If the device fails.
     fn observe(&mut self, sample: &[F], visit: &mut dyn FnMut(usize, &[F])) -> Result<()>;
 }
 
-/// [`Session::train_epoch`] step by step, for backends that have no better way.
+/// Trains for one epoch, step by step: the default of [`Session::train_epoch`], and for overrides that wrap it.
 ///
 /// # Errors
-/// As there.
+/// As [`Session::train_epoch`].
 pub fn train_epoch<F: Float, S: Session<F> + ?Sized>(
     session: &mut S,
     data: &Dataset<'_, F>,
@@ -343,10 +369,10 @@ pub fn train_epoch<F: Float, S: Session<F> + ?Sized>(
     Ok(sum / samples as f64)
 }
 
-/// That a prediction buffer holds just the predictions of `x`, and that `x` fits the model.
+/// Checks that `x` fits the model, and that the buffer `y` is as long as its predictions.
 ///
 /// # Errors
-/// Says what does not fit.
+/// Names what does not fit.
 pub fn check_prediction<F: Float>(plan: &Plan, x: &Samples<'_, F>, y: &[F]) -> Result<()> {
     let program = &plan.inference;
     let (input, output) = (program.values[program.input.index()], program.values[program.output.index()]);
@@ -367,8 +393,8 @@ pub fn check_prediction<F: Float>(plan: &Plan, x: &Samples<'_, F>, y: &[F]) -> R
     Ok(())
 }
 
-/// Finds where a loss that is not finite comes from: a weight, the samples, or the first layer whose
-/// output is not finite.
+/// Locates the origin of a loss that is not finite: a weight, a sample, or the first layer whose output is not
+/// finite.
 pub fn locate_non_finite<F: Float, S: Session<F> + ?Sized>(
     session: &mut S,
     data: &Dataset<'_, F>,

@@ -1,17 +1,17 @@
-//! What can go wrong in the engine, said so that the reader knows where and what to do.
+//! The engine's errors. Each names the place, what was found, what was expected, and what to do.
 
 use std::fmt;
 
 use crate::shape::Shape;
 
-/// The engine's result.
+/// The result of a fallible function of the engine.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of the engine.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A layer's argument has a value that the layer cannot work with.
+    /// A layer's argument has an invalid value.
     #[error("{layer}: {argument} is {found}, expected {expected}")]
     Argument {
         /// The layer's name or class.
@@ -20,7 +20,7 @@ pub enum Error {
         argument: String,
         /// Its value.
         found: String,
-        /// What it should have been.
+        /// The values that are valid.
         expected: String,
     },
 
@@ -31,62 +31,62 @@ pub enum Error {
         layer: String,
         /// The input's shape.
         input: Shape,
-        /// Why not.
+        /// The reason.
         problem: String,
     },
 
-    /// Something that Keras has and this engine does not.
+    /// A feature of Keras that this engine does not have.
     #[error("{place}: {feature} is not supported; {instead}")]
     Unsupported {
-        /// The model or layer that asks for it.
+        /// The model or layer that uses it.
         place: String,
-        /// What is asked for, with its value.
+        /// The feature, with its value.
         feature: String,
-        /// What is supported.
+        /// The supported alternative.
         instead: String,
     },
 
-    /// A model's JSON is not an architecture as `model.to_json()` of Keras 3 writes it.
+    /// A JSON text is not an architecture as `model.to_json()` of Keras 3 writes it.
     #[error("{place}: expected {expected}, found {found}")]
     Architecture {
-        /// Where in the document.
+        /// Position in the document.
         place: String,
-        /// What Keras writes there.
+        /// The content that Keras writes at that position.
         expected: String,
-        /// What is there.
+        /// The content of the document there.
         found: String,
     },
 
-    /// A training option has a value that cannot be worked with.
+    /// A training option has an invalid value.
     #[error("{option} is {found}, expected {expected}")]
     Option {
         /// The option, as Keras names it.
         option: &'static str,
         /// Its value.
         found: String,
-        /// What it should have been.
+        /// The values that are valid.
         expected: String,
     },
 
-    /// More memory than the machine lends; asked before any of it was taken.
-    #[error("{what} takes at least {bytes} of memory, more than this machine lends; {advice}")]
+    /// A request for more memory than the machine can allocate, found before allocating any of it.
+    #[error("{what} takes at least {bytes} of memory, more than this machine can allocate; {advice}")]
     Memory {
-        /// What was asked for.
+        /// The object that needs the memory.
         what: String,
-        /// How much it takes, with the unit.
+        /// The size, with its unit.
         bytes: String,
-        /// What to lower.
+        /// Advice on what to lower.
         advice: String,
     },
 
-    /// Two things that must fit together do not.
+    /// Two things that must fit together do not fit.
     #[error("{what}: expected {expected}, found {found}")]
     Mismatch {
-        /// What was compared.
+        /// The thing that was compared.
         what: String,
-        /// What one side asks for.
+        /// The value that one side needs.
         expected: String,
-        /// What the other side has.
+        /// The value that the other side has.
         found: String,
     },
 
@@ -99,32 +99,32 @@ pub enum Error {
     Device {
         /// The backend's name.
         backend: String,
-        /// What happened, and what to do.
+        /// A description of the failure, and what to do.
         problem: String,
     },
 
-    /// A callback failed; training stopped after the epoch that called it.
+    /// A callback failed. Training stopped after the epoch whose end it was called for.
     #[error("{0}")]
     Callback(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// A NaN or an infinity, and where it was met first.
+/// A NaN or an infinity, and where it was first found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NonFinite {
     /// The value.
     pub value: f64,
     /// Where it is: an input, a weight tensor, the output of a layer, the loss.
     pub place: String,
-    /// When it was met: the epoch and the batch within it, both from 1; `None` outside training.
+    /// When it was found: the epoch and the batch within it, both from 1; `None` outside of training.
     pub when: Option<When>,
 }
 
-/// A moment of training.
+/// A position in a training run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct When {
     /// The epoch, from 1.
     pub epoch: usize,
-    /// The batch within the epoch, from 1; `None` after the last one: in its weights, or in validation.
+    /// The batch within the epoch, from 1; `None` after the last batch: in the weights, or during validation.
     pub batch: Option<usize>,
 }
 

@@ -5,7 +5,7 @@ use std::iter::Sum;
 
 use num_traits::NumAssign;
 
-/// A real number: `f32` at speed, `f64` for gradient checks and as the yardstick of error.
+/// A real number: `f32` for speed, `f64` for gradient checks and as the reference for rounding errors.
 pub trait Float:
     num_traits::Float + NumAssign + Sum + Default + Debug + Display + Send + Sync + 'static
 {

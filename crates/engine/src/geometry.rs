@@ -1,4 +1,4 @@
-//! The linear map A that carries the engine, described once.
+//! The linear map A of a 1-D convolution, on which the whole engine is built.
 //!
 //! A 1-D convolution is a linear map between two signals, fixed by a kernel of shape
 //! `(taps, in_channels, out_channels)` and by the numbers in [`Geometry`]:
@@ -14,7 +14,7 @@
 //! 2. **apply A transposed**: signal out, kernel -> signal in
 //! 3. **correlate**: signal in, signal out -> kernel
 //!
-//! The arithmetic of what is in bounds stands here and nowhere else. See Dumoulin and Visin, *A guide
+//! The arithmetic of bounds is in this module and nowhere else. See Dumoulin and Visin, *A guide
 //! to convolution arithmetic for deep learning* (arXiv:1603.07285) for pictures of every case.
 
 use std::ops::{Deref, Range};
@@ -24,8 +24,8 @@ use crate::shape::{LARGEST, Shape};
 
 /// The numbers of a [`Geometry`], not checked yet.
 ///
-/// "in" and "out" are the two sides of A. A transposed convolution runs A backwards, so its input is
-/// the "out" side.
+/// "in" and "out" are the two sides of A. A transposed convolution applies A backwards, so its input is on the "out"
+/// side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct GeometrySpec {
     /// Steps of the signal that A reads.
@@ -48,13 +48,13 @@ pub struct GeometrySpec {
 
 /// The index set of a 1-D convolution: which input step meets which output step at which tap.
 ///
-/// It reads as a [`GeometrySpec`] and is made from one by [`Geometry::new`] only, which checks it, so that whoever
-/// has a geometry may compute with its numbers:
+/// It dereferences to a [`GeometrySpec`]. The only constructor is [`Geometry::new`], which checks the numbers, so that
+/// arithmetic with them cannot overflow:
 ///
-/// * each of them but `pad_left` is at least 1;
-/// * steps times channels are at most `isize::MAX / 8`, the most `f64` in a slice, where steps are those of the input
-///   with its padding on both sides, a stride or a dilation, and channels are those of either side;
-/// * so is the number of multiply-adds, and with it the length of the kernel and of the output.
+/// * every number except `pad_left` is at least 1;
+/// * steps times channels are at most `isize::MAX / 8`, the most `f64` in a slice. "Steps" here are the input steps
+///   with the padding on both sides, a stride or a dilation; "channels" are those of either side;
+/// * the number of multiply-adds has the same limit, and so have the lengths of the kernel and of the output.
 ///
 /// ```
 /// use glassbox_engine::geometry::{Geometry, GeometrySpec};
@@ -78,8 +78,8 @@ impl Deref for Geometry {
 }
 
 impl GeometrySpec {
-    /// Whether no index computed from these numbers overflows, as [`Geometry`] promises. None of them but
-    /// `pad_left` is 0.
+    /// Returns true if no index computed from these numbers overflows, as [`Geometry`] promises. Every number except
+    /// `pad_left` must be at least 1.
     fn fits(&self) -> bool {
         let Self { in_steps, in_channels, out_steps, out_channels, taps, stride, dilation, pad_left } = *self;
         let product = |factors: &[usize]| {
@@ -97,10 +97,10 @@ impl GeometrySpec {
 }
 
 impl Geometry {
-    /// Checks the numbers of a geometry.
+    /// Checks the numbers of a geometry and builds it.
     ///
     /// # Errors
-    /// If one other than `pad_left` is 0, or they make a signal, a kernel or a sum larger than any memory.
+    /// If a number other than `pad_left` is 0, or a signal, the kernel or a sum would be larger than any memory.
     pub fn new(spec: GeometrySpec) -> Result<Self> {
         let GeometrySpec { in_steps, in_channels, out_steps, out_channels, taps, stride, dilation, .. } =
             spec;
@@ -113,24 +113,24 @@ impl Geometry {
             return Err(refused("at least one step, channel, tap, stride and dilation"));
         }
         if !spec.fits() {
-            return Err(refused("signals, strides and a kernel that some memory could hold"));
+            return Err(refused("signals, strides and a kernel that fit into memory"));
         }
         Ok(Self(spec))
     }
 
-    /// Input steps that one output step spans: `(taps - 1) dilation + 1`.
+    /// Number of input steps that one output step spans: `(taps - 1) dilation + 1`.
     #[must_use]
     pub fn span(&self) -> usize {
         (self.taps - 1) * self.dilation + 1
     }
 
-    /// Zeros after the last input step that the last output step still reads.
+    /// Number of zeros after the last input step that the last output step reads.
     #[must_use]
     pub fn pad_right(&self) -> usize {
         ((self.out_steps - 1) * self.stride + self.span()).saturating_sub(self.pad_left + self.in_steps)
     }
 
-    /// The input step that output step `t` reads at `tap`, or `None` where that is padding.
+    /// The input step that output step `t` reads at `tap`, or `None` if it is in the padding.
     #[must_use]
     pub fn in_step(&self, t: usize, tap: usize) -> Option<usize> {
         (t * self.stride + tap * self.dilation)
@@ -138,7 +138,7 @@ impl Geometry {
             .filter(|step| *step < self.in_steps)
     }
 
-    /// The output steps for which `tap` reads a real input step, not padding.
+    /// The output steps for which `tap` reads an input step and not padding.
     #[must_use]
     pub fn out_range(&self, tap: usize) -> Range<usize> {
         // 0 <= t stride + reach - pad_left < in_steps
@@ -148,7 +148,7 @@ impl Geometry {
         start.min(self.out_steps)..end.min(self.out_steps).max(start.min(self.out_steps))
     }
 
-    /// For each input step before the first stride has passed, the taps that meet it, the last tap first: those with
+    /// The taps that meet each of the first `stride` input steps, the last tap first: those with
     /// `tap dilation = step + pad_left` modulo the stride. Steps that are a stride apart meet the same taps.
     #[must_use]
     pub fn taps_by_phase(&self) -> Vec<Vec<usize>> {
@@ -187,8 +187,7 @@ impl Geometry {
         self.taps * self.in_channels * self.out_channels
     }
 
-    /// Multiplications and additions of one sample for each of the three sums, those on padding
-    /// left out.
+    /// Multiply-adds of one sample in each of the three sums, without those on padding.
     #[must_use]
     pub fn multiply_adds(&self) -> usize {
         (0..self.taps).map(|tap| self.out_range(tap).len()).sum::<usize>()
@@ -197,7 +196,7 @@ impl Geometry {
     }
 }
 
-/// What Keras calls `padding`: how the ends of a signal are treated.
+/// Treatment of the ends of a signal; Keras's `padding`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Padding {
     /// No padding: the kernel stays within the signal.
@@ -221,8 +220,8 @@ impl Padding {
         }
     }
 
-    /// The steps that a convolution makes of `in_steps`, and the zeros to the left, or `None` if the
-    /// kernel's `span` does not fit, or `span` or `stride` is 0.
+    /// The number of output steps for `in_steps` input steps, and the zeros to the left. `None` if the kernel's
+    /// `span` does not fit, or `span` or `stride` is 0.
     #[must_use]
     pub fn resolve(self, in_steps: usize, span: usize, stride: usize) -> Option<(usize, usize)> {
         if in_steps == 0 || span == 0 || stride == 0 {
@@ -292,7 +291,7 @@ mod tests {
             GeometrySpec { in_channels: 1 << 59, ..spec },
             GeometrySpec { out_channels: 1 << 30, in_channels: 1 << 30, ..spec },
         ] {
-            assert!(error(too_large).contains("some memory could hold"), "{too_large:?}");
+            assert!(error(too_large).contains("fit into memory"), "{too_large:?}");
         }
     }
 
@@ -305,7 +304,7 @@ mod tests {
         /// Tests are built with overflow checks.
         #[test]
         fn no_index_overflows_in_what_is_not_refused(numbers in prop::array::uniform8(any_number()), small in 0u8..=255) {
-            // Some are made small, or hardly any would be let pass.
+            // Some are made small, because otherwise hardly any geometry would be accepted.
             let number = |place: usize| if small >> place & 1 == 1 { numbers[place] % 8 } else { numbers[place] };
             let spec = GeometrySpec {
                 in_steps: number(0),
@@ -323,7 +322,7 @@ mod tests {
                 let padded = g.pad_left + g.in_steps + g.pad_right();
                 prop_assert!(padded * g.in_channels.max(g.out_channels) <= LARGEST);
                 prop_assert!(last * g.stride + g.span() <= padded);
-                // What kernels step by, up to twelve rows at a time.
+                // The distances that kernels step by, up to twelve rows at a time.
                 prop_assert!(g.stride.max(g.dilation) * g.in_channels.max(g.out_channels) <= LARGEST);
                 prop_assert!(g.kernel_len() * g.out_steps <= LARGEST && g.output().len() <= LARGEST);
             }
@@ -332,7 +331,7 @@ mod tests {
             }
         }
 
-        /// Against the definition: lay the padded signal out and try every placement of the kernel.
+        /// Compares with the definition: lay out the padded signal and try every placement of the kernel.
         #[test]
         fn padding_agrees_with_brute_force(
             n in 1usize..30, taps in 1usize..9, stride in 1usize..5, dilation in 1usize..4,

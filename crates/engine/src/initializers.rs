@@ -1,9 +1,9 @@
-//! Where weights start.
+//! Initialisers: the values of weights before training.
 
 use crate::float::Float;
 use crate::random::Stream;
 
-/// How a weight tensor is filled before training.
+/// The rule by which a weight tensor is filled before training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Initializer {
     /// Uniform in [-limit, limit), limit = sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio,
@@ -26,7 +26,7 @@ impl Initializer {
         }
     }
 
-    /// The initialiser as it stands in Keras's JSON.
+    /// The initialiser as Keras's JSON has it.
     #[must_use]
     pub fn config(self) -> serde_json::Value {
         let config = match self {
@@ -41,8 +41,8 @@ impl Initializer {
         })
     }
 
-    /// Fills `tensor` of `shape` from `stream`. The same stream gives the same numbers in `f32` and
-    /// `f64`, up to rounding.
+    /// Fills `tensor` of `shape` from `stream`. The same stream gives the same numbers in `f32` and in `f64`, up to
+    /// rounding.
     pub fn fill<F: Float>(self, tensor: &mut [F], shape: &[usize], stream: Stream) {
         match self {
             Self::Zeros => tensor.fill(F::zero()),
@@ -55,8 +55,8 @@ impl Initializer {
     }
 }
 
-/// The bound of the Glorot uniform law for a tensor whose last two axes are the connected ones and
-/// whose other axes are the receptive field.
+/// The limit of the Glorot uniform distribution for a tensor. Its last two axes are the connected ones, its other axes
+/// the receptive field.
 #[must_use]
 pub fn glorot_limit(shape: &[usize]) -> f64 {
     let (fan_in, fan_out) = match shape {

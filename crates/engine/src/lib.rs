@@ -1,32 +1,30 @@
-//! The maths of glassbox: an autoencoder one can see inside.
+//! The engine of glassbox: layers, programs, gradients and training, as readable reference code.
 //!
-//! Everything that is computed stands here in plain loops, with no I/O and no `unsafe`. The crates above
-//! make it fast ([`glassbox-cpu`]), feed it ([`glassbox-pipeline`]) and put a command in front of it.
+//! All computations are written here as plain loops, with no I/O and no `unsafe`. The crates above add fast backends
+//! ([`glassbox-cpu`]), data and the tutorial ([`glassbox-pipeline`]), and a command.
 //!
-//! # The way through
+//! # Reading order
 //!
-//! 1. [`geometry`]: the one linear map A that a convolution is, and the three sums over its indices.
+//! 1. [`geometry`]: the linear map A of a convolution, and the three sums over its indices.
 //! 2. [`reference`](mod@reference): those three sums, as loops that read like the formulas.
-//! 3. [`layers`]: what each layer computes, forward and backward, in terms of the three sums.
-//! 4. [`program`]: what the layers record, a training step as a list of instructions.
-//! 5. [`model`]: layers in a row, their weights, Keras's JSON and summary.
-//! 6. [`backend`]: what runs a program; [`training`] and [`optimizers`]: what is done with the gradient.
-//! 7. [`gradient_check`](mod@gradient_check): why to believe it.
-//! 8. [`profile`](mod@profile): where the time of a training step goes.
-//!
+//! 3. [`layers`]: the forward and backward pass of each layer, in terms of the three sums.
+//! 4. [`program`]: the recorded layers; a training step as a list of instructions.
+//! 5. [`model`]: sequences of layers, their weights, Keras's JSON and summary.
+//! 6. [`backend`]: the devices that run a program; [`training`] and [`optimizers`]: the use of the gradient.
+//! 7. [`gradient_check`](mod@gradient_check): numerical evidence that the gradients are right.
+//! 8. [`profile`](mod@profile): the time of each part of a training step.
 //! # Conventions
 //!
 //! | name | meaning |
 //! |---|---|
-//! | `x`, `y` | the input and the output of whatever is spoken of |
+//! | `x`, `y` | the input and the output of the function at hand |
 //! | `dx`, `dy`, `dkernel` | the gradient of the loss with respect to `x`, `y`, `kernel` |
 //! | `t`, `i` | a step of a signal on A's output side, on its input side |
 //! | `c`, `o` | a channel on A's input side, on its output side |
 //! | `tap` | a step of the kernel |
 //!
-//! Signals are `(steps, channels)`, batches `(batch, steps, channels)`, kernels `(taps, in, out)`; all lie
-//! row by row. Gradients of weights are added to, gradients of signals are stored. Losses are summed in
-//! `f64`.
+//! Signals have shape `(steps, channels)`, batches `(batch, steps, channels)`, kernels `(taps, in, out)`; all are
+//! stored row by row. Gradients of weights are added to, gradients of signals are stored. Losses are summed in `f64`.
 //!
 //! [`glassbox-cpu`]: ../glassbox_cpu/index.html
 //! [`glassbox-pipeline`]: ../glassbox_pipeline/index.html

@@ -1,10 +1,10 @@
-//! Losses: how far a prediction is from its target.
+//! Loss functions.
 
 use serde::{Deserialize, Serialize};
 
 use crate::float::Float;
 
-/// A loss that is a mean over the elements of a sample, and over the samples of a batch.
+/// A loss function: a mean over the elements of a sample, and over the samples of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Loss {
@@ -36,11 +36,11 @@ impl Loss {
         sum / y.len() as f64
     }
 
-    /// The loss of one sample, and in `dy` the gradient of the *batch's* loss with respect to `y`: with
-    /// n elements a sample and B samples in the batch,
+    /// Computes the loss of one sample, and stores in `dy` the gradient of the *batch's* loss with respect to `y`. With
+    /// n elements in a sample and B samples in the batch:
     ///
     /// * mean squared error: `dy = 2 (y - target) / (n B)`
-    /// * mean absolute error: `dy = sign(y - target) / (n B)`, 0 where they are equal, as Keras has it
+    /// * mean absolute error: `dy = sign(y - target) / (n B)`, and 0 where they are equal, as in Keras
     ///
     /// # Panics
     /// If the lengths differ.

@@ -2,10 +2,10 @@
 
 use crate::random::{Purpose, Stream};
 
-/// Which mask of a run: a training step and a sample of its batch.
+/// Identifies one mask of a run: a training step and a sample of its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaskAt {
-    /// The number of the mask in the program: the how-manieth dropout layer.
+    /// Index of the dropout layer in [`Program::masks`](crate::program::Program::masks).
     pub mask: usize,
     /// Training steps taken before this one.
     pub step: u64,
@@ -13,23 +13,23 @@ pub struct MaskAt {
     pub position: usize,
 }
 
-/// Elements that one word of a mask holds.
+/// Number of elements in one word of a mask.
 pub const WORD: usize = u32::BITS as usize;
 
-/// Elements that one block of random bits decides: 16 bits each.
+/// Number of elements that one block of random bits decides: 16 bits each.
 pub const ELEMENTS_PER_BLOCK: usize = 8;
 
-/// An element is kept if its 16 random bits are not below this.
+/// The threshold for a rate: an element is kept if its 16 random bits are at least this.
 ///
-/// Sixteen bits an element make dropout half as costly as 32 would. They round the rate to a multiple of
-/// 2^-16: a rate of 0.2 drops 13107 of 65536, that is 0.199997 of the elements.
+/// With 16 bits per element instead of 32, dropout costs half as much. The rate is rounded to a multiple of 2^-16: a
+/// rate of 0.2 drops 13107 of 65536, or 0.199997 of the elements.
 #[must_use]
 pub fn drop_below(rate: f64) -> u32 {
     (rate * 65536.0).round() as u32
 }
 
-/// Writes a mask of `len` elements into `words`: bit b of word w says whether element 32 w + b is kept. It is a pure
-/// function of the run's seed, of what `at` names, and of the element.
+/// Writes a mask of `len` elements into `words`: bit b of word w is set if element 32 w + b is kept. It is a pure
+/// function of the run's seed, of `at`, and of the element.
 ///
 /// Block i of a sample decides elements 8 i to 8 i + 7: two from each of its words, the low half first.
 ///
@@ -52,7 +52,7 @@ pub fn draw(seed: u64, at: MaskAt, rate: f64, len: usize, words: &mut [u32]) {
     }
 }
 
-/// Whether a mask keeps `element`.
+/// Returns true if a mask keeps `element`.
 #[must_use]
 pub fn keeps(words: &[u32], element: usize) -> bool {
     words[element / WORD] >> (element % WORD) & 1 == 1

@@ -1,22 +1,23 @@
-//! Whether there is room, asked before any of it is taken.
+//! Checks that there is enough memory before any of it is allocated.
 //!
-//! An allocation that fails ends the process, and what a user asks for can be of any size: a window of millions of
-//! steps, a kernel of billions of taps. So what a [`Plan`] takes is added up first, with arithmetic that cannot wrap,
-//! and the system is asked for so much in one piece, which is given back untouched ([`require`]). There is no limit of
-//! our own but that of any slice, `isize::MAX` bytes: the machine's decides. Linux grants more than is free, but no
-//! piece that memory and swap together could not hold, and no more than `ulimit -v`.
+//! A failed allocation ends the process, and a user can ask for any size: a window of millions of steps, a kernel of
+//! billions of taps. So the memory of a [`Plan`] is added up first, with arithmetic that cannot overflow, and the
+//! system is asked for that much in one piece, which is freed again untouched ([`require`]). There is no limit of our
+//! own except that of any slice, `isize::MAX` bytes: the machine decides. Linux grants more than is free, but no piece
+//! larger than memory and swap together, and no more than `ulimit -v`.
 //!
-//! [`Sequential::plan`](crate::model::Sequential::plan) asks for the least that any backend takes, so that whatever
-//! begins with a plan is refused before its weights are drawn; each backend's session asks for what itself takes.
+//! [`Sequential::plan`](crate::model::Sequential::plan) requires the minimum of any backend, so that a model that is
+//! too large is refused before its weights are drawn. Each backend's session requires what it needs itself.
 
 use crate::backend::Plan;
 use crate::error::{Error, Result};
 
-/// What to do about a model that is too large.
+/// Advice for a model that is too large.
 const ADVICE: &str =
     "lower the steps of a window, or the kernel sizes, dilation rates and filters of the layers";
 
-/// That there are `bytes` bytes for `what`; `None` is more than a number can say. `advice` is what to lower.
+/// Checks that `bytes` bytes can be allocated for `what`; `None` stands for a size that overflows. `advice` names what
+/// to lower.
 ///
 /// ```
 /// use glassbox_engine::memory::require;
@@ -27,12 +28,12 @@ const ADVICE: &str =
 /// ```
 ///
 /// # Errors
-/// [`Error::Memory`] if the system would not lend so much.
+/// [`Error::Memory`] if the system cannot allocate that much.
 pub fn require(what: impl Into<String>, bytes: Option<usize>, advice: impl Into<String>) -> Result<()> {
     let lent = bytes.is_some_and(|bytes| {
         let mut piece = Vec::<u8>::new();
         let lent = piece.try_reserve_exact(bytes).is_ok();
-        // A compiler may leave out an allocation that nobody looks at, and then says that it went well.
+        // A compiler may omit an allocation that is never used, and report success.
         std::hint::black_box(&mut piece);
         lent
     });
@@ -46,20 +47,20 @@ pub fn require(what: impl Into<String>, bytes: Option<usize>, advice: impl Into<
     })
 }
 
-/// The product, if a number can say it.
+/// The product, or `None` if it overflows.
 #[must_use]
 pub fn product(factors: &[usize]) -> Option<usize> {
     factors.iter().try_fold(1usize, |product, factor| product.checked_mul(*factor))
 }
 
-/// The sum, if a number can say it.
+/// The sum, or `None` if it overflows.
 #[must_use]
 pub fn sum(terms: &[Option<usize>]) -> Option<usize> {
     terms.iter().try_fold(0usize, |sum, term| sum.checked_add((*term)?))
 }
 
 impl Plan {
-    /// The numbers of one sample: all of its values, in training and in inference.
+    /// The number of values in one sample, in training and in inference together; `None` if it overflows.
     #[must_use]
     pub fn sample_len(&self) -> Option<usize> {
         let values = self.training.values.iter().chain(&self.inference.values);
@@ -68,8 +69,9 @@ impl Plan {
             .try_fold(0usize, |sum, len| sum.checked_add(len?))
     }
 
-    /// That a session has room, which holds the values of `samples` samples at once, `sample` numbers each, and beside
-    /// the weights and the optimiser's state so many vectors of their length. A number has `width` bytes.
+    /// Checks that a session has enough memory. It holds the values of `samples` samples at once, `sample` numbers
+    /// each; and, besides the weights and the optimiser's state, `vectors` vectors of their length. A number has
+    /// `width` bytes.
     ///
     /// # Errors
     /// [`Error::Memory`], which names the model's input, its weights, and what to lower.
@@ -94,7 +96,7 @@ impl Plan {
     }
 }
 
-/// So many bytes, in a unit that suits.
+/// A number of bytes in a suitable unit.
 fn shown(bytes: usize) -> String {
     let units = ["bytes", "kB", "MB", "GB", "TB", "PB", "EB"];
     let power = (bytes.max(1).ilog10() / 3) as usize;
@@ -131,7 +133,7 @@ mod tests {
         assert!(error.contains("it takes at least 2^64 bytes"), "{error}");
     }
 
-    /// No machine has an exabyte, so each of these is refused wherever it is run.
+    /// No machine has an exabyte, so each of these is refused on every machine.
     #[test]
     fn a_plan_that_no_machine_could_hold_is_refused_before_anything_is_made() {
         let plan = |model: &Sequential| model.plan(Loss::default(), Optimizer::default(), 1, 4).map(|_| ());

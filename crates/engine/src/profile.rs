@@ -1,40 +1,39 @@
-//! Where the time of a training step goes: a clock around each of its parts.
+//! Profiles of a training step: the time of each of its parts.
 //!
-//! A backend runs a training step with a [`Clock`] in its hand and tells it at the end of each [`Part`]. There
-//! are two clocks. [`NoClock`] is what an ordinary step takes: it has no size and its methods are empty, so a
-//! step that is generic over the clock compiles to the code that it would be without one. [`Stopwatch`] is what
-//! [`Session::profile_step`](crate::backend::Session::profile_step) takes: one reading of the system's clock at
-//! the end of each part, the time since the last reading being the part's.
+//! A backend runs a training step with a [`Clock`] and calls it at the end of each [`Part`]. There are two clocks.
+//! [`NoClock`] is the clock of an ordinary step. It has no size and its methods are empty, so a step that is generic
+//! over the clock compiles to the same code as one without a clock. [`Stopwatch`] is the clock of
+//! [`Session::profile_step`](crate::backend::Session::profile_step). It reads the system's clock once at the end of
+//! each part; the time of the part is the difference to the last reading.
 //!
 //! The arithmetic is the same with either clock, so a profiled step gives the same bits as an ordinary one.
 //!
-//! **What a reading costs** is in every part's time: tens of nanoseconds, times the samples of a batch. It is
-//! small beside a contraction, and not beside the sum of one channel. [`reading_cost`] measures it, and
-//! [`PartTime::without_readings`] takes it off.
+//! **Cost of a reading.** The time of each part includes its readings: tens of nanoseconds, times the samples of a
+//! batch. This is small compared with a contraction, but not compared with the sum of one channel. [`reading_cost`]
+//! measures it, and [`PartTime::without_readings`] subtracts it.
 //!
-//! What the parts *should* take is in [`cost`](mod@crate::program::cost), and what the machine can do in
-//! [`Ceilings`].
+//! [`cost`](mod@crate::program::cost) computes the work of each part, and [`Ceilings`] are the limits of the machine.
 
 use std::time::{Duration, Instant};
 
 /// A part of a training step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Part {
-    /// Weights into the order in which the kernels read them. Before the samples, on one thread.
+    /// Packing weights in the order in which the kernels read them. Before the samples, on one thread.
     Packing,
-    /// Zeros into the gradients that samples are added to.
+    /// Zeroing the gradients that samples are added to.
     Clearing,
-    /// A sample from the data to the program's input.
+    /// Copying a sample from the data to the program's input.
     Gather,
-    /// All lines of the training program in one kernel, from the samples to the gradients: a device that takes a
-    /// window through all of it at once has no times of its own for the lines.
+    /// All lines of the training program in one kernel, from the samples to the gradients. A device that runs a whole
+    /// window through one kernel cannot time the lines separately.
     Fused,
-    /// An instruction of the training program, by its place in
+    /// One instruction of the training program, by its index in
     /// [`Program::lines`](crate::program::Program::lines).
     Line(usize),
-    /// Threads with nothing to do while others run samples: at the start, at the end, between two chunks.
+    /// Idle threads while others run samples: at the start, at the end, and between two chunks.
     Waiting,
-    /// The gradients of all chunks of samples into one. After the samples, on one thread.
+    /// Adding the gradients of all chunks of samples. After the samples, on one thread.
     Reduction,
     /// The optimiser's step. On one thread.
     Update,
@@ -51,7 +50,7 @@ impl Part {
         Self::Fused,
     ];
 
-    /// Where a stopwatch keeps its time.
+    /// Index of the part's time in a stopwatch.
     fn slot(self) -> usize {
         match self {
             Self::Line(line) => Self::BEFORE_LINES.len() + line,
@@ -65,7 +64,7 @@ impl Part {
         }
     }
 
-    /// The part whose time is kept there.
+    /// The part with this index.
     fn at(slot: usize) -> Self {
         match slot.checked_sub(Self::BEFORE_LINES.len()) {
             Some(line) => Self::Line(line),
@@ -74,23 +73,23 @@ impl Part {
     }
 }
 
-/// What a training step tells when a part is done. See the head of this module.
+/// A clock that a training step calls at the end of each part. See the documentation of this module.
 pub trait Clock: Send + Sized {
-    /// Whatever was before belongs to no part: the next part begins here.
+    /// Starts the next part here. The time before belongs to no part.
     fn start(&mut self);
 
-    /// A part ends here, and the next begins.
+    /// Ends a part here and starts the next.
     fn lap(&mut self, part: Part);
 
-    /// A clock for another thread, with nothing on it.
+    /// A new clock for another thread, at zero.
     fn fork(&self) -> Self;
 
-    /// Some threads have run in parallel since the last part ended, with a clock for each piece of their work:
-    /// adds what those show. What was left of the threads' time is [`Part::Waiting`].
+    /// Adds the times of clocks of threads that have run in parallel since the last part ended, one clock for each
+    /// piece of their work. The rest of the threads' time is [`Part::Waiting`].
     fn join(&mut self, forks: &[Self], threads: usize);
 }
 
-/// The clock of an ordinary step: none.
+/// The clock of an ordinary step, which does nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoClock;
 
@@ -119,7 +118,7 @@ pub struct Stopwatch {
 }
 
 impl Stopwatch {
-    /// Starts now, for a program of so many lines.
+    /// Starts a stopwatch, for a program of `lines` lines.
     #[must_use]
     pub fn new(lines: usize) -> Self {
         let slot = |slot| PartTime { part: Part::at(slot), busy: Duration::ZERO, readings: 0, threads: 1 };
@@ -127,7 +126,7 @@ impl Stopwatch {
         Self { started: now, last: now, slots: (0..Part::Line(lines).slot()).map(slot).collect() }
     }
 
-    /// What it shows, for a batch of so many samples.
+    /// The profile so far, for a batch of `samples` samples.
     #[must_use]
     pub fn profile(self, loss: f64, samples: usize, threads: usize) -> StepProfile {
         let Self { started, last, slots } = self;
@@ -176,25 +175,25 @@ impl Clock for Stopwatch {
 /// The time of one part of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartTime {
-    /// Which.
+    /// The part.
     pub part: Part,
     /// The time that threads spent in it, summed over samples and over threads.
     pub busy: Duration,
-    /// Readings of the clock that are in this time.
+    /// Number of clock readings that this time includes.
     pub readings: u64,
-    /// Threads among which it was shared out.
+    /// Number of threads that shared the part.
     pub threads: usize,
 }
 
 impl PartTime {
-    /// What it takes of the step's time: a part that is shared out among two threads takes half of the time
-    /// that they spend in it. Over all parts this adds up to the step's wall time.
+    /// The share of the part in the step's wall time: for a part that two threads share, half of the time that they
+    /// spend in it. The shares of all parts add up to the wall time of the step.
     #[must_use]
     pub fn in_step(&self) -> Duration {
         self.busy / self.threads as u32
     }
 
-    /// [`PartTime::in_step`] in seconds, without the readings of the clock, at so many seconds each.
+    /// [`PartTime::in_step`] in seconds, without the clock readings, of which each takes `reading` seconds.
     #[must_use]
     pub fn without_readings(&self, reading: f64) -> f64 {
         (self.busy.as_secs_f64() - self.readings as f64 * reading).max(0.0) / self.threads as f64
@@ -210,19 +209,19 @@ pub struct StepProfile {
     pub samples: usize,
     /// Threads that ran them.
     pub threads: usize,
-    /// From the start of the step to its end.
+    /// Time from the start of the step to its end.
     pub wall: Duration,
-    /// Each part once, those that take no time on this backend too: first what is outside of the program, then
-    /// its lines in order.
+    /// Each part once, including those that take no time on this backend: first the parts outside of the program,
+    /// then its lines in order.
     pub parts: Vec<PartTime>,
 }
 
 impl StepProfile {
-    /// Of a device that measures its own time: the parts in the order in which they were taken, some of them
-    /// perhaps in several pieces. Each piece counts as one reading.
+    /// Builds a profile from a device's own measurements: parts in the order in which they ran, of which some may be in
+    /// several pieces. Each piece counts as one reading.
     ///
     /// # Panics
-    /// If a part is no line of a program of so many lines.
+    /// If a part is not a line of a program of `lines` lines.
     #[must_use]
     pub fn measured(loss: f64, samples: usize, lines: usize, times: &[(Part, Duration)]) -> Self {
         let slot = |slot| PartTime { part: Part::at(slot), busy: Duration::ZERO, readings: 0, threads: 1 };
@@ -246,8 +245,8 @@ impl StepProfile {
     }
 }
 
-/// Seconds that one reading of the clock adds to a part, as [`Stopwatch`] takes it: the least of many tries,
-/// since whatever disturbs a try makes it longer.
+/// Measures the seconds that one reading of the clock adds to a part. It is the minimum of many tries, because any
+/// disturbance makes a try longer.
 #[must_use]
 pub fn reading_cost() -> f64 {
     const READINGS: usize = 1000;
@@ -261,24 +260,24 @@ pub fn reading_cost() -> f64 {
     (0..50).map(|_| once()).fold(f64::INFINITY, f64::min)
 }
 
-/// What a machine can do at most, measured on it: the roof over every kernel (Williams, Waterman and Patterson,
+/// The limits of a machine, measured: the roofline of every kernel (Williams, Waterman and Patterson,
 /// *Roofline: an insightful visual performance model for multicore architectures*, 2009).
 ///
 /// A kernel that needs F floating-point operations on B bytes takes at least `max(F / peak, B / bandwidth)`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ceilings {
-    /// The arithmetic that the backend's kernels can reach, first; then others to compare with.
+    /// Arithmetic throughput: of the backend's kernels first, then others to compare with.
     pub peaks: Vec<Ceiling>,
-    /// The traffic with the cache, or the memory, where one thread's values of a sample lie, first; then others.
+    /// Bandwidth: to the cache or memory that holds one thread's values of a sample first, then others.
     pub bandwidths: Vec<Ceiling>,
 }
 
-/// One ceiling: of all threads together.
+/// One ceiling, of all threads together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ceiling {
-    /// What was measured: `avx2, 2 threads`.
+    /// The measured quantity: `avx2, 2 threads`.
     pub name: String,
-    /// Floating-point operations, or bytes, a second.
+    /// Floating-point operations, or bytes, per second.
     pub rate: f64,
 }
 
@@ -300,7 +299,7 @@ mod tests {
         assert_eq!(std::iter::repeat_n(NoClock, 16).collect::<Vec<_>>().capacity(), usize::MAX);
     }
 
-    /// Sleeps are at least as long as asked for, so the bounds below hold on any machine.
+    /// Sleeps are at least as long as requested, so the bounds below hold on any machine.
     #[test]
     fn laps_go_to_their_parts_and_what_is_left_is_waiting() {
         let pause = Duration::from_millis(5);
@@ -325,7 +324,7 @@ mod tests {
             assert_eq!(profile.part(part).readings, 1);
         }
         assert_eq!((profile.part(Part::Packing).threads, profile.part(Part::Line(1)).threads), (1, 2));
-        // Each thread slept once before its clock was started.
+        // Each thread slept once before its clock started.
         assert!(profile.part(Part::Waiting).busy >= 2 * pause, "{profile:?}");
         assert_eq!(profile.part(Part::Gather).busy, Duration::ZERO);
         let sum: Duration = profile.parts.iter().map(PartTime::in_step).sum();
@@ -337,7 +336,7 @@ mod tests {
     fn the_cost_of_readings_is_taken_off_and_leaves_no_less_than_nothing() {
         let part =
             |readings| PartTime { part: Part::Gather, busy: Duration::from_micros(10), readings, threads: 2 };
-        // 10 us less 40 readings of 50 ns, on two threads; a rounding of f64.
+        // 10 us minus 40 readings of 50 ns, on two threads; a rounding of f64.
         assert!((part(40).without_readings(50e-9) - 4e-6).abs() <= 1e-18);
         assert_eq!(part(400).without_readings(50e-9), 0.0);
         let cost = reading_cost();

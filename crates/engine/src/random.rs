@@ -2,7 +2,7 @@
 //!
 //! The generator is Philox 4x32-10 (Salmon, Moraes, Dror, Shaw, *Parallel random numbers: as easy as
 //! 1, 2, 3*, SC 2011): ten rounds of multiplication and exclusive or turn a 128-bit counter and a
-//! 64-bit key into 128 random bits. There is no state to carry, so an initial weight, a shuffle or a
+//! 64-bit key into 128 random bits. It has no state, so an initial weight, a shuffle or a
 //! dropout mask is the same on every device, for any number of threads, and after a resume.
 //!
 //! The key is the user's seed. The counter is laid out as
@@ -13,20 +13,20 @@
 //! | 2 | the turn: the training step of a dropout mask, the epoch of a shuffle, else 0 |
 //! | 3 | the purpose (low 8 bits) and the layer or series it is for (high 24 bits) |
 //!
-//! so two draws share a counter only if they are the same draw.
+//! so two draws have the same counter only if they are the same draw.
 
-/// What random numbers are drawn for. Each purpose has numbers of its own, so drawing more of one
-/// kind never shifts another.
+/// The purpose of random numbers. Each purpose has its own numbers, so drawing more for one never changes those of
+/// another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Purpose {
-    /// Initial weights; one stream for each weight tensor.
+    /// Initial weights; one stream per weight tensor.
     Weights = 0,
-    /// The order of the samples; a turn for each epoch.
+    /// The order of the samples; one turn per epoch.
     Shuffle = 1,
-    /// Dropout masks; a stream for each dropout layer, a turn for each training step.
+    /// Dropout masks; one stream per dropout layer, one turn per training step.
     Dropout = 2,
-    /// Synthetic series; a stream for each series.
+    /// Synthetic series; one stream per series.
     Series = 3,
     /// Inputs and perturbations of checks and tests.
     Check = 4,
@@ -49,11 +49,10 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The number of streams that a purpose has: `which` is below it.
+    /// The number of streams of a purpose; `which` is below it.
     pub const STREAMS: u32 = 1 << 24;
 
-    /// The stream of `purpose` number `which` (a layer, a tensor, a series) at `turn` (a training
-    /// step, an epoch).
+    /// Stream number `which` (a layer, a tensor, a series) of `purpose`, at `turn` (a training step, an epoch).
     ///
     /// # Panics
     /// If `which` is not below [`Stream::STREAMS`].
@@ -64,7 +63,7 @@ impl Stream {
         Self { key, turn, purpose: (which << 8) | u32::from(purpose as u8) }
     }
 
-    /// The Philox key and the two high counter words: what a kernel needs to draw the same bits.
+    /// The Philox key and the two high words of the counter, with which a kernel draws the same bits.
     #[must_use]
     pub fn words(&self) -> ([u32; 2], [u32; 2]) {
         (self.key, [self.turn, self.purpose])
@@ -110,31 +109,31 @@ impl Draws {
         low | u64::from(self.next_u32()) << 32
     }
 
-    /// Uniform in [0, 1), a multiple of 2^-53.
+    /// A uniform number in [0, 1), a multiple of 2^-53.
     pub fn uniform(&mut self) -> f64 {
         // The 53 high bits fill the significand exactly.
         (self.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
     }
 
-    /// Uniform in [low, high).
+    /// A uniform number in [low, high).
     pub fn uniform_in(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.uniform()
     }
 
-    /// A standard normal value (Box and Muller, 1958).
+    /// A standard normal number (Box and Muller, 1958).
     pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
-    /// Uniform in 0..n, without bias (Lemire, *Fast random integer generation in an interval*, 2019).
+    /// A uniform integer in 0..n, without bias (Lemire, *Fast random integer generation in an interval*, 2019).
     ///
     /// # Panics
     /// If `n` is zero.
     pub fn below(&mut self, n: u64) -> u64 {
         assert!(n > 0, "no integer is below 0");
-        // Values whose product falls into the first `2^64 mod n` of a cycle would be drawn once too
-        // often: they are drawn again.
+        // Numbers whose product falls into the first `2^64 mod n` of a cycle would occur once too often, so they are
+        // drawn again.
         let biased = n.wrapping_neg() % n;
         loop {
             let product = u128::from(self.next_u64()) * u128::from(n);
@@ -144,7 +143,7 @@ impl Draws {
         }
     }
 
-    /// Puts `items` into a random order (Fisher and Yates, as Durstenfeld 1964 has it).
+    /// Puts `items` into a random order (Fisher and Yates, in the form of Durstenfeld 1964).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last as u64 + 1) as usize);
@@ -156,7 +155,7 @@ impl Draws {
 #[must_use]
 pub fn philox_4x32_10(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
-    // The golden ratio and the square root of 3, less their integer parts.
+    // The fractional parts of the golden ratio and of the square root of 3.
     const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
     for round in 0..10 {
         if round > 0 {
@@ -182,7 +181,7 @@ fn high(word: u64) -> u32 {
 mod tests {
     use super::*;
 
-    /// The known answers that the authors publish with Random123 (`kat_vectors`, philox4x32 10).
+    /// The known answers that the authors published with Random123 (`kat_vectors`, philox4x32 10).
     #[test]
     fn philox_gives_its_authors_known_answers() {
         let ones = u32::MAX;
@@ -217,8 +216,8 @@ mod tests {
         let values: Vec<f64> = (0..n).map(|_| draws.uniform()).collect();
         let mean = values.iter().sum::<f64>() / f64::from(n);
         let var = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / f64::from(n);
-        // The mean has a standard error of sqrt(1/12/n) = 9e-4, the variance one of 2.4e-4:
-        // five of each. The seed is fixed, so this holds always or never.
+        // The mean has a standard error of sqrt(1/12/n) = 9e-4, the variance one of 2.4e-4; five of each are allowed.
+        // The seed is fixed, so this always passes or always fails.
         assert!((mean - 0.5).abs() < 4.6e-3, "mean {mean}");
         assert!((var - 1.0 / 12.0).abs() < 1.2e-3, "variance {var}");
         assert!(values.iter().all(|v| (0.0..1.0).contains(v)));

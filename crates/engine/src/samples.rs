@@ -9,8 +9,8 @@ use crate::shape::Shape;
 /// A read-only view of samples of one shape, each a contiguous run of `steps x channels` values.
 ///
 /// Two neighbouring samples are `hop` values apart. For an array `(n, steps, channels)` the hop is the
-/// size of a sample; for the overlapping windows of a series it is `channels`: the tutorial's 3745
-/// windows of 288 steps are a view of 4032 numbers, never written out.
+/// size of a sample. For the overlapping windows of a series it is `channels`: the tutorial's 3745
+/// windows of 288 steps are a view of 4032 numbers, and are never written out.
 #[derive(Debug, Clone, Copy)]
 pub struct Samples<'a, F> {
     data: &'a [F],
@@ -33,13 +33,13 @@ impl<'a, F: Float> Samples<'a, F> {
     /// ```
     ///
     /// # Errors
-    /// If the series is shorter than a window or not a whole number of steps.
+    /// If the series is shorter than a window, or not a whole number of steps.
     pub fn windows(series: &'a [F], steps: usize, channels: usize) -> Result<Self> {
         let length = series.len() / channels.max(1);
         if steps == 0 || channels == 0 || length * channels != series.len() || length < steps {
             return Err(Error::Mismatch {
                 what: format!("windows of {steps} steps and {channels} channels"),
-                expected: "a series of at least as many steps, and a window of at least one".into(),
+                expected: "a series of at least as many steps, and windows of at least one step".into(),
                 found: format!("{} values", series.len()),
             });
         }
@@ -51,7 +51,7 @@ impl<'a, F: Float> Samples<'a, F> {
         })
     }
 
-    /// The samples of an array `(n, steps, channels)` that lies in one piece, row by row.
+    /// The samples of an array `(n, steps, channels)` that is contiguous, row by row.
     ///
     /// # Errors
     /// If `data` does not hold a whole number of samples, or samples are empty.
@@ -86,7 +86,7 @@ impl<'a, F: Float> Samples<'a, F> {
         self.count
     }
 
-    /// Whether there is no sample.
+    /// Returns true if there are no samples.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
@@ -98,8 +98,8 @@ impl<'a, F: Float> Samples<'a, F> {
         self.shape
     }
 
-    /// The values under the view, and how many of them lie between the starts of two neighbouring
-    /// samples: what a device needs to gather the samples itself.
+    /// The values under the view, and the distance between the starts of two neighbouring samples, with which a device
+    /// gathers the samples itself.
     #[must_use]
     pub fn raw(&self) -> (&'a [F], usize) {
         (self.data, self.hop)
@@ -136,10 +136,10 @@ impl<'a, F: Float> Samples<'a, F> {
         Self { data, count: range.len(), ..*self }
     }
 
-    /// Looks for NaN and infinities.
+    /// Checks that no value is NaN or infinite.
     ///
     /// # Errors
-    /// Names the first sample that holds one, its step and its channel.
+    /// Names the first sample with such a value, its step and its channel.
     pub fn require_finite(&self, what: &str) -> Result<()> {
         let used = match self.count {
             0 => 0,

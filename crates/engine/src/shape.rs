@@ -5,7 +5,7 @@ use std::fmt;
 /// The most `f64` that one slice can hold.
 pub(crate) const LARGEST: usize = isize::MAX as usize / size_of::<f64>();
 
-/// The shape of one sample of a signal, channels last as Keras has it. A batch of them is
+/// The shape of one sample of a signal, channels last as in Keras. A batch of samples has shape
 /// `(batch, steps, channels)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
@@ -16,7 +16,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// `steps` time steps of `channels` values each.
+    /// The shape of `steps` time steps with `channels` values each.
     #[must_use]
     pub fn new(steps: usize, channels: usize) -> Self {
         Self { steps, channels }
@@ -28,14 +28,14 @@ impl Shape {
         self.steps * self.channels
     }
 
-    /// Whether a sample has no values.
+    /// Returns true if a sample has no values.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.steps == 0 || self.channels == 0
     }
 
-    /// Whether a sample could be in some memory at all. What cannot is refused before the arithmetic of
-    /// lengths could wrap.
+    /// Returns true if a sample could fit into some memory. Larger shapes are refused before the arithmetic of lengths
+    /// could overflow.
     pub(crate) fn is_possible(&self) -> bool {
         self.steps.checked_mul(self.channels).is_some_and(|len| len <= LARGEST)
     }

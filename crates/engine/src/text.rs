@@ -1,9 +1,9 @@
-//! Text from outside (cells, names, paths) as a message shows it: on one line, and harmless to a terminal.
+//! Text from outside (cells, names, paths) for messages: on one line, and harmless to a terminal.
 
 use std::fmt::{self, Write as _};
 
-/// A text on one line. Control characters, line breaks, and the invisible characters that reorder text are escaped as
-/// Rust writes them (`\n`, `\u{1b}`); everything else stays readable, in any script.
+/// Displays a text on one line. Control characters, line breaks, and the invisible characters that reorder text are
+/// escaped as in Rust (`\n`, `\u{1b}`); all other characters stay readable, in any script.
 ///
 /// ```
 /// use glassbox_engine::text::{excerpt, one_line};
@@ -16,13 +16,13 @@ pub fn one_line(text: &str) -> OneLine<'_> {
     OneLine { text, most: usize::MAX }
 }
 
-/// The first 80 characters of a text on one line; an ellipsis stands for the rest.
+/// Displays the first 80 characters of a text on one line; an ellipsis replaces the rest.
 #[must_use]
 pub fn excerpt(text: &str) -> OneLine<'_> {
     one_line(text).up_to(80)
 }
 
-/// The first eight names of a list, each cut to an excerpt: `` `a`, `b` and 3 more``.
+/// Lists the first eight names, each cut to an excerpt: `` `a`, `b` and 3 more``.
 ///
 /// ```
 /// use glassbox_engine::text::listed;
@@ -52,7 +52,7 @@ pub struct OneLine<'a> {
 }
 
 impl OneLine<'_> {
-    /// Shows at most this many characters of the text, and an ellipsis for the rest.
+    /// Limits the display to this many characters of the text, and an ellipsis for the rest.
     #[must_use]
     pub fn up_to(self, characters: usize) -> Self {
         Self { most: characters, ..self }
@@ -72,8 +72,8 @@ impl fmt::Display for OneLine<'_> {
     }
 }
 
-/// Returns whether a character is shown as it is: everything but control characters (C0, C1, DEL), separators of lines,
-/// and the marks that hide or reorder text. The joiners U+200C and U+200D are shown: words of several scripts need them.
+/// Returns true if a character is shown unchanged: all except control characters (C0, C1, DEL), line separators, and
+/// the marks that hide or reorder text. The joiners U+200C and U+200D are shown: words of several scripts need them.
 #[must_use]
 pub fn is_plain(c: char) -> bool {
     let reorders =
@@ -93,7 +93,7 @@ mod tests {
             ("\u{1b}]0;title\u{7}\u{7f}", r"\u{1b}]0;title\u{7}\u{7f}"),
             ("\u{9b}31m", r"\u{9b}31m"),
             ("\u{202e}txt.exe\u{2066}\u{2028}\u{feff}", r"\u{202e}txt.exe\u{2066}\u{2028}\u{feff}"),
-            // Decomposed, as file names on macOS are; with a joiner; quotes and backslashes of paths.
+            // Decomposed characters, as in file names on macOS; a joiner; quotes and backslashes of paths.
             ("Gro\u{308}ße 温度 می\u{200c}خواهم", "Gro\u{308}ße 温度 می\u{200c}خواهم"),
             (r#"C:\data "new" it's"#, r#"C:\data "new" it's"#),
         ] {

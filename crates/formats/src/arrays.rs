@@ -1,12 +1,12 @@
-//! Arrays in and out: `NumPy`'s `.npy`.
+//! Reading and writing arrays as `NumPy`'s `.npy` files.
 //!
-//! What is read becomes samples `(n, steps, channels)` in f32, row by row:
+//! Reading returns samples `(n, steps, channels)` in f32, row by row. It accepts
 //! - float32 and float64 of either byte order; float64 is rounded;
-//! - three axes, or two, `(n, steps)`, which are samples of one channel;
+//! - three axes, or two, `(n, steps)`, for samples of one channel;
 //! - C or Fortran order.
 //!
-//! NaN and infinities are refused, as is everything else. What is written has three axes, float32,
-//! little-endian, C order.
+//! NaN and infinities are refused, as is everything else. Written files have three axes, float32, little-endian, C
+//! order.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use ndarray_npy::{ReadableElement, WriteNpyExt};
 
 use crate::atomic;
 
-/// Why an array cannot be had. `file` is its path as given.
+/// An error of reading or writing an array. `file` is its path as given.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the fields are what the messages call them")]
@@ -25,25 +25,25 @@ pub enum ArrayError {
     /// The file cannot be opened or read.
     #[error("cannot read {file}: {cause}; check the path, and that the file may be read")]
     Unreadable { file: String, cause: String },
-    /// The bytes are no `.npy` file.
-    #[error("{file} is not a whole .npy file: {}; write it anew with numpy.save", one_line(problem).up_to(200))]
+    /// The file is not a valid `.npy` file.
+    #[error("{file} is not a valid .npy file: {}; write it again with numpy.save", one_line(problem).up_to(200))]
     Damaged { file: String, problem: String },
-    /// Elements of another type.
+    /// The elements have an unsupported type.
     #[error(
         "{file} holds elements of type {}, expected float32 or float64; convert it with astype(\"float32\")",
         excerpt(found)
     )]
     WrongType { file: String, found: String },
-    /// Another number of axes.
+    /// The array has an unsupported number of axes.
     #[error(
         "{file} has shape {shape:?}, expected three axes (n, steps, channels), or two (n, steps) for one \
          channel; reshape it"
     )]
     WrongRank { file: String, shape: Vec<usize> },
-    /// No element at all.
+    /// The array has no elements.
     #[error("{file} has shape {shape:?}, which holds no values; give at least one sample")]
     Empty { file: String, shape: Vec<usize> },
-    /// NaN, infinite, or beyond the range of f32.
+    /// A value is NaN, infinite, or beyond the range of f32.
     #[error(
         "{file}: the value at {index:?} is {value}, which is not a finite 32-bit number; remove or replace it"
     )]
@@ -53,11 +53,11 @@ pub enum ArrayError {
     Write(#[from] atomic::WriteError),
 }
 
-/// Reads samples `(n, steps, channels)`, contiguous in C order, none of them empty.
+/// Reads samples `(n, steps, channels)`, contiguous in C order and not empty.
 ///
 /// # Errors
-/// If the file cannot be read, is damaged, or is not as the module says; the file, and the index of a value
-/// that is not finite, are named.
+/// If the file cannot be read, is damaged, or is not as the module describes. The error names the file and, for a value
+/// that is not finite, its index.
 pub fn read_npy(path: &Path) -> Result<Array3<f32>, ArrayError> {
     let file = path.display().to_string();
     let bytes = std::fs::read(path)
@@ -70,7 +70,7 @@ pub fn read_npy(path: &Path) -> Result<Array3<f32>, ArrayError> {
 /// # Errors
 /// If the file cannot be written.
 pub fn write_npy(path: &Path, array: ArrayView3<'_, f32>) -> Result<(), ArrayError> {
-    // Without this, a view in Fortran order would be written as one.
+    // Without this, a view in Fortran order would be written in Fortran order.
     let array = array.as_standard_layout();
     atomic::write_with(path, |out| array.write_npy(out).map_err(std::io::Error::other))?;
     Ok(())
@@ -93,7 +93,7 @@ pub fn parse_npy(bytes: &[u8], file: &str) -> Result<Array3<f32>, ArrayError> {
         _ => return Err(ArrayError::WrongType { file: file.into(), found: kind }),
     };
     let shape = header.shape.clone();
-    // Asked before room is made for as many values as the header claims.
+    // Checked before allocating memory for the number of values in the header.
     let expected = shape.iter().try_fold(width, |bytes: usize, axis| bytes.checked_mul(*axis));
     if expected != Some(data.len()) {
         return Err(damaged(format!(
@@ -119,24 +119,24 @@ pub fn parse_npy(bytes: &[u8], file: &str) -> Result<Array3<f32>, ArrayError> {
     array.map_err(|problem| damaged(problem.to_string()))?
 }
 
-/// Where the values begin. The header's length and the depth of its brackets are looked at before its
-/// parser is let at it, which would make room for any length and recurse to any depth.
+/// The offset of the values. The header's length and the depth of its brackets are checked before its parser runs,
+/// which would allocate any length and recurse to any depth.
 fn data_start(bytes: &[u8]) -> Result<usize, String> {
-    /// What `NumPy` too takes as the longest sane header.
+    /// `NumPy`'s own limit on the length of a header.
     const LONGEST: usize = 10_000;
-    /// A dictionary, in it a list of fields, in it a field, in it its shape.
+    /// The depth of a dictionary with a list of fields, of which one has a shape.
     const DEEPEST: i32 = 4;
 
-    let cut = || "it ends within its header".to_owned();
+    let cut = || "it ends inside its header".to_owned();
     if !bytes.starts_with(b"\x93NUMPY") {
-        return Err("it does not begin as one".into());
+        return Err("it does not start with the bytes of an .npy file".into());
     }
     let version = *bytes.get(6).ok_or_else(cut)?;
     let (fixed, length) = match (version, bytes.get(8..)) {
         (1, Some([a, b, ..])) => (10, usize::from(u16::from_le_bytes([*a, *b]))),
         (2 | 3, Some([a, b, c, d, ..])) => (12, u32::from_le_bytes([*a, *b, *c, *d]) as usize),
         (1..=3, _) => return Err(cut()),
-        _ => return Err(format!("it is of version {version}, and 1 to 3 are known")),
+        _ => return Err(format!("it has version {version}, expected 1 to 3")),
     };
     if length > LONGEST {
         return Err(format!("its header of {length} bytes is longer than {LONGEST}"));
@@ -156,7 +156,7 @@ fn data_start(bytes: &[u8]) -> Result<usize, String> {
     Ok(fixed + length)
 }
 
-/// The values in C order with three axes, all finite.
+/// Converts to finite values in C order with three axes.
 fn samples<T: Copy + Into<f64>>(
     values: Vec<T>,
     order: ndarray::StrideShape<IxDyn>,

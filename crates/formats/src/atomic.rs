@@ -1,20 +1,20 @@
-//! Files that appear whole or not at all.
+//! Atomic writes: a file appears whole or not at all.
 //!
-//! The content goes to a temporary file in the folder of its target, is flushed to the disk, and is then
-//! renamed over the target, which POSIX makes one indivisible step. A reader sees the old file or the new
-//! one; a writer that fails leaves the old one as it was and its temporary file removed. The folder is
-//! flushed last (on Unix), since a rename is a change of the folder and a crash could undo it.
+//! The content is written to a temporary file in the folder of its target, flushed to the disk, and then renamed over
+//! the target, which POSIX makes one indivisible step. A reader sees the old file or the new one. If writing fails, the
+//! old file is unchanged and the temporary file is removed. The folder is flushed last (on Unix), because a rename is a
+//! change of the folder and a crash could undo it.
 //!
-//! Files that belong together are first all staged ([`stage`]), then all put in place ([`Staged::commit`]). A full
-//! disk fails the staging, when nothing has been replaced yet. Each rename is indivisible, all of them together are
-//! not: a crash between two of them leaves one new file and one old one.
+//! Files that belong together are first all staged ([`stage`]), then all put in place ([`Staged::commit`]). If the disk
+//! is full, the staging fails, before any file has been replaced. Each rename is indivisible, but all of them together
+//! are not: a crash between two of them leaves one new file and one old one.
 //!
-//! Only a process killed outright can leave a temporary file: it is then called `.NAME.XXXXXX.tmp`, and
-//! nothing here ever reads it; [`sweep`] removes it. A file that is replaced hands on its permissions. A symbolic link
-//! is followed: what it leads to is replaced, and the link stays; one that leads nowhere is replaced itself.
+//! Only a process that is killed can leave a temporary file. It is named `.NAME.XXXXXX.tmp`, is never read, and is
+//! removed by [`sweep`]. A new file takes over the permissions of the file that it replaces. Symbolic links are
+//! followed: the file that a link points to is replaced, and the link stays; a broken link is replaced itself.
 //!
-//! What is neither file nor folder, such as a pipe or `/dev/null`, is written into: a file renamed over it would
-//! take its place, and it could not be had back.
+//! If the target is neither a file nor a folder, such as a pipe or `/dev/null`, the content is written into it: a
+//! rename would replace it for good.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
-/// A file could not be written; what was at its path before is untouched, unless that was a pipe or a device.
+/// A file could not be written. The old content of its path is unchanged, unless that was a pipe or a device.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {}: {doing}: {cause}", path.display())]
 pub struct WriteError {
@@ -32,16 +32,16 @@ pub struct WriteError {
     pub path: PathBuf,
     /// The step that failed.
     pub doing: &'static str,
-    /// What the system, or the writer of the content, said.
+    /// The error of the system, or of the writer of the content.
     pub cause: io::Error,
 }
 
-/// Makes a [`WriteError`] for `path` of what failed while `doing` it.
+/// Returns a function that makes a [`WriteError`] for `path` of an error that occurred while `doing` a step.
 fn failed(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> WriteError {
     move |cause| WriteError { path: path.to_owned(), doing, cause }
 }
 
-/// Writes `bytes` to the file at `path`, replacing one that was there; its folder is created if absent.
+/// Writes `bytes` to the file at `path`, replacing an existing one. Its folder is created if absent.
 ///
 /// # Errors
 /// If any step fails, from creating the folder to flushing it; the error names the path and the step.
@@ -49,8 +49,8 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     write_with(path, |out| out.write_all(bytes))
 }
 
-/// Writes what `fill` writes to the file at `path`, replacing one that was there; its folder is created if
-/// absent. The writer is buffered.
+/// Writes the output of `fill` to the file at `path`, replacing an existing one. Its folder is created if absent. The
+/// writer is buffered.
 ///
 /// ```
 /// # let folder = tempfile::tempdir().unwrap();
@@ -75,8 +75,8 @@ pub fn write_with(
     }
 }
 
-/// Writes `bytes` to a temporary file, to replace the file at `path` when it is committed. Its folder is created if
-/// absent. For a pipe or a device the bytes wait in memory.
+/// Writes `bytes` to a temporary file, which replaces the file at `path` when it is committed. Its folder is created if
+/// absent. For a pipe or a device, the bytes are kept in memory until then.
 ///
 /// # Errors
 /// If any step fails; the error names the path and the step.
@@ -90,7 +90,7 @@ pub fn stage(path: &Path, bytes: Vec<u8>) -> Result<Staged, WriteError> {
     }
 }
 
-/// Writes what `fill` writes to a temporary file in `folder`, to become the file at `target`.
+/// Writes the output of `fill` to a temporary file in `folder`, for the file `target`.
 fn stage_in(
     folder: &Path,
     target: PathBuf,
@@ -111,13 +111,13 @@ fn stage_in(
     Ok(Staged(Content::File { file, target }))
 }
 
-/// Writes `bytes` to a temporary file in `folder`, which is there and of the same file system as `target`, to become
-/// the file at `target`: a file that is there by then is replaced, and so is a link.
+/// Writes `bytes` to a temporary file in `folder`, for the file `target`. The folder must exist, on the same file
+/// system as `target`. A file or a link that is at `target` when the content is committed is replaced.
 pub(crate) fn stage_beside(folder: &Path, target: PathBuf, bytes: &[u8]) -> Result<Staged, WriteError> {
     stage_in(folder, target, None, |out| out.write_all(bytes))
 }
 
-/// Content that is written, and not yet in its place. Dropped, it leaves nothing behind.
+/// Content that is written, but not yet in its place. If it is dropped without `commit`, nothing is left behind.
 #[derive(Debug)]
 #[must_use = "nothing is in its place before `commit`"]
 pub struct Staged(Content);
@@ -131,10 +131,10 @@ enum Content {
 }
 
 impl Staged {
-    /// Puts the content in its place, replacing a file that was there.
+    /// Puts the content in its place, replacing an existing file.
     ///
     /// # Errors
-    /// If it cannot be renamed, or its folder cannot be flushed; into a pipe or a device, if it cannot be written.
+    /// If it cannot be renamed, or its folder cannot be flushed; for a pipe or a device, if it cannot be written.
     pub fn commit(self) -> Result<(), WriteError> {
         match self.0 {
             Content::File { file, target } => {
@@ -152,11 +152,11 @@ impl Staged {
     }
 }
 
-/// The bytes of `value` as JSON, indented, with a line feed at its end; floats are the shortest decimals that give the
-/// same bits again.
+/// Serialises `value` as indented JSON with a line feed at its end. Floats are the shortest decimals that give the same
+/// bits again.
 ///
 /// # Panics
-/// If a key of a map is no string.
+/// If a key of a map is not a string.
 pub fn json(value: &impl Serialize) -> Vec<u8> {
     let mut bytes = serde_json::to_vec_pretty(value).expect("keys are strings, and memory takes all");
     bytes.push(b'\n');
@@ -169,16 +169,16 @@ fn write_stream(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>
     fill(&mut out).and_then(|()| out.flush()).map_err(failed(path, FILLING))
 }
 
-/// Checks that a file could be written at `path`, as far as can be told without writing it: no folder is there, and
-/// its own folder, or the nearest that is there already, takes its temporary file. Leaves nothing behind.
+/// Checks that a file could be written at `path`, as far as possible without writing it: the path is not a folder, and
+/// a temporary file can be created in its folder, or in the nearest existing folder above. Leaves nothing behind.
 ///
-/// For a command to ask before hours of work whose result it would lose.
+/// A command calls this before hours of work whose result it would otherwise lose.
 ///
 /// # Errors
-/// If not, as [`write_with`] would.
+/// The same errors as [`write_with`].
 pub fn probe(path: &Path) -> Result<(), WriteError> {
     let Target::File { path: target, .. } = Target::of(path)? else {
-        // A pipe may have no reader yet: opening it would wait for one.
+        // A pipe may not have a reader yet, and opening it would wait for one.
         return Ok(());
     };
     let mut folder = folder_of(&target);
@@ -189,10 +189,10 @@ pub fn probe(path: &Path) -> Result<(), WriteError> {
     probed.map_err(failed(path, "creating a temporary file in its folder"))
 }
 
-/// The file that a write to `path` replaces or creates, symbolic links followed; `None` for a pipe or a device.
+/// The file that a write to `path` replaces or creates, with symbolic links followed; `None` for a pipe or a device.
 ///
 /// # Errors
-/// If no file can be at `path`.
+/// If `path` cannot be a file.
 pub(crate) fn target(path: &Path) -> Result<Option<PathBuf>, WriteError> {
     match Target::of(path)? {
         Target::File { path, .. } => Ok(Some(path)),
@@ -202,15 +202,15 @@ pub(crate) fn target(path: &Path) -> Result<Option<PathBuf>, WriteError> {
 
 const FILLING: &str = "writing its content";
 
-/// What a path leads to.
+/// The kind of target of a path.
 enum Target {
     /// A pipe, a device or a socket.
     Stream,
-    /// A file that is to be.
+    /// A file, which need not exist.
     File {
-        /// Its place, symbolic links followed.
+        /// Its path, with symbolic links followed.
         path: PathBuf,
-        /// The permissions of the file that is there now.
+        /// The permissions of the existing file, if any.
         replaced: Option<Permissions>,
     },
 }
@@ -223,7 +223,7 @@ impl Target {
     fn look(path: &Path) -> io::Result<Self> {
         let unfit = |kind, problem: &str| Err(io::Error::new(kind, problem));
         if path.file_name().is_none() {
-            return unfit(io::ErrorKind::InvalidInput, "the path names no file");
+            return unfit(io::ErrorKind::InvalidInput, "the path does not name a file");
         }
         match std::fs::metadata(path) {
             Ok(there) if there.is_dir() => unfit(io::ErrorKind::IsADirectory, "it is a folder"),
@@ -240,7 +240,7 @@ impl Target {
     }
 }
 
-/// `parent` of a bare name is the empty path, which no system call takes.
+/// The folder of a path; `.` for a bare name, whose `parent` is the empty path, which no system call accepts.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -249,7 +249,7 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// A temporary file in `folder` for `target`, readable by nobody who could not read the file that it replaces.
+/// Creates a temporary file in `folder` for `target`, with the permissions of the file that it replaces.
 #[cfg_attr(not(unix), expect(unused_variables, reason = "permissions are those of Unix"))]
 fn temporary(folder: &Path, target: &Path, replaced: Option<&Permissions>) -> io::Result<NamedTempFile> {
     let mut prefix = OsString::from(".");
@@ -257,7 +257,8 @@ fn temporary(folder: &Path, target: &Path, replaced: Option<&Permissions>) -> io
     prefix.push(".");
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(SUFFIX).rand_bytes(RANDOM);
-    // Temporary files are private by default; this one becomes a result, which gets what the umask grants.
+    // Temporary files are private by default. This one becomes a result, so it gets the permissions that the umask
+    // grants.
     #[cfg(unix)]
     let everyone: Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
     #[cfg(unix)]
@@ -266,13 +267,13 @@ fn temporary(folder: &Path, target: &Path, replaced: Option<&Permissions>) -> io
 }
 
 const SUFFIX: &str = ".tmp";
-/// Letters and digits in the name of a temporary file that tell it from others.
+/// Number of random letters and digits in the name of a temporary file.
 const RANDOM: usize = 6;
 
-/// Removes from `folder` the temporary files that killed processes left of the files called `names`. Only for who holds
-/// the lock on these files: of another process that is still writing one would be taken away.
+/// Removes from `folder` the temporary files that killed processes left of the files called `names`. Call it only while
+/// holding the lock on these files; otherwise it could remove a file that another process is still writing.
 ///
-/// One that cannot be removed stays: it does no harm.
+/// A file that cannot be removed stays; it does no harm.
 pub fn sweep<'a>(folder: &Path, names: impl IntoIterator<Item = &'a OsStr> + Clone) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -293,10 +294,10 @@ pub(crate) fn is_temporary(name: &OsStr, of: &OsStr) -> bool {
     random().is_some_and(|random| random.len() == RANDOM && random.iter().all(u8::is_ascii_alphanumeric))
 }
 
-/// Removes the file at `path`, if there is one.
+/// Removes the file at `path`, if it exists.
 ///
 /// # Errors
-/// If it is there and stays.
+/// If it exists and cannot be removed.
 pub fn remove(path: &Path) -> Result<(), WriteError> {
     match std::fs::remove_file(path) {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => {

@@ -1,10 +1,10 @@
-//! SHA-256, the name of a file's content.
+//! SHA-256 checksums.
 
 use std::fmt;
 
 use sha2::Digest as _;
 
-/// The SHA-256 of some bytes; shown as 64 hexadecimal digits.
+/// A SHA-256 checksum, displayed as 64 hexadecimal digits.
 ///
 /// ```
 /// use glassbox_formats::hash::Sha256;
@@ -17,16 +17,16 @@ use sha2::Digest as _;
 pub struct Sha256([u8; 32]);
 
 impl Sha256 {
-    /// The hash of `bytes`.
+    /// Computes the checksum of `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
-    /// A hash written down in the source, as 64 hexadecimal digits.
+    /// Reads a checksum from 64 hexadecimal digits, for constants in the source.
     ///
     /// # Panics
-    /// If `hex` is anything else; in a constant, that is a failure to compile.
+    /// If `hex` is not 64 hexadecimal digits; in a constant, that is a compile-time error.
     #[must_use]
     pub const fn from_hex(hex: &str) -> Self {
         let hex = hex.as_bytes();

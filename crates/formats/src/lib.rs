@@ -1,14 +1,14 @@
-//! Files in and out. Reading trusts nothing: every length is checked before it is used, and a file with anything
-//! wrong is refused as a whole, by name. Writing is all or nothing.
+//! File formats. Readers trust nothing: every length is checked before it is used, and a file with any error is refused
+//! as a whole, by name. Writers are atomic.
 //!
 //! | file | module |
 //! |---|---|
-//! | models: an architecture, its weights, and what else belongs to them | [`model_file`] |
+//! | models: an architecture, its weights, and further data | [`model_file`] |
 //! | named tensors (safetensors), on which models and checkpoints are built | [`tensor_file`] |
 //! | arrays (`.npy`) | [`arrays`] |
-//! | files that are whole or not there at all | [`atomic`] |
-//! | a folder of results, and which files in it are ours | [`output_folder`] |
-//! | one run at a time in a place | [`lock`] |
+//! | atomic writes | [`atomic`] |
+//! | folders of results, with a list of the files that glassbox wrote | [`output_folder`] |
+//! | locks, so that only one run at a time writes to a place | [`lock`] |
 //! | checksums | [`hash`] |
 
 #![forbid(unsafe_code)]

@@ -1,12 +1,12 @@
-//! One run at a time in a place.
+//! Locks, so that only one run at a time writes to a place.
 //!
-//! Two runs that write the same files would mix theirs, or the later would lose what the earlier wrote. So a run holds
-//! a lock as long as it lasts, on `.lock` in a folder that it writes, and on `.NAME.lock` beside a file; the system lets
-//! go of it however the process ends. The lock file is empty, and is removed at the end (on Unix). A process that is
-//! killed leaves it behind, which does no harm: what counts is the lock and not the file.
+//! Two runs that write the same files would mix their results, or the later one would lose those of the earlier one. So
+//! a run holds a lock for as long as it lasts: on `.lock` in a folder that it writes, and on `.NAME.lock` next to a
+//! file. The system releases the lock however the process ends. The lock file is empty and is removed at the end (on
+//! Unix). A process that is killed leaves the file behind, which does no harm, because only the lock counts.
 //!
-//! A run may have opened the file of another one that then removes it. So whoever has got a lock looks whether its file
-//! is still the one in the folder, and else tries again.
+//! A run may have opened the lock file of another run that then removes it. So after locking, a run checks that its
+//! file is still the one in the folder, and otherwise tries again.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -15,14 +15,14 @@ use std::path::{Path, PathBuf};
 
 use crate::atomic::{self, WriteError};
 
-/// The name of the lock file of a folder, in it.
+/// The name of the lock file in a folder.
 pub const FILE_NAME: &str = ".lock";
 
-/// Why a place is not ours.
+/// An error of taking a lock.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LockError {
-    /// Another run is there.
+    /// Another run holds the lock.
     #[error(
         "another run of glassbox is writing into {}: wait until it has ended, or choose another place",
         place.display()
@@ -31,7 +31,7 @@ pub enum LockError {
         /// The folder or the file.
         place: PathBuf,
     },
-    /// What is at the place of the lock file is none.
+    /// The path of the lock file is taken by something that is not a plain file.
     #[error(
         "cannot lock {}: {} is a folder, a link, a pipe or a device, and not the plain file that runs lock; move it away",
         place.display(), file.display()
@@ -39,35 +39,35 @@ pub enum LockError {
     NotAFile {
         /// The folder or the file.
         place: PathBuf,
-        /// The place of its lock file.
+        /// The path of the lock file.
         file: PathBuf,
     },
-    /// The lock file cannot be made.
+    /// The lock file cannot be created.
     #[error("cannot lock {}: {cause}; check that files may be written there", place.display())]
     Failed {
         /// The folder or the file.
         place: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
-    /// No file can be at the place.
+    /// The path cannot be a file.
     #[error(transparent)]
     Place(#[from] WriteError),
 }
 
-/// A folder or a file that no other run writes while this lives.
+/// A lock on a folder or a file, held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
-    /// The lock file; its lock ends when it is closed.
+    /// The lock file. Closing it releases the lock.
     file: File,
     path: PathBuf,
-    /// The folders that were made for it, the deepest first.
+    /// The folders that were created for it, the deepest first.
     made: Vec<PathBuf>,
 }
 
 impl Lock {
-    /// Locks the folder `dir`, which is created if absent, and removed with the lock if it is empty then. A file system
-    /// without locks is taken as it is.
+    /// Locks the folder `dir`. It is created if absent, and then removed with the lock if it is empty. On a file system
+    /// without locks, this always succeeds.
     ///
     /// ```
     /// # let folder = tempfile::tempdir().unwrap();
@@ -81,16 +81,17 @@ impl Lock {
     /// ```
     ///
     /// # Errors
-    /// If another run holds it, or the lock file cannot be made or is no plain file.
+    /// If another run holds the lock, or the lock file cannot be created or is not a plain file.
     pub fn folder(dir: &Path) -> Result<Self, LockError> {
         Self::take(dir, dir, FILE_NAME.into())
     }
 
-    /// Locks the file `path`, there already or not, and removes the temporary files that killed runs left of it. Its
-    /// folder is created if absent, and removed with the lock if it is empty then. `None` for a pipe or a device.
+    /// Locks the file `path`, which need not exist, and removes the temporary files that killed runs left of it. Its
+    /// folder is created if absent, and then removed with the lock if it is empty. `None` for a pipe or a device.
     ///
     /// # Errors
-    /// If another run holds it, the lock file cannot be made or is no plain file, or no file can be at `path`.
+    /// If another run holds the lock, the lock file cannot be created or is not a plain file, or `path` cannot be a
+    /// file.
     pub fn file(path: &Path) -> Result<Option<Self>, LockError> {
         let Some(target) = atomic::target(path)? else { return Ok(None) };
         let (folder, target) = (atomic::folder_of(&target), target.file_name().unwrap_or_default());
@@ -109,7 +110,7 @@ impl Lock {
         let made = folder.ancestors().take_while(absent).map(Path::to_owned).collect();
         let path = folder.join(name);
         let mut problem = None;
-        // Each round in vain is one in which another run removed its file or its folder between two of these steps.
+        // A round fails if another run removes its file or its folder between two of these steps.
         for _ in 0..ROUNDS {
             if std::fs::symlink_metadata(&path).is_ok_and(|there| !there.is_file()) {
                 return Err(LockError::NotAFile { place: place.to_owned(), file: path });
@@ -137,19 +138,19 @@ impl Lock {
     }
 }
 
-/// Rounds of taking a lock whose file is removed each time: more runs than anyone starts at once.
+/// Maximum number of attempts, each of which another run makes fail: more runs than anyone starts at once.
 const ROUNDS: usize = 100;
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Removed while the lock is held: who has opened the file by then finds that it is no longer in its place. A
-        // file with content is none that was made here.
+        // Removed while the lock is held, so another run that has opened the file finds that it is no longer in its
+        // place. A file with content was not created here.
         let ours = cfg!(unix) && self.file.metadata().is_ok_and(|there| there.len() == 0);
         if ours && is_at(&self.file, &self.path) {
             let _ = std::fs::remove_file(&self.path);
         }
         for folder in &self.made {
-            // Only an empty one can be removed.
+            // This removes empty folders only.
             if std::fs::remove_dir(folder).is_err() {
                 break;
             }
@@ -168,7 +169,7 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// No lock file is removed here, so the open one is that at its path.
+/// Lock files are not removed on this system, so the open one is that at its path.
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> bool {
     true
@@ -198,7 +199,7 @@ mod tests {
         std::fs::write(folder.join(FILE_NAME), "").unwrap();
         Lock::folder(&folder).unwrap();
         assert!(folder.is_dir(), "a folder that was there stays");
-        // A user's file of that name.
+        // A user's own file with the name of a lock file.
         std::fs::write(folder.join(FILE_NAME), "mine").unwrap();
         Lock::folder(&folder).unwrap();
         assert_eq!(std::fs::read(folder.join(FILE_NAME)).unwrap(), b"mine");
@@ -221,7 +222,7 @@ mod tests {
         }
     }
 
-    /// Of many that take and leave one lock at a time, no two hold it at once, though its file comes and goes.
+    /// Many threads take and release one lock. No two hold it at once, although its file is removed and created again.
     #[test]
     fn a_lock_whose_file_comes_and_goes_is_held_by_one_at_a_time() {
         use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,30 +1,30 @@
-//! Models as files: the architecture and the weights in one safetensors file.
+//! Model files: the architecture and the weights in one safetensors file.
 //!
 //! | tensors | |
 //! |---|---|
 //! | `{layer}.kernel`, `{layer}.bias` | the weights, f32, in the shapes that Keras has |
-//! | `optimizer/m/{layer}.kernel`, ... | what the optimiser keeps, in a file of a model that can go on training |
+//! | `optimizer/m/{layer}.kernel`, ... | the optimiser's state, in the file of a model that can be trained further |
 //!
 //! | metadata | |
 //! |---|---|
 //! | `keras_json` | the architecture, as `model.to_json()` of Keras 3 writes it |
 //! | `glassbox.version` | the version of these entries, `1` |
-//! | `glassbox.*` | what belongs to the model besides: a detector's [scaler and threshold], say |
+//! | `glassbox.*` | further data, such as a detector's [scaler and threshold] |
 //! | `glassbox.sha256` | the checksum, below |
 //!
-//! Entries that are not named here are ignored.
+//! Other entries are ignored.
 //!
 //! [scaler and threshold]: ../../glassbox_pipeline/detector/index.html
 //!
 //! # The checksum
-//! A flipped bit of a weight is a weight like any other, and its verdicts look like any others. So the file says what
-//! it holds: the SHA-256 of, one after the other, each entry above but the checksum, in the order of their names, as
-//! `name=text` and a line feed, and the values of each tensor, in the order of their names, as little-endian f32. That
-//! does not depend on how the file is laid out. A file without it (of another tool, or an older version) is read as it
-//! is; whoever changes a file on purpose takes the entry out.
+//! A weight with a flipped bit looks like any other weight, and so do the results of a model with it. So the file has a
+//! checksum: the SHA-256 of the following, one after the other. Each entry above except the checksum, in the order of
+//! their names, as `name=text` and a line feed; then the values of each tensor, in the order of their names, as
+//! little-endian f32. It does not depend on the layout of the file. A file without a checksum (from another tool or an
+//! older version) is read without this check. To change a file on purpose, remove the entry.
 //!
-//! Weights may also come from a file without `keras_json` (or with another one), beside an architecture in a
-//! JSON file of its own: [`SavedModel::load_parts`].
+//! The weights may also be in a file without `keras_json` (or with another one), next to an architecture in a JSON
+//! file: [`SavedModel::load_parts`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -41,37 +41,37 @@ const ARCHITECTURE: &str = "keras_json";
 const VERSION_KEY: &str = "glassbox.version";
 const VERSION: &str = "1";
 const CHECKSUM: &str = "glassbox.sha256";
-/// What our own entries begin with.
+/// Prefix of the names of our own entries.
 const OURS: &str = "glassbox.";
 
-/// Why a model cannot be had from a file, or not be written to one.
+/// An error of reading or writing a model file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the fields are what the messages call them")]
 pub enum ModelFileError {
-    /// The file of tensors is not as it should be.
+    /// The tensors of the file are invalid, or the file cannot be read or written.
     #[error(transparent)]
     Tensors(#[from] TensorFileError),
     /// The architecture file cannot be read.
     #[error("cannot read {file}: {cause}; check the path, and that it is the text of `model.to_json()`")]
     Unreadable { file: String, cause: String },
-    /// The file holds something else than a model.
+    /// The file does not hold a model.
     #[error(
         "{file} is not a model: expected JSON from Keras's `model.to_json()` or a safetensors file, found {}",
         match start.as_str() { "" => "an empty file".into(), start => format!("text that starts with \"{start}\"") }
     )]
     NotAModel { file: String, start: String },
-    /// The architecture is none, or has something that is not supported.
+    /// The architecture is invalid or not supported.
     #[error("{file}: the architecture cannot be used: {problem}")]
     Architecture { file: String, problem: String },
-    /// The content is not what its checksum says.
+    /// The content does not match its checksum.
     #[error(
-        "{file} is damaged: its entries and tensors have SHA-256 {found}, and {} was written (`glassbox.sha256`); put \
-         back a good copy, or train anew; if it was changed on purpose, take that entry out of its metadata",
+        "{file} is damaged: its entries and tensors have SHA-256 {found}, but {} was written (`glassbox.sha256`); \
+         restore a good copy, or train again; if it was changed on purpose, remove that entry from its metadata",
         excerpt(expected)
     )]
     Checksum { file: String, found: String, expected: String },
-    /// The weights of a model that is to be saved do not fit it, or are not finite.
+    /// The weights of a model to save do not fit it, or are not finite.
     #[error("the model cannot be saved to {file}: {problem}")]
     BadModel { file: String, problem: String },
 }
@@ -81,23 +81,23 @@ pub enum ModelFileError {
 pub struct SavedModel {
     /// The architecture.
     pub model: Sequential,
-    /// Its weights, flat, in the model's layout; all finite.
+    /// Its weights, in one flat vector in the model's layout; all finite.
     pub weights: Vec<f32>,
-    /// What the optimiser keeps, by the name of the slot: flat, in the model's layout. Empty in a file that is for
+    /// The optimiser's state by the name of the slot, in flat vectors in the model's layout. Empty in a file for
     /// inference only.
     pub slots: BTreeMap<String, Vec<f32>>,
-    /// What belongs to the model besides: texts, under keys that begin with `glassbox.`.
+    /// Further texts, under keys that begin with `glassbox.`.
     pub metadata: BTreeMap<String, String>,
 }
 
 impl SavedModel {
-    /// A model with its weights and nothing else.
+    /// A model with its weights and no further data.
     #[must_use]
     pub fn new(model: Sequential, weights: Vec<f32>) -> Self {
         Self { model, weights, slots: BTreeMap::new(), metadata: BTreeMap::new() }
     }
 
-    /// Writes the file at `path`, whole or not at all. The same model gives the same bytes.
+    /// Writes the file at `path` atomically. The same model gives the same bytes.
     ///
     /// # Errors
     /// If the weights do not fit the model or are not finite, or the file cannot be written.
@@ -106,7 +106,7 @@ impl SavedModel {
         Ok(())
     }
 
-    /// The bytes of the file, if it is worth writing; `path` is for messages.
+    /// Checks the model and returns the bytes of its file. `path` is for error messages.
     ///
     /// # Errors
     /// If the weights do not fit the model or are not finite.
@@ -119,10 +119,10 @@ impl SavedModel {
         Ok(self.to_bytes())
     }
 
-    /// The bytes of the file.
+    /// Returns the bytes of the file.
     ///
     /// # Panics
-    /// If there are not as many weights as the model has.
+    /// If the number of weights is not that of the model.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut file = TensorFile { metadata: self.metadata.clone(), ..TensorFile::default() };
@@ -139,13 +139,13 @@ impl SavedModel {
     /// Reads a file that [`SavedModel::save`] wrote, or any other with the entries named above.
     ///
     /// # Errors
-    /// If the file cannot be read, is damaged, is not what its checksum says, has no architecture, or its tensors are not just the model's;
-    /// the file, the tensor or the entry is named.
+    /// If the file cannot be read, is damaged, does not match its checksum, has no architecture, or its tensors are not
+    /// exactly those of the model. The error names the file, the tensor or the entry.
     pub fn load(path: &Path) -> Result<Self, ModelFileError> {
         Self::load_with(path, &Registry::default())
     }
 
-    /// The same, with layers of `registry`: a user's own, say.
+    /// Reads a file whose layers are in `registry`, such as a user's own.
     ///
     /// # Errors
     /// As [`SavedModel::load`].
@@ -156,9 +156,8 @@ impl SavedModel {
         Self::assemble(content, &file, model)
     }
 
-    /// Reads the architecture from a JSON file and the weights from a safetensors file. What else the latter
-    /// has for a detector is read too; an architecture in it gives way to the former. `steps` as in
-    /// [`read_architecture`].
+    /// Reads the architecture from a JSON file and the weights from a safetensors file. Further data of a detector in
+    /// the latter is read too; an architecture in it is ignored. `steps` is as in [`read_architecture`].
     ///
     /// # Errors
     /// As [`SavedModel::load`].
@@ -172,7 +171,7 @@ impl SavedModel {
         Self::assemble(TensorFile::read(weights)?, &file, model)
     }
 
-    /// Reads the bytes of a file; `file` is for messages.
+    /// Reads the bytes of a file; `file` is for error messages.
     ///
     /// # Errors
     /// As [`SavedModel::load`].
@@ -212,7 +211,7 @@ impl SavedModel {
     }
 }
 
-/// What the names of an optimiser's tensors begin with.
+/// Prefix of the names of an optimiser's tensors.
 const SLOTS: &str = "optimizer/";
 
 fn slot_prefix(slot: &str) -> String {
@@ -238,12 +237,12 @@ fn checksum(content: &TensorFile) -> String {
     Sha256::of(&bytes).to_string()
 }
 
-/// Reads an architecture: a file with the text of `model.to_json()` of Keras 3. If `steps` is given, the model
-/// is for samples of so many steps, which its input must have or leave open.
+/// Reads an architecture: a file with the output of `model.to_json()` of Keras 3. If `steps` is given, it is the number
+/// of steps of a sample, which the model's input must have or leave open.
 ///
 /// # Errors
-/// If the file cannot be read or is not such a text, or the model has something that is not supported, or
-/// takes samples of another length.
+/// If the file cannot be read or is not such a text, or the model has an unsupported feature or takes samples of
+/// another length.
 pub fn read_architecture(path: &Path, steps: Option<usize>) -> Result<Sequential, ModelFileError> {
     let file = path.display().to_string();
     let text = std::fs::read_to_string(path)

@@ -1,16 +1,17 @@
-//! A folder of results, in which nothing is replaced or removed but what glassbox wrote there.
+//! Folders of results, in which only files that glassbox wrote are replaced or removed.
 //!
-//! `manifest.json` lists the files that glassbox wrote into the folder, each with its SHA-256. A file that the list
-//! lacks, or whose content is another one by now, belongs to the user: it is never replaced and never removed. If it is
-//! where a file of ours has to go, it is named before any work is done. The same goes for links: none is followed, in the
-//! folder nor from its list.
+//! `manifest.json` lists the files that glassbox wrote into the folder, with their SHA-256. A file that is not in the
+//! list, or whose content has changed, belongs to the user: it is never replaced and never removed. If such a file
+//! has the path of an output, the run is refused before any work is done. The same applies to links: none is followed,
+//! neither in the folder nor in its list.
 //!
-//! The files of a run are put in place together ([`Batch`]): all are first written to temporary files, then the old ones
-//! are removed, then the list names the new ones, then these are renamed, in the order in which they were added. So
+//! The files of a run are put in place together ([`Batch`]). All are first written to temporary files; then the old
+//! files are removed; then the list is written with the new files; then these are renamed, in the order in which they
+//! were added. So
 //!
-//! - a full disk is found before anything of the earlier run is touched;
-//! - a process that is killed leaves no file of ours that the list does not name;
-//! - the last file of a batch is there only if all the others are: it is removed first and put in place last.
+//! - a full disk is detected before any file of the earlier run is touched;
+//! - a process that is killed leaves no file of ours that is not in the list;
+//! - the last file of a batch exists only if all the others do: it is removed first and put in place last.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -23,42 +24,42 @@ use crate::atomic::{self, Staged, WriteError};
 use crate::hash::Sha256;
 use crate::lock::{self, Lock, LockError};
 
-/// The name of the list.
+/// The file name of the list.
 pub const MANIFEST: &str = "manifest.json";
 
 const SCHEMA: u32 = 1;
 const GENERATOR: &str = "glassbox";
 
-/// Why results cannot be written into a folder. Nothing in it has been changed, unless the error is one of writing.
+/// An error of writing results into a folder. The folder is unchanged, unless the error is one of writing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OutputFolderError {
-    /// The folder has files, and none of them says that it is one of results.
+    /// The folder has files, but is not a folder of results.
     #[error(
-        "{} is not empty and no folder of results: it has {}, and no {MANIFEST} of glassbox (earlier versions wrote none); \
+        "{} is not empty and not a folder of results: it has {}, but no {MANIFEST} of glassbox (earlier versions wrote none); \
          choose another folder, or move this one away",
         dir.display(), found.display()
     )]
     NotOurs {
         /// The folder.
         dir: PathBuf,
-        /// A file in it.
+        /// A file in the folder.
         found: PathBuf,
     },
-    /// Something else is where a file of results has to go.
+    /// A file that is not ours has the path of an output.
     #[error("{} is in the way of the results: {problem}; move it away, or choose another folder", path.display())]
     InTheWay {
-        /// Its path.
+        /// The path.
         path: PathBuf,
-        /// Why it is not replaced.
+        /// The reason why it is not replaced.
         problem: &'static str,
     },
-    /// The list cannot be used.
+    /// The list of files is invalid.
     #[error("{} cannot be used: {problem}; choose another folder, or move this one away", path.display())]
     Manifest {
-        /// Its path.
+        /// The path of the list.
         path: PathBuf,
-        /// What is wrong with it.
+        /// A description of the problem.
         problem: String,
     },
     /// The folder cannot be read.
@@ -66,10 +67,10 @@ pub enum OutputFolderError {
     Unreadable {
         /// The folder, or a file in it.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
-    /// Another run writes there, or the folder cannot be locked.
+    /// Another run is writing into the folder, or the folder cannot be locked.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// A file could not be written or removed.
@@ -77,7 +78,7 @@ pub enum OutputFolderError {
     Write(#[from] WriteError),
 }
 
-/// `manifest.json`.
+/// The content of `manifest.json`.
 #[derive(Serialize, Deserialize)]
 struct Manifest {
     schema: u32,
@@ -86,23 +87,23 @@ struct Manifest {
     files: BTreeMap<String, String>,
 }
 
-/// A folder that results are written into, locked as long as this lives.
+/// A folder of results, locked until this is dropped.
 #[derive(Debug)]
 pub struct OutputFolder {
     dir: PathBuf,
-    /// What [`Manifest::files`] is to be.
+    /// The next [`Manifest::files`].
     files: BTreeMap<String, String>,
     _lock: Lock,
 }
 
 impl OutputFolder {
-    /// Locks the folder `dir` for a run that writes the files `outputs`, each called `NAME` or `FOLDER/NAME`, and goes on
-    /// from the files `continued`, which it checks itself before it replaces them. The folder is created if absent, and
-    /// temporary files of killed runs are removed.
+    /// Locks the folder `dir` for a run that writes the files `outputs`, each named `NAME` or `FOLDER/NAME`. The run
+    /// may continue from the files `continued`, which it checks itself before replacing them. The folder is created if
+    /// absent, and temporary files of killed runs are removed.
     ///
     /// # Errors
-    /// If the folder is neither empty (but for `continued`) nor one of ours, another run writes there, or something that
-    /// is not ours is in the place of a file.
+    /// If the folder is neither empty (apart from `continued`) nor a folder of results, another run is writing there,
+    /// or a file that is not ours has the path of an output.
     pub fn open<S: AsRef<str>>(
         dir: &Path,
         outputs: &[S],
@@ -124,10 +125,10 @@ impl OutputFolder {
         Ok(folder)
     }
 
-    /// Locks the folder `dir` to add the files `outputs` to what is there, of which nothing but these is replaced.
+    /// Locks the folder `dir` to add the files `outputs` to its content. Only these files are replaced.
     ///
     /// # Errors
-    /// If another run writes there, or something that is not ours is in the place of a file.
+    /// If another run is writing there, or a file that is not ours has the path of an output.
     pub fn join<S: AsRef<str>>(dir: &Path, outputs: &[S]) -> Result<Self, OutputFolderError> {
         let folder = Self::locked(dir)?;
         folder.require_free(outputs)?;
@@ -140,18 +141,18 @@ impl OutputFolder {
         Ok(Self { dir: dir.to_owned(), files: read(&dir.join(MANIFEST))?, _lock: lock })
     }
 
-    /// The folder.
+    /// The path of the folder.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Begins to write files that belong together.
+    /// Starts a batch of files that belong together.
     pub fn batch(&mut self) -> Batch<'_> {
         Batch { folder: self, new: vec![] }
     }
 
-    /// Refuses a folder that has other files than `continued`, the lock, and temporary files for `written`.
+    /// Refuses a folder with files other than `continued`, the lock, and temporary files for `written`.
     fn require_empty<'a>(
         &self,
         continued: &[&str],
@@ -175,12 +176,12 @@ impl OutputFolder {
         })
     }
 
-    /// What is at the place of one of our files.
+    /// Finds what is at the path of an output.
     fn look(&self, name: &str) -> Result<There, OutputFolderError> {
         if let Some((folder, _)) = name.split_once('/') {
             match std::fs::symlink_metadata(self.dir.join(folder)) {
                 Ok(there) if there.is_dir() => {}
-                Ok(_) => return Ok(There::Foreign("its folder is a link, or no folder")),
+                Ok(_) => return Ok(There::Foreign("its folder is a link or not a folder")),
                 Err(_) => return Ok(There::Nothing),
             }
         }
@@ -212,20 +213,20 @@ const NOT_PLAIN: &str = "it is a folder, a link, a pipe or a device, and not a p
 
 enum There {
     Nothing,
-    /// A file that glassbox wrote, as it was written.
+    /// A file that glassbox wrote, unchanged.
     Ours,
-    /// Anything else, and why it is not ours.
+    /// Anything else, with the reason why it is not ours.
     Foreign(&'static str),
 }
 
-/// The names of files that are written into a folder, in which their temporary files are too: those of the list, and of
-/// `outputs` without their own folders.
+/// The names of the files that are written into a folder, next to which there may be temporary files: those of the
+/// list, and `outputs` without their subfolders.
 fn file_names<S: AsRef<str>>(outputs: &[S]) -> impl Iterator<Item = &OsStr> + Clone {
     let names = outputs.iter().map(|path| path.as_ref().rsplit('/').next().unwrap_or_default());
     names.chain([MANIFEST]).map(OsStr::new)
 }
 
-/// Reads the list; an absent one is empty.
+/// Reads the list of files; an absent list is empty.
 fn read(path: &Path) -> Result<BTreeMap<String, String>, OutputFolderError> {
     let unusable = |problem: String| OutputFolderError::Manifest { path: path.to_owned(), problem };
     match std::fs::symlink_metadata(path) {
@@ -236,7 +237,7 @@ fn read(path: &Path) -> Result<BTreeMap<String, String>, OutputFolderError> {
     let bytes = std::fs::read(path)
         .map_err(|cause| OutputFolderError::Unreadable { path: path.to_owned(), cause })?;
     let manifest: Manifest = serde_json::from_slice(&bytes)
-        .map_err(|error| unusable(format!("it is no list of files that glassbox wrote ({error})")))?;
+        .map_err(|error| unusable(format!("it is not a list of files written by glassbox ({error})")))?;
     if (manifest.generator.as_str(), manifest.schema) != (GENERATOR, SCHEMA) {
         let Manifest { generator, schema, .. } = manifest;
         let problem = format!(
@@ -245,18 +246,18 @@ fn read(path: &Path) -> Result<BTreeMap<String, String>, OutputFolderError> {
         return Err(unusable(problem));
     }
     match manifest.files.keys().find(|name| !is_within(name)) {
-        Some(name) => Err(unusable(format!("it lists {name:?}, which is no file of this folder"))),
+        Some(name) => Err(unusable(format!("it lists {name:?}, which is not a file of this folder"))),
         None => Ok(manifest.files),
     }
 }
 
-/// Accepts the paths `NAME` and `FOLDER/NAME`, which do not lead out of the folder.
+/// Returns true for paths of the form `NAME` and `FOLDER/NAME`, which do not lead out of the folder.
 fn is_within(name: &str) -> bool {
     let mut parts = Path::new(name).components();
     parts.clone().count() <= 2 && parts.all(|part| matches!(part, Component::Normal(_))) && !name.is_empty()
 }
 
-/// Files that belong together, and are put in place together. Dropped, it leaves nothing behind.
+/// Files that belong together and are put in place together. If it is dropped without `commit`, nothing is left behind.
 #[derive(Debug)]
 #[must_use = "nothing is in its place before `commit`"]
 pub struct Batch<'a> {
@@ -272,10 +273,10 @@ struct New {
 }
 
 impl Batch<'_> {
-    /// Writes `bytes` to a temporary file, to become the file `name` of the folder.
+    /// Writes `bytes` to a temporary file for the file `name` of the folder.
     ///
     /// # Errors
-    /// If something that is not ours is in its place, or it cannot be written.
+    /// If a file that is not ours has its path, or it cannot be written.
     pub fn add(&mut self, name: &str, bytes: &[u8]) -> Result<(), OutputFolderError> {
         self.folder.require_free(&[name])?;
         let staged = atomic::stage_beside(&self.folder.dir, self.folder.dir.join(name), bytes)?;
@@ -283,7 +284,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Writes what `fill` writes to a temporary file, to become the file `name` of the folder.
+    /// Writes the output of `fill` to a temporary file for the file `name` of the folder.
     ///
     /// # Errors
     /// As [`Batch::add`].
@@ -301,16 +302,17 @@ impl Batch<'_> {
         self.add(name, &bytes)
     }
 
-    /// Puts all files in place, of which the last is there only if the others are, and removes those of earlier runs
-    /// that `stale` accepts by name.
+    /// Puts all files in place, the last one only after all the others, and removes the files of earlier runs whose
+    /// names
+    /// `stale` accepts.
     ///
     /// # Errors
-    /// If something that is not ours has come into the place of a file, or a file cannot be removed or renamed. Files of
-    /// earlier runs may be gone then, and some of the new ones be there, but not the last.
+    /// If a file that is not ours has appeared at the path of an output, or a file cannot be removed or renamed. Then
+    /// files of earlier runs may be gone and some of the new ones in place, but not the last.
     pub fn commit(self, stale: impl Fn(&str) -> bool) -> Result<(), OutputFolderError> {
         let Self { folder, new } = self;
         let is_new = |name: &str| new.iter().any(|file| file.name == name);
-        // The first to go is that which says that the others are there.
+        // The first file to be removed is the one whose presence means that the others are complete.
         let old = folder.files.keys().filter(|name| stale(name) && !is_new(name)).cloned();
         let old: Vec<String> = new.iter().rev().map(|file| file.name.clone()).chain(old).collect();
 
@@ -324,7 +326,7 @@ impl Batch<'_> {
         for name in &old {
             match folder.look(name)? {
                 There::Ours => atomic::remove(&folder.dir.join(name))?,
-                // A file of the user, if one is there: the list forgets it.
+                // A user's file there is removed from the list.
                 There::Nothing | There::Foreign(_) => {}
             }
         }
@@ -341,11 +343,11 @@ impl Batch<'_> {
             }
             match folder.look(&name)? {
                 There::Nothing => staged.commit()?,
-                _ => return Err(folder.in_the_way(&name, "it has just come there")),
+                _ => return Err(folder.in_the_way(&name, "it has just appeared there")),
             }
         }
         for sub in old.iter().filter_map(|name| Some(name.split_once('/')?.0)) {
-            // Only an empty one can be removed.
+            // This removes empty folders only.
             let _ = std::fs::remove_dir(folder.dir.join(sub));
         }
         Ok(())
@@ -367,7 +369,7 @@ mod tests {
 
     const OUTPUTS: [&str; 3] = ["a", "sub/b", "last"];
 
-    /// A folder with a run of which each file has the content `old`.
+    /// A folder with the results of a run, in which each file has the content `old`.
     fn with_a_run() -> tempfile::TempDir {
         let home = tempfile::tempdir().unwrap();
         let mut folder = OutputFolder::open(home.path(), &OUTPUTS, &[]).unwrap();
@@ -420,7 +422,7 @@ mod tests {
         assert_eq!(std::fs::read(home.path().join("a")).unwrap(), b"old");
     }
 
-    /// Killed after any of the renames, a run has left files that its list names, and others that are not there yet.
+    /// A run that is killed after some of the renames leaves a list with files that do not exist yet.
     #[test]
     fn a_folder_in_which_listed_files_are_missing_is_ours() {
         for missing in OUTPUTS {

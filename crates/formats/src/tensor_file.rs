@@ -1,13 +1,12 @@
-//! Files of named tensors: [safetensors](https://huggingface.co/docs/safetensors), as [`model_file`] and
-//! [`checkpoint`] use them.
+//! Files of named tensors: [safetensors](https://huggingface.co/docs/safetensors), as used by [`model_file`] and
+//! [`checkpoint`].
 //!
-//! A file is a table of texts (the *metadata*) and f32 tensors with names and shapes. The same content gives
-//! the same bytes: metadata and tensors are written in the order of their names. (The `safetensors` crate
-//! would write the metadata in the order of a hash map, another one each time; so the header is written here,
-//! and read with the crate.)
+//! A file is a table of texts (the *metadata*) and f32 tensors with names and shapes. The same content gives the same
+//! bytes: metadata and tensors are written in the order of their names. (The `safetensors` crate writes the metadata in
+//! the order of a hash map, which differs each time. So the header is written here, and read with the crate.)
 //!
-//! Reading trusts nothing: each length is checked before it is used, and a file with anything wrong is refused
-//! as a whole, with the tensor or key that is wrong.
+//! Reading trusts nothing: each length is checked before it is used, and a file with any error is refused as a whole.
+//! The error names the invalid tensor or key.
 //!
 //! [`model_file`]: crate::model_file
 //! [`checkpoint`]: glassbox::checkpoint
@@ -23,7 +22,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::atomic;
 
-/// Why a file of tensors cannot be had. `file` is its path as given, `key` a name in its metadata.
+/// An error of reading or writing a tensor file. `file` is its path as given, `key` a name in its metadata.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the fields are what the messages call them")]
@@ -31,50 +30,50 @@ pub enum TensorFileError {
     /// The file cannot be opened or read.
     #[error("cannot read {file}: {cause}; check the path, and that the file may be read")]
     Unreadable { file: String, cause: String },
-    /// The bytes are no safetensors file.
+    /// The file is not a valid safetensors file.
     #[error(
-        "{file} is not a whole safetensors file: {}; it was cut short, damaged, or is of another kind: write or \
-         copy it anew",
+        "{file} is not a valid safetensors file: {}; it is truncated, damaged, or has another format: write or copy \
+         it again",
         one_line(problem).up_to(200)
     )]
     Damaged { file: String, problem: String },
-    /// A tensor that the model needs is not there.
+    /// A tensor of the model is missing.
     #[error(
         "{file}: there is no tensor `{}`, expected one of shape {shape:?}; unused tensors of the file: {unused}; give \
          the file that belongs to this architecture, or name its tensors as the layers are named",
         excerpt(tensor)
     )]
     MissingTensor { file: String, tensor: String, shape: Vec<usize>, unused: String },
-    /// Tensors that no layer asks for.
+    /// The file has tensors that do not belong to any layer.
     #[error(
         "{file}: no layer of the model has {tensors}; give the file that belongs to this \
-         architecture, or take them out"
+         architecture, or remove them"
     )]
     ExtraTensors { file: String, tensors: String },
-    /// A tensor of another shape than the layer's.
+    /// A tensor does not have the shape of the layer's.
     #[error(
         "{file}: tensor `{}` has shape {found:?}, expected {expected:?}; give the file that belongs to this \
          architecture",
         excerpt(tensor)
     )]
     WrongShape { file: String, tensor: String, found: Vec<usize>, expected: Vec<usize> },
-    /// A tensor of a type that is not supported.
+    /// A tensor has an unsupported type.
     #[error(
         "{file}: tensor `{}` holds {found}, expected F32 (or F64, which is rounded to it); convert it",
         excerpt(tensor)
     )]
     WrongType { file: String, tensor: String, found: String },
-    /// A number that is NaN, infinite, or beyond the range of f32.
+    /// A value is NaN, infinite, or beyond the range of f32.
     #[error(
         "{file}: value {index} of tensor `{}` is {value}, which is not a finite 32-bit number; the model had diverged, \
          or the file is damaged",
         excerpt(tensor)
     )]
     NotFinite { file: String, tensor: String, index: usize, value: f64 },
-    /// A text that should be in the metadata is not.
+    /// A required text is missing in the metadata.
     #[error("{file}: its metadata lacks `{key}`, expected {expected}; {advice}")]
     MissingKey { file: String, key: String, expected: String, advice: &'static str },
-    /// A text of the metadata is not what it should be.
+    /// A text of the metadata is invalid.
     #[error("{file}: `{key}` in its metadata is `{}`, expected {expected}; {advice}", excerpt(found))]
     BadKey { file: String, key: String, found: String, expected: String, advice: &'static str },
     /// The file could not be written.
@@ -94,17 +93,17 @@ pub struct Tensor {
 /// The content of a file.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TensorFile {
-    /// Texts by key.
+    /// The metadata: texts by key.
     pub metadata: BTreeMap<String, String>,
-    /// Tensors by name; the name `__metadata__` is the format's own and never read back.
+    /// Tensors by name. The name `__metadata__` is reserved by the format and cannot be read back.
     pub tensors: BTreeMap<String, Tensor>,
 }
 
 impl TensorFile {
-    /// Puts in each tensor of a model, named as in `layout` after `prefix`.
+    /// Inserts each tensor of a model, named as in `layout`, with `prefix` before the name.
     ///
     /// # Panics
-    /// If `flat` is not of the layout's length.
+    /// If the length of `flat` is not that of the layout.
     pub fn insert_flat(&mut self, prefix: &str, layout: &WeightLayout, flat: &[f32]) {
         assert_eq!(flat.len(), layout.len(), "a flat vector of the model's layout");
         for tensor in layout.tensors() {
@@ -114,18 +113,18 @@ impl TensorFile {
         }
     }
 
-    /// Takes out each tensor of a model, named as in `layout` after `prefix`, as one flat vector. `file` is
-    /// for messages.
+    /// Removes each tensor of a model, named as in `layout`, with `prefix` before the name, and returns them as one
+    /// flat vector. `file` is for error messages.
     ///
     /// # Errors
-    /// If a tensor is missing or of another shape.
+    /// If a tensor is missing or has another shape.
     pub fn take_flat(
         &mut self,
         prefix: &str,
         layout: &WeightLayout,
         file: &str,
     ) -> Result<Vec<f32>, TensorFileError> {
-        // As long as the tensors that are there: a layout may ask for more than any memory.
+        // Grows with the tensors that exist, because a layout may be larger than any memory.
         let mut flat = vec![];
         for wanted in layout.tensors() {
             let name = format!("{prefix}{}", wanted.name);
@@ -145,14 +144,14 @@ impl TensorFile {
                     expected: wanted.shape.clone(),
                 });
             }
-            // Tensors lie in the flat vector in their own order, without a gap.
+            // Tensors are in the flat vector in order, without gaps.
             flat.extend_from_slice(&found.values);
         }
         debug_assert_eq!(flat.len(), layout.len(), "tensors of the layout's shapes");
         Ok(flat)
     }
 
-    /// That all tensors were taken out.
+    /// Checks that all tensors were removed.
     ///
     /// # Errors
     /// Names those that were not.
@@ -164,10 +163,10 @@ impl TensorFile {
         Err(TensorFileError::ExtraTensors { file: file.into(), tensors })
     }
 
-    /// That no tensor holds NaN or an infinity.
+    /// Checks that no tensor has a value that is NaN or infinite.
     ///
     /// # Errors
-    /// Names the first tensor and value.
+    /// Names the first such tensor and value.
     pub fn require_finite(&self, file: &str) -> Result<(), TensorFileError> {
         for (name, tensor) in &self.tensors {
             if let Some(index) = tensor.values.iter().position(|value| !value.is_finite()) {
@@ -183,10 +182,10 @@ impl TensorFile {
         Ok(())
     }
 
-    /// The bytes of the file: a length, a JSON header, the values in little-endian order.
+    /// Returns the bytes of the file: a length, a JSON header, and the values in little-endian order.
     ///
     /// # Panics
-    /// If a tensor has not as many values as its shape says.
+    /// If the number of values of a tensor does not match its shape.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut header = Map::new();
@@ -202,7 +201,7 @@ impl TensorFile {
             header.insert(name.clone(), info);
         }
         let mut header = Json::Object(header).to_string().into_bytes();
-        // Blanks at its end align the values to 8 bytes, as the format recommends.
+        // Spaces at the end of the header align the values to 8 bytes, as the format recommends.
         header.resize(header.len().next_multiple_of(LENGTH), b' ');
         let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
         bytes.append(&mut header);
@@ -210,17 +209,17 @@ impl TensorFile {
         bytes
     }
 
-    /// Reads what [`TensorFile::to_bytes`] or any other writer of the format wrote; `file` is for messages.
-    /// F64 is rounded to f32.
+    /// Reads the output of [`TensorFile::to_bytes`] or of any other writer of the format. F64 is rounded to f32. `file`
+    /// is for error messages.
     ///
     /// # Errors
-    /// If the bytes are not of the format, or a tensor is of another type than F32 and F64.
+    /// If the bytes do not follow the format, or a tensor has a type other than F32 and F64.
     pub fn from_bytes(bytes: &[u8], file: &str) -> Result<Self, TensorFileError> {
         let (header, data) =
             split(bytes).map_err(|problem| TensorFileError::Damaged { file: file.into(), problem })?;
         let mut tensors = BTreeMap::new();
         for (name, info) in header.tensors() {
-            // An empty tensor may claim any length for an axis, with which readers compute.
+            // An empty tensor may have an axis of any length, which readers compute with.
             if let Some(axis) = info.shape.iter().find(|axis| **axis > isize::MAX as usize / 8) {
                 let problem = format!("tensor `{name}` has an axis of {axis}, longer than any memory");
                 return Err(TensorFileError::Damaged { file: file.into(), problem });
@@ -252,25 +251,25 @@ impl TensorFile {
     }
 }
 
-/// Bytes of the header's length.
+/// Number of bytes of the header's length.
 const LENGTH: usize = size_of::<u64>();
 
-/// The header and the values after it; or what is wrong. The crate's own reader adds lengths of the header
-/// without looking whether they overflow, so these are compared here.
+/// Splits a file into its header and the values after it, or describes the error. The crate's own reader adds lengths
+/// of the header without an overflow check, so they are compared here.
 fn split(bytes: &[u8]) -> Result<(Metadata, &[u8]), String> {
     let Some((length, rest)) = bytes.split_first_chunk::<LENGTH>() else {
-        return Err(format!("it has {} bytes, and its length alone takes {LENGTH}", bytes.len()));
+        return Err(format!("it has {} bytes, fewer than the {LENGTH} of its header's length", bytes.len()));
     };
     let length = u64::from_le_bytes(*length);
     let split = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length));
     let Some((header, data)) = split else {
-        return Err(format!("its header should have {length} bytes, and {} follow", rest.len()));
+        return Err(format!("its header should have {length} bytes, but {} follow", rest.len()));
     };
     let header: Metadata =
         serde_json::from_slice(header).map_err(|problem| format!("its header cannot be read ({problem})"))?;
     if header.data_len() != data.len() {
         return Err(format!(
-            "its tensors should have {} bytes, and {} follow",
+            "its tensors should have {} bytes, but {} follow",
             header.data_len(),
             data.len()
         ));

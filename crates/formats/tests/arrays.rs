@@ -1,11 +1,11 @@
-//! `.npy` in and out.
+//! Tests of reading and writing `.npy` files.
 
 use glassbox_formats::arrays::{ArrayError, parse_npy, read_npy, write_npy};
 use ndarray::{Array2, Array3, ShapeBuilder, array};
 use ndarray_npy::WriteNpyExt;
 use proptest::prelude::*;
 
-/// An `.npy` of version 1 with this header.
+/// An `.npy` file of version 1 with this header.
 fn npy(header: &str, data: &[u8]) -> Vec<u8> {
     let header = format!("{header}\n");
     [b"\x93NUMPY\x01\x00", (header.len() as u16).to_le_bytes().as_slice(), header.as_bytes(), data].concat()
@@ -51,7 +51,7 @@ fn what_is_no_array_of_samples_is_refused_by_name() {
         (refusal(&shape("(0, 3, 1)"), &[]), "holds no values"),
         (refusal(&shape("(2, 1)"), &[0; 7]), "does not have 7 bytes"),
         (refusal(&shape("(4611686018427387904, 4611686018427387904)"), &[0; 8]), "does not have 8 bytes"),
-        (refusal(&shape("(99999999999999999999999, 1)"), &[]), "not a whole .npy file"),
+        (refusal(&shape("(99999999999999999999999, 1)"), &[]), "not a valid .npy file"),
         (
             refusal("{'descr': '<i8', 'fortran_order': False, 'shape': (1, 1)}", &[0; 8]),
             "holds elements of type '<i8'",
@@ -60,11 +60,14 @@ fn what_is_no_array_of_samples_is_refused_by_name() {
             refusal("{'descr': [('a', '<f4', (2,))], 'fortran_order': False, 'shape': (1, 1)}", &[0; 8]),
             "elements of type [",
         ),
-        (refusal("(1, 2)", &[]), "not a whole .npy file"),
+        (refusal("(1, 2)", &[]), "not a valid .npy file"),
         (refusal(&"[".repeat(9000), &[]), "too many brackets"),
         (refusal(&" ".repeat(20_000), &[]), "longer than 10000"),
-        (parse_npy(b"PK\x03\x04 an archive", "x.npy").unwrap_err().to_string(), "does not begin as one"),
-        (parse_npy(b"\x93NUMPY\x07\x00......", "x.npy").unwrap_err().to_string(), "of version 7"),
+        (
+            parse_npy(b"PK\x03\x04 an archive", "x.npy").unwrap_err().to_string(),
+            "does not start with the bytes of an .npy file",
+        ),
+        (parse_npy(b"\x93NUMPY\x07\x00......", "x.npy").unwrap_err().to_string(), "has version 7"),
         (parse_npy(b"\x93NUMPY\x02\x00\xff\xff\xff\xff", "x.npy").unwrap_err().to_string(), "longer than"),
     ] {
         assert!(error.contains(expected) && error.contains("x.npy"), "{expected}\n{error}");

@@ -1,5 +1,5 @@
-//! One kernel held against what the machine can do: the second convolution of the tutorial, its three contractions on
-//! one thread, as a share of the ceiling of the multiply-add units, and beside the reference's plain loops.
+//! Compares a kernel with the limits of the machine: the three contractions of the tutorial's second convolution, on
+//! one thread, as a share of the ceiling of the multiply-add units, and the reference's plain loops.
 //!
 //! ```sh
 //! cargo run --release -p glassbox --example ceiling
@@ -13,7 +13,7 @@ use glassbox::prelude::*;
 use glassbox_cpu::{Contraction, Cpu, Operation, Simd};
 use glassbox_engine::reference;
 
-/// The shortest of many runs: what the machine can do when nothing disturbs it.
+/// The shortest of many runs, to exclude disturbances.
 fn fastest(mut run: impl FnMut()) -> f64 {
     let began = Instant::now();
     let mut fastest = f64::INFINITY;
@@ -26,7 +26,7 @@ fn fastest(mut run: impl FnMut()) -> f64 {
 }
 
 fn main() -> Result<(), glassbox::Error> {
-    // A window after the first layer: 144 steps of 32 channels; 16 filters of 7 taps, stride 2.
+    // A window after the first layer has 144 steps of 32 channels; the second has 16 filters of 7 taps, stride 2.
     let geometry = Conv1D::new(16, 7).strides(2).padding(Same).geometry((144, 32).into())?;
     let operations = 2.0 * geometry.multiply_adds() as f64;
 

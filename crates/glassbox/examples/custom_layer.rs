@@ -1,4 +1,4 @@
-//! A layer of one's own: written, gradient-checked, trained, saved and loaded.
+//! A custom layer: written, gradient-checked, trained, saved and loaded.
 //!
 //! ```sh
 //! cargo run --release -p glassbox --example custom_layer
@@ -12,13 +12,13 @@ use glassbox::program::custom::{Operation, Saved};
 use glassbox::program::{Tape, Value};
 use glassbox::{Float, initializers::Initializer, shape::Shape};
 
-/// A leaky ReLU that learns how much it leaks in each channel
+/// A leaky ReLU that learns its slope for negative values in each channel
 /// ([`keras.layers.PReLU`](https://keras.io/api/layers/activation_layers/prelu/) with the steps shared):
-/// `y[t, c] = x[t, c]` where that is positive, else `alpha[c] x[t, c]`.
+/// `y[t, c] = x[t, c]` where it is positive, else `alpha[c] x[t, c]`.
 #[derive(Debug, Clone)]
 struct LeakyChannels;
 
-/// What it computes, in any float type, so that the gradient check can compute it in `f64`.
+/// The computation, generic over the float type, so that the gradient check can run it in `f64`.
 impl Operation for LeakyChannels {
     fn forward<F: Float>(&self, x: ArrayView2<'_, F>, alpha: &[F], mut y: ArrayViewMut2<'_, F>) {
         Zip::indexed(&mut y)
@@ -36,7 +36,7 @@ impl Operation for LeakyChannels {
     }
 }
 
-/// How it stands in a model.
+/// The layer of a model.
 impl Layer for LeakyChannels {
     fn class_name(&self) -> &'static str {
         Self::CLASS_NAME
@@ -57,7 +57,7 @@ impl Layer for LeakyChannels {
     }
 }
 
-/// How it is read back.
+/// Reads the layer from a saved model.
 impl FromConfig for LeakyChannels {
     const CLASS_NAME: &'static str = "LeakyChannels";
 

@@ -1,4 +1,4 @@
-//! A detector for a series of your own: train it on normal behaviour, save it, load it, and find what is not normal.
+//! A detector for your own series: train it on normal behaviour, save it, load it, and find anomalies.
 //!
 //! ```sh
 //! cargo run --release -p glassbox --example detector                          # on a series made here

@@ -1,5 +1,5 @@
-//! What happens inside an autoencoder for one window: the program of a training step, the activations of every layer,
-//! and the gradient of every weight tensor.
+//! Looks inside an autoencoder for one window: the program of a training step, the activations of every layer, and the
+//! gradient of every weight tensor.
 //!
 //! ```sh
 //! cargo run --release -p glassbox --example look_inside

@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (train, test) = (normalise(train), normalise(test));
     println!("Number of training samples: {}", train.len());
 
-    // x_train = create_sequences(df_training_value.values): a view here, nothing is copied.
+    // x_train = create_sequences(df_training_value.values): a view here, without a copy.
     let x_train = Samples::windows(&train, TIME_STEPS, 1)?;
     println!("Training input shape: ({}, {TIME_STEPS}, 1)", x_train.len());
 
@@ -63,7 +63,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let anomalies: Vec<bool> = test_errors.iter().map(|error| *error > threshold).collect();
     println!("Number of anomaly samples: {}", anomalies.iter().filter(|anomalous| **anomalous).count());
 
-    // A point is anomalous if all windows that hold it are; the rule as the tutorial has it.
+    // A point is anomalous if all windows that contain it are, by the rule of the tutorial.
     let anomalous = |&i: &usize| anomalies[i - TIME_STEPS + 1..i].iter().all(|anomalous| *anomalous);
     let points: Vec<usize> = (TIME_STEPS - 1..test.len() - TIME_STEPS + 1).filter(anomalous).collect();
     if let (Some(first), Some(last)) = (points.first(), points.last()) {

@@ -1,4 +1,4 @@
-//! The folder where glassbox keeps what can be made or fetched again: compiled kernels, downloads.
+//! The cache folder, for files that can be created or downloaded again: compiled kernels, downloads.
 
 use std::env;
 use std::ffi::OsString;
@@ -7,14 +7,14 @@ use std::path::PathBuf;
 /// The environment variable that names the folder.
 pub const VARIABLE: &str = "GLASSBOX_CACHE";
 
-/// The cache folder: the one that [`VARIABLE`] names, or `glassbox` in the user's. `None` if the system has no place
-/// for one.
+/// The cache folder: the one that [`VARIABLE`] names, or `glassbox` in the user's cache folder. `None` if the system
+/// has no user's cache folder.
 #[must_use]
 pub fn folder() -> Option<PathBuf> {
     folder_from(env::var_os(VARIABLE))
 }
 
-/// The same, given the variable's value; an empty one means unset.
+/// The cache folder for a given value of the variable; an empty value counts as unset.
 #[must_use]
 pub fn folder_from(variable: Option<OsString>) -> Option<PathBuf> {
     let users = || etcetera::choose_base_strategy().ok();

@@ -1,4 +1,4 @@
-//! Where models are trained: the CPU, or a GPU.
+//! Devices that train models: the CPU, or a GPU.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::error::Result;
 /// ```
 /// use glassbox::Device;
 ///
-/// let cpu = Device::cpu()?;              // a thread for each core
+/// let cpu = Device::cpu()?;              // one thread per core
 /// let one = Device::cpu_with_threads(1)?;
 /// let best = Device::best()?;            // the first GPU if it can be used, else the CPU
 /// println!("{cpu}; {one}; {best}");
@@ -37,12 +37,13 @@ impl Device {
     /// The CPU, with a thread for each core.
     ///
     /// # Errors
-    /// If the threads cannot be started, or `GLASSBOX_SIMD` names an instruction set that this processor lacks.
+    /// If the threads cannot be started, or `GLASSBOX_SIMD` names an instruction set that this processor does not
+    /// support.
     pub fn cpu() -> Result<Self> {
         Ok(Self::new(Cpu::new(None)?))
     }
 
-    /// The CPU, with this number of threads. Results are the same to the bit for any number.
+    /// The CPU, with a given number of threads. Results are the same to the bit for any number of threads.
     ///
     /// # Errors
     /// As [`Device::cpu`], and if the number is out of range.
@@ -50,11 +51,11 @@ impl Device {
         Ok(Self::new(Cpu::new(Some(threads))?))
     }
 
-    /// NVIDIA GPU number `ordinal`, from 0. Compiled kernels are kept in the [cache folder](crate::cache::folder).
+    /// NVIDIA GPU number `ordinal`, from 0. Compiled kernels are stored in the [cache folder](crate::cache::folder).
     ///
     /// # Errors
-    /// Says why the GPU cannot be used: no driver, no such GPU, no run-time compiler, or a library built without the
-    /// feature `cuda`.
+    /// If the GPU cannot be used: no driver, no such GPU, no run-time compiler, or a library built without the feature
+    /// `cuda`. The error names the reason.
     pub fn cuda(ordinal: usize) -> Result<Self> {
         #[cfg(feature = "cuda")]
         {
@@ -83,7 +84,7 @@ impl Device {
         Self::cuda(0).or_else(|_| Self::cpu())
     }
 
-    /// The backend that computes.
+    /// The backend of the device.
     #[must_use]
     pub fn backend(&self) -> &dyn Backend<f32> {
         &*self.0

@@ -1,4 +1,4 @@
-//! What can go wrong with a model.
+//! The errors of this crate.
 
 use std::path::{Path, PathBuf};
 
@@ -7,31 +7,32 @@ use glassbox_formats::model_file::ModelFileError;
 
 use crate::checkpoint::CheckpointError;
 
-/// The result of this crate.
+/// The result of a fallible function of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a model was not built, trained, saved or loaded. A checkpoint of an earlier epoch, if asked for, is still there.
+/// An error of building, training, saving or loading a model. A checkpoint of an earlier epoch, if requested, is kept.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The engine refused an argument, met a number that is not finite, or a callback or the device failed.
+    /// An error of the engine: an invalid argument, a number that is not finite, or a failure of a callback or the
+    /// device.
     #[error(transparent)]
     Engine(#[from] glassbox_engine::Error),
     /// The run cannot be resumed.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The model file is not as it should be, or cannot be written.
+    /// The model file is invalid, or cannot be written.
     #[error(transparent)]
     File(#[from] ModelFileError),
     /// The model has no layer of this name.
     #[error("there is no layer {name}; the layers are {names}")]
     NoLayer {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// The names that there are.
+        /// The names of the layers.
         names: String,
     },
-    /// A model whose output has another shape than its input.
+    /// The output of the model has another shape than its input.
     #[error(
         "model {model} makes samples of shape {output} from samples of shape {input}, (steps, channels): it is \
          no autoencoder, whose output has the shape of its input; change its last layers, or the length of \
@@ -48,11 +49,11 @@ pub enum Error {
     /// A [request to stop](crate::Interrupt) ended the training.
     #[error("interrupted after epoch {epochs} of at most {of}{}", kept(checkpoint.as_deref()))]
     Interrupted {
-        /// Epochs done.
+        /// Number of epochs done.
         epochs: usize,
-        /// Epochs at most.
+        /// Maximum number of epochs.
         of: usize,
-        /// The file that holds the run, if it was to be kept.
+        /// The file with the state of the run, if one was requested.
         checkpoint: Option<PathBuf>,
     },
 }

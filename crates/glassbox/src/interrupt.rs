@@ -1,9 +1,9 @@
-//! A request from outside to end a run early, such as Ctrl-C.
+//! Requests to end a run early, for example by Ctrl-C.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A request to stop, which whoever holds a clone of it can make and training heeds at the end of an epoch.
+/// A request to stop a training run. Any clone can make the request; training stops at the end of the epoch.
 ///
 /// ```
 /// use glassbox::interrupt::Interrupt;
@@ -18,20 +18,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Asks to stop; for good.
+    /// Requests the stop. It cannot be withdrawn.
     pub fn request(&self) {
         // The flag carries no other data, so no ordering with other memory is needed.
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a stop was asked for.
+    /// Returns true if a stop was requested.
     #[must_use]
     pub fn is_requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Two are equal if they are the same request.
+/// Compares identity: two are equal if they are clones of the same request.
 impl PartialEq for Interrupt {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

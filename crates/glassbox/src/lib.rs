@@ -1,4 +1,4 @@
-//! The front door of glassbox: the library that people program against.
+//! The main library of glassbox: build, train, inspect and save models.
 //!
 //! ```
 //! use glassbox::prelude::*;
@@ -11,7 +11,7 @@
 //! let mut model = layers.compile(Adam::new(1e-3), Loss::MeanSquaredError)?.seed(1);
 //!
 //! let series: Vec<f32> = (0..400).map(|t| (t as f32 / 5.0).sin()).collect();
-//! let x = Samples::windows(&series, 96, 1)?; // a view: overlapping windows are never written out
+//! let x = Samples::windows(&series, 96, 1)?; // a view: overlapping windows are not copied
 //! let fit = Fit { epochs: 2, batch_size: 64, validation_split: 0.1, ..Fit::default() };
 //! let trained = model.fit(&x, &x, fit.early_stopping(EarlyStopping::patience(5)))?;
 //! println!("val_loss after each epoch: {:?}", trained.history.val_loss);
@@ -27,13 +27,13 @@
 //! | to | see |
 //! |---|---|
 //! | build, train and look inside a model | [`Model`], [`Sequential`](model::Sequential), [`layers`] |
-//! | choose where it computes | [`Device`] |
-//! | save it, load it, go on with it | [`Model::save`], [`Model::load`] |
-//! | stop it, keep it on disk as it trains, hear how it goes | [`Hooks`], [`checkpoint`], [`Interrupt`] |
-//! | write a layer of one's own | [`Layer`](layers::Layer), [`Operation`](program::custom::Operation), `examples/custom_layer.rs` |
+//! | choose the device | [`Device`] |
+//! | save it, load it, continue training | [`Model::save`], [`Model::load`] |
+//! | stop it, save checkpoints, follow its progress | [`Hooks`], [`checkpoint`], [`Interrupt`] |
+//! | write a custom layer | [`Layer`](layers::Layer), [`Operation`](program::custom::Operation), `examples/custom_layer.rs` |
 //! | check its gradient | [`GradientCheck`](gradient_check::GradientCheck) |
 //!
-//! The engine below is [`glassbox_engine`]; its modules are re-exported here, and [`ndarray`] with them.
+//! The engine is [`glassbox_engine`]; its modules are re-exported here, and so is [`ndarray`].
 
 #![forbid(unsafe_code)]
 
@@ -60,7 +60,7 @@ pub use ndarray;
 pub use samples::AsSamples;
 pub use training::Hooks;
 
-/// What most programs need: `use glassbox::prelude::*;`.
+/// The types that most programs need: `use glassbox::prelude::*;`.
 pub mod prelude {
     pub use glassbox_engine::geometry::Padding::{self, Causal, Same, Valid};
     pub use glassbox_engine::layers::Activation::{self, Linear, Relu};

@@ -1,11 +1,11 @@
-//! What goes into a model: arrays, or overlapping windows of a series.
+//! The input of a model: arrays, or overlapping windows of a series.
 
 use glassbox_engine::Result;
 use glassbox_engine::samples::Samples;
 use ndarray::{ArrayBase, Data, Ix3};
 
 /// Samples that a model reads or predicts, `(n, steps, channels)`: an array of `ndarray`, owned or borrowed, or
-/// [`Samples`], a view of the overlapping windows of a series that copies nothing.
+/// [`Samples`], a view of the overlapping windows of a series without a copy.
 ///
 /// ```
 /// use glassbox::prelude::*;
@@ -20,7 +20,7 @@ pub trait AsSamples {
     /// The samples as a view.
     ///
     /// # Errors
-    /// If an array is not contiguous in row-major order; `as_standard_layout()` makes such a copy.
+    /// If an array is not contiguous in row-major order; `as_standard_layout()` makes a copy that is.
     fn as_samples(&self) -> Result<Samples<'_, f32>>;
 }
 

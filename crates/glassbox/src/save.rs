@@ -1,4 +1,4 @@
-//! Models on disk: what is saved loads with its weights and goes on training to the bit.
+//! Saved models, which can be loaded and trained further with the same result to the bit.
 
 use std::path::Path;
 
@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 use crate::compiled::Model;
 use crate::{Device, Result};
 
-/// The entry of a model file that holds a [`Training`], as JSON.
+/// The key of a [`Training`], as JSON, in a model file.
 const TRAINING: &str = "glassbox.training";
 
-/// How a model was trained, and how far.
+/// The training options and the progress of a model.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Training {
     optimizer: Optimizer,
@@ -28,8 +28,8 @@ struct Training {
 }
 
 impl Model {
-    /// Writes the model to a file, whole or not at all: the architecture, the weights, and all that it takes to go on
-    /// training ([the format](glassbox_formats::model_file)).
+    /// Writes the model to a file atomically: the architecture, the weights, and the state that further training needs
+    /// ([the format](glassbox_formats::model_file)).
     ///
     /// # Errors
     /// If a weight is not finite, the file cannot be written, or the device fails.
@@ -49,16 +49,16 @@ impl Model {
         Ok(saved.save(path.as_ref())?)
     }
 
-    /// Reads a model that [`Model::save`] wrote; on the best device at hand. From a file that holds weights only, such
-    /// as a detector's, the model starts training with Keras's Adam, the mean squared error and seed 0.
+    /// Reads a model that [`Model::save`] wrote, for the best available device. A model from a file with weights only,
+    /// such as a detector's, starts training with Keras's Adam, the mean squared error and seed 0.
     ///
     /// # Errors
-    /// If the file cannot be read, is damaged, holds something that is not supported, or no device can be used.
+    /// If the file cannot be read, is damaged, has an unsupported feature, or no device can be used.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         Self::load_with(path, &Registry::default())
     }
 
-    /// The same, with layers of `registry`: one's own, say.
+    /// Reads a model whose layers are in `registry`, such as your own.
     ///
     /// # Errors
     /// As [`Model::load`].

@@ -1,4 +1,4 @@
-//! The front door: what a model does, by the laws that it must obey.
+//! Tests of [`Model`] by the laws that training, saving and prediction must obey.
 
 use glassbox::Error;
 use glassbox::prelude::*;
@@ -45,7 +45,7 @@ fn three_epochs_and_then_two_are_five() {
     assert_eq!([first.history.val_loss, second.history.val_loss].concat(), all.history.val_loss);
     assert_eq!(parts.history(), whole.history());
     assert_eq!(bits(&parts), bits(&whole));
-    // The comparison can fail.
+    // Checks that the comparison can fail.
     parts.fit(&x, &x, fit(1)).unwrap();
     assert_ne!(bits(&parts), bits(&whole));
 }
@@ -76,7 +76,7 @@ fn arrays_and_windows_are_the_same_samples() {
     b.fit(&array, &array.view(), fit(2)).unwrap();
     assert_eq!(bits(&a), bits(&b));
     assert_eq!(a.predict(&windows).unwrap(), b.predict(&array).unwrap());
-    // An array in another order is refused by name rather than read wrongly.
+    // An array in another order is refused and not misread.
     let transposed = Array3::<f32>::zeros((1, STEPS, 9)).reversed_axes();
     let error = a.predict(&transposed).unwrap_err().to_string();
     assert!(error.contains("contiguous in row-major order"), "{error}");
@@ -92,9 +92,9 @@ fn activations_chain_to_the_prediction() {
     let features = model.activations(&x, "conv1d").unwrap();
     assert_eq!(features.dim(), (x.len(), STEPS / 2, 4));
     assert!(features.iter().all(|v| *v >= 0.0) && features.iter().any(|v| *v > 0.0));
-    // Dropout is the identity here.
+    // Dropout is the identity in inference.
     assert_eq!(model.activations(&x, "dropout").unwrap(), features);
-    // The last layer alone, with its weights, gives the same prediction of these features.
+    // The last layer alone, with its weights, gives the same prediction from these features.
     let mut last = Sequential::new((STEPS / 2, 4));
     last.add(Conv1DTranspose::new(1, 3).strides(2).padding(Same)).unwrap();
     let mut last = last.compile(Adam::default(), Loss::MeanSquaredError).unwrap();
@@ -121,7 +121,8 @@ fn gradients_are_those_of_the_reference_in_f64_and_change_nothing() {
     for (name, expected) in reference.gradients(&x, &x).unwrap() {
         let scale = expected.iter().fold(0.0_f32, |largest, v| largest.max(v.abs()));
         for (found, expected) in found[&name].iter().zip(&expected) {
-            // Sums of 40 x 8 products, rounded by 6e-8 each: 1e-5 of the largest leaves room for all of them.
+            // Sums of 40 x 8 products, rounded by 6e-8 each: a tolerance of 1e-5 of the largest suffices for all of
+            // them.
             assert!((found - expected).abs() <= 1e-5 * scale, "{name}: {found}, {expected}");
         }
     }
@@ -143,7 +144,7 @@ fn a_step_against_the_gradient_lowers_the_loss() {
     }
     model.set_weights(&weights).unwrap();
     let squared: f32 = gradients.values().flatten().map(|g| g * g).sum();
-    // To first order the loss falls by 1e-2 |gradient|^2; a quarter of it leaves room for the curvature.
+    // To first order the loss falls by 1e-2 |gradient|^2; the test requires a quarter of it, to allow for curvature.
     let fallen = before - model.evaluate(&x, &x).unwrap();
     assert!(fallen > 0.25e-2 * f64::from(squared), "{fallen}, {squared}");
 }

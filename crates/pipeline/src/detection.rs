@@ -1,37 +1,37 @@
-//! From the error of each window to anomalous windows and anomalous points.
+//! Detection: from the error of each window to anomalous windows and anomalous points.
 //!
-//! A window of `steps` rows starts at each row that has `steps - 1` rows after it, so window w covers the
-//! points `w ..= w + steps - 1`, point i lies in the windows `i - steps + 1 ..= i`, and a series of `len`
+//! A window of `steps` rows starts at each row that has `steps - 1` rows after it. So window w covers the
+//! points `w ..= w + steps - 1`, point i is in the windows `i - steps + 1 ..= i`, and a series of `len`
 //! points has `len - steps + 1` windows.
 //!
-//! 1. The [`Threshold`] is the largest error of a training window: the worst that the model did on data
-//!    which has no anomaly.
+//! 1. The [`Threshold`] is the largest error of a training window: the worst reconstruction of data without an anomaly.
 //! 2. A window is anomalous if its error exceeds the threshold: [`anomalous_windows`].
-//! 3. A point is anomalous if the windows that hold it are: [`anomalous_points`], by one of two rules.
+//! 3. A point is anomalous if the windows that contain it are: [`anomalous_points`], by one of two rules.
 //!
 //! # The two rules
 //! The tutorial says "all windows that contain the point", which is [`PointRule::Inclusive`]. The loop that
-//! it publishes slices `[i - steps + 1 : i]`, and a Python slice leaves out its end: window i itself, the one
-//! that *starts* at the point, is never asked. That is [`PointRule::Published`], the default, because the
-//! tutorial's numbers are made by it. It asks one window less, so it finds the inclusive rule's points and
+//! it publishes slices `[i - steps + 1 : i]`, and a Python slice excludes its end: window i itself, the one
+//! that *starts* at the point, is not tested. That is [`PointRule::Published`], the default, because the
+//! tutorial's numbers come from it. It tests one window less, so it finds the inclusive rule's points and
 //! sometimes one more at the end of a stretch.
 //!
-//! Both ask points `steps - 1 ..= len - steps` only, those that lie in `steps` windows. The first and the last
+//! Both rules test only the points `steps - 1 ..= len - steps`, which are in `steps` windows. The first and the last
 //! `steps - 1` points of a series are never judged, and a series of fewer than `2 * steps - 1` points has no
+//! judged points: see [`judged_points`].
 //! point that is: see [`judged_points`].
 
 use crate::words::counted;
 use std::fmt;
 use std::ops::Range;
 
-/// Why no anomalies can be found.
+/// An error of detection.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DetectionError {
-    /// No training window at all.
-    #[error("there is no training window to take a threshold from: train on at least one window of rows")]
+    /// There are no training windows.
+    #[error("there is no training window to compute a threshold from: train on at least one window of rows")]
     NoTrainingErrors,
-    /// An error is NaN or infinite.
+    /// An error of a window is NaN or infinite.
     #[error(
         "the error of window {window} (counted from 0) is {error}, which is not a finite number: the model has \
          diverged, or its input was not finite"
@@ -42,40 +42,40 @@ pub enum DetectionError {
         /// Its error.
         error: f64,
     },
-    /// A threshold that no training gives, as from a damaged model file.
+    /// A threshold that no training can give, for example from a damaged model file.
     #[error(
-        "{0} cannot be a threshold of errors: it must be a finite number, and not below 0, since a mean absolute error \
-         never is"
+        "{0} is not a valid threshold: expected a finite number, not below 0, because a mean absolute error is never \
+         negative"
     )]
     BadThreshold(f64),
-    /// A window length that the rule has no answer for.
+    /// The window length is too short for the rule.
     #[error(
-        "windows of {} cannot tell an anomalous point under the {rule} rule, which takes at least {least}",
+        "windows of {} are too short for the {rule} rule of anomalous points, which needs at least {least}",
         counted(*steps, "step", "steps")
     )]
     WindowTooShort {
         /// The window length in steps.
         steps: usize,
-        /// The rule that was asked for.
+        /// The requested rule.
         rule: PointRule,
-        /// The least length that it takes, in steps.
+        /// The minimum length of a window for this rule, in steps.
         least: usize,
     },
 }
 
 /// The error above which a window is anomalous.
 ///
-/// An error is the mean over a window's steps of |input - reconstruction|, and so is the threshold: both are
-/// in standard deviations of the training series.
+/// The error of a window is the mean of |input - reconstruction| over its steps. Errors and threshold are in standard
+/// deviations of the training series.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Threshold(f64);
 
 impl Threshold {
-    /// A known threshold, in standard deviations of the training series.
+    /// A given threshold, in standard deviations of the training series.
     ///
     /// # Errors
-    /// [`DetectionError::BadThreshold`] if it is not finite or below 0: mean absolute errors never are, and every window
-    /// would be anomalous.
+    /// [`DetectionError::BadThreshold`] if it is not finite or below 0. Mean absolute errors are never negative, so
+    /// every window would be anomalous.
     pub fn new(error: f64) -> Result<Self, DetectionError> {
         if error.is_finite() && error >= 0.0 {
             Ok(Self(error))
@@ -84,11 +84,11 @@ impl Threshold {
         }
     }
 
-    /// The tutorial's threshold: the largest of the training windows' errors (f32 or f64; in standard
+    /// The tutorial's threshold: the largest error of the training windows (f32 or f64; in standard
     /// deviations of the training series).
     ///
     /// # Errors
-    /// If there are none, or one is not finite.
+    /// If there are no errors, or one is not finite.
     pub fn from_training_errors<E: Copy + Into<f64>>(errors: &[E]) -> Result<Self, DetectionError> {
         let mut largest = None;
         for (window, &error) in errors.iter().enumerate() {
@@ -105,13 +105,13 @@ impl Threshold {
     }
 }
 
-/// For each window whether its error exceeds `threshold`.
+/// Compares the error of each window with `threshold`; true means that it is larger, and the window anomalous.
 ///
 /// `errors` are f32 or f64, in standard deviations of the training series. They are compared as f64, which
-/// holds every f32 exactly: an error equal to the threshold is not anomalous.
+/// represents every f32 exactly. An error equal to the threshold is not anomalous.
 ///
 /// # Errors
-/// If an error is not finite: of NaN, "exceeds" would always be false.
+/// If an error is not finite; a comparison with NaN would always be false.
 pub fn anomalous_windows<E: Copy + Into<f64>>(
     errors: &[E],
     threshold: Threshold,
@@ -126,13 +126,13 @@ fn finite<E: Into<f64>>(window: usize, error: E) -> Result<f64, DetectionError> 
     if error.is_finite() { Ok(error) } else { Err(DetectionError::NotFinite { window, error }) }
 }
 
-/// Which windows must be anomalous for a point to be.
+/// The rule for which windows must be anomalous for a point to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PointRule {
-    /// Point i by windows `i - steps + 1 .. i`, without window i, as the tutorial's published loop has it.
+    /// Point i depends on windows `i - steps + 1 .. i`, without window i, as in the tutorial's published loop.
     #[default]
     Published,
-    /// Point i by windows `i - steps + 1 ..= i`, all that hold it.
+    /// Point i depends on windows `i - steps + 1 ..= i`, all that contain it.
     Inclusive,
 }
 
@@ -145,18 +145,18 @@ impl fmt::Display for PointRule {
     }
 }
 
-/// The points that are judged: those that lie in `steps` windows, of `windows` in all. Empty if the series
-/// is too short to have any.
+/// The points that are judged: those that are in `steps` windows. `windows` is the number of windows of the series.
+/// Empty if the series is too short.
 #[must_use]
 pub fn judged_points(windows: usize, steps: usize) -> Range<usize> {
-    // The first `len - steps + 1` points are those that a window starts at, so the last one judged,
-    // `len - steps`, is also the last window.
+    // A window starts at each of the first `len - steps + 1` points, so the last judged point, `len - steps`, has the
+    // index of the last window.
     let first = steps.saturating_sub(1);
     first..windows.max(first)
 }
 
-/// The indices of the anomalous points of a series, in ascending order, given for each of its windows of
-/// `steps` rows whether it is anomalous. One pass, whatever `steps` is.
+/// Returns the indices of the anomalous points of a series, in ascending order. `windows` has a flag for each of its
+/// windows of `steps` rows. The time is in proportion to the number of windows, for any `steps`.
 ///
 /// ```
 /// use glassbox_pipeline::detection::{PointRule, anomalous_points};
@@ -169,8 +169,8 @@ pub fn judged_points(windows: usize, steps: usize) -> Range<usize> {
 /// ```
 ///
 /// # Errors
-/// [`DetectionError::WindowTooShort`] if `steps` is 0, or is 1 under the published rule: that asks
-/// `steps - 1` windows, and of no window at all it holds that all are anomalous.
+/// [`DetectionError::WindowTooShort`] if `steps` is 0, or if it is 1 under the published rule. That rule tests
+/// `steps - 1` windows, so every point would be anomalous.
 pub fn anomalous_points(
     windows: &[bool],
     steps: usize,
@@ -183,7 +183,7 @@ pub fn anomalous_points(
     if steps < least {
         return Err(DetectionError::WindowTooShort { steps, rule, least });
     }
-    // before[w]: how many of the windows 0..w are anomalous; so any run of windows is one difference.
+    // before[w] is the number of anomalous windows among 0..w, so any run of windows takes one difference.
     let mut before = Vec::with_capacity(windows.len() + 1);
     before.push(0_usize);
     let mut count = 0;
@@ -204,7 +204,7 @@ pub fn indices(flags: &[bool]) -> Vec<usize> {
     flags.iter().enumerate().filter_map(|(index, &set)| set.then_some(index)).collect()
 }
 
-/// The contiguous stretches of ascending `indices`, in ascending order, as half-open ranges.
+/// Groups ascending `indices` into contiguous ranges, in ascending order.
 #[must_use]
 pub fn stretches(indices: &[usize]) -> Vec<Range<usize>> {
     indices
@@ -213,8 +213,8 @@ pub fn stretches(indices: &[usize]) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// Shows ascending `indices` as a person would: stretches by their first and last index (both included),
-/// the longest stretch first; `none` if there are none.
+/// Displays ascending `indices` as ranges with their first and last index (both included), the longest range first;
+/// `none` if there are none.
 ///
 /// ```
 /// use glassbox_pipeline::detection::show_indices;
@@ -228,7 +228,7 @@ pub fn show_indices(indices: &[usize]) -> String {
     if stretches.is_empty() {
         return "none".to_owned();
     }
-    // A stable sort: equally long ones stay in ascending order.
+    // The sort is stable: ranges of equal length stay in ascending order.
     stretches.sort_by_key(|stretch| std::cmp::Reverse(stretch.len()));
     let shown: Vec<String> = stretches
         .iter()
@@ -246,8 +246,7 @@ mod tests {
 
     use super::*;
 
-    /// The published loop, word for word: `range(steps - 1, len - steps + 1)` over points, Python's slice
-    /// over windows.
+    /// The published loop, literally: `range(steps - 1, len - steps + 1)` over points, Python's slice over windows.
     fn brute_force(windows: &[bool], steps: usize, rule: PointRule) -> Vec<usize> {
         let len = windows.len() + steps - 1;
         let mut points = Vec::new();
@@ -274,7 +273,7 @@ mod tests {
         let none: [f32; 0] = [];
         assert_eq!(Threshold::from_training_errors(&none), Err(DetectionError::NoTrainingErrors));
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            // First, in the middle, last: a maximum may keep or drop a NaN by its position.
+            // First, in the middle, last: whether a maximum keeps or drops a NaN may depend on its position.
             for window in 0..3 {
                 let mut errors = [0.1; 3];
                 errors[window] = bad;
@@ -339,7 +338,7 @@ mod tests {
     proptest! {
         #[test]
         fn points_are_those_of_the_published_loop(
-            // Mostly anomalous, else long windows would never agree.
+            // Most windows are anomalous, because otherwise long runs would never occur.
             windows in prop::collection::vec(prop::bool::weighted(0.85), 0..120),
             steps in 1_usize..20,
         ) {

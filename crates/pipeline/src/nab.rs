@@ -1,17 +1,16 @@
-//! The tutorial's two files, and the three places that they can come from.
+//! The tutorial's two files, and the three sources that they can come from.
 //!
-//! In this order, the first that applies:
-//! 1. a **folder** that the user names (`--data DIR`, else `$GLASSBOX_NAB`): the `data` folder of a checkout
-//!    of numenta/NAB. Once named it is the source: a file that is not in it is an error, never a reason to
-//!    look elsewhere. A file that differs from the published one is taken (it may be an edit of the user's
-//!    own) and reported.
-//! 2. the **cache**, if files were downloaded ([`fetch()`]): each is held against its SHA-256 when read, and one
-//!    that is damaged or missing is an error that says to fetch again.
-//! 3. the built-in **twin** ([`crate::synthetic`]), which needs nothing.
+//! The first of these that applies is used:
+//! 1. a **folder** that the user names (an argument, else `$GLASSBOX_NAB`): the `data` folder of a checkout of
+//!    numenta/NAB. If a folder is named, no other source is used: a missing file is an error. A file that differs from
+//!    the published one is used (the user may have edited it) and reported.
+//! 2. the **cache**, if files were downloaded ([`fetch()`]). The SHA-256 of each is checked when it is read; a damaged
+//!    or missing file is an error that says to fetch again.
+//! 3. the built-in **synthetic data** ([`crate::synthetic`]), which needs no files.
 //!
-//! The cache is the folder `glassbox/nab` of the user's cache folder (`$XDG_CACHE_HOME`, else `~/.cache`; on
-//! Windows the local application data), or `$GLASSBOX_CACHE/nab` if that is set. It is laid out as NAB is, so
-//! it can be named as a folder too. A variable that is set to nothing counts as unset.
+//! The cache is the folder `glassbox/nab` in the user's cache folder (`$XDG_CACHE_HOME`, else `~/.cache`; on
+//! Windows the local application data), or `$GLASSBOX_CACHE/nab` if that is set. It has the layout of NAB's `data`
+//! folder, so it can be named as a folder too. A variable with an empty value counts as unset.
 
 use std::env;
 use std::ffi::OsString;
@@ -27,11 +26,11 @@ mod fetch;
 
 pub use fetch::{FetchError, FetchFailure, FetchOptions, Fetched, fetch, fetch_files};
 
-/// The variable that names NAB's `data` folder.
+/// The environment variable that names NAB's `data` folder.
 pub const DATA_VARIABLE: &str = "GLASSBOX_NAB";
-/// The variable that names another place to download from than [`BASE_URL`].
+/// The environment variable that names another base URL than [`BASE_URL`].
 pub const BASE_URL_VARIABLE: &str = "GLASSBOX_BASE_URL";
-/// Where NAB publishes its `data` folder.
+/// The base URL of NAB's published `data` folder.
 pub const BASE_URL: &str = "https://raw.githubusercontent.com/numenta/NAB/master/data/";
 
 /// A published file.
@@ -45,31 +44,31 @@ pub struct PublishedFile {
     pub bytes: u64,
 }
 
-/// The file that the tutorial trains on.
+/// The tutorial's training file.
 pub const TRAIN: PublishedFile = PublishedFile {
     path: "artificialNoAnomaly/art_daily_small_noise.csv",
     sha256: Sha256::from_hex("c4b304229f69f108eaa024fb2406fcd4510c5c5d95cd0053e2da6989682e4e6d"),
     bytes: 140187,
 };
 
-/// The file that the tutorial finds an anomaly in.
+/// The tutorial's test file, which has an anomaly.
 pub const TEST: PublishedFile = PublishedFile {
     path: "artificialWithAnomaly/art_daily_jumpsup.csv",
     sha256: Sha256::from_hex("f79f92b93ee4f9c10e2dc552505e8880b0c618639ed5e0f9816e044b75c26456"),
     bytes: 140548,
 };
 
-/// The places to look for the tutorial's files.
+/// The places that may have the tutorial's files.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Places {
-    /// A folder laid out as NAB's `data`, named by the user.
+    /// A folder with the layout of NAB's `data`, named by the user.
     pub data: Option<PathBuf>,
-    /// The cache folder; `None` if the system tells of no place for one.
+    /// The cache folder; `None` if the system has none.
     pub cache: Option<PathBuf>,
 }
 
 impl Places {
-    /// The folder named on the command line, or else by the environment, and the cache folder.
+    /// The given folder, or else the one that the environment names; and the cache folder.
     #[must_use]
     pub fn from_env(data: Option<PathBuf>) -> Self {
         Self::from_variables(data, |variable| env::var_os(variable))
@@ -84,26 +83,26 @@ impl Places {
     }
 }
 
-/// The URL to download from that the environment names, if it names one.
+/// The base URL that the environment names, if it names one.
 #[must_use]
 pub fn base_url_from_env() -> Option<String> {
     let url = env::var_os(BASE_URL_VARIABLE).filter(|url| !url.is_empty());
     url.map(|url| url.to_string_lossy().into_owned())
 }
 
-/// A folder that the environment names.
+/// The folder that an environment variable names.
 fn set(variable: &impl Fn(&str) -> Option<OsString>, name: &str) -> Option<PathBuf> {
     variable(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-/// Where the tutorial's two series come from.
+/// The source of the tutorial's two series.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A folder laid out as NAB's `data`, named by the user.
+    /// A folder with the layout of NAB's `data`, named by the user.
     Directory(PathBuf),
     /// The cache folder, with downloaded files.
     Cache(PathBuf),
-    /// The built-in twin.
+    /// The built-in synthetic data.
     Twin {
         /// The seed of its noise.
         seed: u64,
@@ -111,15 +110,15 @@ pub enum Source {
 }
 
 impl Source {
-    /// The first of `places` that applies, else the twin with `seed`. It is a choice and no promise: whether
-    /// the files are there and whole is for [`load`] to say.
+    /// Chooses the first of `places` that applies, else synthetic data with `seed`. The files may still be missing or
+    /// damaged, which [`load`] reports.
     #[must_use]
     pub fn choose(places: &Places, seed: u64) -> Self {
         if let Some(data) = &places.data {
             return Self::Directory(data.clone());
         }
-        // One file of two is a cache that lacks one. What cannot be told is taken as there, so that the
-        // reason is reported and not passed over.
+        // A cache with one of the two files counts, and so does one that cannot be read, so that the problem is
+        // reported and not skipped.
         let there = |cache: &&PathBuf| {
             [TRAIN, TEST].iter().any(|file| cache.join(file.path).try_exists().unwrap_or(true))
         };
@@ -140,11 +139,11 @@ impl fmt::Display for Source {
     }
 }
 
-/// Why the tutorial's files cannot be had.
+/// An error of loading the tutorial's files.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NabError {
-    /// A folder named by the user lacks a file.
+    /// A file is missing in the folder that the user named.
     #[error(
         "{} has no {file}: --data and ${DATA_VARIABLE} name the `data` folder of a checkout of numenta/NAB; {}",
         folder.display(),
@@ -154,18 +153,18 @@ pub enum NabError {
     MissingFile {
         /// The folder that was named.
         folder: PathBuf,
-        /// What it lacks.
+        /// The missing file.
         file: &'static str,
-        /// The folder below it that has the file.
+        /// The subfolder that has the file, if there is one.
         below: Option<PathBuf>,
     },
-    /// The cache has one file and lacks the other.
+    /// One of the two files is missing in the cache.
     #[error("the downloaded file {} is missing: run `glassbox data fetch` to fetch it again", path.display())]
     MissingFromCache {
         /// The file.
         path: PathBuf,
     },
-    /// A file in the cache is not what was downloaded.
+    /// The checksum of a file in the cache is wrong.
     #[error(
         "the downloaded file {} is damaged: its SHA-256 is {found}, expected {expected}; run `glassbox data \
          fetch` to fetch it again",
@@ -174,37 +173,37 @@ pub enum NabError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// The hash of what is there.
+        /// The checksum of the file.
         found: Sha256,
-        /// The hash of the published file.
+        /// The checksum of the published file.
         expected: Sha256,
     },
-    /// A file is there and cannot be read.
+    /// A file exists but cannot be read.
     #[error("cannot read {}: {cause}; check that the file may be read", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
-    /// A file is no CSV of a series.
+    /// A file is not a valid CSV of a series.
     #[error(transparent)]
     Series(#[from] SeriesError),
 }
 
-/// Something to know about the data, which is used all the same.
+/// A warning about data that is used all the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DataWarning {
     /// Irregular timestamps, or an extreme value in the series to train on.
     Series(series::Warning),
-    /// The file is not the published one.
+    /// The file differs from the published one.
     NotPublished {
         /// The file.
         path: PathBuf,
-        /// Its hash.
+        /// Its checksum.
         found: Sha256,
-        /// The hash of the published file.
+        /// The checksum of the published file.
         expected: Sha256,
     },
 }
@@ -216,39 +215,39 @@ impl fmt::Display for DataWarning {
             Self::NotPublished { path, found, expected } => write!(
                 f,
                 "{} differs from the published file (SHA-256 {found}, published {expected}); it is used as it is, \
-                 and the tutorial's exact numbers need not come out",
+                 but the results may differ from the tutorial's",
                 path.display()
             ),
         }
     }
 }
 
-/// One of the two series as it was loaded.
+/// One of the two series, loaded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadedPart {
     /// The series.
     pub series: Series,
-    /// The SHA-256 of its file; of the twin, that of its CSV as [`series::write_csv`] writes it.
+    /// The SHA-256 of its file; of synthetic data, that of its CSV as [`series::write_csv`] writes it.
     pub sha256: Sha256,
-    /// What is odd about it.
+    /// Warnings about it.
     pub warnings: Vec<DataWarning>,
 }
 
 /// The tutorial's two series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TutorialData {
-    /// The series to train on.
+    /// The training series.
     pub train: LoadedPart,
-    /// The series to find the anomaly in.
+    /// The test series, which has the anomaly.
     pub test: LoadedPart,
-    /// Where both come from.
+    /// The source of both.
     pub source: Source,
 }
 
 /// Loads both series from `source`.
 ///
 /// # Errors
-/// If a file is missing, cannot be read, is no CSV of a series, or, in the cache, is not the published one.
+/// If a file is missing, cannot be read, is not a valid CSV of a series, or, in the cache, is not the published one.
 pub fn load(source: &Source) -> Result<TutorialData, NabError> {
     Ok(TutorialData {
         train: load_part(source, Part::Train)?,
@@ -278,7 +277,7 @@ fn load_part(source: &Source, part: Part) -> Result<LoadedPart, NabError> {
         return Err(NabError::Damaged { path, found, expected });
     }
     let loaded = series::parse_csv(&bytes, &path.display().to_string(), &Columns::default())?;
-    // In the test series it is what is looked for.
+    // In the test series an extreme value may be the anomaly.
     let extreme = loaded.extreme.filter(|_| part == Part::Train);
     let mut warnings: Vec<_> = loaded.warnings.into_iter().chain(extreme).map(DataWarning::Series).collect();
     if found != expected {
@@ -288,7 +287,7 @@ fn load_part(source: &Source, part: Part) -> Result<LoadedPart, NabError> {
 }
 
 fn missing(folder: &Path, file: PublishedFile) -> NabError {
-    // The likeliest slip is to name the checkout and not its `data`.
+    // The likeliest mistake is to name the checkout and not its `data` folder.
     let below = folder.join("data");
     let below = below.join(file.path).is_file().then_some(below);
     NabError::MissingFile { folder: folder.to_owned(), file: file.path, below }
@@ -318,7 +317,7 @@ mod tests {
         assert_eq!(places.data, Some("from/command".into()));
         assert_eq!(places.cache, Some(Path::new("cache").join("nab")));
         assert_eq!(Places::from_variables(None, variables).data, Some("from/environment".into()));
-        // What is set to nothing is not set.
+        // An empty value counts as unset.
         let places = Places::from_variables(None, |_| Some(OsString::new()));
         assert_eq!(places.data, None);
         assert!(places.cache.is_none_or(|cache| cache.ends_with("glassbox/nab")));

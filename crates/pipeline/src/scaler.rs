@@ -1,26 +1,26 @@
-//! Normalising by the moments of the training series.
+//! Normalisation by the moments of the training series.
 //!
-//! `z = (x - mean) / std`, with the mean and the *sample* standard deviation (divisor n - 1, as pandas has
-//! it, and not n) of the training series, which then also normalise every other series:
-//! a level that training never saw must stand out, and would not if each series had a scale of its own.
+//! `z = (x - mean) / std`, with the mean and the *sample* standard deviation (divisor n - 1 and not n, as in pandas) of
+//! the training series. The same moments normalise every other series: a level that does not occur in training must
+//! stand out, and would not if each series had its own scale.
 //!
-//! Both moments are computed so that only their own last digits can be wrong:
+//! Both moments are computed so that only their last digits can be wrong:
 //! - sums are compensated (Neumaier, *Rundungsfehleranalyse einiger Verfahren zur Summation endlicher
 //!   Summen*, 1974): their error does not grow with the number of terms;
-//! - the variance is taken in a second pass, from the distances d to the mean, as
-//!   (sum d^2 - (sum d)^2 / n) / (n - 1). The second term would be zero in exact arithmetic, and takes out
-//!   what rounding the mean put in (Chan et al., *Algorithms for computing the sample variance*,
-//!   1983);
-//! - distances are scaled by a power of two near the largest one, which rounds nothing, so that squaring
-//!   neither overflows nor vanishes.
+//! - the variance is computed in a second pass, from the distances d to the mean, as
+//!   (sum d^2 - (sum d)^2 / n) / (n - 1). The second term would be zero in exact arithmetic; it corrects for the
+//!   rounding of the mean (Chan et al., *Algorithms for computing the sample variance*, 1983);
+//! - distances are scaled by a power of two near the largest one, which is exact, so that their squares neither
+//!   overflow nor underflow.
 
 use crate::words::counted;
 
-/// A training value that alone makes up more of the variance than this part is extreme: it decides the scale by which all
-/// are divided, and beside it the others look alike. Of n values, one that lies z standard deviations from the mean makes
-/// up z^2 / (n - 1). Of the 58 files of the Numenta Anomaly Benchmark 5 have one, and neither of the tutorial's.
+/// A training value is extreme if it alone makes up more than this fraction of the variance: it determines the scale of
+/// all values, and the others look alike. Of n values, one that is z standard deviations from the mean makes up
+/// z^2 / (n - 1). Of the 58 files of the Numenta Anomaly Benchmark 5 have such a value; the tutorial's two do not.
 pub const EXTREME: f64 = 0.25;
-/// Fewer standard deviations than this are never extreme: where rows are few, each has a large part in the variance.
+/// A value closer than this many standard deviations is never extreme, because each of a few rows is a large part of
+/// the variance.
 pub const LEAST_EXTREME: f64 = 5.0;
 
 /// Mean and standard deviation of a training series, in raw values.
@@ -30,40 +30,40 @@ pub struct Scaler {
     std: f64,
 }
 
-/// Why a series cannot be normalised.
+/// An error of normalising a series.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScalerError {
-    /// Fewer than two values.
+    /// There are fewer than two values.
     #[error(
-        "a training series of {} has no sample standard deviation: it takes at least 2, and many more to mean \
-         something",
+        "a training series of {} has no sample standard deviation: it needs at least 2 values, and many more to be \
+         meaningful",
         counted(*values, "value", "values")
     )]
     TooFew {
-        /// Values that there were.
+        /// Number of values.
         values: usize,
     },
-    /// Every value is the same.
+    /// All values are the same.
     #[error(
         "the training series is constant: all {values} values are {value}, so its standard deviation is 0 and \
-         nothing can be divided by it; train on a series that varies"
+         it cannot be normalised; train on a series that varies"
     )]
     Constant {
-        /// Values that there were.
+        /// Number of values.
         values: usize,
-        /// The value that they all have (raw).
+        /// The common value (raw).
         value: f64,
     },
     /// A value is NaN or infinite.
     #[error("value {index} (counted from 0) is {value}, which is not a finite number: remove or replace it")]
     NotFinite {
-        /// Where, counted from 0.
+        /// Its index, from 0.
         index: usize,
-        /// What.
+        /// The value.
         value: f64,
     },
-    /// The values are so large that their moments are not numbers.
+    /// The values are so large that their moments overflow.
     #[error(
         "the mean or the standard deviation of these values exceeds the range of 64-bit numbers (largest \
          magnitude {largest:e}): give the values in a larger unit"
@@ -72,24 +72,24 @@ pub enum ScalerError {
         /// The largest magnitude (raw value).
         largest: f64,
     },
-    /// A normalised value is out of the range of f32.
+    /// A normalised value is outside of the range of f32.
     #[error(
-        "value {index} (counted from 0), {value:e}, leaves the range of 32-bit numbers under mean {mean} and standard \
-         deviation {std}: it does not belong to the series that these were fitted on"
+        "value {index} (counted from 0), {value:e}, exceeds the range of 32-bit numbers when normalised with mean {mean} and \
+         standard deviation {std}: use the scaler of a series with similar values"
     )]
     ValueOverflow {
-        /// Where, counted from 0.
+        /// Its index, from 0.
         index: usize,
-        /// The value that was to be transformed.
+        /// The value to transform.
         value: f64,
         /// The scaler's mean (raw value).
         mean: f64,
         /// The scaler's standard deviation (raw value).
         std: f64,
     },
-    /// Moments that no fit gives, as from a damaged model file.
+    /// Moments that no fit can give, for example from a damaged model file.
     #[error(
-        "mean {mean} and standard deviation {std} cannot normalise anything: both must be finite, the second \
+        "mean {mean} and standard deviation {std} are not those of a series: both must be finite, the second \
          above 0"
     )]
     BadMoments {
@@ -101,7 +101,7 @@ pub enum ScalerError {
 }
 
 impl Scaler {
-    /// A scaler of known moments (raw values), as a model file carries them.
+    /// A scaler with given moments (raw values), for example from a model file.
     ///
     /// # Errors
     /// [`ScalerError::BadMoments`] unless both are finite and `std` is above 0.
@@ -113,7 +113,7 @@ impl Scaler {
         }
     }
 
-    /// The moments of the training `values` (raw).
+    /// Computes the moments of the training `values` (raw).
     ///
     /// ```
     /// let scaler = glassbox_pipeline::scaler::Scaler::fit(&[1.0, 2.0, 3.0, 4.0])?;
@@ -131,8 +131,8 @@ impl Scaler {
         if values.len() < 2 {
             return Err(ScalerError::TooFew { values: values.len() });
         }
-        // Asked of the values and not of the standard deviation: rounding the mean of many equal values
-        // can give each a tiny distance to it.
+        // The values are compared, and not the standard deviation tested for 0, because the rounded mean of many equal
+        // values can be at a tiny distance from each of them.
         if values.iter().all(|&value| value == values[0]) {
             return Err(ScalerError::Constant { values: values.len(), value: values[0] });
         }
@@ -165,8 +165,8 @@ impl Scaler {
         self.std
     }
 
-    /// The training value that lies farthest from the mean, if it is extreme ([`EXTREME`]): its row, and how many
-    /// standard deviations it is away.
+    /// Finds the training value farthest from the mean, if it is extreme ([`EXTREME`]): its row, and its distance in
+    /// standard deviations.
     #[must_use]
     pub fn extreme(&self, values: &[f64]) -> Option<(usize, f64)> {
         let away = values.iter().map(|value| ((value - self.mean) / self.std).abs());
@@ -175,10 +175,10 @@ impl Scaler {
         (away > limit).then_some((row, away))
     }
 
-    /// Raw `values` in standard deviations of the training series, computed in f64 and rounded once.
+    /// Normalises raw `values` to standard deviations of the training series. Computed in f64 and rounded once.
     ///
     /// # Errors
-    /// If a value is not finite, or lies so far out that an f32 cannot hold it; the error says which.
+    /// If a value is not finite, or its normalised value is outside of the range of f32; the error names the value.
     pub fn normalise(&self, values: &[f64]) -> Result<Vec<f32>, ScalerError> {
         let normalised = |(index, &value): (usize, &f64)| {
             let z = ((value - self.mean) / self.std) as f32;
@@ -194,17 +194,17 @@ impl Scaler {
     }
 }
 
-/// The power of two at or below `positive`, and the least normal one below the normal numbers.
+/// The largest power of two not above `positive`, or the smallest normal number if `positive` is below it.
 fn power_of_two(positive: f64) -> f64 {
     const EXPONENT: u64 = f64::INFINITY.to_bits();
     f64::from_bits(positive.to_bits() & EXPONENT).max(f64::MIN_POSITIVE)
 }
 
-/// The sum of `values` with the rounding error of each addition collected and added at the end.
+/// Sums `values`; the rounding error of each addition is collected and added at the end.
 fn compensated_sum(values: impl Iterator<Item = f64>) -> f64 {
     let (sum, lost) = values.fold((0.0_f64, 0.0), |(sum, lost), value| {
         let next = sum + value;
-        // What the addition dropped is exact when taken from the smaller of the two.
+        // The lost part is exact if computed from the smaller of the two.
         let dropped = if sum.abs() >= value.abs() { (sum - next) + value } else { (value - next) + sum };
         (next, lost + dropped)
     });
@@ -219,8 +219,8 @@ mod tests {
 
     #[test]
     fn moments_survive_a_large_offset() {
-        // Whole numbers around 1e15, where neighbouring floats lie 1/8 apart: the mean may be off by one of
-        // those, which must not reach the standard deviation, that of 0..=9.
+        // Whole numbers around 1e15, where neighbouring floats are 1/8 apart. The mean may be off by one of those,
+        // which must not change the standard deviation, that of 0..=9.
         let values: Vec<f64> = (0..10).map(|i| 1e15 + f64::from(i)).collect();
         let scaler = Scaler::fit(&values).unwrap();
         assert!((scaler.mean() - (1e15 + 4.5)).abs() <= 0.125, "{}", scaler.mean());
@@ -240,7 +240,7 @@ mod tests {
     fn what_has_no_moments_is_refused_by_name() {
         assert_eq!(Scaler::fit(&[]), Err(ScalerError::TooFew { values: 0 }));
         assert_eq!(Scaler::fit(&[1.0]), Err(ScalerError::TooFew { values: 1 }));
-        // A tenth is not a binary fraction: the mean of these need not be one of them.
+        // 0.1 is not a binary fraction, so the mean of these need not be one of them.
         assert_eq!(Scaler::fit(&[0.1; 1001]), Err(ScalerError::Constant { values: 1001, value: 0.1 }));
         assert!(matches!(Scaler::fit(&[1.0, f64::NAN]), Err(ScalerError::NotFinite { index: 1, .. })));
         assert!(matches!(Scaler::fit(&[f64::MAX, f64::MAX, 0.0]), Err(ScalerError::MomentOverflow { .. })));
@@ -261,10 +261,10 @@ mod tests {
             for value in [1e38, -1e38, 1e4] {
                 assert_eq!(with(rows, value), Some(rows / 2), "{value} among {rows}");
             }
-            // Some three standard deviations.
+            // About three standard deviations.
             assert_eq!(with(rows, 9.0), None, "{rows}");
         }
-        // Too few to say.
+        // Too few rows to decide.
         assert_eq!(with(10, 1e38), None);
     }
 

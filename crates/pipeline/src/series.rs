@@ -1,35 +1,35 @@
 //! A series: one number at each time, and its CSV.
 //!
-//! | what | where |
+//! | topic | file |
 //! |---|---|
-//! | the type [`Series`], its `head` | here and `series/head.rs` |
-//! | CSV to series, with errors that name file and line | `series/read.rs` |
-//! | series to CSV, exactly | `series/write.rs` |
+//! | the type [`Series`] and its `head` | this file and `series/head.rs` |
+//! | reading CSV, with errors that name file and line | `series/read.rs` |
+//! | writing CSV, exactly | `series/write.rs` |
 //! | the forms of a timestamp | `series/time.rs` |
-//! | what is odd about the timestamps: [`Sampling`] and [`Warning`] | `series/sampling.rs`, `series/warning.rs` |
+//! | irregular timestamps: [`Sampling`] and [`Warning`] | `series/sampling.rs`, `series/warning.rs` |
 //!
-//! # Rows stay as they are
+//! # Rows are kept as they are
 //! Real files repeat timestamps (clocks set back), skip hours, and are sampled unevenly: of NAB's 58 files,
-//! 25 do at least one of these. Such a file is loaded with its rows in file order, none dropped, none
-//! filled in, none sorted, and says so in a [`Warning`] for each kind of irregularity:
+//! 25 do at least one of these. Such a file is loaded with its rows in file order; none is dropped, filled in or
+//! moved. A [`Warning`] reports each kind of irregularity:
 //!
 //! | irregularity | meaning | handling |
 //! |---|---|---|
-//! | duplicates | a row's timestamp was in an earlier row | both rows are kept |
-//! | unordered | a row's timestamp lies before the row's above it | rows keep the order of the file |
+//! | duplicates | a row has the timestamp of an earlier row | both rows are kept |
+//! | unordered | a row's timestamp is before that of the row above it | rows keep the order of the file |
 //! | gaps | a step above 1.5 times the commonest | nothing is filled in; windows run across |
-//! | irregular | a forward step that is no whole multiple of the commonest | every step counts as one row |
+//! | irregular | a forward step that is not a whole multiple of the commonest | every step counts as one row |
 //!
-//! The reason: a window is over *rows*. So the tutorial and NAB's own scorer treat them, results stay
-//! comparable, and row n of the input is row n of every result. Invented values would be scored as if they
-//! had been measured, and sorting would interleave the two passes of an hour that a clock repeated. What a
-//! gap does to the windows across it is for the reader of the warning to judge. The sampling step of a
-//! series is its commonest one.
+//! The reason is that a window is a range of *rows*. The tutorial and NAB's own scorer treat them the same way, so
+//! results stay comparable, and row n of the input is row n of every result. Filled-in values would be scored as if
+//! they had been measured, and sorting would interleave the two passes of an hour that a clock repeated. The reader of
+//! the warning has to judge the effect of a gap on the windows across it. The sampling step of a series is its
+//! commonest step.
 //!
 //! # Zones
-//! A timestamp without a zone is a reading of a local clock and stays one; with a zone (`Z` or an offset) it
-//! is converted to UTC. [`Series::clock`] says which. A file that has both kinds is refused, since their
-//! order in time is unknown.
+//! A timestamp without a zone is a reading of a local clock and is not converted; a timestamp with a zone (`Z` or an
+//! offset) is converted to UTC. [`Series::clock`] distinguishes the two. A file with both kinds is refused, because
+//! their order in time is unknown.
 
 use jiff::civil::DateTime;
 
@@ -49,16 +49,16 @@ pub use sampling::{Gaps, Irregular, Repeats, Sampling, Unordered};
 pub use warning::{Warning, WarningKind};
 pub use write::write_csv;
 
-/// What the timestamps of a series are readings of.
+/// The clock that the timestamps of a series come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Clock {
-    /// A local clock of unknown zone: the file gave none.
+    /// A local clock of unknown zone: the file gave no zone.
     Local,
     /// UTC: the file gave a zone with every timestamp.
     Utc,
 }
 
-/// A series of at least one finite value, each with the time it was measured at, in the order of its file.
+/// A series of at least one finite value, each with the time of its measurement, in the order of its file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     name: String,
@@ -68,12 +68,12 @@ pub struct Series {
 }
 
 impl Series {
-    /// A series of `values` (raw) measured at `timestamps`, which need neither be in order nor be evenly
-    /// spaced. `name` appears in messages and titles.
+    /// Creates a series of `values` (raw) measured at `timestamps`, which need not be in order or evenly spaced.
+    /// `name` appears in messages and titles.
     ///
     /// # Errors
-    /// If the lengths differ, there is no row, a value is not finite, or a year lies outside 0..=9999 (what
-    /// a CSV can hold). Rows are named by their line in a CSV of this series, where the header is line 1.
+    /// If the lengths differ, there are no rows, a value is not finite, or a year is outside of 0..=9999 (the range of
+    /// a CSV). Rows are named by their line in a CSV of this series, in which the header is line 1.
     pub fn new(
         name: impl Into<String>,
         clock: Clock,
@@ -103,19 +103,19 @@ impl Series {
         Ok(Self { name: file, clock, timestamps, values })
     }
 
-    /// The series' name: the file's, without folder and extension, if it was read from one.
+    /// The name of the series: that of its file, without folder and extension, if it was read from one.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What the timestamps are readings of.
+    /// The clock that the timestamps come from.
     #[must_use]
     pub fn clock(&self) -> Clock {
         self.clock
     }
 
-    /// When each value was measured, by [`Series::clock`].
+    /// The time of each value, by [`Series::clock`].
     #[must_use]
     pub fn timestamps(&self) -> &[DateTime] {
         &self.timestamps
@@ -134,8 +134,7 @@ impl Series {
         self.values.len()
     }
 
-    /// The timestamp of `row` as a CSV of this series has it: `2014-04-01 00:05:00`, or
-    /// `2014-04-01T00:05:00Z` in UTC.
+    /// The timestamp of `row` as in a CSV of this series: `2014-04-01 00:05:00`, or `2014-04-01T00:05:00Z` in UTC.
     ///
     /// # Panics
     /// If there is no such row.
@@ -144,7 +143,7 @@ impl Series {
         time::show(self.timestamps[row], self.clock)
     }
 
-    /// How the timestamps are spaced.
+    /// The spacing of the timestamps.
     #[must_use]
     pub fn sampling(&self) -> Sampling {
         Sampling::of(&self.timestamps)
@@ -153,7 +152,7 @@ impl Series {
     /// Refuses a series that is shorter than one window of `steps` rows.
     ///
     /// # Errors
-    /// [`SeriesError::TooShort`] if so, or if `steps` is 0.
+    /// [`SeriesError::TooShort`], also if `steps` is 0.
     pub fn require_window(&self, steps: usize) -> Result<(), SeriesError> {
         if steps > 0 && self.len() >= steps {
             Ok(())
@@ -162,10 +161,10 @@ impl Series {
         }
     }
 
-    /// The first `n` rows, aligned as pandas prints the `head()` of a frame whose index is the timestamp.
+    /// Formats the first `n` rows as pandas prints the `head()` of a frame whose index is the timestamp.
     ///
-    /// As there, values have six decimals less the zeros that all of them end in, or an exponent if one is
-    /// too small or too large for that.
+    /// Values have six decimals without the zeros that all of them end in, or an exponent if one is too small or too
+    /// large for that.
     ///
     /// ```
     /// use glassbox_pipeline::series::{Columns, parse_csv};

@@ -168,9 +168,9 @@ mod tests {
     fn mutations_come_past_the_first_check() {
         for (name, first) in [
             ("series", "no column"),
-            ("arrays", "begin as one"),
+            ("arrays", "start with the bytes"),
             ("architecture", "line 1"),
-            ("model", "whole safetensors"),
+            ("model", "valid safetensors"),
             ("checkpoint", "was written"),
         ] {
             let target = TARGETS.iter().find(|target| target.name == name).expect("a target");

@@ -1,12 +1,12 @@
-//! Single sums, for outputs with very few channels.
+//! The micro-kernel `dot`: single sums, for outputs with very few channels.
 //!
 //! ```text
 //! y[r, n] = epilogue( sum over g, k of  x[r x_row + g group + k]  b[n, g, k] )
 //! ```
 //!
-//! The same as [`rows`](super::rows), but with vectors along k: with one output channel, 15 of 16 lanes
-//! there would be idle. Here they are full, at the price of adding up the lanes of each sum at the end, about
-//! as dear as four multiply-adds. So it pays for few channels with many taps x channels; who calls compares
+//! It computes the same as [`rows`](super::rows), but with vectors along k. With one output channel, `rows` has 15 of
+//! 16 lanes idle; here they are full. The price is adding up the lanes of each sum at the end, which costs about as
+//! much as four multiply-adds. So this kernel pays off for few channels with many taps x channels; the caller compares
 //! the costs.
 //!
 //! ```text
@@ -20,18 +20,18 @@
 //!             +----------------------+
 //! ```
 //!
-//! **Tails.** Each run of b is packed with zeros up to a whole vector. x is read up to its last value and no
-//! further, by masked loads: what lies after it may be an infinity, which times zero is NaN.
+//! **Tails.** Each run of b is packed with zeros up to a whole vector. x is read with masked loads up to its last value
+//! and no further, because the value after it could be an infinity, which times zero is NaN.
 //!
-//! **Sums.** A sum is split over the lanes of one accumulator. The tile's shape does not change the bits, the
-//! vector's width does.
+//! **Sums.** A sum is split over the lanes of one accumulator. The shape of the tile does not change the bits, but the
+//! width of the vector does.
 //!
-//! **Known weakness.** 61 % of the ceiling for one channel of 224 terms. A Zen 4 core loads 64 bytes a cycle, which is
-//! nine cycles for the nine vectors that feed eight multiply-adds of eight cycles; the rest is the end of a tile, which
-//! its successor does not wholly hide.
+//! **Known weakness.** 61 % of the ceiling for one channel of 224 terms. A Zen 4 core loads 64 bytes per cycle, which
+//! makes nine cycles for the nine vectors that feed eight multiply-adds of eight cycles. The rest is the end of a tile,
+//! which the next tile does not hide completely.
 //!
 //! **Tried.** Adding up the lanes of eight sums at once, as a transposition, and storing eight results as one vector:
-//! 1.77 to 1.72 us for that layer, 0.1 % of the tutorial's step. Not kept.
+//! 1.72 instead of 1.77 us for that layer, 0.1 % of the tutorial's step. Not kept.
 //!
 //! Reference: [`glassbox_engine::reference::apply`], [`glassbox_engine::reference::apply_transposed`].
 
@@ -39,16 +39,16 @@ use super::epilogue::Epilogue;
 use super::rows::{Columns, Rows};
 use crate::simd::{Isa, Task, Vector};
 
-/// The most columns that one call takes.
+/// Maximum number of columns of one call.
 pub(crate) const MOST_COLUMNS: usize = 4;
 
-/// Values of b for `columns` columns: each column a run after the other, in whole vectors.
+/// Length of b for `columns` columns: the runs of one column after those of another, in whole vectors.
 pub(crate) fn packed_len(isa: Isa, rows: &Rows, columns: usize) -> usize {
     columns * rows.groups * rows.len.next_multiple_of(isa.width())
 }
 
-/// Computes up to four `columns` of all rows; they are overwritten. `b` holds for each column its runs, each
-/// with zeros up to a whole vector.
+/// Computes up to four `columns` of all rows, which are overwritten. `b` holds the runs of each column, each run with
+/// zeros up to a whole vector.
 ///
 /// # Panics
 /// If a slice is too short, or there are too many columns.
@@ -126,7 +126,7 @@ impl<const M: usize, const N: usize> Task for DotTiles<'_, M, N> {
 }
 
 impl<const M: usize, const N: usize> DotTiles<'_, M, N> {
-    /// The sums of one tile, whose first row begins at `x`, still spread over lanes.
+    /// Computes the sums of one tile, whose first row begins at `x`. Each sum is still spread over lanes.
     ///
     /// # Safety
     /// * the processor has the instruction set of `V`;
@@ -157,14 +157,14 @@ impl<const M: usize, const N: usize> DotTiles<'_, M, N> {
         }
     }
 
-    /// One vector of each row times one of each column.
+    /// Multiplies one vector of each row with one of each column, and adds the products.
     ///
     /// # Safety
     /// * the processor has the instruction set of `V`;
     /// * `b` can be read for a vector at each of N multiples of `column`.
     #[inline(always)]
     unsafe fn step<V: Vector>(acc: &mut [[V; N]; M], b: *const f32, column: usize, x: impl Fn(usize) -> V) {
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let mut columns = [V::splat(0.0); N];
             for (n, value) in columns.iter_mut().enumerate() {

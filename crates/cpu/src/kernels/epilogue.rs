@@ -1,17 +1,17 @@
-//! What is applied to a value in the register that made it, just before the store.
+//! Epilogues: functions applied to a value in its register, just before the store.
 //!
 //! ```text
 //! v  ->  v + bias[c]  ->  max(v, 0)  ->  v / (1 - rate) where kept, else 0  ->  v where gate > 0, else 0
 //! ```
 //!
 //! Each of the four may be absent. The order is fixed; it is that of every fused program of convolutions,
-//! activations and dropout. What has another order is applied by [`passes`](crate::passes) afterwards.
+//! activations and dropout. [`passes`](crate::passes) apply epilogues that have another order.
 //!
-//! Which of the four are there is asked once a tile, not once a value: the six combinations that convolutions,
-//! activations and dropout make have a loop each, compiled for them; all others share one that asks.
+//! Which of the four functions are present is tested once per tile and not once per value. Each of the six combinations
+//! that convolutions, activations and dropout produce has its own compiled loop; all others share one that tests.
 //!
-//! Applying it twice to the same tile gives the same result, since it reads nothing that it writes: so a
-//! last tile may overlap the one before.
+//! An epilogue does not read what it writes, so applying it twice to the same tile gives the same result. So a last
+//! tile may overlap the one before.
 //!
 //! Reference: [`glassbox_engine::reference::pointwise`].
 
@@ -19,17 +19,17 @@ use glassbox_engine::masks::WORD;
 
 use crate::simd::Vector;
 
-/// The functions that are applied, with their operands. The default applies none.
+/// The functions to apply, with their operands. The default applies none.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Epilogue<'a> {
-    /// A value for each column.
+    /// One value per column.
     pub(crate) bias: Option<&'a [f32]>,
-    /// Whether negative values become 0.
+    /// If true, negative values become 0.
     pub(crate) relu: bool,
-    /// A bit for each element of y, and the factor of those that are kept. **One more word than the bits
+    /// One bit per element of y, and the factor of the elements that are kept. **One more word than the bits
     /// need**, so that any 32 bits can be read as two words.
     pub(crate) dropout: Option<(&'a [u32], f32)>,
-    /// A value for each element of y.
+    /// One value per element of y.
     pub(crate) gate: Option<&'a [f32]>,
 }
 
@@ -40,16 +40,16 @@ const GATE: u8 = 8;
 const BIAS_RELU: u8 = BIAS | RELU;
 const BIAS_RELU_DROPOUT: u8 = BIAS | RELU | DROPOUT;
 const DROPOUT_GATE: u8 = DROPOUT | GATE;
-/// Whichever there are.
+/// Stands for any combination of functions, tested at run time.
 const ANY: u8 = u8::MAX;
 
-/// Words that a mask of `len` bits needs here.
+/// Number of words of a mask of `len` bits in an epilogue.
 pub(crate) fn mask_words(len: usize) -> usize {
     len.div_ceil(WORD) + 1
 }
 
 impl Epilogue<'_> {
-    /// That all operands reach as far as columns below `columns` and elements below `elements` need.
+    /// Checks that all operands are long enough for `columns` columns and `elements` elements.
     ///
     /// # Panics
     /// If one does not.
@@ -65,19 +65,19 @@ impl Epilogue<'_> {
         }
     }
 
-    /// The 32 bits of a mask from `element` on.
+    /// Reads 32 bits of a mask from `element` on.
     ///
     /// # Safety
     /// * `mask` has more than `element / 32 + 1` words.
     #[inline(always)]
     unsafe fn bits(mask: &[u32], element: usize) -> u32 {
         let word = element / WORD;
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         let (low, high) = unsafe { (*mask.get_unchecked(word), *mask.get_unchecked(word + 1)) };
         ((u64::from(low) | u64::from(high) << WORD) >> (element % WORD)) as u32
     }
 
-    /// Which functions there are.
+    /// The functions that are present, one bit each.
     #[inline(always)]
     fn functions(&self) -> u8 {
         let there = |there: bool, function: u8| if there { function } else { 0 };
@@ -87,8 +87,8 @@ impl Epilogue<'_> {
             | there(self.gate.is_some(), GATE)
     }
 
-    /// Finishes a tile and stores it: element (m, v, lane) of `acc` belongs to column `column + v WIDTH +
-    /// lane`, and is element `first + m y_row + v WIDTH + lane` of y.
+    /// Applies the epilogue to a tile and stores it. Element (m, v, lane) of `acc` belongs to column `column + v WIDTH
+    /// + lane`, and is element `first + m y_row + v WIDTH + lane` of y.
     ///
     /// # Safety
     /// * the processor has the instruction set of `V`;
@@ -127,11 +127,10 @@ impl Epilogue<'_> {
         }
     }
 
-    /// [`Epilogue::finish`] for these `FUNCTIONS`, or for [`ANY`]; `FULL` says whether there are `N WIDTH`
-    /// columns.
+    /// [`Epilogue::finish`] for these `FUNCTIONS`, or for [`ANY`]. `FULL` is true if there are `N WIDTH` columns.
     ///
     /// # Safety
-    /// * as there.
+    /// * as for [`Epilogue::finish`].
     #[inline(always)]
     unsafe fn finish_with<
         V: Vector,
@@ -148,19 +147,19 @@ impl Epilogue<'_> {
         y_row: usize,
         y: *mut f32,
     ) {
-        // SAFETY: the instruction set is the caller's. Row m of the tile begins at element `first + m y_row`,
+        // SAFETY: the caller guarantees the instruction set. Row m of the tile begins at element `first + m y_row`,
         // and its columns were checked.
         unsafe {
             let row = Row::<V, N, FULL>::new(self, column, columns - (N - 1) * V::WIDTH, y);
             if FUNCTIONS == ANY {
-                // Rarely run: not unrolled, so that it stays small, with the tile on the stack.
+                // Rarely run, so it is not unrolled: it stays small, with the tile on the stack.
                 let functions = if FUNCTIONS == ANY { self.functions() } else { FUNCTIONS };
                 for (m, values) in acc.into_iter().enumerate() {
                     row.finish(functions, values, first + m * y_row);
                 }
                 return;
             }
-            // Written out, so that no index of the tile is a variable and the tile never leaves the registers.
+            // Unrolled by hand, so that no index of the tile is a variable and the tile never leaves the registers.
             macro_rules! rows {
                 ($($m:literal)*) => {
                     $(if $m < M {
@@ -173,13 +172,13 @@ impl Epilogue<'_> {
         }
     }
 
-    /// The same for one value.
+    /// Applies the epilogue to one value.
     ///
     /// # Safety
     /// * [`Epilogue::check`] has passed for this column and this element.
     #[inline(always)]
     pub(crate) unsafe fn value(&self, mut value: f32, column: usize, element: usize) -> f32 {
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             if let Some(bias) = self.bias {
                 value += bias.get_unchecked(column);
@@ -198,13 +197,13 @@ impl Epilogue<'_> {
     }
 }
 
-/// What it takes to finish a row of a tile.
+/// The operands of a row of a tile.
 struct Row<'a, V, const N: usize, const FULL: bool> {
     bias: [V; N],
     scale: V,
     mask: &'a [u32],
     gate: *const f32,
-    /// Columns of the last vector, if it is not full.
+    /// Number of columns of the last vector, if it is not full.
     last: usize,
     y: *mut f32,
 }
@@ -216,7 +215,7 @@ impl<'a, V: Vector, const N: usize, const FULL: bool> Row<'a, V, N, FULL> {
     #[inline(always)]
     unsafe fn new(epilogue: &Epilogue<'a>, column: usize, last: usize, y: *mut f32) -> Self {
         let (mask, scale) = epilogue.dropout.unwrap_or_default();
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let gate = epilogue.gate.map_or(std::ptr::null(), <[f32]>::as_ptr);
             let mut row = Self { bias: [V::splat(0.0); N], scale: V::splat(scale), mask, gate, last, y };
@@ -229,14 +228,14 @@ impl<'a, V: Vector, const N: usize, const FULL: bool> Row<'a, V, N, FULL> {
         }
     }
 
-    /// Vector v of a row.
+    /// Loads the operands of vector v of a row.
     ///
     /// # Safety
     /// * the processor has the instruction set of `V`;
     /// * the columns of that vector can be read from `from` on.
     #[inline(always)]
     unsafe fn load(&self, from: *const f32, v: usize) -> V {
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe { if FULL || v + 1 < N { V::load(from) } else { V::load_first(from, self.last) } }
     }
 
@@ -247,9 +246,9 @@ impl<'a, V: Vector, const N: usize, const FULL: bool> Row<'a, V, N, FULL> {
     /// * there are operands for `functions`, and they and y reach to the last column of the row.
     #[inline(always)]
     unsafe fn finish(&self, functions: u8, row: [V; N], element: usize) {
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe {
-            // No more than 32 columns, so one look at the mask is enough.
+            // There are at most 32 columns, so one read of the mask is enough.
             const { assert!(N * V::WIDTH <= WORD) }
             let kept = if functions & DROPOUT != 0 { Epilogue::bits(self.mask, element) } else { 0 };
             for (v, mut value) in row.into_iter().enumerate() {

@@ -5,8 +5,9 @@
 //! mean absolute error:  sum of |y - target| / n,     dy = sign(y - target) / (n B)
 //! ```
 //!
-//! The sum is in `f64`. Taken in order, each addition waits four cycles for the one before: here eight
-//! interleaved sums are under way, then added in order. Plain code: compilers make vectors of it.
+//! The sum is in `f64`. If its terms were added in order, each addition would wait four cycles for the one before. So
+//! eight interleaved sums run at the same time and are then added in order. This is plain code that compilers
+//! vectorise.
 //!
 //! Reference: [`glassbox_engine::losses::Loss::gradient`].
 
@@ -14,10 +15,10 @@ use glassbox_engine::losses::Loss;
 
 use crate::simd::{Isa, Task, Vector};
 
-/// Sums that are under way at a time.
+/// Number of sums that run at the same time.
 const LANES: usize = 8;
 
-/// The loss of one sample, and in `dy`, which is overwritten, the gradient of the mean loss of a batch.
+/// Computes the loss of one sample, and stores in `dy` the gradient of the mean loss of a batch.
 ///
 /// # Panics
 /// If the lengths differ.

@@ -1,17 +1,17 @@
 //! Dropout masks: Philox 4x32-10 in vectors.
 //!
-//! The bits are those of [`masks::draw`], the reference: block i of a sample decides elements 8 i to 8 i + 7,
-//! an element is kept if its 16 bits are not below the rate's threshold. Blocks do not depend on each other,
-//! so four or eight are drawn at a time, one in each lane.
+//! The bits are those of [`masks::draw`], the reference: block i of a sample decides elements 8 i to 8 i + 7, and an
+//! element is kept if its 16 bits are not below the threshold of the rate. Blocks do not depend on each other, so four
+//! or eight are drawn at a time, one in each lane.
 //!
-//! **Words in 64-bit lanes.** A round multiplies 32 by 32 bits and needs both halves of the product, which
-//! vectors give in 64-bit lanes only. So the four words of the counter stay in such lanes all the time, their
-//! high halves holding anything: the multiplication ignores them, and all else is exclusive or. A round is
-//! then 2 multiplications, 2 shifts and 4 exclusive ors for a vector of blocks, without any shuffle.
+//! **Words in 64-bit lanes.** A round multiplies 32 by 32 bits and needs both halves of the product, which vectors
+//! compute in 64-bit lanes only. So the four words of the counter stay in such lanes all the time. Their high halves
+//! may hold anything: the multiplication ignores them, and all other operations are exclusive or. A round then takes
+//! 2 multiplications, 2 shifts and 4 exclusive ors for a vector of blocks, without any shuffle.
 //!
-//! **A mask word in one comparison.** Put back together, four blocks are 32 times 16 bits: one comparison of
-//! AVX-512 gives the word, AVX2 takes two and gathers their sign bits. Written as loops over arrays, for the
-//! compiler to make vectors of, masks took 5 % of a training step; so they take half of that.
+//! **A mask word in one comparison.** Put together again, four blocks are 32 times 16 bits. One comparison of AVX-512
+//! gives the mask word; AVX2 takes two and gathers their sign bits. As loops over arrays that the compiler
+//! vectorises, masks took 5 % of a training step; in this form they take half of that.
 
 #[cfg(doc)]
 use glassbox_engine::masks;
@@ -27,7 +27,7 @@ use crate::simd::{Isa, Task, Vector, Words};
 pub(crate) fn draw(isa: Isa, seed: u64, at: MaskAt, rate: f64, len: usize, words: &mut [u32]) {
     let stream = Stream::new(seed, Purpose::Dropout, at.mask as u32, at.step as u32);
     let words = &mut words[..len.div_ceil(WORD)];
-    // SAFETY: the task asks for nothing but the instruction set.
+    // SAFETY: the task requires only the instruction set.
     unsafe { isa.run(Draw { stream, position: at.position as u32, threshold: drop_below(rate), words }) }
 }
 
@@ -45,9 +45,9 @@ impl Task for Draw<'_> {
     unsafe fn run<V: Vector>(self) {
         const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
         let ([mut key0, mut key1], turn) = self.stream.words();
-        // SAFETY: the instruction set is the caller's.
+        // SAFETY: the caller guarantees the instruction set.
         unsafe {
-            // The keys of all rounds, in memory: a load each where they are used.
+            // The keys of all rounds are in memory, so that each use is one load.
             let mut keys = [[V::Words::splat(0); 2]; 10];
             for key in &mut keys {
                 *key = [V::Words::splat(key0), V::Words::splat(key1)];
@@ -66,7 +66,7 @@ impl Task for Draw<'_> {
     }
 }
 
-/// A byte for each of the blocks from `first` on, as many as there are lanes.
+/// Draws one byte for each of the blocks from `first` on, as many as there are lanes.
 ///
 /// # Safety
 /// * the processor has the instruction set of `W`.
@@ -79,7 +79,7 @@ unsafe fn bytes<W: Words>(
     threshold: u32,
 ) -> u64 {
     const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let multipliers = [W::splat(MULTIPLIERS[0]), W::splat(MULTIPLIERS[1])];
         let mut counter = [W::count(first), W::splat(position), W::splat(turn), W::splat(purpose)];

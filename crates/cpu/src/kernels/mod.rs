@@ -1,4 +1,4 @@
-//! The micro-kernels: the only loops that must be fast, and the only code here that needs `unsafe`.
+//! The micro-kernels: the loops whose speed matters.
 //!
 //! | file | computes | used for |
 //! |---|---|---|
@@ -9,11 +9,11 @@
 //! | [`sums`] | sums over rows and over chunks | gradients of biases, the reduction |
 //! | [`masks`] | Philox bits | dropout masks |
 //! | [`loss`] | a sample's loss and its gradient | training |
-//! | [`peak`] | nothing: multiply-adds in registers | the ceiling that the benches divide by |
+//! | [`peak`] | only multiply-adds in registers | the ceiling that the benches divide by |
 //! | [`stream`] | sums of long vectors | the ceiling of what is bound by its bytes |
-//!
-//! Each file has a safe function on top, which checks every bound once, and below it a
-//! [`Task`](crate::simd::Task), generic over the instruction set, which relies on those checks.
+//! | [`stream`] | sums of long vectors | the ceiling of work that is bound by memory traffic |
+//! Each file has a safe function, which checks all bounds once, and below it a [`Task`](crate::simd::Task), generic
+//! over the instruction set, which relies on these checks.
 #![allow(unsafe_code)]
 
 pub(crate) mod dot;

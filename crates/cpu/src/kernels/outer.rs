@@ -1,12 +1,12 @@
-//! Sums of outer products: `correlate`.
+//! The micro-kernel `outer`, for `correlate`: sums of outer products.
 //!
 //! ```text
 //! d[i, j] += sum over t of  a[t a_row + i]  v[t v_row + j]
 //! ```
 //!
-//! One of a and v is the view of a convolution's input, a row of taps x channels values for each step, the
-//! other the signal on its output side. Either may stand on the vector side; who calls puts the one there
-//! that fills vectors better, and d lies accordingly.
+//! One of a and v is the view of a convolution's input, with a row of taps x channels values per step; the other is the
+//! signal on its output side. Either of them may be the one read as vectors. The caller chooses the one that fills
+//! vectors better, which decides the layout of d.
 //!
 //! ```text
 //!                          v, row t            3 vectors, loaded
@@ -20,50 +20,49 @@
 //!         +----+     +-------------------------+
 //! ```
 //!
-//! **Registers.** AVX-512: 8 x 3 accumulators, 3 vectors of v, the broadcast a memory operand. AVX2: 6 x 2.
-//! The values of a that a tile meets lie together, so their addresses are constants away from one pointer.
+//! **Registers.** AVX-512: 8 x 3 accumulators, 3 vectors of v, the broadcast is a memory operand. AVX2: 6 x 2.
+//! The values of a that a tile reads are neighbours, so their addresses are one pointer plus constants.
 //!
-//! **Tails.** Of a: smaller tiles. Of v: masked loads and stores in the last vector. Nothing overlaps: what is
-//! added to must not be added twice.
+//! **Tails.** Of a: smaller tiles. Of v: masked loads and stores in the last vector. Tiles do not overlap, because
+//! nothing must be added twice.
 //!
-//! **Sums.** One accumulator takes all t, in order, and is then added to d: the tile's shape does not change
-//! the bits.
+//! **Sums.** One accumulator takes all t, in order, and is then added to d. The shape of the tile does not change the
+//! bits.
 //!
-//! **Tried.** With 16 channels on one side AVX-512 has one vector of them, and twelve broadcasts for twelve
-//! multiply-adds; with the sums transposed, 8 x 3 tiles of the other side, it reaches 95 to 97 % of the ceiling.
-//! A call for each tile instead of one for each column of tiles cost AVX2 3 % of the whole sum (4.67 and 4.48 us in
-//! the tutorial's second layer).
+//! **Tried.** With 16 channels on one side, AVX-512 has one vector of them, and twelve broadcasts for twelve
+//! multiply-adds. With transposed sums and 8 x 3 tiles of the other side, it reaches 95 to 97 % of the ceiling. On
+//! AVX2, one call per tile instead of one per column of tiles cost 3 % of the whole sum (4.67 instead of 4.48 us in the
+//! tutorial's second layer).
 //!
 //! Reference: [`glassbox_engine::reference::correlate`].
 
 use crate::simd::{Isa, Task, Vector};
 
-/// Where the factors and the sum lie.
+/// The layout of the factors and of the sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Outer {
-    /// Terms of the sum.
+    /// Number of terms of the sum.
     pub(crate) steps: usize,
-    /// Values of a in a step: rows of d.
+    /// Number of values of a in a step: rows of d.
     pub(crate) rows: usize,
-    /// Values between two steps of a.
+    /// Distance between two steps of a.
     pub(crate) a_row: usize,
-    /// Values of v in a step: columns of d.
+    /// Number of values of v in a step: columns of d.
     pub(crate) columns: usize,
-    /// Values between two steps of v.
+    /// Distance between two steps of v.
     pub(crate) v_row: usize,
-    /// Values between two rows of d; at least `columns`.
+    /// Distance between two rows of d; at least `columns`.
     pub(crate) d_row: usize,
 }
 
-/// Rows and vectors of the tiles for a `d` of so many rows and vectors: as few tiles as possible, of about
-/// the same size.
+/// Rows and vectors of the tiles of a `d` of these dimensions: as few tiles as possible, of about the same size.
 fn tile(isa: Isa, rows: usize, vectors: usize) -> (usize, usize) {
     let (most_rows, most_vectors) = if isa.registers() >= 32 { (8, 3) } else { (6, 2) };
     (rows.div_ceil(rows.div_ceil(most_rows)), vectors.div_ceil(vectors.div_ceil(most_vectors)))
 }
 
-/// What a step costs, in multiply-adds of a vector: for each tile its multiply-adds, or its loads if there
-/// are more of them.
+/// Cost of a step, in multiply-adds of a vector: for each tile the number of its multiply-adds, or of its loads if
+/// there are more.
 pub(crate) fn cost(isa: Isa, rows: usize, columns: usize) -> usize {
     let vectors = columns.div_ceil(isa.width());
     let (m, n) = tile(isa, rows, vectors);
@@ -77,7 +76,7 @@ pub(crate) fn cost(isa: Isa, rows: usize, columns: usize) -> usize {
     cost
 }
 
-/// Adds to `d`.
+/// Adds the sum of outer products to `d`.
 ///
 /// # Panics
 /// If a slice is too short.
@@ -93,7 +92,7 @@ pub(crate) fn outer(isa: Isa, shape: &Outer, a: &[f32], v: &[f32], d: &mut [f32]
     for column in (0..columns).step_by(tile_vectors * isa.width()) {
         let v = &v[column..];
         let width = (columns - column).min(tile_vectors * isa.width());
-        // Tiles of full size in one call, then the rest, which is smaller than a tile.
+        // All tiles of full size in one call, then the rest, which is smaller than a tile.
         let whole = rows / tile_rows;
         for (row, tile_rows, tiles) in [(0, tile_rows, whole), (whole * tile_rows, rows % tile_rows, 1)] {
             if tile_rows == 0 {
@@ -141,7 +140,7 @@ pub(crate) fn outer(isa: Isa, shape: &Outer, a: &[f32], v: &[f32], d: &mut [f32]
     }
 }
 
-/// `tiles` times `M` rows and `N` vectors of d.
+/// A column of `tiles` tiles of d, each of `M` rows and `N` vectors.
 ///
 /// # Safety of running it
 /// * `a` can be read for `tiles` times M values and `v` for `columns` at each step, and `d` be read and written
@@ -159,11 +158,11 @@ struct OuterTiles<'a, const M: usize, const N: usize> {
 impl<const M: usize, const N: usize> Task for OuterTiles<'_, M, N> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        // A tile that would not fit the registers is never asked for: let it not be compiled.
+        // Tiles that do not fit the registers are never used; this keeps them from being compiled.
         if M * N + N >= V::REGISTERS {
             return;
         }
-        // SAFETY: the conditions of running this task.
+        // SAFETY: guaranteed by the conditions of running this task.
         unsafe {
             for tile in 0..self.tiles {
                 let (a, d) = (self.a.add(tile * M), self.d.add(tile * M * self.shape.d_row));
@@ -178,7 +177,7 @@ impl<const M: usize, const N: usize> Task for OuterTiles<'_, M, N> {
 }
 
 impl<const M: usize, const N: usize> OuterTiles<'_, M, N> {
-    /// The tile whose first row is at `a` and `d`.
+    /// Computes the tile whose first row is at `a` and `d`.
     ///
     /// # Safety
     /// * those of running the task, for one tile; `FULL` says whether there are `N WIDTH` columns.

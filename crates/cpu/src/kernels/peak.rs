@@ -1,21 +1,21 @@
 //! The ceiling: multiply-adds that never leave the registers.
 //!
-//! Ten independent accumulators, enough to hide the latency of any core's multiply-add units, and no loads.
-//! What a contraction reaches is a share of this number, measured in the same run on the same machine: clock
-//! rates differ between machines, and between instruction sets on one.
+//! There are ten independent accumulators, enough to hide the latency of any core's multiply-add units, and no loads.
+//! The speed of a contraction is compared with this number, measured in the same run on the same machine: clock
+//! rates differ between machines, and between instruction sets on one machine.
 
 use crate::simd::{Isa, Simd, Task, Vector};
 
 const ACCUMULATORS: usize = 10;
 
-/// Runs `rounds` of multiply-adds in registers on a path, and gives the number of floating-point operations
-/// that it took, and a value that depends on them all. `None` if the path has no ceiling of its own: that of
-/// the portable one is whatever the compiler makes of it.
+/// Runs `rounds` of multiply-adds in registers on a path. Returns the number of floating-point operations, and a value
+/// that depends on all of them. `None` if the path has no ceiling of its own: that of the portable path depends on the
+/// compiler.
 #[must_use]
 pub fn multiply_adds(simd: Simd, rounds: usize) -> Option<(f64, f32)> {
     let isa = Isa::new(simd).filter(|isa| *isa != Isa::PORTABLE)?;
     let mut value = 0.0;
-    // SAFETY: the task asks for nothing but the instruction set.
+    // SAFETY: the task requires only the instruction set.
     unsafe { isa.run(MultiplyAdds { rounds, value: &mut value }) }
     Some(((2 * ACCUMULATORS * isa.width() * rounds) as f64, value))
 }
@@ -30,10 +30,10 @@ struct MultiplyAdds<'a> {
 impl Task for MultiplyAdds<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        // SAFETY: no vector is wider than 16 values; the instruction set is the caller's.
+        // SAFETY: no vector is wider than 16 values; the caller guarantees the instruction set.
         unsafe {
-            // Converges to 1 from wherever it starts: no overflow, no denormal numbers. Loaded, since compilers
-            // take apart what they know to be the same number in all lanes.
+            // Converges to 1 from any start: no overflow, no denormal numbers. The constants are loaded, because
+            // compilers transform multiplications by a number that they know to be the same in all lanes.
             let halves = std::hint::black_box([0.5; 16]);
             let (factor, addend) = (V::load(halves.as_ptr()), V::load(halves.as_ptr()));
             let mut acc = [V::splat(0.0); ACCUMULATORS];

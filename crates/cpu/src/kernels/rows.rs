@@ -1,11 +1,11 @@
-//! Rows of an output: `apply` and `apply_transposed`.
+//! The micro-kernel `rows`, for `apply` and `apply_transposed`: vectors along the columns of the output.
 //!
 //! ```text
 //! y[r, n] = epilogue( sum over g, k of  x[r x_row + g group + k]  b[g len + k, n] )
 //! ```
 //!
-//! x is a signal, and row r of its view the values that step r of the output meets: `groups` runs of `len`
-//! values (one run of taps x channels, or one for each tap if the taps are apart). b is a kernel, packed.
+//! x is a signal. Row r of its view has the values that step r of the output meets: `groups` runs of `len` values (one
+//! run of taps x channels, or one per tap if the taps are apart). b is a packed kernel.
 //!
 //! ```text
 //!                       b, one row of it         2 vectors, loaded
@@ -19,64 +19,64 @@
 //!         +----+      +--------------------+
 //! ```
 //!
-//! **Registers.** AVX-512 has 32: 12 x 2 accumulators, 2 vectors of b, and the broadcast is a memory operand
-//! of the multiply-add. AVX2 has 16: 6 x 2, or 12 x 1 for few columns. A core loads two vectors in the time
-//! of two multiply-adds, so what counts is loads a multiply-add: 14/24, 8/12 and 13/12.
+//! **Registers.** AVX-512 has 32: 12 x 2 accumulators, 2 vectors of b, and the broadcast is a memory operand of the
+//! multiply-add. AVX2 has 16: 6 x 2 accumulators, or 12 x 1 for few columns. A core loads two vectors in the time of
+//! two multiply-adds, so the loads per multiply-add decide: 14/24, 8/12 and 13/12.
 //!
-//! **Tails.** b is packed in panels as wide as the tile, zeros after the last column, so columns have no
-//! tail but at the store. Rows are cut into tiles of equal size, as near to 12 as their number allows; the
-//! last tile overlaps the one before and computes some values again.
+//! **Tails.** b is packed in panels as wide as the tile, with zeros after the last column, so only the store has a tail
+//! in the columns. Rows are cut into tiles of equal size, as near to 12 as their number allows. The last tile overlaps
+//! the one before and computes some values again.
 //!
-//! **Sums.** One accumulator takes all terms of a sum, in order: the tile's shape does not change the bits.
+//! **Sums.** One accumulator takes all terms of a sum, in order. The shape of the tile does not change the bits.
 //!
-//! **Tried.** Measured on a Zen 4 core, the tutorial's step on AVX-512, best of 40: with row addresses as the
-//! compiler made them and the epilogue unrolled with variable indices, which put the tile on the stack, 13.2 ms;
-//! with addresses as in [`Steps`] and an epilogue that is compiled for its functions, 7.8 ms; AVX2 went from 8.3
-//! to 8.1. Finishing rows straight from registers took another 2 to 4 % off the products with short sums.
-//! Storing few columns whole, where the next row overwrites the excess, gained 7 % on AVX-512 with three columns and
-//! nothing on AVX2: not kept.
+//! **Tried.** Measured on a Zen 4 core, the tutorial's step on AVX-512, best of 40: 13.2 ms with row addresses as the
+//! compiler computed them and an epilogue unrolled with variable indices, which put the tile on the stack; 7.8 ms with
+//! addresses as in [`Steps`] and an epilogue that is compiled for its functions. AVX2 went from 8.3 to 8.1 ms.
+//! Finishing rows straight from registers took another 2 to 4 % off the products with short sums. Storing few columns
+//! as whole vectors, where the next row overwrites the excess, gained 7 % on AVX-512 with three columns and nothing on
+//! AVX2, and was not kept.
 //!
 //! Reference: [`glassbox_engine::reference::apply`], [`glassbox_engine::reference::apply_transposed`].
 
 use super::epilogue::Epilogue;
 use crate::simd::{Isa, Task, Vector};
 
-/// Where the rows lie in x and in y.
+/// The layout of the rows in x and in y.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rows {
-    /// The number of rows.
+    /// Number of rows.
     pub(crate) rows: usize,
-    /// Values between the starts of two rows in x.
+    /// Distance between the starts of two rows in x.
     pub(crate) x_row: usize,
-    /// Runs of values in a row.
+    /// Number of runs of values in a row.
     pub(crate) groups: usize,
-    /// Values in a run.
+    /// Number of values in a run.
     pub(crate) len: usize,
-    /// Values between the starts of two runs.
+    /// Distance between the starts of two runs.
     pub(crate) group: usize,
-    /// Where the first row begins in y.
+    /// Offset of the first row in y.
     pub(crate) y_first: usize,
-    /// Values between the starts of two rows in y.
+    /// Distance between the starts of two rows in y.
     pub(crate) y_row: usize,
 }
 
-/// Some neighbouring columns of y.
+/// A range of columns of y.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Columns {
     pub(crate) first: usize,
     pub(crate) count: usize,
 }
 
-/// Sizes that a tile can have.
+/// Possible numbers of rows in a tile.
 const TILES: [usize; 8] = [1, 2, 3, 4, 6, 8, 10, 12];
 
 impl Rows {
-    /// Terms of a sum.
+    /// The number of terms of a sum.
     pub(crate) fn terms(&self) -> usize {
         self.groups * self.len
     }
 
-    /// One past the last value of x that is read.
+    /// The end of the values of x that are read.
     fn x_end(&self) -> usize {
         if self.terms() == 0 {
             return 0;
@@ -84,12 +84,12 @@ impl Rows {
         (self.rows - 1) * self.x_row + (self.groups - 1) * self.group + self.len
     }
 
-    /// One past the last element of y that is written, in rows of `columns`.
+    /// The end of the elements of y that are written, in rows of `columns`.
     pub(crate) fn y_end(&self, columns: Columns) -> usize {
         self.y_first + (self.rows - 1) * self.y_row + columns.first + columns.count
     }
 
-    /// That x, y and the epilogue's operands are long enough.
+    /// Checks that x, y and the epilogue's operands are long enough.
     pub(super) fn check(&self, columns: Columns, x: &[f32], y: &[f32], epilogue: &Epilogue<'_>) {
         assert!(self.rows > 0 && columns.count > 0, "no rows or no columns: {self:?}, {columns:?}");
         assert!(x.len() >= self.x_end(), "x: {} of {} values, {self:?}", x.len(), self.x_end());
@@ -99,7 +99,7 @@ impl Rows {
     }
 }
 
-/// Values of b for `vectors` vectors of columns.
+/// Length of b for `vectors` vectors of columns.
 pub(crate) fn packed_len(isa: Isa, rows: &Rows, vectors: usize) -> usize {
     rows.terms() * vectors * isa.width()
 }
@@ -112,11 +112,11 @@ fn tile(rows: usize, most: usize) -> usize {
     above.unwrap_or_else(|| TILES.into_iter().rfind(fits).expect("one row fits"))
 }
 
-/// Computes `columns` of all rows; they are overwritten. `b` holds `rows.terms()` rows of 1 or 2 `vectors`,
-/// zeros after the last column.
+/// Computes `columns` of all rows, which are overwritten. `b` holds `rows.terms()` rows of 1 or 2 `vectors`, with zeros
+/// after the last column.
 ///
 /// # Panics
-/// If a slice is too short, or `columns` are not just as many as make `vectors` necessary.
+/// If a slice is too short, or the number of `columns` does not need exactly `vectors` vectors.
 pub(crate) fn rows(
     isa: Isa,
     rows: &Rows,
@@ -175,10 +175,10 @@ struct RowTiles<'a, const M: usize, const N: usize> {
     epilogue: &'a Epilogue<'a>,
 }
 
-/// Where the rows of a tile begin, seen from its first: row m at `fours[m / 4] + ones[m % 4]`.
+/// Offsets of the rows of a tile from its first: row m is at `fours[m / 4] + ones[m % 4]`.
 ///
-/// Six numbers that the compiler may not see through: left to itself it makes the address of each row from that
-/// of the row before, a chain of additions as long as the tile is high, at every step.
+/// The compiler must not see where these six numbers come from. Otherwise it computes the address of each row from that
+/// of the row before: a chain of additions as long as the tile is high, at every step.
 struct Steps {
     ones: [usize; 4],
     fours: [usize; 3],
@@ -195,7 +195,7 @@ impl Steps {
 impl<const M: usize, const N: usize> Task for RowTiles<'_, M, N> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        // A tile that would not fit the registers is never asked for: let it not be compiled.
+        // Tiles that do not fit the registers are never used; this keeps them from being compiled.
         if M * N + N >= V::REGISTERS {
             return;
         }
@@ -219,7 +219,7 @@ impl<const M: usize, const N: usize> Task for RowTiles<'_, M, N> {
 }
 
 impl<const M: usize, const N: usize> RowTiles<'_, M, N> {
-    /// The sums of one tile, whose first row begins at `x`.
+    /// Computes the sums of one tile, whose first row begins at `x`.
     ///
     /// # Safety
     /// * the processor has the instruction set of `V`;
@@ -227,7 +227,7 @@ impl<const M: usize, const N: usize> RowTiles<'_, M, N> {
     #[inline(always)]
     unsafe fn sum<V: Vector>(&self, x: *const f32, steps: &Steps) -> [[V; N]; M] {
         let Rows { groups, len, group, .. } = *self.rows;
-        // SAFETY: the pointers stay within what the caller vouches for: row m, run g, value k of x is at
+        // SAFETY: the pointers stay within the range that the caller guarantees: row m, run g, value k of x is at
         // `m x_row + g group + k`, and term g len + k of b at N vectors times its number.
         unsafe {
             let mut acc = [[V::splat(0.0); N]; M];
@@ -240,7 +240,7 @@ impl<const M: usize, const N: usize> RowTiles<'_, M, N> {
                         *row = V::load(b.add(v * V::WIDTH));
                     }
                     let x = x.add(k);
-                    // A tile with fewer rows reads none from there, and they may lie beyond the slice.
+                    // A tile with fewer rows does not read from there, and these addresses may be beyond the slice.
                     let fours = [x, x.wrapping_add(steps.fours[1]), x.wrapping_add(steps.fours[2])];
                     for (m, acc) in acc.iter_mut().enumerate() {
                         let x = V::splat(*fours[m / 4].add(steps.ones[m % 4]));

@@ -1,19 +1,19 @@
-//! The other ceiling: bytes that stream through the vector units.
+//! The bandwidth ceiling: bytes that stream through the vector units.
 //!
 //! ```text
 //! read    sum += x[i]           one stream in
 //! update  y[i] = x[i] + y[i]    two streams in, one of them out again
 //! ```
 //!
-//! Vectors of a length that is chosen by the caller lie wherever so many bytes lie: in a core's first cache, in
-//! its second, in memory. Nothing is computed that would take as long as the loads.
+//! The caller chooses the length of the vectors, and so the memory that holds them: a core's first or second cache, or
+//! main memory. There is so little arithmetic that the loads decide the time.
 
 use crate::simd::{Isa, Task, Vector};
 
-/// Sums under way at a time: enough to hide an addition's latency behind two loads a cycle.
+/// Number of sums that run at the same time: enough to hide an addition's latency behind two loads per cycle.
 const ACCUMULATORS: usize = 8;
 
-/// The sum of `x`, in some order: reads 4 bytes a value.
+/// The sum of `x` in an unspecified order. Reads 4 bytes per value.
 pub(crate) fn read(isa: Isa, x: &[f32]) -> f32 {
     let mut sum = 0.0;
     // SAFETY: the task reads whole vectors within `x`.
@@ -31,7 +31,7 @@ struct Read<'a> {
 impl Task for Read<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        // SAFETY: each block is ACCUMULATORS whole vectors long; the instruction set is the caller's.
+        // SAFETY: each block is ACCUMULATORS whole vectors long; the caller guarantees the instruction set.
         unsafe {
             let mut acc = [V::splat(0.0); ACCUMULATORS];
             let blocks = self.x.chunks_exact(ACCUMULATORS * V::WIDTH);
@@ -46,7 +46,7 @@ impl Task for Read<'_> {
     }
 }
 
-/// `y[i] += x[i]`: reads 8 bytes a value and writes 4.
+/// `y[i] += x[i]`. Reads 8 bytes per value and writes 4.
 ///
 /// # Panics
 /// If the lengths differ.
@@ -57,7 +57,7 @@ pub(crate) fn update(isa: Isa, x: &[f32], y: &mut [f32]) {
 }
 
 /// # Safety of running it
-/// * `x` and `y` are of one length.
+/// * `x` and `y` have the same length.
 struct Update<'a> {
     x: &'a [f32],
     y: &'a mut [f32],
@@ -67,7 +67,7 @@ impl Task for Update<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let whole = self.x.len() / V::WIDTH * V::WIDTH;
-        // SAFETY: `first + WIDTH <= whole`, which is within both slices; the instruction set is the caller's.
+        // SAFETY: `first + WIDTH <= whole`, which is within both slices; the caller guarantees the instruction set.
         unsafe {
             for first in (0..whole).step_by(V::WIDTH) {
                 let y = self.y.as_mut_ptr().add(first);
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use crate::simd::Simd;
 
-    /// Whole numbers, so that every order of summation gives the same.
+    /// Whole numbers, so that every order of summation gives the same result.
     #[test]
     fn every_value_is_read_and_written_once() {
         for isa in Simd::available().into_iter().filter_map(Isa::new) {

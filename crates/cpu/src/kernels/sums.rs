@@ -1,16 +1,16 @@
-//! Sums over rows: gradients of biases, and the reduction over chunks of a batch.
+//! Sums over rows: gradients of biases, and the sum over the chunks of a batch.
 //!
 //! ```text
 //! dbias[c] += sum over t of  x[t, c]
 //! sum[i]   += part[i]
 //! ```
 //!
-//! A column sum with its accumulator in memory waits for each row's store before the next row's load.
-//! Here four accumulators for each vector of columns stay in registers, each for every fourth row, so that
-//! four additions are under way at a time. A signal of one channel is read as rows of a whole vector.
+//! A column sum with its accumulator in memory would wait for the store of each row before the load of the next. Here
+//! four accumulators for each vector of columns stay in registers, each for every fourth row, so that four additions
+//! run at the same time. A signal of one channel is read as rows of a whole vector.
 //!
-//! **Sums.** Rows t, t + 4, t + 8, ... are added in order, then the four sums, then what was there: it depends
-//! on nothing but the instruction set.
+//! **Sums.** Rows t, t + 4, t + 8, ... are added in order, then the four sums, then the old value. This order depends
+//! on the instruction set only.
 //!
 //! Reference: [`glassbox_engine::reference::sum_steps`].
 
@@ -38,7 +38,7 @@ impl Task for SumSteps<'_> {
     unsafe fn run<V: Vector>(self) {
         let Self { x, dbias } = self;
         let channels = dbias.len();
-        // SAFETY: the conditions of running this task: each call stays within whole rows and below the last
+        // SAFETY: by the conditions of running this task, each call stays within whole rows and below the last
         // channel.
         unsafe {
             if channels == 1 {
@@ -57,14 +57,14 @@ impl Task for SumSteps<'_> {
     }
 }
 
-/// The sums of `count <= WIDTH` columns of `rows` rows.
+/// Sums `count <= WIDTH` columns over `rows` rows.
 ///
 /// # Safety
 /// * the processor has the instruction set of `V`;
 /// * `x` can be read at `count` values in each of `rows` rows, `row` apart.
 #[inline(always)]
 unsafe fn columns<V: Vector>(x: *const f32, rows: usize, row: usize, count: usize) -> V {
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let load = |t: usize| {
             let x = x.add(t * row);
@@ -95,7 +95,7 @@ pub(crate) fn add(isa: Isa, sum: &mut [f32], part: &[f32]) {
 }
 
 /// # Safety of running it
-/// * none: this is plain code, which the compiler turns into vectors by itself.
+/// * none: this is plain code that the compiler vectorises.
 struct Add<'a> {
     sum: &'a mut [f32],
     part: &'a [f32],

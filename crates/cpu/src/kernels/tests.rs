@@ -1,10 +1,10 @@
-//! Each micro-kernel alone, on each instruction set, against loops in `f64`.
+//! Tests of each micro-kernel alone, on each instruction set, against loops in `f64`.
 //!
-//! All operands lie within larger buffers, at every alignment of a value. What lies before and after an input
-//! is NaN, so a value that is read there and used shows; what lies around and between the values of an output
-//! must be found as it was. Values are small whole numbers: sums are exact, and so is the comparison.
+//! All operands are within larger buffers, at every alignment of a value. The values before and after an input are NaN,
+//! so a value that is wrongly read and used shows. The values around and between those of an output must stay
+//! unchanged. Values are small whole numbers, so sums and comparisons are exact.
 //!
-//! They also run under valgrind, which knows AVX2 but not AVX-512: `GLASSBOX_SIMD=avx2 valgrind` and the test
+//! The tests also run under valgrind, which knows AVX2 but not AVX-512: `GLASSBOX_SIMD=avx2 valgrind` and the test
 //! binary that `cargo test -p glassbox-cpu --lib --no-run` names.
 
 use glassbox_engine::random::{Purpose, Stream};
@@ -16,7 +16,7 @@ use super::rows::{Columns, Rows, rows};
 use super::sums::sum_steps;
 use crate::simd::{Isa, Simd};
 
-/// What no kernel makes of the numbers here.
+/// A value that no kernel computes from the numbers here.
 const GUARD: f32 = 12345.0;
 
 fn isas() -> Vec<Isa> {
@@ -43,7 +43,7 @@ impl Input {
     }
 }
 
-/// Packs `terms` rows of `columns` columns as the two kernels of products read them.
+/// Packs `terms` rows of `columns` columns in the layout of `rows` or `dot`.
 fn pack(b: &[f32], columns: usize, at: impl Fn(usize, usize) -> usize, len: usize) -> Vec<f32> {
     let mut packed = vec![0.0; len];
     for (i, b) in b.iter().enumerate() {
@@ -52,7 +52,7 @@ fn pack(b: &[f32], columns: usize, at: impl Fn(usize, usize) -> usize, len: usiz
     packed
 }
 
-/// Operands of an epilogue with the functions of `which`, a bit each, for `elements` elements of y.
+/// Operands of an epilogue with the functions of `which`, one bit each, for `elements` elements of y.
 struct Operands {
     bias: Vec<f32>,
     mask: Vec<u32>,
@@ -110,7 +110,7 @@ fn check_product(isa: Isa, with_dot: bool, count: usize, columns: Columns, case:
     let (before, after) = (case % 19, 40);
     let mut y = vec![GUARD; before + y_len + after];
     let operands = Operands::new(case % 16, columns.first + columns.count, y_len);
-    // What is overwritten is NaN at first.
+    // Values that must be overwritten are NaN at first.
     for row in 0..count {
         let first = before + shape.y_first + row * y_row + columns.first;
         y[first..][..columns.count].fill(f32::NAN);

@@ -12,7 +12,7 @@ pub(crate) struct F32x8(pub(super) __m256);
 #[derive(Clone, Copy)]
 pub(crate) struct U32x4(__m256i);
 
-/// Whether the processor has all that [`run`] enables.
+/// Returns true if the processor has all features that [`run`] enables.
 pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
 }
@@ -20,11 +20,11 @@ pub(super) fn is_available() -> bool {
 /// Runs a task compiled for AVX2 with FMA.
 ///
 /// # Safety
-/// * [`is_available`] has said yes;
+/// * [`is_available`] has returned true;
 /// * the task's own contract holds.
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn run<T: Task>(task: T) {
-    // SAFETY: both conditions are the caller's.
+    // SAFETY: the caller guarantees both conditions.
     unsafe { task.run::<F32x8>() }
 }
 
@@ -34,7 +34,7 @@ pub(super) unsafe fn run<T: Task>(task: T) {
 /// * the processor has AVX2.
 #[inline(always)]
 unsafe fn first(n: usize) -> __m256i {
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
         _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), lanes)
@@ -74,7 +74,7 @@ impl Vector for F32x8 {
 
     #[inline(always)]
     unsafe fn store_first(self, to: *mut f32, n: usize) {
-        // Not `maskstore`, which AMD's cores take dozens of micro-operations for.
+        // Not `maskstore`, which takes dozens of micro-operations on AMD's cores.
         // SAFETY: see the head of this implementation; 4, 2 and 1 values are written if n has that bit, each
         // after those written before: n values in all, or 8.
         unsafe {
@@ -192,7 +192,7 @@ impl Words for U32x4 {
                 |low: Self, high: Self| _mm256_blend_epi32::<0xAA>(low.0, _mm256_slli_epi64::<32>(high.0));
             let (low, high) = (pair(block[0], block[1]), pair(block[2], block[3]));
             let (even, odd) = (_mm256_unpacklo_epi64(low, high), _mm256_unpackhi_epi64(low, high));
-            // Not above the threshold less one: what is dropped.
+            // Elements that are not above the threshold minus one are dropped.
             if threshold == 0 {
                 return u64::from(u32::MAX);
             }

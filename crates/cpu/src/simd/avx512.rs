@@ -12,7 +12,7 @@ pub(crate) struct F32x16(__m512);
 #[derive(Clone, Copy)]
 pub(crate) struct U32x8(__m512i);
 
-/// Whether the processor has all that [`run`] enables.
+/// Returns true if the processor has all features that [`run`] enables.
 pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
@@ -25,11 +25,11 @@ pub(super) fn is_available() -> bool {
 /// Runs a task compiled for AVX-512.
 ///
 /// # Safety
-/// * [`is_available`] has said yes;
+/// * [`is_available`] has returned true;
 /// * the task's own contract holds.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(super) unsafe fn run<T: Task>(task: T) {
-    // SAFETY: both conditions are the caller's.
+    // SAFETY: the caller guarantees both conditions.
     unsafe { task.run::<F32x16>() }
 }
 
@@ -169,7 +169,7 @@ impl Words for U32x8 {
             };
             let (low, high) = (pair(block[0], block[1]), pair(block[2], block[3]));
             let (even, odd) = (_mm512_unpacklo_epi64(low, high), _mm512_unpackhi_epi64(low, high));
-            // Not below 65536 is nothing: 16 bits cannot hold it, so look for more than the threshold less one.
+            // A threshold of 65536 does not fit into 16 bits, so elements above the threshold minus one are kept.
             if threshold == 0 {
                 return u64::MAX;
             }

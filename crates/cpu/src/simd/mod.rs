@@ -1,8 +1,9 @@
-//! Instruction sets: which there are, and the door through which a kernel reaches one.
+//! Instruction sets, and the interface through which kernels use them.
 //!
-//! Three layers, as in the crate `memchr`. [`Vector`] is what a kernel may use; one file for each
-//! instruction set supplies it; and [`Isa`] is the proof, made once when a [`Cpu`](crate::Cpu) is, that the
-//! processor has it. A kernel is a [`Task`], generic over the vector: [`Isa::run`] compiles it for each.
+//! There are three layers, as in the crate `memchr`. [`Vector`] is the interface for kernels; each instruction set has
+//! a file that implements it; and a value of [`Isa`], created once with a [`Cpu`](crate::Cpu), is the proof that the
+//! processor has the instruction set. A kernel is a [`Task`], generic over the vector: [`Isa::run`] compiles it for
+//! each.
 #![allow(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]
@@ -22,29 +23,29 @@ pub(crate) use vector::{Vector, Words};
 /// The environment variable that forces a path.
 pub const VARIABLE: &str = "GLASSBOX_SIMD";
 
-/// A path through the backend: the instruction set that its products are computed with.
+/// A path through the backend: the instruction set that computes its products.
 ///
-/// Results are the same to the bit for any number of threads on one path. Between paths they differ by
+/// On one path, results are the same to the bit for any number of threads. Between paths they differ by
 /// roundings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Simd {
-    /// Our micro-kernels with AVX-512 (F, BW, DQ and VL).
+    /// Micro-kernels with AVX-512 (F, BW, DQ and VL).
     Avx512,
-    /// Our micro-kernels with AVX2 and FMA.
+    /// Micro-kernels with AVX2 and FMA.
     Avx2,
-    /// Our micro-kernels without intrinsics, on any architecture; on 64-bit ARM they become NEON.
+    /// Micro-kernels without intrinsics, for any architecture; on 64-bit ARM they compile to NEON.
     Portable,
-    /// The products of the crate `matrixmultiply`, on the same views, with epilogues as passes of their own.
-    /// The yardstick of the benches and a second opinion in the tests; it is never chosen by itself. It
-    /// allocates a buffer for each product.
+    /// The products of the crate `matrixmultiply`, on the same views, with epilogues as separate passes. A yardstick
+    /// for the benches and a second opinion in the tests; it is never chosen automatically. It allocates a buffer for
+    /// each product.
     MatrixMultiply,
 }
 
 impl Simd {
-    /// All paths, the one to be preferred first.
+    /// All paths, the preferred ones first.
     pub const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Portable, Self::MatrixMultiply];
 
-    /// The name that [`GLASSBOX_SIMD`](VARIABLE) takes.
+    /// The name of the path in [`GLASSBOX_SIMD`](VARIABLE).
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -55,7 +56,7 @@ impl Simd {
         }
     }
 
-    /// Whether this processor can take this path.
+    /// Returns true if this processor supports this path.
     #[must_use]
     pub fn is_available(self) -> bool {
         match self {
@@ -69,14 +70,14 @@ impl Simd {
         }
     }
 
-    /// The paths that this processor can take, the one to be preferred first.
+    /// The paths that this processor supports, the preferred ones first.
     #[must_use]
     pub fn available() -> Vec<Self> {
         Self::ALL.into_iter().filter(|simd| simd.is_available()).collect()
     }
 
-    /// The paths that tests and benches go through: only the one that [`GLASSBOX_SIMD`](VARIABLE) forces, or
-    /// else all that there are. So a test run that is to prove something of a path fails where that is missing.
+    /// The paths for tests and benches: only the one that [`GLASSBOX_SIMD`](VARIABLE) forces, or all available ones. So
+    /// a test run that should test a certain path fails on a machine without it.
     ///
     /// # Errors
     /// As for [`Simd::choose`].
@@ -87,10 +88,10 @@ impl Simd {
         }
     }
 
-    /// The path that [`GLASSBOX_SIMD`](VARIABLE) forces, or else the best there is.
+    /// The path that [`GLASSBOX_SIMD`](VARIABLE) forces, or the best available one.
     ///
     /// # Errors
-    /// If the variable names no path, or one that this processor lacks.
+    /// If the variable does not name a path, or names one that this processor does not support.
     pub fn choose() -> Result<Self> {
         match forced() {
             None => Ok(Self::available()[0]),
@@ -98,16 +99,16 @@ impl Simd {
         }
     }
 
-    /// This path, if the processor can take it.
+    /// Returns this path if the processor supports it.
     ///
     /// # Errors
-    /// If it cannot, naming those that it can.
+    /// If it does not; the error names the supported paths.
     pub fn require_available(self) -> Result<Self> {
         if self.is_available() { Ok(self) } else { Err(unknown(self.name())) }
     }
 }
 
-/// What the variable is set to; empty counts as unset.
+/// The value of the variable; empty counts as unset.
 fn forced() -> Option<OsString> {
     std::env::var_os(VARIABLE).filter(|name| !name.is_empty())
 }
@@ -135,31 +136,31 @@ impl fmt::Display for Simd {
     }
 }
 
-/// An instruction set that this processor has: a value of this type is the proof.
+/// An instruction set that this processor has. A value of this type is the proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Isa(Simd);
 
 /// A kernel with its arguments, generic over the instruction set.
 pub(crate) trait Task {
-    /// Runs the kernel. Implementations are `#[inline(always)]`, all the way down: only so are they compiled
+    /// Runs the kernel. Implementations, and all that they call, are `#[inline(always)]`: only then are they compiled
     /// with the features of the function that calls them.
     ///
     /// # Safety
     /// * the processor has the instruction set of `V`;
-    /// * the arguments keep what the kernel's own documentation asks of them.
+    /// * the arguments fulfil the safety conditions in the kernel's own documentation.
     unsafe fn run<V: Vector>(self);
 }
 
 impl Isa {
-    /// What every processor has.
+    /// The instruction set that every processor has.
     pub(crate) const PORTABLE: Self = Self(Simd::Portable);
 
-    /// The instruction set of a path that has micro-kernels of ours and that the processor can take.
+    /// The instruction set of a path that uses our micro-kernels, if the processor supports it.
     pub(crate) fn new(simd: Simd) -> Option<Self> {
         (simd != Simd::MatrixMultiply && simd.is_available()).then_some(Self(simd))
     }
 
-    /// Values in a register.
+    /// Number of values in a register.
     pub(crate) fn width(self) -> usize {
         match self.0 {
             Simd::Avx512 => 16,
@@ -179,24 +180,24 @@ impl Isa {
 
     /// The instruction set with registers half as wide, for few columns.
     pub(crate) fn narrow(self) -> Option<Self> {
-        // Finding AVX-512 includes finding AVX2 and FMA.
+        // The test for AVX-512 includes AVX2 and FMA.
         (self.0 == Simd::Avx512).then_some(Self(Simd::Avx2))
     }
 
     /// Runs a kernel on this instruction set.
     ///
     /// # Safety
-    /// * the task's arguments keep what its own documentation asks of them.
+    /// * the task's arguments fulfil the safety conditions in its documentation.
     #[inline]
     pub(crate) unsafe fn run<T: Task>(self, task: T) {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: the value of this type is the proof of the features; the task is the caller's.
+            // SAFETY: the value of this type is the proof of the features; the caller guarantees the task's contract.
             Simd::Avx512 => unsafe { avx512::run(task) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Simd::Avx2 => unsafe { avx2::run(task) },
-            // SAFETY: no features are needed; the task is the caller's.
+            // SAFETY: no features are needed; the caller guarantees the task's contract.
             _ => unsafe { portable::run(task) },
         }
     }

@@ -1,16 +1,16 @@
-//! No intrinsics: four values in an array, which compilers keep in a register of any architecture that has
-//! some of 128 bits: SSE2 on x86-64, NEON on 64-bit ARM.
+//! The portable vector: four values in an array, without intrinsics. Compilers keep it in a register of any
+//! architecture with registers of 128 bits: SSE2 on x86-64, NEON on 64-bit ARM.
 //!
-//! Where every processor that the program is compiled for has a fused multiply-add, it is used: on 64-bit ARM that is
-//! always, so this is the NEON path as well. Elsewhere a product and a sum are rounded one after the other: one
-//! rounding would be a call into a library.
+//! A fused multiply-add is used if every processor of the target has one. On 64-bit ARM that is always so, which makes
+//! this the NEON path as well. Elsewhere a product and a sum are rounded one after the other, because rounding them
+//! once would be a call into a library.
 
 use super::{Task, Vector, Words};
 
-/// Whether the target has a fused multiply-add.
+/// True if the target has a fused multiply-add.
 const FUSED: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
 
-/// The target's registers of 128 bits.
+/// Number of registers of 128 bits.
 pub(super) const REGISTERS: usize = if cfg!(target_arch = "aarch64") { 32 } else { 16 };
 
 /// Four values.
@@ -26,7 +26,7 @@ pub(crate) struct U32x4([u64; 4]);
 /// # Safety
 /// * the task's own contract holds.
 pub(super) unsafe fn run<T: Task>(task: T) {
-    // SAFETY: this vector needs no instruction set; the task's contract is the caller's.
+    // SAFETY: this vector needs no instruction set; the caller guarantees the task's contract.
     unsafe { task.run::<F32x4>() }
 }
 

@@ -1,22 +1,22 @@
-//! What a micro-kernel needs of a vector register.
+//! The operations on vector registers that the micro-kernels use.
 
-/// A register full of `f32`, and the few operations that the micro-kernels are made of.
+/// A register of `f32` with the few operations that the micro-kernels consist of.
 ///
-/// A kernel is written once, generic over this trait, and compiled once for each instruction set by
-/// [`Isa::run`](super::Isa::run). All methods are `#[inline(always)]`: within a function that has the
-/// instruction set's features enabled, each is one instruction or a few.
+/// A kernel is written once, generic over this trait, and compiled for each instruction set by
+/// [`Isa::run`](super::Isa::run). All methods are `#[inline(always)]`: within a function that enables the features of
+/// the instruction set, each is one or a few instructions.
 ///
 /// # Safety of the methods
-/// All of them are unsafe to call for the same two reasons, which each caller discharges:
+/// All of them are unsafe to call for the same two reasons. The caller ensures that
 ///
 /// * the processor has the vector's instruction set;
-/// * a pointer is valid for as many values as the method reads or writes. No alignment is asked for.
+/// * a pointer is valid for as many values as the method reads or writes. It need not be aligned.
 pub(crate) trait Vector: Copy {
     /// Values in a register; at most 16.
     const WIDTH: usize;
-    /// Vectors of the same instruction set, of integers.
+    /// The vector of integers of the same instruction set.
     type Words: Words;
-    /// Registers there are: what bounds the tile of a kernel.
+    /// Number of registers, which limits the tile of a kernel.
     const REGISTERS: usize;
 
     /// `value` in every lane.
@@ -40,8 +40,8 @@ pub(crate) trait Vector: Copy {
     /// `self * other`
     unsafe fn mul(self, other: Self) -> Self;
 
-    /// `self * factor + addend`: with one rounding on AVX-512 and AVX2, with two on the portable path
-    /// unless the target has a fused one.
+    /// `self * factor + addend`: rounded once on AVX-512 and AVX2, twice on the portable path unless the target has a
+    /// fused multiply-add.
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self;
 
     /// `max(self, 0)`; NaN stays NaN and -0 stays -0, as in the reference.
@@ -57,11 +57,11 @@ pub(crate) trait Vector: Copy {
     unsafe fn sum(self) -> f32;
 }
 
-/// A register full of 32-bit words, each in a lane of 64 bits whose high half may hold anything: what Philox
-/// needs ([`masks`](crate::kernels::masks)).
+/// A register of 32-bit words, each in a lane of 64 bits whose high half may hold anything. Philox uses it
+/// ([`masks`](crate::kernels::masks)).
 ///
 /// # Safety of the methods
-/// All of them are unsafe to call for one reason:
+/// All of them are unsafe to call for one reason. The caller ensures that
 ///
 /// * the processor has the vector's instruction set.
 pub(crate) trait Words: Copy {
@@ -74,10 +74,10 @@ pub(crate) trait Words: Copy {
     /// `first, first + 1, ...`, one in each lane, in the order in which [`Words::kept`] reads them.
     unsafe fn count(first: u32) -> Self;
 
-    /// A round of Philox 4x32 for a counter in each lane.
+    /// One round of Philox 4x32 for a counter in each lane.
     unsafe fn round(counter: [Self; 4], multipliers: [Self; 2], key: [Self; 2]) -> [Self; 4];
 
-    /// For each block of 128 bits a byte, the lowest first: bit i says whether 16 bits number i are not below
+    /// One byte for each block of 128 bits, the lowest first: bit i is set if 16 bits number i are not below
     /// `threshold`, which is at most 65536.
     unsafe fn kept(block: [Self; 4], threshold: u32) -> u64;
 }

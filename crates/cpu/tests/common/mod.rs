@@ -25,7 +25,7 @@ pub(crate) fn plan(model: &Sequential, batch_size: usize) -> Plan {
     model.plan(Loss::MeanSquaredError, Optimizer::default(), 1, batch_size).unwrap()
 }
 
-/// Two waves, of a size like that of a standardised series.
+/// A sum of two waves with about the magnitude of a standardised series.
 pub(crate) fn series(len: usize) -> Vec<f32> {
     let value = |t: f32| (t / 46.0).sin() + 0.4 * (t / 7.3).cos() - 0.1;
     (0..len).map(|t| value(t as f32)).collect()

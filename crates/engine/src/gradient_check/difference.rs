@@ -1,26 +1,27 @@
-//! A derivative from differences, and how far it may be off.
+//! Numerical derivatives by extrapolated differences, with an error estimate.
 
-/// The smallest step is 4^-10, about 1e-6: below it the rounding of a prediction outweighs what is checked.
+/// Number of step sizes. The smallest is 4^-10, about 1e-6: below it, the rounding of a prediction is larger than the
+/// differences.
 const STEPS: i32 = 11;
-/// Steps may stop to shrink where the error is below this part of the magnitude.
+/// The step stops shrinking once the error is below this fraction of the magnitude.
 const ENOUGH: f64 = 1e-12;
 
 /// A difference quotient, as a sum over the elements of a batch's predictions.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Slope {
-    /// The sum, but for what its roundings have lost.
+    /// The sum, without what its roundings have lost.
     sum: f64,
-    /// What they have lost.
+    /// The sum of the rounding errors of `sum`.
     lost: f64,
     /// The sum of the terms' magnitudes.
     magnitude: f64,
-    /// How far the roundings of the predictions may have moved the sum.
+    /// Bound on how far the roundings of the predictions may have moved the sum.
     rounding: f64,
 }
 
 impl Slope {
-    /// Adds what one element of the predictions contributes: its `change` times `factor`. The element is as large as
-    /// `size`, and rounded.
+    /// Adds the contribution of one element of the predictions: its `change` times `factor`. `size` is the element's
+    /// magnitude, which bounds its rounding.
     pub(super) fn add(&mut self, change: f64, factor: f64, size: f64) {
         let term = change * factor;
         // Neumaier's sum: its error does not grow with the number of terms.
@@ -29,13 +30,13 @@ impl Slope {
         self.lost += (large - sum) + small;
         self.sum = sum;
         self.magnitude += term.abs();
-        // What did not change to the last bit does not depend on the variable.
+        // An element that is unchanged to the last bit does not depend on the variable.
         if change != 0.0 {
             self.rounding += f64::EPSILON * size * factor.abs();
         }
     }
 
-    /// Divided by the distance of both ends, and by the number of elements.
+    /// Divides by the distance between both ends, and by the number of elements.
     pub(super) fn over(self, divisor: f64) -> Self {
         Self {
             sum: self.sum / divisor,
@@ -50,24 +51,24 @@ impl Slope {
     }
 }
 
-/// A derivative.
+/// A derivative with its error.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Estimate {
     pub(super) derivative: f64,
-    /// How far `derivative` may be off.
+    /// Estimated error of `derivative`.
     pub(super) error: f64,
-    /// The derivative is a sum over the elements of the predictions; this is the sum of the magnitudes.
+    /// The derivative is a sum over the elements of the predictions; this is the sum of their magnitudes.
     pub(super) magnitude: f64,
 }
 
-/// The derivative of a function whose slope over a step on either side is known, by Ridders' method (1982).
+/// Computes a derivative by Ridders' method (1982), from the slope over a step on either side.
 ///
-/// The step shrinks by 4, and each slope is extrapolated to a step of zero with those before it (Richardson 1911): each
-/// extrapolation removes one more even power of the step. The error is how far it moves, and the rounding of the
-/// slope. The estimate with the least error is kept. `None` if no slope is finite.
+/// The step shrinks by 4. Each slope is extrapolated to a step of zero together with those before it (Richardson 1911):
+/// each extrapolation removes one more even power of the step. The error estimate is the change that an extrapolation
+/// makes, plus the rounding of the slope. The estimate with the least error is kept. `None` if no slope is finite.
 ///
-/// Where the function is a polynomial of the second degree, as it is along the variables of all layers here, the first
-/// two slopes agree up to rounding. A user's operation may be curved or have a kink of its own, and takes more.
+/// Along the variables of all built-in layers the function is a polynomial of the second degree, and the first two
+/// slopes agree up to rounding. A user's operation may be curved or have a kink, and takes more slopes.
 pub(super) fn differentiate(mut slope: impl FnMut(f64) -> Slope) -> Option<Estimate> {
     let mut best: Option<Estimate> = None;
     let mut before: Vec<f64> = vec![];
@@ -79,7 +80,7 @@ pub(super) fn differentiate(mut slope: impl FnMut(f64) -> Slope) -> Option<Estim
             let last = row[row.len() - 1];
             let derivative = last + (last - before) / (16f64.powi(order) - 1.0);
             let error = (derivative - last).abs().max((derivative - before).abs()) + rounding;
-            // Not so for NaN.
+            // False for NaN.
             if error < best.map_or(f64::INFINITY, |best| best.error) {
                 best = Some(Estimate { derivative, error, magnitude });
             }
@@ -97,7 +98,7 @@ pub(super) fn differentiate(mut slope: impl FnMut(f64) -> Slope) -> Option<Estim
 mod tests {
     use super::*;
 
-    /// The derivative of a function of one number, as a batch with one element, and how many slopes it took.
+    /// The derivative of a function of one number, as a batch with one element, and the number of slopes used.
     fn at(here: f64, function: impl Fn(f64) -> f64) -> (Option<Estimate>, usize) {
         let mut slopes = 0;
         let estimate = differentiate(|step| {
@@ -154,7 +155,7 @@ mod tests {
         assert_eq!(slopes, 2);
     }
 
-    /// A million terms that cancel but for one: summed plainly, the tenths alone would be off by 1e-9.
+    /// A million terms that cancel except for one: a plain sum would be off by 1e-9 from the tenths alone.
     #[test]
     fn the_sum_does_not_lose_what_its_length_would_cost() {
         let mut slope = Slope::default();

@@ -1,18 +1,19 @@
-//! Backpropagation held against central differences.
+//! The gradient check: compares backpropagation with central differences.
 //!
-//! In `f64`, on the reference backend, every weight and every element of the input is moved up and down, and the change
-//! of the loss is compared with the gradient that backpropagation gives. The target is random, so the gradient that
-//! flows back is random too: a plain sum of outputs would make it all ones, and two exchanged channels would go unseen.
+//! It runs in `f64` on the reference backend. Every weight and every element of the input is moved up and down, and the
+//! change of the loss is compared with the gradient from backpropagation. The target is random, so the gradient that
+//! flows back is random too. (With a plain sum of outputs it would be all ones, and two exchanged channels would go
+//! unnoticed.)
 //!
-//! A difference of two numbers that are nearly equal loses digits to rounding, which a large step avoids and a small one
-//! suffers. Three things keep the differences exact to about 12 digits, whatever the length of a window:
+//! The difference of two nearly equal numbers loses digits to rounding; a large step avoids this, a small one does not.
+//! Three things keep the differences exact to about 12 digits, for windows of any length:
 //!
-//! * ReLUs are held on the side where they are ([`piece`]). That changes no derivative, and no step meets a kink.
+//! * ReLUs are held on their current side of zero ([`piece`]). This changes no derivative, and no step meets a kink.
 //! * The change of the loss is the sum of the changes of its terms, each in factored form
 //!   ([`Piece::slope`](piece::Piece::slope)): two sums of thousands of terms are never subtracted.
-//! * Along one variable of the layers here the loss is then a polynomial of the second degree, whose central difference
-//!   is exact at any step, so the step is large. A user's operation may be curved: there the step shrinks, and the
-//!   differences are extrapolated with an estimate of their error ([`difference`]).
+//! * Along one variable of the built-in layers the loss is then a polynomial of the second degree, whose central
+//!   difference is exact at any step, so the step is large. A user's operation may be curved: there the step shrinks,
+//!   and the differences are extrapolated with an estimate of their error ([`difference`]).
 
 mod difference;
 mod piece;
@@ -30,39 +31,56 @@ use crate::program::Program;
 use crate::random::{Purpose, Stream};
 use crate::reference::{Interpreter, Sample};
 
-/// The most samples in a batch of a check: far more than show a mistake in a sum.
+/// Maximum number of samples in the batch of a check, far more than it takes to show a mistake in a sum.
 pub const MOST_SAMPLES: usize = 1 << 16;
-/// The most threads of a check: more than any processor has cores, and few enough to start.
+/// Maximum number of threads of a check: more than any processor has cores, and few enough to start.
 pub const MOST_THREADS: usize = 1024;
 
-/// The relative error below which an element of a gradient passes. Backpropagation and central differences agree to
-/// about 1e-12; a mistake is off by far more than this.
+/// Relative error below which an element of a gradient passes. Correct backpropagation agrees with central differences
+/// to about 1e-12; a mistake is off by far more than this.
 pub const TOLERANCE: f64 = 1e-7;
 
-/// The part of the elements asked for that must be checked for a tensor to pass.
+/// Fraction of the requested elements that must be checked for a tensor to pass.
 pub const COVERAGE: f64 = 0.9;
 
-/// The rounding of backpropagation, in parts of the magnitude of what it sums. It grows with the square root of the number
-/// of terms. On random models of up to 4096 steps it was 1.5e-14 at most, measured, beyond the error of the difference.
+/// The rounding error of backpropagation, relative to the magnitude of what it sums. It grows with the square root of
+/// the number of terms. On random models of up to 4096 steps it was measured as at most 1.5e-14 beyond the error of the
+/// difference.
 const ROUNDING: f64 = 1e-13;
 
-/// An element counts as checked where its central difference is known to this part of the magnitude of its terms.
+/// An element counts as checked if the error of its central difference is below this fraction of the magnitude.
 const RESOLVED: f64 = 1e-9;
 
-/// What to check with.
+/// The options of a gradient check.
+///
+/// ```
+/// use glassbox_engine::geometry::Padding;
+/// use glassbox_engine::gradient_check::GradientCheck;
+/// use glassbox_engine::layers::{Activation, Conv1D};
+/// use glassbox_engine::model::Sequential;
+///
+/// let mut model = Sequential::new((12, 2));
+/// model.add(Conv1D::new(3, 5).padding(Padding::Same).activation(Activation::Relu))?;
+/// model.add(Conv1D::new(2, 5).padding(Padding::Same))?;
+/// for tensor in GradientCheck::default().run(&model)? {
+///     println!("{}: relative error {:.0e}", tensor.name, tensor.error);
+///     assert!(tensor.passes());
+/// }
+/// # Ok::<(), glassbox_engine::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct GradientCheck {
-    /// Decides weights, samples, targets and dropout masks.
+    /// Seed of the weights, samples, targets and dropout masks.
     pub seed: u64,
-    /// Samples in the batch, [`MOST_SAMPLES`] at most; above 1, since summing over samples is where mistakes hide.
+    /// Samples in the batch, [`MOST_SAMPLES`] at most. Use more than 1, because mistakes hide in sums over samples.
     pub batch: usize,
     /// The loss.
     pub loss: Loss,
-    /// Elements of each tensor to check at the most, evenly spaced; `None` for all. Each weight costs four forward
-    /// passes of the batch from its layer on, each element of the input four of its sample; several times that in a
-    /// model with a curved operation.
+    /// Maximum number of elements to check in each tensor, evenly spaced; `None` for all. Each weight costs four
+    /// forward passes of the batch from its layer on, each element of the input four forward passes of its sample;
+    /// several times that in a model with a curved operation.
     pub elements: Option<usize>,
-    /// Threads to share the elements, [`MOST_THREADS`] at most. The result does not depend on it.
+    /// Threads to divide the elements among, [`MOST_THREADS`] at most. The result does not depend on their number.
     pub threads: usize,
 }
 
@@ -77,21 +95,21 @@ impl Default for GradientCheck {
 pub struct TensorCheck {
     /// `{layer}.kernel`, `{layer}.bias` or `input`.
     pub name: String,
-    /// Its shape; for the input with the batch in front.
+    /// Its shape; for the input, the batch comes first.
     pub shape: Vec<usize>,
-    /// The number of elements that were to be checked: all, or as many as [`GradientCheck::elements`] allows.
+    /// Number of elements to check: all, or as many as [`GradientCheck::elements`] allows.
     pub asked: usize,
-    /// The number of them that were checked. An element is left out where no central difference is precise enough:
-    /// beside a kink of a user's operation, or where that gives no finite numbers.
+    /// Number of elements that were checked. An element is skipped if no central difference is precise enough: next to
+    /// a kink of a user's operation, or where the operation gives no finite numbers.
     pub checked: usize,
-    /// The largest relative error of an element's gradient, `|gradient - difference| / |difference|`, with the rounding
-    /// of both allowed for in the denominator: where the terms of a gradient cancel, few digits of it are left.
+    /// The largest relative error of an element's gradient, `|gradient - difference| / |difference|`. The denominator
+    /// allows for the rounding of both: where the terms of a gradient cancel, few of its digits are left.
     pub error: f64,
-    /// The flat index where it is.
+    /// Flat index of the element with this error.
     pub index: usize,
-    /// What backpropagation gives there.
+    /// The gradient of that element by backpropagation.
     pub gradient: f64,
-    /// What the central difference gives there.
+    /// The gradient of that element by central differences.
     pub difference: f64,
 }
 
@@ -102,7 +120,7 @@ impl TensorCheck {
         self.agrees() && self.covers()
     }
 
-    /// Returns true if the error of what was checked is within [`TOLERANCE`]; false for NaN.
+    /// Returns true if the error of the checked elements is within [`TOLERANCE`]; false for NaN.
     #[must_use]
     pub fn agrees(&self) -> bool {
         self.error <= TOLERANCE
@@ -114,7 +132,7 @@ impl TensorCheck {
         self.coverage() >= COVERAGE
     }
 
-    /// Part of the elements asked for that was checked, from 0 to 1.
+    /// Fraction of the requested elements that was checked, from 0 to 1.
     #[must_use]
     pub fn coverage(&self) -> f64 {
         self.checked as f64 / self.asked as f64
@@ -122,10 +140,10 @@ impl TensorCheck {
 }
 
 impl GradientCheck {
-    /// Checks every weight tensor of a model and its input, dropout active with masks held still.
+    /// Checks every weight tensor of a model and its input, with dropout active and its masks fixed.
     ///
     /// # Errors
-    /// If an option is out of its range, the model has no layers, or there is not the memory.
+    /// If an option is out of range, the model has no layers, or the memory does not suffice.
     pub fn run(&self, model: &Sequential) -> Result<Vec<TensorCheck>> {
         for (option, value, most) in [
             ("batch", self.batch, MOST_SAMPLES),
@@ -147,7 +165,7 @@ impl GradientCheck {
             (0..n).map(|_| draws.normal()).collect::<Vec<f64>>()
         };
         let mut weights: Vec<f64> = model.layout().initial(self.seed);
-        // Biases start at zero, where a mistake in them could hide.
+        // Biases start at zero, where a mistake in them could go unnoticed.
         for (weight, shift) in weights.iter_mut().zip(normals(0, model.layout().len())) {
             *weight += 0.1 * shift;
         }
@@ -178,7 +196,7 @@ impl GradientCheck {
         Ok(checks)
     }
 
-    /// For a piece of each thread and the one that they are copied from, and for the gradients.
+    /// Checks that there is memory for the gradients, a piece for each thread, and the piece that they are copied from.
     fn require_room(&self, model: &Sequential, training: &Program, held: &Program) -> Result<()> {
         let sample = |program: &Program| {
             let mut lens = program.values.iter().map(|shape| memory::product(&[shape.steps, shape.channels]));
@@ -231,7 +249,7 @@ impl GradientCheck {
     }
 }
 
-/// The gradient of the batch's loss as backpropagation gives it: of the weights, then of the inputs.
+/// Computes the gradient of the batch's loss by backpropagation: of the weights, then of the inputs.
 fn backpropagate(
     model: &Sequential,
     training: Program,
@@ -255,7 +273,7 @@ fn backpropagate(
     gradient
 }
 
-/// The largest relative error of the elements of a gradient.
+/// Finds the largest relative error among the elements of a gradient.
 fn compare(gradient: &[f64], differences: &[Option<Estimate>]) -> TensorCheck {
     let largest = differences.iter().flatten().fold(0.0f64, |largest, d| largest.max(d.magnitude));
     let mut worst = TensorCheck {
@@ -279,7 +297,7 @@ fn compare(gradient: &[f64], differences: &[Option<Estimate>]) -> TensorCheck {
             true => 0.0,
             false => off / (derivative.abs() + (error + ROUNDING * magnitude) / TOLERANCE),
         };
-        // NaN is worse than any number.
+        // NaN counts as worse than any number.
         let worse = relative > worst.error || (relative.is_nan() && !worst.error.is_nan());
         if worst.checked == 0 || worse {
             worst =
@@ -315,10 +333,10 @@ mod tests {
     fn each_element_is_compared_with_itself_and_its_own_rounding() {
         let off =
             |gradient, difference| compare(&[1.0, gradient], &[Some(exact(1.0)), Some(difference)]).error;
-        // However small it is beside the others.
+        // However small it is compared with the others.
         assert!(off(1e-3 * (1.0 + 1e-6), exact(1e-3)) > TOLERANCE);
         assert!(off(1e-3 * (1.0 + 1e-8), exact(1e-3)) < TOLERANCE);
-        // All of its digits are lost where terms of magnitude 1 cancel.
+        // All of its digits are lost if terms of magnitude 1 cancel.
         assert!(off(2e-14, exact(1e-14)) < TOLERANCE);
         assert!(off(2e-14, Estimate { magnitude: 1e-6, ..exact(1e-14) }) > TOLERANCE);
         assert!(off(0.0, Estimate { magnitude: 0.0, ..exact(0.0) }) == 0.0);
@@ -358,7 +376,7 @@ mod tests {
         }
     }
 
-    /// The check itself must be able to fail: a layer whose backward pass forgets the activation.
+    /// The check must be able to fail: it finds a layer whose backward pass omits the activation.
     #[test]
     fn a_wrong_backward_pass_is_found() {
         #[derive(Debug)]

@@ -1,8 +1,8 @@
-//! The function that a model is in a neighbourhood of one point.
+//! A model as a smooth function in a neighbourhood of one point.
 //!
-//! A ReLU is linear on either side of zero, and so is an absolute value. With each of them held on the side where it is
-//! at the point, the model is a smooth function. It equals the model in a neighbourhood of the point, so both have the
-//! same gradient there; but it has no kinks, so a step along a variable may be as large as one likes.
+//! A ReLU is linear on either side of zero, and so is an absolute value. If each of them is held on the side where it
+//! is at the point, the model becomes a smooth function. It equals the model in a neighbourhood of the point, so both
+//! have the same gradient there; but it has no kinks, so a step along a variable may be of any size.
 
 use super::difference::Slope;
 use crate::losses::Loss;
@@ -11,11 +11,11 @@ use crate::model::WeightLayout;
 use crate::program::{Instruction, Line, Pass, Pointwise, Program, Value};
 use crate::reference::{Interpreter, Sample};
 
-/// The forward pass of a model, as it is and with its ReLUs held.
+/// The forward pass of a model, unchanged and with its ReLUs held.
 pub(super) struct Forward {
-    /// The forward pass. It also stores what each ReLU gives, in the values `gates`.
+    /// The forward pass. It also stores the output of each ReLU, in the values `gates`.
     free: Program,
-    /// The same with each ReLU replaced by its gate, which is read from `gates` and never stored.
+    /// The same program with each ReLU replaced by its gate, which is read from `gates` and never stored.
     pub(super) held: Program,
     gates: Vec<Value>,
 }
@@ -46,13 +46,13 @@ impl Forward {
         Self { free: program(free), held: program(held), gates }
     }
 
-    /// The first line that depends on a weight of a layer.
+    /// Index of the first line that depends on a weight of a layer.
     pub(super) fn first_line(&self, layer: usize) -> usize {
         self.held.lines.iter().position(|line| line.layer >= layer).unwrap_or(self.held.lines.len())
     }
 }
 
-/// An instruction with another epilogue, which stores another value.
+/// Copies an instruction with another epilogue and another stored value.
 fn storing(instruction: &Instruction, y: Value, epilogue: Vec<Pointwise>) -> Instruction {
     match instruction {
         Instruction::Apply { geometry, kernel, x, .. } => {
@@ -66,7 +66,7 @@ fn storing(instruction: &Instruction, y: Value, epilogue: Vec<Pointwise>) -> Ins
     }
 }
 
-/// What the gradient is taken with respect to.
+/// The variable that the gradient is taken with respect to.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Variable {
     /// A weight by its index in the flat vector, and the first line that depends on it.
@@ -90,7 +90,7 @@ pub(super) struct Piece {
 }
 
 impl Piece {
-    /// The piece around the point with these weights and inputs.
+    /// Builds the piece around the point with these weights and inputs.
     pub(super) fn new(
         forward: &Forward,
         layout: &WeightLayout,
@@ -129,10 +129,10 @@ impl Piece {
         piece
     }
 
-    /// The slope of the batch's mean loss from a step below the point to a step above it, along one variable.
+    /// Computes the slope of the batch's mean loss along one variable, from a step below the point to a step above it.
     ///
-    /// A copy of a piece is for the variables of one tensor: it keeps what the lines from their first one on have stored
-    /// last, which is not what the lines of other tensors would read.
+    /// Use a separate copy of the piece for each tensor: it keeps the values that its last call stored, from the first
+    /// line that depends on the tensor; lines of other tensors would read the wrong values.
     pub(super) fn slope(&mut self, variable: Variable, step: f64) -> Slope {
         let affected = match variable {
             Variable::Weight { .. } => 0..self.samples.len(),
@@ -151,7 +151,7 @@ impl Piece {
                 slope.add(
                     above - below,
                     match self.loss {
-                        // (above - target)^2 - (below - target)^2 over above - below, with no square to cancel.
+                        // ((above - target)^2 - (below - target)^2) / (above - below), without squares that cancel.
                         Loss::MeanSquaredError => (above - target) + (below - target),
                         Loss::MeanAbsoluteError if y == target => 0.0,
                         Loss::MeanAbsoluteError => (y - target).signum(),
@@ -164,7 +164,7 @@ impl Piece {
         slope.over((up - down) * self.target.len() as f64)
     }
 
-    /// The prediction for a sample with a variable at another value.
+    /// Predicts a sample with one variable set to another value.
     fn predict(&mut self, variable: Variable, value: f64, sample: usize) -> &[f64] {
         *self.element(variable) = value;
         let line = match variable {
@@ -207,12 +207,12 @@ mod tests {
         model
     }
 
-    /// At the point both are the same to the bit; and close to it, with no kink between, both have the same slope.
+    /// At the point both agree to the bit; close to it, with no kink between, both have the same slope.
     #[test]
     fn a_piece_is_the_model_in_a_neighbourhood() {
         let model = model();
         for loss in [Loss::MeanSquaredError, Loss::MeanAbsoluteError] {
-            // Fused or not, a ReLU is found.
+            // ReLUs are found in fused and unfused programs.
             for training in [model.training_program(loss), model.training_program(loss).fused()] {
                 let forward = Forward::new(&training);
                 assert_eq!(forward.gates.len(), 2);
@@ -241,7 +241,7 @@ mod tests {
         }
     }
 
-    /// Whatever follows it in its epilogue, a ReLU is held by what itself gives.
+    /// A ReLU is held by its own output, whatever follows it in its epilogue.
     #[test]
     fn a_relu_amid_an_epilogue_is_held() {
         let mut layout = WeightLayout::default();

@@ -1,4 +1,4 @@
-//! The arguments of a layer, as they stand in Keras's JSON.
+//! The arguments of a layer, as Keras's JSON has them.
 
 mod near;
 
@@ -12,10 +12,10 @@ use crate::text::excerpt;
 use near::misspelt;
 pub(crate) use near::respelt;
 
-/// A JSON object: the arguments of a layer by their names.
+/// A JSON object with the arguments of a layer by name.
 ///
 /// [`Layer::config`](super::Layer::config) writes one, [`FromConfig`](super::FromConfig) reads it. Reading takes the
-/// entries one by one; what is left in the end was read by nobody, and is refused.
+/// entries out one by one; entries that are left at the end are refused as unknown.
 ///
 /// ```
 /// use glassbox_engine::layers::Config;
@@ -38,7 +38,7 @@ impl Default for Config {
     }
 }
 
-/// As JSON.
+/// Shows the object as JSON.
 impl std::fmt::Display for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let text = serde_json::to_string(&self.entries).map_err(|_| std::fmt::Error)?;
@@ -47,7 +47,7 @@ impl std::fmt::Display for Config {
 }
 
 impl Config {
-    /// The same with an argument more.
+    /// Adds an argument.
     #[must_use]
     pub fn with(mut self, argument: &str, value: impl Into<Json>) -> Self {
         self.entries.insert(argument.into(), value.into());
@@ -65,7 +65,7 @@ impl Config {
         }
     }
 
-    /// The class that an object says it is of.
+    /// Takes the class that an object names.
     pub(crate) fn class(&mut self) -> Result<Class> {
         let name = self.text("class_name")?;
         let module = self.find("module");
@@ -73,7 +73,7 @@ impl Config {
         Ok(Class { place: self.place.clone(), name, module, registered_name })
     }
 
-    /// The class that an object is of, which must be Keras's own class of that name in one of `modules`.
+    /// Takes the class that an object names, which must be Keras's own class of that name in one of `modules`.
     pub(crate) fn built_in_class(&mut self, modules: &[&str]) -> Result<String> {
         let class = self.class()?;
         if class.is_in(modules) { Ok(class.name) } else { Err(class.unknown(modules[0])) }
@@ -83,7 +83,7 @@ impl Config {
         self.entries.remove(key)
     }
 
-    /// An entry that may be absent or null.
+    /// Takes an entry that may be absent or null.
     pub(crate) fn find_some(&mut self, key: &str) -> Option<Json> {
         self.find(key).filter(|value| !value.is_null())
     }
@@ -97,10 +97,10 @@ impl Config {
         Self::new(&format!("{}, {key}", self.place), value)
     }
 
-    /// A text.
+    /// Takes a text.
     ///
     /// # Errors
-    /// If it is absent or something else.
+    /// If the entry is absent or not a text.
     pub fn text(&mut self, key: &str) -> Result<String> {
         match self.take(key)? {
             Json::String(text) => Ok(text),
@@ -108,11 +108,11 @@ impl Config {
         }
     }
 
-    /// A name, or none: then Keras finds one.
+    /// Takes the layer's name; `None` if there is none, and Keras's default name applies.
     pub(crate) fn name(&mut self) -> Result<Option<String>> {
         match self.find_some("name") {
             None => Ok(None),
-            // Tables, plots and files repeat it.
+            // Names are printed in tables, plots and files.
             Some(Json::String(name)) if name.contains(char::is_control) => {
                 Err(self.wrong("name", "no control characters", &excerpt(&name).to_string()))
             }
@@ -121,10 +121,10 @@ impl Config {
         }
     }
 
-    /// True or false; true where it is absent. Keras takes null for false.
+    /// Takes a Boolean: true if absent, false if null, as in Keras.
     ///
     /// # Errors
-    /// If it is something else.
+    /// If the entry is anything else.
     pub fn flag(&mut self, key: &str) -> Result<bool> {
         match self.find(key) {
             None => Ok(true),
@@ -133,10 +133,10 @@ impl Config {
         }
     }
 
-    /// A number.
+    /// Takes a number.
     ///
     /// # Errors
-    /// If it is absent or something else.
+    /// If the entry is absent or not a number.
     pub fn number(&mut self, key: &str) -> Result<f64> {
         let value = self.take(key)?;
         value.as_f64().ok_or_else(|| self.wrong(key, "a number", &abridged(&value)))
@@ -146,16 +146,16 @@ impl Config {
         if self.entries.contains_key(key) { self.number(key) } else { Ok(default) }
     }
 
-    /// A whole number that is not negative, nor larger than `u32` holds.
+    /// Takes a whole number from 0 to `u32::MAX`.
     ///
     /// # Errors
-    /// If it is absent or something else.
+    /// If the entry is absent or anything else.
     pub fn integer(&mut self, key: &str) -> Result<usize> {
         let value = self.take(key)?;
         self.as_integer(key, &value)
     }
 
-    /// `[7]` or `7`.
+    /// Takes the number of a single dimension, `[7]` or `7`.
     pub(crate) fn single(&mut self, key: &str) -> Result<usize> {
         let value = self.take(key)?;
         match value.as_array().map(Vec::as_slice) {
@@ -165,20 +165,20 @@ impl Config {
         }
     }
 
-    /// The same; 1 where it is absent.
+    /// Takes the number of a single dimension; 1 if absent.
     pub(crate) fn single_or_1(&mut self, key: &str) -> Result<usize> {
         if self.entries.contains_key(key) { self.single(key) } else { Ok(1) }
     }
 
     fn as_integer(&self, key: &str, value: &Json) -> Result<usize> {
-        // Larger numbers could wrap in the arithmetic of lengths; no tensor has room for them.
+        // Larger numbers could overflow when lengths are computed, and no tensor could have that length.
         let integer = value.as_u64().filter(|n| *n <= u64::from(u32::MAX));
         integer
             .map(|n| n as usize)
             .ok_or_else(|| self.wrong(key, "a whole number, not negative", &abridged(value)))
     }
 
-    /// In any case, as Keras has it; `valid` where it is absent.
+    /// Takes a padding, in upper or lower case as in Keras; `valid` if absent.
     pub(crate) fn padding(&mut self, supported: &[Padding]) -> Result<Padding> {
         if !self.entries.contains_key("padding") {
             return Ok(Padding::Valid);
@@ -191,7 +191,7 @@ impl Config {
         })
     }
 
-    /// Linear where it is absent or null.
+    /// Takes an activation; linear if absent or null.
     pub(crate) fn activation(&mut self) -> Result<Activation> {
         match self.find_some("activation") {
             None => Ok(Activation::Linear),
@@ -204,7 +204,7 @@ impl Config {
         }
     }
 
-    /// An argument that has one supported value; where it is absent it has that value.
+    /// Takes an argument that has one supported value, which is also the default.
     pub(crate) fn only(&mut self, key: &str, supported: &Json) -> Result<()> {
         match self.find(key) {
             Some(value) if value != *supported => {
@@ -214,7 +214,7 @@ impl Config {
         }
     }
 
-    /// `"float32"`, the policy of that name, or none.
+    /// Takes `dtype`, which must be absent, `"float32"`, or the policy of that name.
     pub(crate) fn require_float32(&mut self) -> Result<()> {
         match self.find_some("dtype") {
             None => Ok(()),
@@ -232,7 +232,7 @@ impl Config {
         }
     }
 
-    /// Refuses what was not read: an argument that nobody here has heard of may mean anything.
+    /// Refuses entries that were not taken: an unknown argument could change what the layer computes.
     pub(crate) fn finish(self) -> Result<()> {
         match self.entries.iter().next() {
             None => Ok(()),
@@ -265,7 +265,7 @@ impl Config {
     }
 }
 
-/// What class an object is of. A registered class may have the name of one of Keras's, and compute anything.
+/// The class that an object names. A user's registered class may have the same name as one of Keras's.
 pub(crate) struct Class {
     place: String,
     pub(crate) name: String,
@@ -274,8 +274,8 @@ pub(crate) struct Class {
 }
 
 impl Class {
-    /// Whether it is Keras's own class of this name in one of `modules`. Where there is no module or no registered
-    /// name, Keras takes its own class.
+    /// Returns true if this is Keras's own class of its name in one of `modules`. Without a module or a registered
+    /// name, Keras uses its own class.
     pub(crate) fn is_in(&self, modules: &[&str]) -> bool {
         let own_name = match &self.registered_name {
             Json::String(name) => name.is_empty() || *name == self.name,
@@ -284,17 +284,17 @@ impl Class {
         own_name && self.module.as_ref().is_none_or(|module| modules.iter().any(|own| module == *own))
     }
 
-    /// Whether it is this layer of Keras's.
+    /// Returns true if this is Keras's own layer `name`.
     pub(crate) fn is_built_in(&self, name: &str) -> bool {
         self.name == name && self.is_in(&[super::KERAS])
     }
 
-    /// The name under which it was registered, `package>Class`, if it is not one of Keras's own.
+    /// The name under which the class was registered, `package>Class`, unless it is one of Keras's own.
     pub(crate) fn registered_name(&self) -> Option<&str> {
         self.registered_name.as_str().filter(|name| !name.is_empty() && *name != self.name)
     }
 
-    /// The refusal of a class that is in none of Keras's modules.
+    /// The error for a class that is in none of Keras's modules.
     pub(crate) fn unknown(&self, module: &str) -> Error {
         let found = self.module.clone().unwrap_or_else(|| module.into());
         Error::Unsupported {

@@ -40,18 +40,18 @@ pub struct Conv1D {
     pub kernel_size: usize,
     /// Input steps between two output steps.
     pub strides: usize,
-    /// How the ends are treated.
+    /// Treatment of the ends of the signal.
     pub padding: Padding,
-    /// Input steps between two taps; Keras has it with `strides` 1 only.
+    /// Input steps between two taps; above 1 only if `strides` is 1, as in Keras.
     pub dilation_rate: usize,
-    /// Applied to the output.
+    /// Activation function applied to the output.
     pub activation: Activation,
-    /// Whether a bias is added.
+    /// If true, a bias is added.
     pub use_bias: bool,
 }
 
 impl Conv1D {
-    /// A convolution with Keras's defaults: strides 1, `valid`, no dilation, linear, with bias.
+    /// Creates a convolution with Keras's defaults: strides 1, `valid`, no dilation, linear, with bias.
     #[must_use]
     pub fn new(filters: usize, kernel_size: usize) -> Self {
         Self {
@@ -65,41 +65,41 @@ impl Conv1D {
         }
     }
 
-    /// With these strides.
+    /// Sets the strides.
     #[must_use]
     pub fn strides(self, strides: usize) -> Self {
         Self { strides, ..self }
     }
 
-    /// With this padding.
+    /// Sets the padding.
     #[must_use]
     pub fn padding(self, padding: Padding) -> Self {
         Self { padding, ..self }
     }
 
-    /// With this dilation.
+    /// Sets the dilation rate.
     #[must_use]
     pub fn dilation_rate(self, dilation_rate: usize) -> Self {
         Self { dilation_rate, ..self }
     }
 
-    /// With this activation.
+    /// Sets the activation.
     #[must_use]
     pub fn activation(self, activation: Activation) -> Self {
         Self { activation, ..self }
     }
 
-    /// With or without a bias.
+    /// Adds or omits the bias.
     #[must_use]
     pub fn use_bias(self, use_bias: bool) -> Self {
         Self { use_bias, ..self }
     }
 
-    /// The map A of this layer for an input of this shape.
+    /// The linear map A of this layer, for inputs of a given shape.
     ///
     /// # Errors
-    /// If an argument is out of its range, the kernel is longer than the input, or no memory could hold what the
-    /// layer reads or writes.
+    /// If an argument is out of range, the kernel spans more than the input, or the input or the output would be larger
+    /// than any memory.
     pub fn geometry(&self, input: Shape) -> Result<Geometry> {
         require_positive(
             self,
@@ -178,7 +178,7 @@ impl Layer for Conv1D {
     /// dbias   = sum of dz over steps
     /// dx      = A^T dz
     /// ```
-    /// Kept from the forward pass: `x` and `y`. ReLU's gradient is read off `y`, so `z` is not kept.
+    /// Reads `x` and `y` of the forward pass. ReLU's gradient follows from `y`, so `z` is not kept.
     fn backward(&self, tape: &mut Tape, call: &Call, y: Value, dy: Value) {
         let x = call.x();
         let geometry = self.built(tape.shape(x));

@@ -24,7 +24,7 @@ use crate::shape::Shape;
 /// * input `(batch, steps, channels)`
 /// * output `(batch, out_steps, filters)`: `steps strides` for `same`, and
 ///   `steps strides + max(kernel_size - strides, 0)` for `valid`
-/// * kernel `(kernel_size, filters, channels)`: the kernel of the convolution that it transposes;
+/// * kernel `(kernel_size, filters, channels)`, the same as that of the convolution that the layer transposes;
 ///   bias `(filters)`
 ///
 /// ```
@@ -44,16 +44,16 @@ pub struct Conv1DTranspose {
     pub kernel_size: usize,
     /// Output steps between two input steps.
     pub strides: usize,
-    /// How the ends are treated: `valid` or `same`.
+    /// Treatment of the ends of the signal: `valid` or `same`.
     pub padding: Padding,
-    /// Applied to the output.
+    /// Activation function applied to the output.
     pub activation: Activation,
-    /// Whether a bias is added.
+    /// If true, a bias is added.
     pub use_bias: bool,
 }
 
 impl Conv1DTranspose {
-    /// A transposed convolution with Keras's defaults: strides 1, `valid`, linear, with bias.
+    /// Creates a transposed convolution with Keras's defaults: strides 1, `valid`, linear, with bias.
     #[must_use]
     pub fn new(filters: usize, kernel_size: usize) -> Self {
         Self {
@@ -66,42 +66,42 @@ impl Conv1DTranspose {
         }
     }
 
-    /// With these strides.
+    /// Sets the strides.
     #[must_use]
     pub fn strides(self, strides: usize) -> Self {
         Self { strides, ..self }
     }
 
-    /// With this padding.
+    /// Sets the padding.
     #[must_use]
     pub fn padding(self, padding: Padding) -> Self {
         Self { padding, ..self }
     }
 
-    /// With this activation.
+    /// Sets the activation.
     #[must_use]
     pub fn activation(self, activation: Activation) -> Self {
         Self { activation, ..self }
     }
 
-    /// With or without a bias.
+    /// Adds or omits the bias.
     #[must_use]
     pub fn use_bias(self, use_bias: bool) -> Self {
         Self { use_bias, ..self }
     }
 
-    /// The map A that this layer transposes, for an input of this shape: its output side is the layer's
-    /// input.
+    /// The linear map A that this layer transposes, for inputs of a given shape. The input of the layer is on A's
+    /// output side.
     ///
     /// # Errors
-    /// If an argument is out of its range, or no memory could hold what the layer reads or writes.
+    /// If an argument is out of range, or the input or the output would be larger than any memory.
     pub fn geometry(&self, input: Shape) -> Result<Geometry> {
         require_positive(
             self,
             &[("filters", self.filters), ("kernel_size", self.kernel_size), ("strides", self.strides)],
         )?;
-        // The zeros that A pads with are what this layer cuts off. "same" cuts the overhang of the kernel
-        // over the stride, the smaller half of it at the left.
+        // This layer cuts off what A pads with zeros. "same" cuts the part of the kernel that is longer than the
+        // stride, the smaller half of it on the left.
         let overhang = self.kernel_size.saturating_sub(self.strides);
         let (cut, pad_left) = match self.padding {
             Padding::Valid => (0, 0),
@@ -167,7 +167,7 @@ impl Layer for Conv1DTranspose {
     /// dbias   = sum of dz over steps
     /// dx      = A dz
     /// ```
-    /// Kept from the forward pass: `x` and `y`. ReLU's gradient is read off `y`, so `z` is not kept.
+    /// Reads `x` and `y` of the forward pass. ReLU's gradient follows from `y`, so `z` is not kept.
     fn backward(&self, tape: &mut Tape, call: &Call, y: Value, dy: Value) {
         let x = call.x();
         let geometry = self.built(tape.shape(x));

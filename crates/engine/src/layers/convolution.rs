@@ -1,4 +1,4 @@
-//! What Conv1D and Conv1DTranspose share beside the three contractions.
+//! Code that Conv1D and Conv1DTranspose share, besides the three contractions.
 
 use serde_json::Value as Json;
 
@@ -9,10 +9,10 @@ use crate::initializers::Initializer;
 use crate::program::Pointwise;
 use crate::shape::Shape;
 
-/// The geometry of a layer whose arguments are in their ranges.
+/// Builds the geometry of a layer whose arguments are in range. `spec` is `None` if its numbers overflow.
 ///
 /// # Errors
-/// If the input is empty, or the numbers are too large, or could not even be computed.
+/// If the input is empty, or the numbers are too large.
 pub(super) fn geometry(layer: &dyn Layer, input: Shape, spec: Option<GeometrySpec>) -> Result<Geometry> {
     let geometry = spec.and_then(|spec| Geometry::new(spec).ok());
     geometry.ok_or_else(|| Error::Input {
@@ -21,14 +21,14 @@ pub(super) fn geometry(layer: &dyn Layer, input: Shape, spec: Option<GeometrySpe
         problem: if input.is_empty() {
             "it has no values".into()
         } else {
-            "what the layer reads, its kernel or its output is larger than any memory; lower the steps of the \
+            "the padded input, the kernel or the output is larger than any memory; lower the steps of the \
              input, or the layer's filters, kernel_size, strides or dilation_rate"
                 .into()
         },
     })
 }
 
-/// The kernel of A, and a bias of `filters` values if there is one.
+/// The weights of the layer: the kernel of A, and a bias of `filters` values if there is one.
 pub(super) fn weights(geometry: &Geometry, filters: usize, use_bias: bool) -> Vec<WeightSpec> {
     let kernel = WeightSpec {
         name: "kernel",
@@ -39,13 +39,13 @@ pub(super) fn weights(geometry: &Geometry, filters: usize, use_bias: bool) -> Ve
     std::iter::once(kernel).chain(use_bias.then_some(bias)).collect()
 }
 
-/// `activation(v + bias)`, the bias being the second weight of the call if it has one.
+/// The epilogue `activation(v + bias)`. The bias is the second weight of the call, if the layer has one.
 pub(super) fn epilogue(call: &Call, activation: Activation) -> Vec<Pointwise> {
     let bias = call.weights.get(1).map(|bias| Pointwise::AddBias(*bias));
     bias.into_iter().chain(activation.forward()).collect()
 }
 
-/// Adds to a layer's config the arguments that have one supported value.
+/// Adds the arguments of which the engine supports one value only.
 pub(super) fn with_fixed_arguments(config: Config) -> Config {
     config
         .with("kernel_initializer", Initializer::GlorotUniform.config())
@@ -57,14 +57,14 @@ pub(super) fn with_fixed_arguments(config: Config) -> Config {
         .with("bias_constraint", Json::Null)
 }
 
-/// Takes the arguments of [`with_fixed_arguments`], of which the engine has one form.
+/// Takes the arguments of [`with_fixed_arguments`] and refuses unsupported values.
 pub(super) fn take_fixed_arguments(config: &mut Config, use_bias: bool) -> Result<()> {
     if let Some(format) = config.find_some("data_format")
         && format.as_str().map(str::to_lowercase).as_deref() != Some("channels_last")
     {
         return Err(config.unsupported("data_format", &format, "channels_last is"));
     }
-    // Where an initialiser is null, Keras takes Glorot's: for the bias too.
+    // If an initialiser is null, Keras uses Glorot's, also for the bias.
     if config.entries.get("bias_initializer").is_some_and(Json::is_null) && use_bias {
         return Err(config.unsupported("bias_initializer", &Json::Null, "Zeros is"));
     }
@@ -76,8 +76,8 @@ pub(super) fn take_fixed_arguments(config: &mut Config, use_bias: bool) -> Resul
     Ok(())
 }
 
-/// Refuses an initialiser other than the one that has these names. It is written as an object with its class, or as
-/// its name; null is left to the caller.
+/// Refuses an initialiser that is not the one with these names. It may be an object with a class, or a name; null is
+/// accepted.
 fn initializer(config: &mut Config, key: &str, names: &[&str]) -> Result<()> {
     let Some(value) = config.find_some(key) else { return Ok(()) };
     let place = format!("{}, {key}", config.place);
@@ -89,7 +89,7 @@ fn initializer(config: &mut Config, key: &str, names: &[&str]) -> Result<()> {
                 && let Some(arguments) = object.find_some("config")
             {
                 let mut arguments = Config::new(&place, arguments)?;
-                // Weights are drawn from the run's own seed.
+                // The seed is ignored: weights are drawn from the seed of the run.
                 arguments.find("seed");
                 arguments.only("input_axes", &Json::Null)?;
                 arguments.only("output_axes", &Json::Null)?;

@@ -22,7 +22,7 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// Dropout of this rate.
+    /// Creates a dropout layer with this rate.
     #[must_use]
     pub fn new(rate: f64) -> Self {
         Self { rate }
@@ -59,8 +59,8 @@ impl Layer for Dropout {
         tape.map(x, vec![Pointwise::Dropout(mask)])
     }
 
-    /// `dx = dy / (1 - rate)` where the forward pass kept the element, else 0.
-    /// Kept from the forward pass: the mask, a bit an element.
+    /// `dx = dy / (1 - rate)` where the forward pass kept the element, else 0. Reads the mask of the forward pass, one
+    /// bit per element.
     fn backward(&self, tape: &mut Tape, call: &Call, y: Value, dy: Value) {
         let x = call.x();
         if x == y || !tape.needs_gradient(x) {
@@ -82,7 +82,7 @@ impl FromConfig for Dropout {
 
     fn from_config(config: &mut Config) -> Result<Self> {
         let rate = config.number("rate")?;
-        // Masks are drawn from the run's own seed.
+        // The seed is ignored: masks are drawn from the seed of the run.
         config.find("seed");
         config.only("noise_shape", &Json::Null)?;
         Ok(Self { rate })

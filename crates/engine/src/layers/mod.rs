@@ -1,9 +1,9 @@
-//! Layers: what each computes, forward and backward.
+//! Layers, each with its forward and its backward pass.
 //!
-//! A layer holds its arguments, as Keras names them, and no numbers: weights live in one flat vector (see
-//! [`WeightLayout`](crate::model::WeightLayout)), activations in the buffers of a backend. Its two passes
-//! stand next to each other and record [instructions](crate::program::Instruction) on a
-//! [`Tape`]; with A the linear map of [`Geometry`](crate::geometry::Geometry),
+//! A layer holds its arguments, under Keras's names, and no numbers. Weights are in one flat vector (see
+//! [`WeightLayout`](crate::model::WeightLayout)), activations in the buffers of a backend. The two passes of a layer
+//! are next to each other in its file. They record [instructions](crate::program::Instruction) on a [`Tape`]. With
+//! A the linear map of [`Geometry`](crate::geometry::Geometry):
 //!
 //! | | forward | gradient of the input | gradient of the kernel |
 //! |---|---|---|---|
@@ -32,11 +32,11 @@ use crate::initializers::Initializer;
 use crate::program::{Pointwise, Tape, Value, Weight};
 use crate::shape::Shape;
 
-/// What [`Layer::package`] of Keras's own layers gives: the module that they are in.
+/// Return value of [`Layer::package`] for Keras's own layers: their module.
 pub(crate) const KERAS: &str = "keras.layers";
 
-/// A layer. Users write their own by implementing this; see
-/// [`Operation`](crate::program::custom::Operation) for computations that no instruction says.
+/// A layer. Implement this trait to write your own; see [`Operation`](crate::program::custom::Operation) for
+/// computations that no instruction covers.
 ///
 /// ```
 /// use glassbox_engine::layers::{Call, Layer};
@@ -68,18 +68,18 @@ pub(crate) const KERAS: &str = "keras.layers";
 /// # Ok::<(), glassbox_engine::Error>(())
 /// ```
 pub trait Layer: Debug + Send + Sync {
-    /// The class, as Keras names it: `Conv1D`.
+    /// The class, under Keras's name: `Conv1D`.
     fn class_name(&self) -> &'static str;
 
-    /// The package that the class is registered in, for Keras's JSON. Default: `Custom`, as Keras has it.
+    /// The package that the class is registered in, for Keras's JSON. Default: `Custom`, as in Keras.
     fn package(&self) -> &'static str {
         "Custom"
     }
 
-    /// The shape of a sample of the output. Default: that of the only input.
+    /// The shape of a sample of the output. Default: the shape of the only input.
     ///
     /// # Errors
-    /// If the layer's arguments make no sense, or do not with these inputs.
+    /// If an argument of the layer is invalid, or does not fit these inputs.
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
         single_input(self.class_name(), inputs)
     }
@@ -90,31 +90,31 @@ pub trait Layer: Debug + Send + Sync {
         vec![]
     }
 
-    /// Records the forward pass and gives its output.
+    /// Records the forward pass and returns its output.
     fn forward(&self, tape: &mut Tape, call: &Call) -> Value;
 
-    /// Records the backward pass: adds to the gradients of the weights and of the inputs, given the output
-    /// `y` of the forward pass and the gradient `dy` with respect to it.
+    /// Records the backward pass, which adds to the gradients of the weights and of the inputs. `y` is the output of
+    /// the forward pass, `dy` the gradient with respect to it.
     fn backward(&self, tape: &mut Tape, call: &Call, y: Value, dy: Value);
 
-    /// The arguments, as they stand in `config` of Keras's JSON, without those that every layer has. Default: none.
+    /// The arguments, as in `config` of Keras's JSON, without those that every layer has. Default: none.
     fn config(&self) -> Config {
         Config::default()
     }
 }
 
-/// A weight tensor that a layer asks for.
+/// A weight tensor that a layer needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WeightSpec {
     /// Its name within the layer: `kernel`, `bias`.
     pub name: &'static str,
     /// Its shape.
     pub shape: Vec<usize>,
-    /// How it starts.
+    /// Its values before training.
     pub initializer: Initializer,
 }
 
-/// One use of a layer: what it reads.
+/// The operands of one use of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     /// The inputs.
@@ -124,10 +124,10 @@ pub struct Call {
 }
 
 impl Call {
-    /// The input of a layer that has one.
+    /// The input of a layer that has exactly one.
     ///
     /// # Panics
-    /// If there is not exactly one, which [`Layer::output_shape`] has ruled out.
+    /// If the number of inputs is not 1, which [`Layer::output_shape`] has ruled out.
     #[must_use]
     pub fn x(&self) -> Value {
         match self.inputs[..] {
@@ -137,13 +137,13 @@ impl Call {
     }
 }
 
-/// What is applied to a layer's output; Keras's `activation`.
+/// The activation function of a layer's output; Keras's `activation`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Activation {
-    /// Nothing.
+    /// The identity.
     #[default]
     Linear,
-    /// `max(x, 0)`, with gradient 0 at 0 as Keras has it.
+    /// `max(x, 0)`, with gradient 0 at 0 as in Keras.
     Relu,
 }
 
@@ -164,7 +164,7 @@ impl Activation {
         }
     }
 
-    /// The gradient, given the activation's output `y`.
+    /// The gradient of the activation, from its output `y`.
     fn backward(self, y: Value) -> Option<Pointwise> {
         match self {
             Self::Linear => None,
@@ -173,7 +173,7 @@ impl Activation {
     }
 }
 
-/// The shape of the only input.
+/// The shape of the only input; an error if there are more or none.
 fn single_input(layer: &str, inputs: &[Shape]) -> Result<Shape> {
     match inputs {
         [input] if !input.is_empty() => Ok(*input),
@@ -189,7 +189,7 @@ fn single_input(layer: &str, inputs: &[Shape]) -> Result<Shape> {
     }
 }
 
-/// That an integer argument is at least 1.
+/// Checks that integer arguments are at least 1.
 fn require_positive(layer: &dyn Layer, arguments: &[(&str, usize)]) -> Result<()> {
     match arguments.iter().find(|(_, value)| *value == 0) {
         None => Ok(()),

@@ -12,12 +12,12 @@ use crate::text::excerpt;
 
 /// A layer that can be read from its [`Layer::config`].
 pub trait FromConfig: Layer + Sized + 'static {
-    /// What [`Layer::class_name`] gives.
+    /// The value of [`Layer::class_name`].
     const CLASS_NAME: &'static str;
-    /// What [`Layer::package`] gives.
+    /// The value of [`Layer::package`].
     const PACKAGE: &'static str = "Custom";
 
-    /// Makes the layer of its arguments. An argument that is not taken is refused afterwards.
+    /// Creates the layer from its arguments. Arguments that this does not take are refused afterwards.
     ///
     /// # Errors
     /// If an argument is missing, of the wrong kind, or not supported.
@@ -26,7 +26,7 @@ pub trait FromConfig: Layer + Sized + 'static {
 
 type Read = fn(&mut Config) -> Result<Arc<dyn Layer>>;
 
-/// The layers that a model can be read with: Keras's, which are in the default, and those of a user
+/// The layers that can be read from a model's JSON: Keras's by default, and those that a user adds
 /// ([`keras.saving.register_keras_serializable`](https://keras.io/api/models/model_saving_apis/serialization_utils/)).
 ///
 /// ```
@@ -51,14 +51,14 @@ type Read = fn(&mut Config) -> Result<Arc<dyn Layer>>;
 pub struct Registry(BTreeMap<String, Read>);
 
 impl Default for Registry {
-    /// Keras's layers.
+    /// A registry of Keras's layers.
     fn default() -> Self {
         Self(BTreeMap::new()).with::<Conv1D>().with::<Conv1DTranspose>().with::<Dropout>().with::<ReLU>()
     }
 }
 
 impl Registry {
-    /// The same with a class more.
+    /// Adds a class.
     #[must_use]
     pub fn with<L: FromConfig>(mut self) -> Self {
         let read: Read = |config| Ok(Arc::new(L::from_config(config)?));
@@ -70,7 +70,7 @@ impl Registry {
         self
     }
 
-    /// Reads a layer and the name that it has, if it has one.
+    /// Reads a layer and its name, if it has one.
     pub(crate) fn read(&self, class: &Class, mut config: Config) -> Result<(Option<String>, Arc<dyn Layer>)> {
         let name = config.name()?;
         if let Some(name) = &name {

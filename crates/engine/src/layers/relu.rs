@@ -1,4 +1,4 @@
-//! ReLU as a layer of its own.
+//! ReLU as a separate layer.
 
 use serde_json::{Value as Json, json};
 
@@ -27,7 +27,7 @@ impl Layer for ReLU {
         tape.map(call.x(), vec![Pointwise::Relu])
     }
 
-    /// `dx = dy` where `x > 0`, which is where `y > 0`, else 0. Kept from the forward pass: `y`.
+    /// `dx = dy` where `x > 0` (equivalently, where `y > 0`), else 0. Reads `y` of the forward pass.
     fn backward(&self, tape: &mut Tape, call: &Call, y: Value, dy: Value) {
         if tape.needs_gradient(call.x()) {
             let dx = tape.map(dy, vec![Pointwise::ReluGate(y)]);

@@ -1,8 +1,8 @@
 //! Keras's JSON: what `model.to_json()` of Keras 3 writes and `keras.models.model_from_json` reads.
 //!
-//! Reading is strict. A class that is not Keras's own is refused by name, and so is an argument that would change what
-//! is computed and that the engine does not have, or one that nobody here has heard of. An argument that is absent has
-//! Keras's default.
+//! Reading is strict. It refuses classes that are not Keras's own or registered, arguments that would change the
+//! computation in a way that the engine does not support, and unknown arguments. An absent argument has Keras's
+//! default.
 
 mod compile;
 mod write;
@@ -19,7 +19,7 @@ pub use compile::Compilation;
 pub(super) use compile::read as read_compilation;
 pub(super) use write::write;
 
-/// What is wrong with a text, without the line and column that `serde_json` ends its message with.
+/// The message of a JSON error without the line and column that `serde_json` appends.
 fn without_place(error: &serde_json::Error) -> String {
     let (text, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
     text.strip_suffix(&place).map(str::to_owned).unwrap_or(text)
@@ -55,7 +55,7 @@ pub(super) fn read(text: &str, steps: Option<usize>, registry: &Registry) -> Res
         let (_, config) = entries.remove(0);
         shape = Some(batch_shape(config)?);
     }
-    // Layers first: a model of images should hear of Conv2D, not of the shape that goes with it.
+    // Layers are read first, so that a model of images is refused for its Conv2D and not for its input shape.
     let layers = entries.into_iter().map(|(class, config)| registry.read(&class, config));
     let layers = layers.collect::<Result<Vec<_>>>()?;
     let mut sequential =
@@ -70,7 +70,7 @@ pub(super) fn read(text: &str, steps: Option<usize>, registry: &Registry) -> Res
     Ok(sequential)
 }
 
-/// What the model was compiled with, if it was.
+/// Takes the arguments that the model was compiled with, if it was.
 fn compile_config(model: &mut Config) -> Result<Map<String, Json>> {
     match model.find_some("compile_config") {
         None => Ok(Map::new()),
@@ -78,7 +78,7 @@ fn compile_config(model: &mut Config) -> Result<Map<String, Json>> {
     }
 }
 
-/// The shape that an `InputLayer` says, with the batch in front.
+/// Takes the shape of an `InputLayer`, with the batch in front.
 fn batch_shape(mut config: Config) -> Result<Json> {
     let shape = config.find_some("batch_shape").or_else(|| config.find_some("batch_input_shape"));
     let shape = shape.ok_or_else(|| config.missing("batch_shape"))?;
@@ -88,7 +88,7 @@ fn batch_shape(mut config: Config) -> Result<Json> {
             return Err(config.unsupported(argument, &value, "false is"));
         }
     }
-    // Whether a caller may leave the input out, and what it is called.
+    // Arguments that change no computation.
     for argument in ["optional", "name"] {
         config.find(argument);
     }
@@ -96,7 +96,7 @@ fn batch_shape(mut config: Config) -> Result<Json> {
     Ok(shape)
 }
 
-/// `[null, 288, 1]`: batch, steps, channels. Where the model leaves the steps open, the caller gives them.
+/// Reads an input shape, `[null, 288, 1]`: batch, steps, channels. If the steps are null, `steps` gives their number.
 fn input_shape(batch_shape: Option<&Json>, steps: Option<usize>) -> Result<Shape> {
     let refused = |found: String, expected: &str| Error::Architecture {
         place: "the model's input, batch_shape".into(),

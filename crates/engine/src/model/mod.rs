@@ -1,4 +1,4 @@
-//! Models: layers in a row, their weights, and how they are read from and written to Keras's JSON.
+//! Models: sequences of layers, their weights, and Keras's JSON.
 
 mod json;
 mod sequential;

@@ -1,4 +1,4 @@
-//! A model that is a row of layers.
+//! Sequential models.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -17,7 +17,7 @@ use crate::program::{Pass, Program, Tape, Value, Weight};
 use crate::shape::{LARGEST, Shape};
 use crate::text::excerpt;
 
-/// A row of layers, each reading the output of the one before
+/// A sequence of layers, each of which reads the output of the one before
 /// ([`keras.Sequential`](https://keras.io/api/models/sequential/)).
 ///
 /// ```
@@ -51,27 +51,27 @@ pub struct Sequential {
 #[derive(Debug, Clone, Default)]
 struct Names {
     taken: HashSet<String>,
-    /// For each name that Keras gives by default, the number from which on one may be free.
+    /// For each default name of Keras's, the first number that may still be free.
     next: HashMap<String, usize>,
 }
 
-/// A layer in its place.
+/// A layer within a model.
 #[derive(Debug, Clone)]
 pub struct NamedLayer {
-    /// Its name, unlike any other in the model.
+    /// Its name, unique within the model.
     pub name: String,
-    /// What it computes.
+    /// The layer itself.
     pub layer: Arc<dyn Layer>,
-    /// The shape of a sample that it reads.
+    /// The shape of its input sample.
     pub input: Shape,
-    /// The shape of a sample that it makes.
+    /// The shape of its output sample.
     pub output: Shape,
-    /// Its tensors in the layout.
+    /// Indices of its tensors in the layout.
     pub weights: Range<usize>,
 }
 
 impl Sequential {
-    /// A model of no layers yet, for samples of `input`, named `sequential`.
+    /// Creates a model without layers, for samples of shape `input`, named `sequential`.
     #[must_use]
     pub fn new(input: impl Into<Shape>) -> Self {
         Self {
@@ -84,18 +84,18 @@ impl Sequential {
         }
     }
 
-    /// With another name.
+    /// Sets the name.
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
     }
 
-    /// With what Keras's JSON says of its training.
+    /// Sets the `compile_config` of Keras's JSON.
     pub(super) fn compiled(self, compile_config: Map<String, Json>) -> Self {
         Self { compile_config, ..self }
     }
 
-    /// What Keras's JSON says of its training.
+    /// The `compile_config` of Keras's JSON.
     pub(super) fn compile_config(&self) -> &Map<String, Json> {
         &self.compile_config
     }
@@ -103,21 +103,22 @@ impl Sequential {
     /// Adds a layer under the name that Keras would give it: `conv1d`, `conv1d_1`, `re_lu`, ...
     ///
     /// # Errors
-    /// If the layer's arguments make no sense, or it cannot read the output so far. The model is as before.
+    /// If an argument of the layer is invalid, or the layer cannot read the output of the layers so far. The model is
+    /// then unchanged.
     pub fn add(&mut self, layer: impl Layer + 'static) -> Result<&mut Self> {
         let name = self.default_name(layer.class_name());
         self.add_named(name, Arc::new(layer))
     }
 
-    /// The name that Keras gives the next layer of a class.
+    /// Takes the next default name of Keras's for a class.
     pub(super) fn default_name(&mut self, class_name: &str) -> String {
         self.names.for_class(class_name)
     }
 
-    /// Adds a layer under a name of its own.
+    /// Adds a layer under a given name.
     ///
     /// # Errors
-    /// As [`Sequential::add`], and if the name is taken, empty, or has control characters.
+    /// As [`Sequential::add`], and if the name is taken, is empty, or has control characters.
     pub fn add_named(&mut self, name: impl Into<String>, layer: Arc<dyn Layer>) -> Result<&mut Self> {
         let name = name.into();
         if name.is_empty() || name.contains(char::is_control) || self.names.taken.contains(&name) {
@@ -176,14 +177,13 @@ impl Sequential {
     /// Reads an architecture as `model.to_json()` of Keras 3 writes it.
     ///
     /// # Errors
-    /// Names the layer and the argument that is missing, of the wrong kind, or not supported.
+    /// Names the layer, and the argument that is missing, has the wrong type, or is not supported.
     pub fn from_json(text: &str) -> Result<Self> {
         json::read(text, None, &Registry::default())
     }
 
-    /// Reads an architecture whose layers are among those of `registry`: a user's own, say. With `steps`, it is for
-    /// samples of so many steps: where its input leaves the number open (`null`) this one is taken, otherwise it must
-    /// be this one.
+    /// Reads an architecture with the layers of `registry`, such as a user's own. If `steps` is given, it is the number
+    /// of steps of a sample: it replaces a null in the input shape; if the shape has a number, it must be the same.
     ///
     /// # Errors
     /// As [`Sequential::from_json`].
@@ -191,18 +191,18 @@ impl Sequential {
         json::read(text, steps, registry)
     }
 
-    /// The architecture as `keras.models.model_from_json` reads it, and what the model was compiled with if it was
-    /// read from such a text.
+    /// Writes the architecture as JSON for `keras.models.model_from_json`, with the `compile_config` of the JSON that
+    /// the model was read from, if any.
     #[must_use]
     pub fn to_json(&self) -> String {
         json::write(self)
     }
 
-    /// How the model is to be trained: as the JSON that it was read from says in `compile_config`, else with Keras's
-    /// Adam and the mean squared error. An `optimizer` or a `loss` that is given takes the place of the model's own.
+    /// The optimiser and the loss of this model: those of the `compile_config` that it was read with, by default
+    /// Keras's Adam and the mean squared error. An `optimizer` or `loss` that is given replaces the model's own.
     ///
     /// # Errors
-    /// Names what the model was compiled with and the engine does not have.
+    /// Names the part of the `compile_config` that the engine does not support.
     pub fn compilation(&self, optimizer: Option<Optimizer>, loss: Option<Loss>) -> Result<Compilation> {
         if !self.is_compiled() {
             let (optimizer, loss) = (optimizer.unwrap_or_default(), loss.unwrap_or_default());
@@ -211,7 +211,7 @@ impl Sequential {
         json::read_compilation(&self.compile_config, optimizer, loss)
     }
 
-    /// Tells whether the JSON that the model was read from says how to train it.
+    /// Returns true if the model was read from JSON with a `compile_config`.
     #[must_use]
     pub fn is_compiled(&self) -> bool {
         !self.compile_config.is_empty()
@@ -253,19 +253,19 @@ impl Sequential {
         self.layers.last().map_or(self.input, |layer| layer.output)
     }
 
-    /// What a training step computes for one sample, as the layers say it.
+    /// The program of a training step for one sample, as the layers record it.
     #[must_use]
     pub fn training_program(&self, loss: Loss) -> Program {
         self.record_training(Tape::new(self.input, true), loss)
     }
 
-    /// The same, and the gradient with respect to the sample.
+    /// The same program, which also computes the gradient with respect to the sample.
     #[must_use]
     pub fn training_program_with_input_gradient(&self, loss: Loss) -> Program {
         self.record_training(Tape::new(self.input, true).with_input_gradient(), loss)
     }
 
-    /// What inference computes for one sample, as the layers say it.
+    /// The program of inference for one sample, as the layers record it.
     #[must_use]
     pub fn inference_program(&self) -> Program {
         let mut tape = Tape::new(self.input, false);
@@ -274,12 +274,12 @@ impl Sequential {
         tape.finish(output)
     }
 
-    /// Everything that a backend needs for training and inference. Dropout masks, and the shuffles of
-    /// [`fit`](crate::training::fit), are drawn from `seed`.
+    /// Collects everything that a backend needs for training and inference. Dropout masks, and the shuffles of
+    /// [`fit`](fn@crate::training::fit), are drawn from `seed`.
     ///
     /// # Errors
-    /// If an optimiser's hyperparameter or the batch size is out of its range, the model has no layers, or one sample
-    /// alone takes more memory than there is ([`memory`](crate::memory)).
+    /// If a hyperparameter of the optimiser or the batch size is out of range, the model has no layers, or one sample
+    /// alone takes more memory than can be allocated ([`memory`](crate::memory)).
     pub fn plan(&self, loss: Loss, optimizer: Optimizer, seed: u64, batch_size: usize) -> Result<Plan> {
         optimizer.validate()?;
         if batch_size == 0 {
@@ -298,7 +298,7 @@ impl Sequential {
         }
         let plan = Plan {
             training: self.training_program(loss).fused(),
-            // Not fused, so that every layer's output is there to be observed.
+            // Not fused, so that the output of every layer can be observed.
             inference: self.inference_program(),
             layout: self.layout.clone(),
             layer_names: self.layers.iter().map(|layer| layer.name.clone()).collect(),
@@ -343,8 +343,8 @@ impl Sequential {
 }
 
 impl Names {
-    /// Keras's own name for the next layer of a class: snake case, then a number from the second on. The numbers
-    /// below the one found last are taken and stay so.
+    /// The default name of the next layer of a class, as in Keras: snake case, with a number from the second layer on.
+    /// All numbers below the last one found are taken, so the search continues from there.
     fn for_class(&mut self, class_name: &str) -> String {
         let base = snake_case(class_name);
         let mut n = self.next.get(&base).copied().unwrap_or(0);
@@ -359,9 +359,9 @@ impl Names {
     }
 }
 
-/// `Conv1DTranspose` to `conv1d_transpose`, `ReLU` to `re_lu`, as Keras's `to_snake_case` has it: an
+/// `Conv1DTranspose` to `conv1d_transpose`, `ReLU` to `re_lu`, by the rules of Keras's `to_snake_case`: an
 /// underscore before a capital that a lower-case letter follows, and between a lower-case letter and a
-/// capital. A digit is neither.
+/// capital. A digit counts as neither.
 fn snake_case(class_name: &str) -> String {
     let chars: Vec<char> = class_name.chars().collect();
     let mut snake = String::new();

@@ -1,11 +1,11 @@
-//! The table that Keras prints of a model.
+//! The table of a model, as Keras prints it.
 
 use std::fmt;
 
 use super::Sequential;
 
-/// Prints as `model.summary()` of Keras 3 does on a terminal of a given width (80 columns unless
-/// [`Summary::columns`] says otherwise): `println!("{}", model.summary())`.
+/// The model summary. It is displayed as `model.summary()` of Keras 3 prints it on a terminal of a given width,
+/// 80 columns by default: `println!("{}", model.summary())`.
 #[derive(Debug, Clone, Copy)]
 pub struct Summary<'a> {
     model: &'a Sequential,
@@ -13,11 +13,11 @@ pub struct Summary<'a> {
     line_length: Option<usize>,
 }
 
-/// Keras's widest table.
+/// Width of Keras's widest table.
 const WIDEST: usize = 88;
-/// Room that Keras leaves at the right of a terminal.
+/// Columns that Keras leaves free at the right edge of a terminal.
 const MARGIN: usize = 4;
-/// Narrower than this the columns are of no use; Keras refuses such widths.
+/// Minimum width. Keras refuses narrower tables, whose columns are too small to be useful.
 const NARROWEST: usize = 40;
 
 impl<'a> Summary<'a> {
@@ -25,20 +25,20 @@ impl<'a> Summary<'a> {
         Self { model, columns: 80, line_length: None }
     }
 
-    /// For a terminal of this many columns.
+    /// Sets the width of the terminal, in columns.
     #[must_use]
     pub fn columns(self, columns: usize) -> Self {
         Self { columns, ..self }
     }
 
-    /// With a table of this width; Keras's `line_length`.
+    /// Sets the width of the table; Keras's `line_length`.
     #[must_use]
     pub fn line_length(self, line_length: usize) -> Self {
         Self { line_length: Some(line_length), ..self }
     }
 
-    /// The widths of the cells. Keras gives the columns 45, 35 and 20 % of the table and leaves borders and
-    /// padding (10 characters) to be taken off again, 3 + 4 + 3.
+    /// The widths of the cells. Keras gives the columns 45, 35 and 20 % of the table, then subtracts borders and
+    /// padding (10 characters): 3, 4 and 3.
     fn widths(&self) -> [usize; 3] {
         let length =
             self.line_length.unwrap_or(WIDEST.min(self.columns.saturating_sub(MARGIN))).max(NARROWEST);
@@ -90,16 +90,16 @@ fn row(f: &mut fmt::Formatter<'_>, cells: [String; 3], widths: [usize; 3], bar: 
     Ok(())
 }
 
-/// What becomes of a word that is longer than a line.
+/// Treatment of a word that is longer than a line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum LongWord {
-    /// It loses its end, which becomes an ellipsis.
+    /// The end of the word is replaced by an ellipsis.
     Cut,
-    /// It goes on in the next line.
+    /// The word continues in the next line.
     Fold,
 }
 
-/// Breaks text between words, a word keeping the spaces after it as in Keras's titles.
+/// Breaks text between words. A word keeps the spaces after it, as in Keras's titles.
 fn wrap(text: &str, width: usize, long: LongWord) -> Vec<String> {
     let mut lines: Vec<String> = vec![];
     let mut line = String::new();

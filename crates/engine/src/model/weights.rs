@@ -1,4 +1,4 @@
-//! Where each weight tensor lies in the flat vector of all weights.
+//! The layout of the weight tensors in one flat vector.
 
 use std::ops::Range;
 
@@ -8,9 +8,9 @@ use crate::initializers::Initializer;
 use crate::program::Weight;
 use crate::random::{Purpose, Stream};
 
-/// All weight tensors of a model, one after the other in one flat vector, and their gradients and moments
-/// in vectors of the same layout. An optimiser, a checkpoint or an average over processes works on whole
-/// vectors and need not know what is in them.
+/// The weight tensors of a model, one after the other in one flat vector. Gradients and moments are in vectors of the
+/// same layout. An optimiser, a checkpoint or an average over processes works on whole vectors and needs no knowledge
+/// of the tensors.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WeightLayout {
     tensors: Vec<WeightInfo>,
@@ -24,15 +24,15 @@ pub struct WeightInfo {
     pub name: String,
     /// Its shape.
     pub shape: Vec<usize>,
-    /// Its values in the flat vector, row by row.
+    /// The range of its values in the flat vector, row by row.
     pub range: Range<usize>,
-    /// How it starts.
+    /// Its values before training.
     pub initializer: Initializer,
 }
 
 impl WeightLayout {
-    /// Appends a tensor, and gives the name by which a program speaks of it. [`Sequential`](super::Sequential)
-    /// does this for its layers; whoever records a graph by hand does it for theirs.
+    /// Appends a tensor and returns its name in programs. [`Sequential`](super::Sequential) calls this for its layers;
+    /// code that records a graph by hand calls it for its own tensors.
     pub fn push(&mut self, name: impl Into<String>, shape: Vec<usize>, initializer: Initializer) -> Weight {
         let range = self.len..self.len + shape.iter().product::<usize>();
         self.len = range.end;
@@ -46,19 +46,19 @@ impl WeightLayout {
         &self.tensors
     }
 
-    /// The number of values in all.
+    /// The total number of values.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are no weights.
+    /// Returns true if there are no weights.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Where neighbouring tensors lie in the flat vector.
+    /// The range of neighbouring tensors in the flat vector.
     #[must_use]
     pub fn range(&self, tensors: Range<usize>) -> Range<usize> {
         match &self.tensors[tensors] {
@@ -68,7 +68,7 @@ impl WeightLayout {
         }
     }
 
-    /// Weights as they are before training: a function of the seed alone.
+    /// The weights before training: a function of the seed alone.
     #[must_use]
     pub fn initial<F: Float>(&self, seed: u64) -> Vec<F> {
         let mut weights = vec![F::zero(); self.len];
@@ -79,10 +79,10 @@ impl WeightLayout {
         weights
     }
 
-    /// Looks for NaN and infinities.
+    /// Checks that no weight is NaN or infinite.
     ///
     /// # Errors
-    /// Names the first tensor that holds one and the index within it; or says that the length is wrong.
+    /// Names the first tensor with such a value and the index within it; or states that the length is wrong.
     pub fn require_finite<F: Float>(&self, weights: &[F]) -> Result<()> {
         self.require_len(weights.len())?;
         for tensor in &self.tensors {
@@ -99,10 +99,10 @@ impl WeightLayout {
         Ok(())
     }
 
-    /// That a flat vector has as many values as this layout.
+    /// Checks that a flat vector has the length of this layout.
     ///
     /// # Errors
-    /// Says both numbers.
+    /// Names both lengths.
     pub fn require_len(&self, found: usize) -> Result<()> {
         match found == self.len {
             true => Ok(()),

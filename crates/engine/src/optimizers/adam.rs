@@ -1,4 +1,4 @@
-//! Adam: steps scaled by running moments of the gradient.
+//! The Adam optimiser: steps scaled by running moments of the gradient.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,13 +20,13 @@ use crate::float::Float;
 /// with Algorithm 1, so the two give different results.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Adam {
-    /// The size of a step. Keras's default: 0.001.
+    /// Scale of a step. Keras's default: 0.001.
     pub learning_rate: f64,
-    /// The decay of the first moment, in [0, 1). Keras's default: 0.9.
+    /// Decay rate of the first moment, in [0, 1). Keras's default: 0.9.
     pub beta_1: f64,
-    /// The decay of the second moment, in [0, 1). Keras's default: 0.999.
+    /// Decay rate of the second moment, in [0, 1). Keras's default: 0.999.
     pub beta_2: f64,
-    /// Keeps a step finite where gradients vanish. Keras's default: 1e-7.
+    /// Keeps steps finite where gradients vanish. Keras's default: 1e-7.
     pub epsilon: f64,
 }
 
@@ -37,22 +37,21 @@ impl Default for Adam {
 }
 
 impl Adam {
-    /// Adam with Keras's other defaults.
+    /// Adam with this learning rate, and Keras's defaults otherwise.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self { learning_rate, ..Self::default() }
     }
 
-    /// The factor alpha of step number `step`, from 1, computed in `F` as Keras does: in `f32`, beta_2 is
-    /// 0.99900001, which makes the first steps larger by 6e-6 than they would be in `f64`.
+    /// The factor alpha of step number `step`, from 1. It is computed in `F`, as in Keras: in `f32`, beta_2 is
+    /// 0.99900001, which makes the first steps smaller by a relative 6e-6 than in `f64`.
     #[must_use]
     pub fn alpha<F: Float>(&self, step: u64) -> F {
         let rest = |beta: f64| F::one() - F::of(beta).powf(F::of(step as f64));
         F::of(self.learning_rate) * rest(self.beta_2).sqrt() / rest(self.beta_1)
     }
 
-    /// Takes step number `step`, from 1. All slices have one element for each weight; `theta`, `m` and `v`
-    /// are changed.
+    /// Takes step number `step`, from 1. All slices have one element per weight; `theta`, `m` and `v` are updated.
     ///
     /// # Panics
     /// If the lengths differ.
@@ -69,10 +68,10 @@ impl Adam {
         }
     }
 
-    /// Looks at the hyperparameters.
+    /// Checks the hyperparameters.
     ///
     /// # Errors
-    /// Names the first that is out of its range.
+    /// Names the first that is out of range.
     pub fn validate(&self) -> Result<()> {
         let check = |option, value: f64, good, expected: &str| match good {
             true => Ok(()),
@@ -91,8 +90,8 @@ impl Adam {
 mod tests {
     use super::*;
 
-    /// With one constant gradient g, m = g (1 - beta_1^t) and v = g^2 (1 - beta_2^t): the corrections
-    /// cancel and each step is learning_rate g / (|g| + epsilon / sqrt(1 - beta_2^t)).
+    /// With a constant gradient g, m = g (1 - beta_1^t) and v = g^2 (1 - beta_2^t): the corrections cancel, and each
+    /// step is learning_rate g / (|g| + epsilon / sqrt(1 - beta_2^t)).
     #[test]
     fn a_constant_gradient_gives_steps_of_the_learning_rate() {
         let adam = Adam::default();
@@ -107,7 +106,7 @@ mod tests {
             }
         }
         for (a, b) in theta.iter().zip(expected) {
-            // A hundred steps, each with a handful of roundings of 1e-16 of 1e-3.
+            // A hundred steps, each with a few roundings of 1e-16 times 1e-3.
             assert!((a - b).abs() <= 1e-15, "{a} {b}");
         }
     }

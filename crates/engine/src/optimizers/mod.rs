@@ -1,4 +1,4 @@
-//! Optimisers: how a gradient becomes a step.
+//! Optimisers: the update of the weights from a gradient.
 
 mod adam;
 
@@ -11,8 +11,8 @@ use crate::float::Float;
 
 /// An optimiser and its hyperparameters.
 ///
-/// An optimiser keeps [`slots`](Optimizer::slots) numbers for each weight. They belong to the state of a
-/// training run, not to the optimiser, so that a device can keep them beside the weights.
+/// An optimiser keeps [`slots`](Optimizer::slots) numbers per weight. They belong to the state of a training run and
+/// not to the optimiser, so that a device can store them next to the weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -30,7 +30,7 @@ impl Optimizer {
         }
     }
 
-    /// The size of a step.
+    /// The learning rate.
     #[must_use]
     pub fn learning_rate(&self) -> f64 {
         match self {
@@ -38,7 +38,7 @@ impl Optimizer {
         }
     }
 
-    /// The hyperparameters, by the names of Keras's arguments.
+    /// The hyperparameters, under the names of Keras's arguments.
     #[must_use]
     pub fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
         match self {
@@ -51,7 +51,7 @@ impl Optimizer {
         }
     }
 
-    /// The names of the numbers kept for each weight.
+    /// The names of the numbers that are kept per weight.
     #[must_use]
     pub fn slots(&self) -> &'static [&'static str] {
         match self {
@@ -59,11 +59,11 @@ impl Optimizer {
         }
     }
 
-    /// Takes step number `step`, from 1: changes `weights` and `slots`, given `gradient`. Each element by
-    /// itself, so a caller may cut all of them into the same pieces.
+    /// Takes step number `step`, from 1: updates `weights` and `slots` from `gradient`. Each element is independent of
+    /// the others, so a caller may cut all of them into the same pieces.
     ///
     /// # Panics
-    /// If the number of slots or a length is not as it should be.
+    /// If the number of slots or a length is wrong.
     pub fn update<F: Float>(&self, step: u64, weights: &mut [F], gradient: &[F], slots: &mut [Vec<F>]) {
         match (self, slots) {
             (Self::Adam(adam), [m, v]) => adam.update(step, weights, gradient, m, v),
@@ -71,10 +71,10 @@ impl Optimizer {
         }
     }
 
-    /// Looks at the hyperparameters.
+    /// Checks the hyperparameters.
     ///
     /// # Errors
-    /// Names the first that is out of its range.
+    /// Names the first that is out of range.
     pub fn validate(&self) -> Result<()> {
         match self {
             Self::Adam(adam) => adam.validate(),

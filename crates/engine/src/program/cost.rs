@@ -1,16 +1,15 @@
-//! What the instructions of a program cost on any machine: the arithmetic, and the bytes.
+//! The cost of the instructions of a program on any machine: arithmetic operations and bytes.
 //!
-//! Counts for one sample, of the work itself, not of any way to do it:
+//! These are counts for one sample, of the work itself and not of any implementation:
 //!
-//! * **multiply-adds** of a contraction are those in bounds; products with padding are no work;
-//! * **other operations** are counted for whatever is no contraction, by the table below. Drawing random bits is
-//!   integer work and counts none. An epilogue counts none either: it is what a contraction does on the side,
-//!   and its multiply-adds are what a contraction is for;
-//! * **bytes** are those of every tensor that the instruction touches, *once each*, however often it is read:
-//!   values, weights, masks (a bit an element), gradients of weights. A kernel that has to read a tensor twice
-//!   moves more than this.
+//! * **multiply-adds** of a contraction are those in bounds; products with padding do not count;
+//! * **other operations** are counted for instructions that are not contractions, by the table below. Drawing random
+//!   bits is integer work and counts as none. An epilogue counts as none either, because it is a side task of the
+//!   contraction;
+//! * **bytes** are those of every tensor that the instruction reads or writes, *once each*: values, weights, masks (one
+//!   bit per element), gradients of weights. A kernel that has to read a tensor twice moves more than this.
 //!
-//! | instruction | operations an element |
+//! | instruction | operations per element |
 //! |---|---|
 //! | sum over steps, sum of two gradients | 1: an addition |
 //! | map | 1 for each function of its epilogue |
@@ -20,10 +19,10 @@
 use super::{Instruction, Pointwise, Program, Value, Weight};
 use crate::model::WeightLayout;
 
-/// Operations of the loss for each element of the prediction.
+/// Operations of the loss per element of the prediction.
 const LOSS: u64 = 4;
 
-/// Work and traffic.
+/// Work and memory traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cost {
     /// Multiply-adds of contractions: two floating-point operations each.
@@ -41,20 +40,20 @@ impl Cost {
         2 * self.multiply_adds + self.other
     }
 
-    /// Floating-point operations for each byte.
+    /// Floating-point operations per byte.
     #[must_use]
     pub fn intensity(&self) -> f64 {
         self.flops() as f64 / self.bytes as f64
     }
 
-    /// The same work so many times.
+    /// The cost of `n` times the same work.
     #[must_use]
     pub fn times(&self, n: u64) -> Self {
         Self { multiply_adds: self.multiply_adds * n, other: self.other * n, bytes: self.bytes * n }
     }
 
-    /// The least time that it takes, in seconds, with so many floating-point operations and bytes a second: the
-    /// longer of the two, since a processor computes and moves at the same time.
+    /// The least time for this work in seconds, at `peak` floating-point operations and `bandwidth` bytes per second:
+    /// the longer of the two, because a processor computes and moves data at the same time.
     #[must_use]
     pub fn least_seconds(&self, peak: f64, bandwidth: f64) -> f64 {
         (self.flops() as f64 / peak).max(self.bytes as f64 / bandwidth)
@@ -80,7 +79,7 @@ impl std::iter::Sum for Cost {
 }
 
 impl Program {
-    /// What each line costs for one sample, with numbers of so many bytes.
+    /// The cost of each line for one sample, with numbers of `bytes` bytes.
     ///
     /// # Panics
     /// If the weights are not those of the program.
@@ -94,7 +93,7 @@ impl Program {
 struct Count<'a> {
     program: &'a Program,
     layout: &'a WeightLayout,
-    /// Of a number.
+    /// Bytes per number.
     bytes: u64,
 }
 
@@ -120,7 +119,7 @@ impl Count<'_> {
         Cost { multiply_adds, other, bytes: numbers * self.bytes + self.mask_bytes(instruction) }
     }
 
-    /// Weights read, gradients of weights added to, and the targets of a loss.
+    /// Bytes of the weights that are read, the gradients of weights that are added to, and the targets of a loss.
     fn weights(&self, instruction: &Instruction) -> u64 {
         let own = match instruction {
             Instruction::Apply { kernel, .. }
@@ -185,8 +184,8 @@ mod tests {
         model
     }
 
-    /// Taps in bounds by hand. With stride 2 and padding (2, 3), the first output misses two taps, the last one
-    /// three, the last but one one: 7 n - 6 of n outputs. With stride 1 and padding (3, 3): 7 n - 12.
+    /// Taps in bounds, counted by hand. With stride 2 and padding (2, 3), the first output misses two taps, the last
+    /// one three and the last but one misses one: 7 n - 6 for n outputs. With stride 1 and padding (3, 3): 7 n - 12.
     #[test]
     fn the_tutorials_multiply_adds_are_those_counted_by_hand() {
         let model = tutorial();
@@ -207,7 +206,7 @@ mod tests {
         };
         for (layer, by_hand) in layers.into_iter().enumerate() {
             assert_eq!(sum(&|l, pass| l == layer && pass == Pass::Forward), by_hand, "layer {layer}");
-            // The gradient of the kernel, and that of the input but for the first layer.
+            // The gradient of the kernel and, except in the first layer, that of the input.
             let backward = if layer == 0 { by_hand } else { 2 * by_hand };
             assert_eq!(sum(&|l, pass| l == layer && pass == Pass::Backward), backward, "layer {layer}");
         }
@@ -228,7 +227,7 @@ mod tests {
             let line = program.lines.iter().position(|line| line.to_string() == text);
             costs[line.unwrap_or_else(|| panic!("no line {text} in\n{program}"))].bytes
         };
-        // v0 (288, 1), v1 (144, 32), v3 (144, 16), v7 (288, 32), v8 (144, 16); a mask has a bit an element.
+        // v0 (288, 1), v1 (144, 32), v3 (144, 16), v7 (288, 32), v8 (144, 16); a mask has one bit per element.
         assert_eq!(of("m0 = draw"), 144 * 32 / 8);
         assert_eq!(
             of("v1 = A(w0) v0 |> + w1 |> relu |> dropout m0"),

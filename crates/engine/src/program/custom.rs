@@ -1,9 +1,8 @@
-//! Operations that a user writes.
+//! Operations that users write.
 //!
-//! A user's layer implements [`Layer`](crate::layers::Layer) like any other. If the instructions that are
-//! there do not say what it computes, it brings an [`Operation`] of its own: forward and backward in plain
-//! Rust, generic over the float type so that the gradient check can run it in `f64`. CPU backends run it;
-//! a device that cannot says so by name.
+//! A user's layer implements [`Layer`](crate::layers::Layer) like any other. If no instruction covers its
+//! computation, it brings an [`Operation`]: a forward and a backward pass in plain Rust, generic over the float type so
+//! that the gradient check can run it in `f64`. CPU backends run it; other devices refuse it by name.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -14,6 +13,53 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 use crate::float::Float;
 
 /// A user's operation on one sample.
+///
+/// A layer records it with [`Tape::custom`](super::Tape::custom) and
+/// [`Tape::custom_gradient`](super::Tape::custom_gradient).
+///
+/// ```
+/// use glassbox_engine::Float;
+/// use glassbox_engine::gradient_check::GradientCheck;
+/// use glassbox_engine::layers::{Call, Layer};
+/// use glassbox_engine::model::Sequential;
+/// use glassbox_engine::program::custom::{Operation, Saved};
+/// use glassbox_engine::program::{Tape, Value};
+/// use ndarray::{ArrayView2, ArrayViewMut2, Zip};
+///
+/// /// `y = tanh(x)`, with `dx = dy (1 - y^2)`.
+/// #[derive(Debug, Clone)]
+/// struct Tanh;
+///
+/// impl Operation for Tanh {
+///     fn forward<F: Float>(&self, x: ArrayView2<'_, F>, _: &[F], mut y: ArrayViewMut2<'_, F>) {
+///         Zip::from(&mut y).and(&x).for_each(|y, x| *y = x.tanh());
+///     }
+///
+///     fn backward<F: Float>(&self, saved: Saved<'_, F>, mut dx: ArrayViewMut2<'_, F>, _: &mut [F]) {
+///         Zip::from(&mut dx).and(&saved.y).and(&saved.dy).for_each(|dx, y, dy| *dx = *dy * (F::one() - *y * *y));
+///     }
+/// }
+///
+/// impl Layer for Tanh {
+///     fn class_name(&self) -> &'static str {
+///         "Tanh"
+///     }
+///
+///     fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
+///         let shape = tape.shape(call.x());
+///         tape.custom(self.clone(), call, shape)
+///     }
+///
+///     fn backward(&self, tape: &mut Tape, call: &Call, y: Value, dy: Value) {
+///         tape.custom_gradient(self.clone(), call, y, dy);
+///     }
+/// }
+///
+/// let mut model = Sequential::new((6, 2));
+/// model.add(Tanh)?;
+/// assert!(GradientCheck::default().run(&model)?[0].passes());
+/// # Ok::<(), glassbox_engine::Error>(())
+/// ```
 pub trait Operation: Debug + Send + Sync + 'static {
     /// Stores `y = op(x)`.
     ///
@@ -23,12 +69,12 @@ pub trait Operation: Debug + Send + Sync + 'static {
     /// * `y`: `(steps, channels)` of the output
     fn forward<F: Float>(&self, x: ArrayView2<'_, F>, weights: &[F], y: ArrayViewMut2<'_, F>);
 
-    /// Stores `dx` and adds to `dweights`, given what [`Operation::forward`] read and stored and the
-    /// gradient `dy`.
+    /// Stores `dx` and adds to `dweights`, from the operands and the result of [`Operation::forward`] and the gradient
+    /// `dy`.
     fn backward<F: Float>(&self, saved: Saved<'_, F>, dx: ArrayViewMut2<'_, F>, dweights: &mut [F]);
 }
 
-/// What the backward pass of an [`Operation`] may read.
+/// Operands of the backward pass of an [`Operation`].
 #[derive(Debug, Clone, Copy)]
 pub struct Saved<'a, F> {
     /// The input of the forward pass, `(steps, channels)`.
@@ -41,7 +87,7 @@ pub struct Saved<'a, F> {
     pub dy: ArrayView2<'a, F>,
 }
 
-/// An [`Operation`] in one float type.
+/// An [`Operation`] for one float type.
 pub trait OperationIn<F>: Debug + Send + Sync {
     /// [`Operation::forward`].
     fn forward(&self, x: ArrayView2<'_, F>, weights: &[F], y: ArrayViewMut2<'_, F>);
@@ -60,7 +106,7 @@ impl<T: Operation, F: Float> OperationIn<F> for T {
     }
 }
 
-/// An [`Operation`] behind a pointer, as instructions hold it.
+/// An [`Operation`] behind a pointer, as instructions hold it: one for both float types.
 pub trait AnyOperation: OperationIn<f32> + OperationIn<f64> {}
 
 impl<T: Operation> AnyOperation for T {}

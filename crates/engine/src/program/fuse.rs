@@ -1,19 +1,20 @@
-//! Merges element-by-element instructions into the kernel that makes their operand.
+//! Fusion: merges element-by-element instructions into the kernel that stores their operand.
 //!
-//! Two rules, applied until neither fits. `v` is a value stored by a kernel with an epilogue E:
+//! There are two rules, applied until neither fits. `v` is a value stored by a kernel with an epilogue E:
 //!
-//! 1. **Append.** If `v` is read by one `Map` only, to make `w`, then the kernel stores `w` itself, with
+//! 1. **Append.** If `v` is read only by one `Map`, which stores `w`, then the kernel stores `w` itself, with
 //!    the epilogue E followed by the map's.
-//! 2. **Read the gate after dropout.** The backward pass of ReLU reads the output `v` of the forward pass,
-//!    which would keep rule 1 from dropping it. If `v` ends in ReLU and `w = dropout(v)` with mask m,
-//!    then where m keeps an element, `w > 0` just where `v > 0`. A gate that comes after `Dropout(m)` in
-//!    its own epilogue meets zeros at all other elements, so it may read `w` in the place of `v`.
+//! 2. **Read the gate after dropout.** The backward pass of ReLU reads the output `v` of the forward pass, which would
+//!    prevent rule 1 from removing it. If `v` ends in ReLU and `w = dropout(v)` with mask m, then where m keeps an
+//!    element, `w > 0` exactly where `v > 0`. A gate that comes after `Dropout(m)` in its own epilogue reads zeros
+//!    at all other elements, so it may read `w` instead of `v`.
 //!
 //! Neither rule changes the arithmetic of any element, so results are the same to the bit.
 //!
-//! Maps are tried from the first line to the last, again while a round has merged one. Who stores and who reads a
-//! value is kept up to date, and a merged line leaves a hole until the end: a round looks at each map and at the
-//! readers of its operand, so it takes time in proportion to the program. The layers' programs take two rounds.
+//! Maps are tried from the first line to the last, and again as long as a round has merged one. The tables of the lines
+//! that store and read a value are kept up to date, and a merged line leaves a hole until the end. A round visits each
+//! map and the readers of its operand, so it takes time in proportion to the program. Programs of layers take two
+//! rounds.
 
 use super::{Instruction, Line, Pointwise, Program, Value};
 
@@ -26,15 +27,15 @@ pub(super) fn fuse(program: &Program) -> Program {
 /// A program whose lines are being merged.
 struct Fusion {
     program: Program,
-    /// The lines; none where one was merged into another. A kernel keeps its place.
+    /// The lines; `None` where one was merged into another. A kernel keeps its index.
     lines: Vec<Option<Line>>,
-    /// For each mask, the line that draws it, and the place before which it stands.
+    /// For each mask, the line that draws it, and the index of the line that it must precede.
     draws: Vec<Option<(usize, Line)>>,
     /// For each value, the line that stores it.
     stored: Vec<Option<usize>>,
     /// For each value, the lines that read it.
     readers: Vec<Vec<usize>>,
-    /// Lines looked at, for the test of the time that fusion takes.
+    /// Number of lines visited, for the test of the time that fusion takes.
     visits: usize,
 }
 
@@ -56,7 +57,7 @@ impl Fusion {
                 fusion.stored[value.0] = Some(index);
             }
             for value in instruction.reads() {
-                // A line's reads come together, so its place is the last one if it is there.
+                // The reads of a line come together, so if it is in the table, it is the last entry.
                 if fusion.readers[value.0].last() != Some(&index) {
                     fusion.readers[value.0].push(index);
                 }
@@ -68,7 +69,7 @@ impl Fusion {
         fusion
     }
 
-    /// Merges what can be merged, from the first line to the last. Whether there was anything.
+    /// Merges all maps that it can, from the first line to the last. Returns true if it merged any.
     fn round(&mut self) -> bool {
         let mut merged = false;
         for map in 0..self.lines.len() {
@@ -80,19 +81,19 @@ impl Fusion {
         merged
     }
 
-    /// The instruction of a line that is still there.
+    /// The instruction of a line that was not merged.
     fn instruction(&self, line: usize) -> &Instruction {
         &self.lines[line].as_ref().expect("tables name lines that are there").instruction
     }
 
-    /// The line that rule 1 merges line `map` into, if it does.
+    /// The line that rule 1 merges line `map` into, or `None` if the rule does not apply.
     fn kernel_for(&mut self, map: usize) -> Option<usize> {
         self.visits += 1;
         let Instruction::Map { x, y, ref epilogue } = self.lines[map].as_ref()?.instruction else {
             return None;
         };
         let kernel = self.stored[x.0]?;
-        // What the map's epilogue reads must exist when the kernel runs.
+        // The values that the map's epilogue reads must exist when the kernel runs.
         let in_time =
             gates(epilogue).all(|gate| gate != x && self.stored[gate.0].is_none_or(|line| line < kernel));
         let fits = self.instruction(kernel).takes_epilogue()
@@ -102,8 +103,8 @@ impl Fusion {
         (fits && self.only_reader(kernel, map, x, y)).then_some(kernel)
     }
 
-    /// Whether `x`, stored by line `kernel` and read by line `map` to make `y`, has no other reader that rule 2
-    /// cannot turn to `y`.
+    /// Returns true if `x`, stored by line `kernel` and read by line `map` to compute `y`, has no other reader, or only
+    /// readers that rule 2 can redirect to `y`.
     fn only_reader(&mut self, kernel: usize, map: usize, x: Value, y: Value) -> bool {
         if self.readers[x.0] == [map] {
             return true;
@@ -117,7 +118,7 @@ impl Fusion {
             let instruction = self.instruction(*reader);
             let epilogue = instruction.epilogue();
             let reads_gates = instruction.operands().iter().all(|operand| *operand != x);
-            // The gate may sit in this epilogue, or in one that this one's operand already went through.
+            // The gate may be in this epilogue, or in an earlier one that this one's operand went through.
             let before = epilogue.iter().take_while(|op| **op != Pointwise::ReluGate(x));
             let masked = before.into_iter().any(|op| *op == Pointwise::Dropout(mask))
                 || self.operand_ends_in(instruction, Pointwise::Dropout(mask));
@@ -125,7 +126,7 @@ impl Fusion {
         })
     }
 
-    /// Whether the operand of a map is stored with an epilogue that ends in `op`.
+    /// Returns true if the operand of a map is stored with an epilogue that ends in `op`.
     fn operand_ends_in(&self, instruction: &Instruction, op: Pointwise) -> bool {
         let Instruction::Map { x, .. } = instruction else { return false };
         self.stored[x.0].is_some_and(|line| self.instruction(line).epilogue().last() == Some(&op))
@@ -176,7 +177,7 @@ impl Fusion {
         (self.stored[x.0], self.stored[y.0]) = (None, Some(kernel));
     }
 
-    /// The program. Values that nobody stores any more get no memory.
+    /// The fused program. Values that no line stores any more get no memory.
     fn finish(self) -> Program {
         let Self { mut program, lines, draws, stored, .. } = self;
         let mut before = vec![vec![]; lines.len()];
@@ -202,7 +203,7 @@ impl Fusion {
     }
 }
 
-/// The values that the gates of an epilogue read.
+/// The values that the ReLU gates of an epilogue read.
 pub(super) fn gates(epilogue: &[Pointwise]) -> impl Iterator<Item = Value> {
     epilogue.iter().filter_map(|op| match op {
         Pointwise::ReluGate(value) => Some(*value),
@@ -210,7 +211,7 @@ pub(super) fn gates(epilogue: &[Pointwise]) -> impl Iterator<Item = Value> {
     })
 }
 
-/// Gives every value that a program names its new name.
+/// Renames every value in a program.
 fn rename(program: &mut Program, rename: impl Fn(&mut Value)) {
     for line in &mut program.lines {
         for op in line.instruction.epilogue_mut().into_iter().flatten() {
@@ -260,7 +261,7 @@ mod tests {
     use crate::model::Sequential;
     use crate::shape::Shape;
 
-    /// Twice the layers take twice the visits: neither the lines nor the readers of a value are searched.
+    /// Twice the layers take twice the visits: fusion searches neither the lines nor the readers of a value.
     #[test]
     fn fusion_takes_time_in_proportion_to_the_program() {
         type Add = fn(&mut Sequential);

@@ -1,19 +1,19 @@
-//! A training step written down: a flat list of instructions over the values of one sample.
+//! Programs: a training step as a flat list of instructions over the values of one sample.
 //!
-//! A layer says what it computes, forward and backward, by recording instructions on a [`Tape`]; the
-//! result is a [`Program`]. It is the one thing that every backend reads: the reference backend obeys
-//! it line by line, a fast one may run it depth first while a sample sits in cache, and a device can
-//! capture the whole of it as one launch. Print a program to see all that happens in a training step.
+//! A layer describes its computation, forward and backward, by recording instructions on a [`Tape`]; the result is a
+//! [`Program`]. All backends read programs: the reference backend runs them line by line, a fast backend may run them
+//! depth first while a sample is in cache, and a device may run a whole program as one launch. Print a program to see
+//! every operation of a training step.
 //!
-//! What a program speaks of:
+//! A program refers to:
 //!
-//! * a [`Value`] is a signal of one sample, `(steps, channels)`. Every value is written once;
-//! * a [`Weight`] is a tensor of the model, the same for all samples. Its gradient has the same index,
+//! * a [`Value`], a signal of one sample, `(steps, channels)`. Every value is written once;
+//! * a [`Weight`], a tensor of the model, the same for all samples. Its gradient has the same index,
 //!   and **gradients of weights are added to, gradients of values are stored**;
-//! * a [`Mask`] is the dropout mask of one layer for one sample.
+//! * a [`Mask`], the dropout mask of one layer for one sample.
 //!
-//! Instructions say nothing of the batch: a program holds for each sample alone, and the gradients of
-//! weights are summed over samples by whoever runs it.
+//! Instructions do not refer to the batch. A program describes the computation of one sample; the backend sums the
+//! gradients of weights over the samples.
 
 pub mod cost;
 pub mod custom;
@@ -68,7 +68,7 @@ impl Mask {
     }
 }
 
-/// What is known of a dropout mask.
+/// The rate and the size of a dropout mask.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MaskSpec {
     /// The fraction of elements that are dropped, in [0, 1).
@@ -77,23 +77,22 @@ pub struct MaskSpec {
     pub len: usize,
 }
 
-/// A function of one element, applied where a value is made: kernels run them as an epilogue, in
-/// order, before the store.
+/// A function of one element. Kernels apply such functions in order, as an epilogue, before they store the element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pointwise {
-    /// `v + bias[c]`, c the element's channel.
+    /// `v + bias[c]`, where c is the element's channel.
     AddBias(Weight),
     /// `max(v, 0)`; NaN stays NaN.
     Relu,
-    /// `v / (1 - rate)` where the mask keeps the element, else 0. Its own gradient.
+    /// `v / (1 - rate)` where the mask keeps the element, else 0. It is its own gradient.
     Dropout(Mask),
-    /// `v` where the given value of the same shape is positive, else 0: the gradient of
-    /// [`Pointwise::Relu`], whose output is given.
+    /// `v` where the given value of the same shape is positive, else 0: the gradient of [`Pointwise::Relu`], from the
+    /// output of that ReLU.
     ReluGate(Value),
 }
 
-/// One operation on the values of a sample. Each names the reference that it must equal, in
-/// [`crate::reference`].
+/// One operation on the values of a sample. Its documentation names the reference in [`crate::reference`] that it must
+/// equal.
 #[derive(Debug, Clone)]
 pub enum Instruction {
     /// Contraction 1: `y = epilogue(A x)`.
@@ -106,7 +105,7 @@ pub enum Instruction {
         x: Value,
         /// Stored: A's output signal.
         y: Value,
-        /// Applied to each element of `y`.
+        /// Functions applied to each element of `y`.
         epilogue: Vec<Pointwise>,
     },
     /// Contraction 2: `y = epilogue(A^T x)`. Here `x` is on A's output side.
@@ -119,7 +118,7 @@ pub enum Instruction {
         x: Value,
         /// Stored: a signal on A's input side.
         y: Value,
-        /// Applied to each element of `y`.
+        /// Functions applied to each element of `y`.
         epilogue: Vec<Pointwise>,
     },
     /// Contraction 3: `dkernel[tap, c, o] += sum over t of x[in_step(t, tap), c] y[t, o]`.
@@ -146,10 +145,10 @@ pub enum Instruction {
         x: Value,
         /// Stored; of the shape of `x`.
         y: Value,
-        /// Applied to each element.
+        /// Functions applied to each element.
         epilogue: Vec<Pointwise>,
     },
-    /// `y = a + b`: where a value is used twice, its gradients add up.
+    /// `y = a + b`: adds the gradients of a value that is used twice.
     Add {
         /// Read.
         a: Value,
@@ -165,7 +164,7 @@ pub enum Instruction {
     },
     /// The loss of this sample, and its gradient with respect to the prediction.
     Loss {
-        /// Which one.
+        /// The loss function.
         loss: Loss,
         /// Read: the model's output. The target is the sample's own.
         y: Value,
@@ -180,7 +179,7 @@ pub enum Instruction {
         x: Value,
         /// Stored.
         y: Value,
-        /// Read: neighbouring weight tensors, which the operation sees as one slice.
+        /// Read: neighbouring weight tensors, which the operation gets as one slice.
         weights: Range<usize>,
     },
     /// The gradient of a user's operation.
@@ -195,7 +194,7 @@ pub enum Instruction {
         dy: Value,
         /// Stored: the gradient with respect to `x`.
         dx: Value,
-        /// Read, and their gradients added to.
+        /// Read; their gradients are added to.
         weights: Range<usize>,
     },
 }
@@ -209,7 +208,7 @@ impl Instruction {
         reads
     }
 
-    /// The values that this instruction reads for itself, the gates of its epilogue left out.
+    /// The values that this instruction itself reads, without the gates of its epilogue.
     fn operands(&self) -> Vec<Value> {
         match self {
             Self::Apply { x, .. }
@@ -240,13 +239,13 @@ impl Instruction {
         }
     }
 
-    /// Whether element-by-element functions can be merged into this instruction's store.
+    /// Returns true if element-by-element functions can be merged into this instruction's store.
     #[must_use]
     pub fn takes_epilogue(&self) -> bool {
         matches!(self, Self::Apply { .. } | Self::ApplyTransposed { .. } | Self::Map { .. })
     }
 
-    /// What is applied to each element of the stored value.
+    /// The functions applied to each element of the stored value.
     #[must_use]
     pub fn epilogue(&self) -> &[Pointwise] {
         match self {
@@ -278,18 +277,18 @@ pub enum Pass {
     Backward,
 }
 
-/// An instruction, and whose it is.
+/// An instruction with the layer and the pass that it belongs to.
 #[derive(Debug, Clone)]
 pub struct Line {
-    /// What to do.
+    /// The instruction.
     pub instruction: Instruction,
-    /// The layer that it belongs to: its place in the model, from 0. The loss comes after the last.
+    /// Index of the layer that it belongs to; the loss has the index after the last layer.
     pub layer: usize,
     /// The pass that it belongs to.
     pub pass: Pass,
 }
 
-/// All that is computed for one sample, in order.
+/// All instructions for one sample, in order.
 #[derive(Debug, Clone)]
 pub struct Program {
     /// The shape of each value.
@@ -298,33 +297,33 @@ pub struct Program {
     pub masks: Vec<MaskSpec>,
     /// The instructions. A value is stored before it is read.
     pub lines: Vec<Line>,
-    /// Where a sample is put before the first instruction.
+    /// The value that holds the sample before the first instruction runs.
     pub input: Value,
     /// The model's prediction.
     pub output: Value,
-    /// The gradient with respect to the sample, if it was asked for.
+    /// The gradient with respect to the sample, if it was requested.
     pub input_gradient: Option<Value>,
-    /// The output of each layer, where it is still stored: fusion may have merged it into the next
-    /// layer's.
+    /// The output of each layer; `None` if no instruction stores it, because fusion has merged it into the next layer's
+    /// output.
     pub layer_outputs: Vec<Option<Value>>,
 }
 
 impl Program {
-    /// Merges element-by-element instructions into the kernels whose output they read, so that bias,
-    /// activation, dropout and their gradients are applied where a value is made. The results are the
+    /// Fuses the program: merges element-by-element instructions into the kernels whose output they read, so that bias,
+    /// activation, dropout and their gradients are applied in the kernel that computes the value. The results are the
     /// same to the bit.
     #[must_use]
     pub fn fused(&self) -> Self {
         fuse::fuse(self)
     }
 
-    /// The number of values that a sample holds in all.
+    /// The number of values of one sample.
     #[must_use]
     pub fn len(&self) -> usize {
         self.values.iter().map(Shape::len).sum()
     }
 
-    /// Whether there is nothing to compute.
+    /// Returns true if the program has no instructions.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()

@@ -1,4 +1,4 @@
-//! Which input steps have a say in an output step.
+//! Receptive fields: the input steps that an output step depends on.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -7,15 +7,15 @@ use super::{Instruction, Program, Value};
 use crate::geometry::Geometry;
 
 impl Program {
-    /// The receptive field of step `step` of `value`: the least range of input steps outside of which a change
-    /// of the sample leaves that step as it is, whatever the weights are. Empty if it depends on no input step.
+    /// The receptive field of step `step` of `value`: the smallest range of input steps such that a change of the
+    /// sample outside of it cannot change that step, for any weights. Empty if the step depends on no input step.
     ///
-    /// The program is read backwards. A contraction leads from a step to those that its geometry joins it with,
-    /// a function of single elements stays where it is, and a user's operation may read all of its input. For
-    /// convolutions of k taps with strides s alone the length is the known
+    /// The program is read backwards. A contraction maps a step to the steps that its geometry connects it with, a
+    /// function of single elements maps a step to itself, and a user's operation may read all of its input. For
+    /// convolutions of k taps with strides s only, the length is the well-known
     /// `1 + sum over layers of (k - 1) (product of the strides before)` (Araujo, Norris and Sim, *Computing
-    /// receptive fields of convolutional neural networks*, Distill 2019); a transposed convolution widens it by
-    /// less, and at the ends of a signal it is cut off.
+    /// receptive fields of convolutional neural networks*, Distill 2019). A transposed convolution widens it by less,
+    /// and the ends of the signal cut it off.
     ///
     /// ```
     /// # use glassbox_engine::{geometry::Padding, layers::Conv1D, model::Sequential, shape::Shape};
@@ -33,8 +33,7 @@ impl Program {
     #[must_use]
     pub fn receptive_field(&self, value: Value, step: usize) -> Range<usize> {
         assert!(step < self.values[value.0].steps, "step {step} of {}", self.values[value.0]);
-        // Sets and not ranges: a stride longer than its kernel leaves steps out, and what those depend on must
-        // not count.
+        // Sets and not ranges: a stride longer than its kernel skips steps, and what those depend on must not count.
         let mut needed = HashMap::from([(value, BTreeSet::from([step]))]);
         for line in self.lines.iter().rev() {
             let stored = line.instruction.stores().and_then(|stored| needed.get(&stored).cloned());
@@ -48,7 +47,7 @@ impl Program {
         steps.first().zip(steps.last()).map_or(0..0, |(first, last)| *first..last + 1)
     }
 
-    /// The steps of `read` that `instruction` needs for the steps `stored` of what it stores.
+    /// The steps of `read` that `instruction` needs to compute the steps `stored` of its result.
     fn steps_read(
         &self,
         instruction: &Instruction,
@@ -61,7 +60,7 @@ impl Program {
             Instruction::Custom { .. } | Instruction::CustomGradient { .. } => {
                 (0..self.values[read.0].steps).collect()
             }
-            // Element by element; so is the gate of a contraction's epilogue.
+            // Element by element, including the gate of a contraction's epilogue.
             _ => stored.clone(),
         }
     }

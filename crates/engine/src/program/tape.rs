@@ -1,4 +1,4 @@
-//! Records what layers compute.
+//! The tape, on which layers record their computation.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,12 +10,25 @@ use crate::layers::Call;
 use crate::losses::Loss;
 use crate::shape::Shape;
 
-/// Where layers record their instructions.
+/// A recorder of instructions.
 ///
-/// A model calls [`Layer::forward`](crate::layers::Layer::forward) of each layer in order and, if it is
-/// to be trained, [`Tape::loss`] and then [`Layer::backward`](crate::layers::Layer::backward) of each in
-/// reverse order. A layer may be called twice (shared weights) and a value may be read twice (a branch):
-/// gradients add up in both cases.
+/// A model calls [`Layer::forward`](crate::layers::Layer::forward) of each layer in order. For a training program it
+/// then calls [`Tape::loss`], and [`Layer::backward`](crate::layers::Layer::backward) of each layer in reverse order. A
+/// layer may be called twice (shared weights), and a value may be read twice (a branch): gradients add up in both
+/// cases.
+///
+/// ```
+/// use glassbox_engine::program::{Pointwise, Tape};
+///
+/// // An inference program by hand: the sum of a signal and its ReLU.
+/// let mut tape = Tape::new((4, 1).into(), false);
+/// let x = tape.input();
+/// let relu = tape.map(x, vec![Pointwise::Relu]);
+/// let sum = tape.add(x, relu);
+/// let program = tape.finish(sum);
+/// assert_eq!(program.lines.len(), 2);
+/// println!("{program}");
+/// ```
 #[derive(Debug)]
 pub struct Tape {
     training: bool,
@@ -25,7 +38,7 @@ pub struct Tape {
     lines: Vec<Line>,
     input: Value,
     gradients: Vec<Option<Value>>,
-    /// For each value, the line that stores it.
+    /// For each value, the index of the line that stores it.
     stored: Vec<Option<usize>>,
     layer: usize,
     pass: Pass,
@@ -33,7 +46,7 @@ pub struct Tape {
 }
 
 impl Tape {
-    /// An empty tape for samples of `input`. In `training`, dropout is active.
+    /// Creates an empty tape for samples of shape `input`. If `training` is true, dropout is active.
     #[must_use]
     pub fn new(input: Shape, training: bool) -> Self {
         let mut tape = Self {
@@ -53,19 +66,19 @@ impl Tape {
         tape
     }
 
-    /// Also asks for the gradient with respect to the sample, which training does without.
+    /// Also records the gradient with respect to the sample, which training does not need.
     #[must_use]
     pub fn with_input_gradient(self) -> Self {
         Self { wants_input_gradient: true, ..self }
     }
 
-    /// The sample.
+    /// The value that holds the sample.
     #[must_use]
     pub fn input(&self) -> Value {
         self.input
     }
 
-    /// Whether this is a training step: dropout is the identity otherwise.
+    /// Returns true if a training step is being recorded; otherwise dropout is the identity.
     #[must_use]
     pub fn training(&self) -> bool {
         self.training
@@ -77,19 +90,19 @@ impl Tape {
         self.values[value.0]
     }
 
-    /// The instructions recorded from here on belong to `layer` and `pass`.
+    /// Assigns the instructions recorded from here on to `layer` and `pass`.
     pub fn enter(&mut self, layer: usize, pass: Pass) {
         self.layer = layer;
         self.pass = pass;
     }
 
-    /// Notes that `value` is the output of the layer entered.
+    /// Marks `value` as the output of the layer that was entered.
     pub fn set_layer_output(&mut self, value: Value) {
         self.layer_outputs.resize(self.layer_outputs.len().max(self.layer + 1), None);
         self.layer_outputs[self.layer] = Some(value);
     }
 
-    /// Records `epilogue(A x)`; `x` is on A's input side.
+    /// Records `y = epilogue(A x)` and returns `y`; `x` is on A's input side.
     pub fn apply(&mut self, geometry: Geometry, kernel: Weight, x: Value, epilogue: Vec<Pointwise>) -> Value {
         self.check(x, geometry.input());
         let y = self.value(geometry.output());
@@ -97,7 +110,7 @@ impl Tape {
         y
     }
 
-    /// Records `epilogue(A^T x)`; `x` is on A's output side.
+    /// Records `y = epilogue(A^T x)` and returns `y`; `x` is on A's output side.
     pub fn apply_transposed(
         &mut self,
         geometry: Geometry,
@@ -111,20 +124,21 @@ impl Tape {
         y
     }
 
-    /// Records that the gradient of `kernel` grows by the correlation of `x`, on A's input side, with
-    /// `y`, on its output side.
+    /// Records that the correlation of `x`, on A's input side, with `y`, on its output side, is added to the gradient
+    /// of
+    /// `kernel`.
     pub fn correlate(&mut self, geometry: Geometry, x: Value, y: Value, kernel: Weight) {
         self.check(x, geometry.input());
         self.check(y, geometry.output());
         self.push(Instruction::Correlate { geometry, x, y, kernel });
     }
 
-    /// Records that the gradient of `bias` grows by the sum of `x` over its steps.
+    /// Records that the sum of `x` over its steps is added to the gradient of `bias`.
     pub fn sum_steps(&mut self, x: Value, bias: Weight) {
         self.push(Instruction::SumSteps { x, bias });
     }
 
-    /// Records `epilogue(x)`; `x` itself if the epilogue is empty.
+    /// Records `y = epilogue(x)` and returns `y`; returns `x` itself if the epilogue is empty.
     pub fn map(&mut self, x: Value, epilogue: Vec<Pointwise>) -> Value {
         if epilogue.is_empty() {
             return x;
@@ -134,7 +148,7 @@ impl Tape {
         y
     }
 
-    /// Records `a + b`: where branches meet. Its gradient goes to both as it is.
+    /// Records `a + b` and returns the sum: two branches meet. The gradient of the sum goes to both unchanged.
     pub fn add(&mut self, a: Value, b: Value) -> Value {
         self.check(b, self.shape(a));
         let y = self.value(self.shape(a));
@@ -142,7 +156,7 @@ impl Tape {
         y
     }
 
-    /// Records the drawing of a dropout mask for a value of `len` elements.
+    /// Records the drawing of a dropout mask for a value of `len` elements, and returns the mask.
     pub fn draw(&mut self, rate: f64, len: usize) -> Mask {
         let mask = Mask(self.masks.len());
         self.masks.push(MaskSpec { rate, len });
@@ -150,7 +164,7 @@ impl Tape {
         mask
     }
 
-    /// The dropout mask that the map storing `y` applied.
+    /// The dropout mask in the epilogue that stored `y`.
     #[must_use]
     pub fn mask_of(&self, y: Value) -> Option<Mask> {
         let line = &self.lines[self.stored[y.0]?];
@@ -160,8 +174,8 @@ impl Tape {
         })
     }
 
-    /// Records a user's operation that turns the input of a layer into a value of `shape`. It reads the layer's weight
-    /// tensors as one slice.
+    /// Records a user's operation on the input of a layer and returns its result, of shape `shape`. The operation gets
+    /// the layer's weight tensors as one slice.
     pub fn custom(&mut self, operation: impl Operation, call: &Call, shape: Shape) -> Value {
         let y = self.value(shape);
         let (op, weights) = (Arc::new(operation), neighbours(call));
@@ -169,8 +183,7 @@ impl Tape {
         y
     }
 
-    /// Records the gradient of a user's operation, whose output is `y`, and adds the gradients of its weights and its
-    /// input.
+    /// Records the gradient of a user's operation with output `y`, and adds the gradients of its weights and its input.
     pub fn custom_gradient(&mut self, operation: impl Operation, call: &Call, y: Value, dy: Value) {
         let x = call.x();
         let dx = self.value(self.shape(x));
@@ -179,14 +192,14 @@ impl Tape {
         self.add_gradient(x, dx);
     }
 
-    /// Records the loss of the prediction `y`; the way back starts here.
+    /// Records the loss of the prediction `y`, with which the backward pass starts.
     pub fn loss(&mut self, loss: Loss, y: Value) {
         let dy = self.value(self.shape(y));
         self.push(Instruction::Loss { loss, y, dy });
         self.add_gradient(y, dy);
     }
 
-    /// Whether anybody asks for the gradient of `x`. In training nobody does for the sample.
+    /// Returns true if the gradient of `x` is needed. In training, the gradient of the sample is not.
     #[must_use]
     pub fn needs_gradient(&self, x: Value) -> bool {
         x != self.input || self.wants_input_gradient
@@ -202,14 +215,13 @@ impl Tape {
         self.gradients[x.0] = Some(total);
     }
 
-    /// The gradient of `y`, once all that read `y` have added theirs; `None` if the loss does not depend
-    /// on it.
+    /// The gradient of `y`, after all readers of `y` have added theirs; `None` if the loss does not depend on `y`.
     #[must_use]
     pub fn gradient(&self, y: Value) -> Option<Value> {
         self.gradients[y.0]
     }
 
-    /// The program, with `output` as its prediction.
+    /// Returns the program, with `output` as its prediction.
     #[must_use]
     pub fn finish(self, output: Value) -> Program {
         let Self { values, masks, lines, input, layer_outputs, gradients, .. } = self;
@@ -231,14 +243,14 @@ impl Tape {
         self.lines.push(Line { instruction, layer: self.layer, pass: self.pass });
     }
 
-    /// A value that does not fit its instruction is a mistake in a layer, not in a model.
+    /// Checks the shape of a value. A wrong one is a mistake in a layer and not in a model.
     fn check(&self, value: Value, expected: Shape) {
         let found = self.shape(value);
         assert_eq!(found, expected, "v{} has shape {found}, its instruction reads {expected}", value.0);
     }
 }
 
-/// The weight tensors of a layer: a model lays them out side by side.
+/// The weight tensors of a layer, which a model lays out side by side.
 fn neighbours(call: &Call) -> Range<usize> {
     let first = call.weights.first().map_or(0, |weight| weight.0);
     first..first + call.weights.len()

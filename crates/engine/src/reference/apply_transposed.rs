@@ -5,8 +5,8 @@ use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2};
 use crate::float::Float;
 use crate::geometry::Geometry;
 
-/// `y = A^T x`, written as A with source and destination exchanged: each element of `x` is scattered to
-/// the steps that A reads it from.
+/// `y = A^T x`, written as A with source and destination exchanged: adds each element of `x` to the steps that A reads
+/// it from.
 ///
 /// ```text
 /// y[i, c] = sum over t, tap with t stride + tap dilation - pad_left = i, and o, of

@@ -1,4 +1,4 @@
-//! Obeys a program line by line.
+//! The interpreter, which runs a program line by line.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::profile::{Clock, NoClock, Part};
 use crate::program::custom::{self, Saved};
 use crate::program::{Instruction, Pointwise, Program, Value, Weight};
 
-/// Runs a program for one sample at a time, and lets one look at every value afterwards. Clones share the program.
+/// Runs a program for one sample at a time and keeps every value for inspection. Clones share the program.
 #[derive(Debug, Clone)]
 pub struct Interpreter<F> {
     program: Arc<Program>,
@@ -22,19 +22,19 @@ pub struct Interpreter<F> {
     masks: Vec<Vec<u32>>,
 }
 
-/// A sample on its way through a program.
+/// The data of one sample.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample<'a, F> {
     /// The input, row by row.
     pub x: &'a [F],
-    /// What the model should make of it; empty if the program has no loss.
+    /// The target; empty if the program has no loss.
     pub target: &'a [F],
-    /// Samples in the batch, whose mean loss the gradient is of.
+    /// Number of samples in the batch; the gradient is that of the batch's mean loss.
     pub batch: usize,
 }
 
 impl<F: Float> Interpreter<F> {
-    /// Room for the values and masks of one sample. Masks keep nothing until they are drawn.
+    /// Allocates the values and masks of one sample. Masks keep nothing until they are drawn.
     #[must_use]
     pub fn new(program: Program, layout: WeightLayout) -> Self {
         let values =
@@ -43,12 +43,12 @@ impl<F: Float> Interpreter<F> {
         Self { program: Arc::new(program), layout: Arc::new(layout), values, masks }
     }
 
-    /// Draws all masks of a run of that seed, for the step and the position in the batch that `at` names.
+    /// Draws all masks of a run with a seed, for the step and the position in the batch of `at`.
     pub fn draw_masks(&mut self, seed: u64, at: MaskAt) {
         self.draw_masks_clocked(seed, at, &mut NoClock);
     }
 
-    /// The same with a clock.
+    /// As [`Interpreter::draw_masks`], with a clock.
     pub(super) fn draw_masks_clocked(&mut self, seed: u64, at: MaskAt, clock: &mut impl Clock) {
         for (index, line) in self.program.lines.iter().enumerate() {
             if let Instruction::Draw { mask } = line.instruction {
@@ -60,7 +60,7 @@ impl<F: Float> Interpreter<F> {
         }
     }
 
-    /// Runs the program. Adds to `gradient`, and gives the sample's loss, 0 if there is none.
+    /// Runs the program. Adds to `gradient`, and returns the sample's loss, or 0 if the program has none.
     ///
     /// # Panics
     /// If a length does not fit the program.
@@ -68,7 +68,7 @@ impl<F: Float> Interpreter<F> {
         self.run_clocked(sample, weights, gradient, &mut NoClock)
     }
 
-    /// The same with a clock.
+    /// As [`Interpreter::run`], with a clock.
     pub(super) fn run_clocked(
         &mut self,
         sample: Sample<'_, F>,
@@ -81,7 +81,7 @@ impl<F: Float> Interpreter<F> {
         self.run_lines(0, sample, weights, gradient, clock)
     }
 
-    /// Runs the lines of a forward pass again from `first` on: what the lines before it have stored stays.
+    /// Runs the lines of a forward pass again from `first` on, with the values that the lines before it have stored.
     pub(crate) fn rerun(&mut self, first: usize, weights: &[F]) {
         let sample = Sample { x: &[], target: &[], batch: 1 };
         self.run_lines(first, sample, weights, &mut [], &mut NoClock);
@@ -97,7 +97,7 @@ impl<F: Float> Interpreter<F> {
     ) -> f64 {
         let mut loss = 0.0;
         for index in first..self.program.lines.len() {
-            // The stored value is taken out while the others are read: it is never among them.
+            // The stored value is taken out while the others are read, because it is never among them.
             let stored = self.program.lines[index].instruction.stores();
             let mut y = stored.map(|y| std::mem::take(&mut self.values[y.index()])).unwrap_or_default();
             let instruction = &self.program.lines[index].instruction;
@@ -117,7 +117,7 @@ impl<F: Float> Interpreter<F> {
         slice(&self.values[value.index()])
     }
 
-    /// The same, to be written: a value that no line stores keeps what is put there.
+    /// A value for writing. A value that no line stores keeps what is written to it.
     pub(crate) fn value_mut(&mut self, value: Value) -> &mut [F] {
         slice_mut(&mut self.values[value.index()])
     }
@@ -160,7 +160,7 @@ impl<F: Float> Interpreter<F> {
                 stored.assign(&values[a.index()]);
                 *stored += &values[b.index()];
             }
-            // Masks are filled before the sample runs: they depend on nothing that is computed.
+            // Masks are drawn before the sample runs, because they depend on no computed value.
             Instruction::Draw { .. } => {}
             Instruction::Loss { loss, y, .. } => {
                 let y = slice(&values[y.index()]);

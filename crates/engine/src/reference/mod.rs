@@ -1,7 +1,7 @@
 //! The reference backend: plain loops that read like the formulas, in `f32` or `f64`.
 //!
-//! It is the yardstick: every other backend is held against it, so it shares no code with them and is
-//! never tuned. One sample after the other goes through the program, one instruction after the other.
+//! Every other backend is compared with it, so it shares no code with them and is never tuned. It runs the samples one
+//! after the other through the program, one instruction after the other.
 
 mod apply;
 mod apply_transposed;
@@ -31,7 +31,7 @@ impl<F: Float> Backend<F> for Reference {
     }
 
     fn session(&self, plan: Plan) -> Result<Box<dyn Session<F>>> {
-        // The gradient.
+        // One extra vector, for the gradient.
         plan.require_room(size_of::<F>(), plan.sample_len(), 1, 1)?;
         Ok(Box::new(ReferenceSession::new(plan)))
     }

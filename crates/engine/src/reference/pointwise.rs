@@ -1,12 +1,11 @@
-//! What happens element by element, and the gradient of a bias.
+//! Element-by-element functions, and the gradient of a bias.
 
 use ndarray::ArrayView2;
 
 use crate::float::Float;
 use crate::masks::keeps;
 
-/// An element-by-element function with its operands at hand. See
-/// [`Pointwise`](crate::program::Pointwise).
+/// An element-by-element function with its operands. See [`Pointwise`](crate::program::Pointwise).
 #[derive(Debug, Clone, Copy)]
 pub enum Operand<'a, F> {
     /// `v + bias[c]`
@@ -17,14 +16,14 @@ pub enum Operand<'a, F> {
     Dropout {
         /// The fraction of elements that are dropped.
         rate: f64,
-        /// A bit for each element.
+        /// One bit per element, set if it is kept.
         mask: &'a [u32],
     },
     /// `v` where `y > 0`, else 0
     ReluGate(ArrayView2<'a, F>),
 }
 
-/// One function applied to the element at step `t` and channel `c` of a signal with `channels` channels.
+/// Applies one function to the element at step `t` and channel `c` of a signal with `channels` channels.
 pub fn pointwise<F: Float>(op: &Operand<'_, F>, v: F, t: usize, c: usize, channels: usize) -> F {
     match op {
         Operand::AddBias(bias) => v + bias[c],

@@ -1,7 +1,7 @@
 //! A training run on the reference backend: one sample after the other.
 
 use super::interpreter::{Interpreter, Sample};
-use crate::backend::{self, BatchEnd, Dataset, Epoch, Plan, Session, State, check_prediction};
+use crate::backend::{Dataset, Plan, Session, State, check_prediction};
 use crate::error::Result;
 use crate::float::Float;
 use crate::masks::MaskAt;
@@ -71,15 +71,6 @@ impl<F: Float> Session<F> for ReferenceSession<F> {
         *step += 1;
         self.plan.optimizer.update(*step, weights, &self.gradient, slots);
         Ok(())
-    }
-
-    fn train_epoch(
-        &mut self,
-        data: &Dataset<'_, F>,
-        epoch: &Epoch<'_>,
-        on_batch: &mut (dyn FnMut(BatchEnd) + Send),
-    ) -> Result<f64> {
-        backend::train_epoch(self, data, epoch, on_batch)
     }
 
     fn evaluate(&mut self, data: &Dataset<'_, F>) -> Result<f64> {

@@ -1,4 +1,4 @@
-//! Who is told how training goes.
+//! Callbacks, which follow a training run.
 
 use std::fmt;
 
@@ -6,28 +6,28 @@ use super::Checkpoint;
 use crate::backend::{BatchEnd, Session};
 use crate::float::Float;
 
-/// Is told how training goes, and may stop it
+/// Follows a training run, and may stop it
 /// ([`keras.callbacks.Callback`](https://keras.io/api/callbacks/base_callback/)).
 pub trait Callback<F: Float>: Send {
-    /// Before the first epoch: the run as it starts, or as it was when it was interrupted.
+    /// Called before the first epoch, with the state from which the run starts or resumes.
     fn on_train_begin(&mut self, start: &Checkpoint<F>) {
         let _ = start;
     }
 
-    /// Before an epoch, counted from 0, of at most `epochs`.
+    /// Called before an epoch, counted from 0, of at most `epochs`.
     fn on_epoch_begin(&mut self, epoch: usize, epochs: usize) {
         let _ = (epoch, epochs);
     }
 
-    /// After a batch.
+    /// Called after each batch.
     fn on_batch_end(&mut self, batch: BatchEnd) {
         let _ = batch;
     }
 
-    /// After an epoch and its validation.
+    /// Called after each epoch and its validation.
     ///
     /// # Errors
-    /// Ends the training; [`fit`](fn@super::fit) passes the error on.
+    /// An error ends the training; [`fit`](fn@super::fit) returns it.
     fn on_epoch_end(
         &mut self,
         end: &EpochEnd<'_, F>,
@@ -37,21 +37,21 @@ pub trait Callback<F: Float>: Send {
     }
 }
 
-/// How an epoch ended.
+/// The result of an epoch.
 #[derive(Clone, Copy)]
 pub struct EpochEnd<'a, F: Float> {
     /// The epoch, from 0.
     pub epoch: usize,
-    /// Epochs at most.
+    /// Maximum number of epochs.
     pub epochs: usize,
     /// The mean training loss of the epoch.
     pub loss: f64,
     /// The validation loss after it.
     pub val_loss: Option<f64>,
-    /// All that is needed to go on from here.
+    /// The state from which the run can be resumed.
     pub checkpoint: &'a Checkpoint<F>,
-    /// The session, for who wants to look closer: its [`gradient`](Session::gradient) is that of the epoch's
-    /// last batch. Nothing is copied from the device for a callback that does not ask.
+    /// The session, for callbacks that need more: its [`gradient`](Session::gradient) is that of the epoch's last
+    /// batch. Data is copied from the device only when a callback requests it.
     pub session: &'a dyn Session<F>,
 }
 
@@ -68,11 +68,11 @@ impl<F: Float> fmt::Debug for EpochEnd<'_, F> {
     }
 }
 
-/// Whether training goes on.
+/// A callback's decision to continue or stop training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
-    /// It does.
+    /// Training continues.
     Continue,
-    /// It ends after this epoch, in good order.
+    /// Training ends normally after this epoch.
     Stop,
 }

@@ -1,4 +1,4 @@
-//! Stops when the loss has ceased to improve.
+//! Early stopping: ends a run when a loss no longer improves.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,24 +10,24 @@ use crate::float::Float;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EarlyStopping {
-    /// The loss that is watched.
+    /// The monitored loss.
     pub monitor: Monitor,
-    /// A change of no more than this is no improvement; its sign does not matter.
+    /// Minimum change that counts as an improvement; its sign does not matter.
     pub min_delta: f64,
-    /// Epochs without improvement after which training stops.
+    /// Number of epochs without improvement after which training stops.
     pub patience: usize,
-    /// Which way is better.
+    /// The direction of improvement.
     pub mode: Mode,
-    /// If given, an improvement renews the patience only where it is also better than this.
+    /// If given, an improvement resets the patience only if it is also better than this.
     pub baseline: Option<f64>,
-    /// Epochs at the start that are not looked at.
+    /// Number of epochs at the start that are not monitored.
     pub start_from_epoch: usize,
-    /// Whether the weights of the best epoch are taken back when training ends. The tutorial keeps those of
-    /// the last.
+    /// If true, the weights of the best epoch are restored when training ends. The tutorial keeps those of the last
+    /// epoch.
     pub restore_best_weights: bool,
 }
 
-/// What is watched.
+/// The monitored quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Monitor {
@@ -38,16 +38,16 @@ pub enum Monitor {
     ValLoss,
 }
 
-/// Which way is better.
+/// The direction of improvement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// As the name of what is watched suggests: down, for a loss.
+    /// Inferred from the name of the monitored quantity; a loss should decrease.
     #[default]
     Auto,
-    /// Down.
+    /// The quantity should decrease.
     Min,
-    /// Up.
+    /// The quantity should increase.
     Max,
 }
 
@@ -66,14 +66,14 @@ impl Default for EarlyStopping {
     }
 }
 
-/// How far an [`EarlyStopping`] has come: part of a checkpoint.
+/// The state of an [`EarlyStopping`], part of a checkpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EarlyStoppingState<F> {
     /// Epochs since the last improvement.
     pub wait: usize,
     /// The best value so far.
     pub best: Option<f64>,
-    /// Its epoch, from 0.
+    /// The epoch of the best value, from 0.
     pub best_epoch: usize,
     /// The weights after that epoch, if they are to be restored.
     pub best_weights: Option<Vec<F>>,
@@ -88,16 +88,16 @@ impl<F> Default for EarlyStoppingState<F> {
 }
 
 impl EarlyStopping {
-    /// Stops once `val_loss` has not improved for so many epochs; else with Keras's defaults.
+    /// Stops once `val_loss` has not improved for `patience` epochs; otherwise with Keras's defaults.
     #[must_use]
     pub fn patience(patience: usize) -> Self {
         Self { patience, ..Self::default() }
     }
 
-    /// That the options make sense, given whether there is a validation loss.
+    /// Checks the options, given whether there is a validation loss.
     ///
     /// # Errors
-    /// Names the option.
+    /// Names the invalid option.
     pub fn validate(&self, has_validation: bool) -> Result<()> {
         if self.monitor == Monitor::ValLoss && !has_validation {
             return Err(Error::Option {
@@ -120,8 +120,8 @@ impl EarlyStopping {
         Ok(())
     }
 
-    /// Looks at the value of an epoch, counted from 0. `weights` are those after it. Sets
-    /// `stopped_epoch` if training should stop.
+    /// Updates the state with the value of an epoch, counted from 0, and the weights after it. Sets `stopped_epoch` if
+    /// training should stop.
     pub fn on_epoch_end<F: Float>(
         &self,
         state: &mut EarlyStoppingState<F>,
@@ -132,9 +132,9 @@ impl EarlyStopping {
         if epoch < self.start_from_epoch {
             return;
         }
-        // A state from outside may claim any number.
+        // A state from a file may have any number.
         state.wait = state.wait.saturating_add(1);
-        // The first value counts as best, even NaN, on which nothing then improves.
+        // The first value counts as best. If it is NaN, no later value improves on it.
         if state.best.is_none_or(|best| self.improves(value, best)) {
             state.best = Some(value);
             state.best_epoch = epoch;

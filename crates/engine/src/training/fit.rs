@@ -1,4 +1,4 @@
-//! Training epoch by epoch.
+//! The training loop, epoch by epoch.
 
 use std::time::{Duration, Instant};
 
@@ -12,19 +12,19 @@ use crate::error::{Error, NonFinite, Result, When};
 use crate::float::Float;
 use crate::random::{Purpose, Stream};
 
-/// The arguments of [`fit`], as Keras names them.
+/// The arguments of [`fit`], under Keras's names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fit {
-    /// Epochs at most, counted from the start of the run, also after a resume.
+    /// Maximum number of epochs, counted from the start of the run, also after a resume.
     pub epochs: usize,
-    /// Samples in a batch; the last batch of an epoch has what is left.
+    /// Samples in a batch; the last batch of an epoch has the rest.
     pub batch_size: usize,
     /// The fraction of the samples, taken from the end before any shuffling, on which the loss is
     /// evaluated after each epoch; in [0, 1).
     pub validation_split: f64,
-    /// Whether the training samples are put into a new order for each epoch, drawn from the plan's seed.
+    /// If true, the training samples are shuffled before each epoch, with the plan's seed.
     pub shuffle: bool,
-    /// When to stop before all epochs are done.
+    /// Early stopping, if any.
     pub early_stopping: Option<EarlyStopping>,
 }
 
@@ -36,36 +36,36 @@ impl Default for Fit {
 }
 
 impl Fit {
-    /// With early stopping.
+    /// Adds early stopping.
     #[must_use]
     pub fn early_stopping(self, early_stopping: EarlyStopping) -> Self {
         Self { early_stopping: Some(early_stopping), ..self }
     }
 }
 
-/// All of a run after an epoch: what it takes to go on as if nothing had happened. Random numbers are
-/// functions of the seed and of the counters in here.
+/// The complete state of a run after an epoch. A run that resumes from it gives the same result as one that was never
+/// interrupted, because random numbers are functions of the seed and of the counters in here.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint<F> {
     /// The weights, the optimiser's state and the steps taken.
     pub state: State<F>,
-    /// Epochs done.
+    /// Number of epochs done.
     pub epochs: usize,
     /// Their losses.
     pub history: History,
-    /// How far early stopping has come.
+    /// The state of early stopping.
     pub early_stopping: EarlyStoppingState<F>,
 }
 
 impl<F: Float> Checkpoint<F> {
-    /// A run at its start.
+    /// The state of a run before its first epoch.
     #[must_use]
     pub fn start(state: State<F>) -> Self {
         Self { state, epochs: 0, history: History::default(), early_stopping: EarlyStoppingState::default() }
     }
 }
 
-/// How a run ended. The session holds the final weights.
+/// The result of a run. The session holds the final weights.
 #[derive(Debug, Clone)]
 pub struct Fitted {
     /// The losses of each epoch.
@@ -74,16 +74,16 @@ pub struct Fitted {
     pub stopped_epoch: Option<usize>,
     /// The epoch, from 0, whose weights were restored.
     pub restored_epoch: Option<usize>,
-    /// Epochs that had been done before this call, by a run that it went on with.
+    /// Number of epochs that were done before this call, in the run that it resumed.
     pub resumed_from: usize,
-    /// The time of each epoch of this call, with its validation, without callbacks.
+    /// The time of each epoch of this call, with validation but without callbacks.
     pub epoch_durations: Vec<Duration>,
     /// The time of the whole call, with callbacks.
     pub duration: Duration,
 }
 
-/// The number of samples that are trained on when a part of `n` is split off for validation: the part is
-/// cut from the end, and what is trained on is `floor(n (1 - validation_split))` as Keras has it.
+/// The number of training samples if a fraction of `n` samples is split off for validation. The validation samples are
+/// the last ones; the number of training samples is `floor(n (1 - validation_split))`, as in Keras.
 ///
 /// # Errors
 /// If the split is not in [0, 1), or leaves one of the two parts empty.
@@ -103,13 +103,39 @@ pub fn split_at(n: usize, validation_split: f64) -> Result<usize> {
 }
 
 /// Trains the model of a session ([`keras.Model.fit`](https://keras.io/api/models/model_training_apis/)).
-/// Starts from `checkpoint`, which also sets the session's state.
+/// Starts from `checkpoint`, to which it also sets the session's state.
+///
+/// ```
+/// use glassbox_engine::backend::{Backend, Dataset, State};
+/// use glassbox_engine::geometry::Padding;
+/// use glassbox_engine::layers::Conv1D;
+/// use glassbox_engine::losses::Loss;
+/// use glassbox_engine::model::Sequential;
+/// use glassbox_engine::optimizers::{Adam, Optimizer};
+/// use glassbox_engine::reference::Reference;
+/// use glassbox_engine::samples::Samples;
+/// use glassbox_engine::training::{Checkpoint, Fit, fit};
+///
+/// let mut model = Sequential::new((8, 1));
+/// model.add(Conv1D::new(1, 3).padding(Padding::Same))?;
+/// let optimizer = Optimizer::from(Adam::new(0.01));
+/// let plan = model.plan(Loss::MeanSquaredError, optimizer.clone(), 1, 4)?;
+/// let mut session = Reference.session(plan)?;
+///
+/// let series: Vec<f32> = (0..40).map(|t| (t as f32 / 3.0).sin()).collect();
+/// let data = Dataset::autoencoder(Samples::windows(&series, 8, 1)?);
+/// let start = Checkpoint::start(State::new(model.layout().initial(1), &optimizer));
+/// let options = Fit { epochs: 3, batch_size: 4, ..Fit::default() };
+/// let fitted = fit(&mut *session, &data, &options, start, &mut [])?;
+/// assert!(fitted.history.loss[2] < fitted.history.loss[0]);
+/// # Ok::<(), glassbox_engine::Error>(())
+/// ```
 ///
 /// # Errors
-/// * an option that makes no sense is named
-/// * NaN or infinity in the samples, in a weight or in a loss stops the run and is located: which sample,
-///   tensor or layer, which epoch, which batch
-/// * a callback's error is passed on
+/// * an option is invalid: the error names it
+/// * NaN or infinity in the samples, in a weight or in a loss: the error names the sample, tensor or layer, the epoch
+///   and the batch
+/// * a callback fails: its error is returned
 pub fn fit<F: Float>(
     session: &mut dyn Session<F>,
     data: &Dataset<'_, F>,
@@ -220,7 +246,7 @@ fn validate<F: Float>(
     Ok(Some(loss))
 }
 
-/// The update of the last batch is seen by no loss of this epoch.
+/// Checks the weights after an epoch, because no loss of this epoch has seen the update of the last batch.
 fn require_finite_weights<F: Float>(session: &dyn Session<F>, weights: &[F], epoch: usize) -> Result<()> {
     session.plan().layout.require_finite(weights).map_err(|error| match error {
         Error::NonFinite(found) => {
@@ -230,7 +256,7 @@ fn require_finite_weights<F: Float>(session: &dyn Session<F>, weights: &[F], epo
     })
 }
 
-/// Takes back the weights of the best epoch, if early stopping kept them, and gives that epoch.
+/// Restores the weights of the best epoch, if early stopping kept them, and returns that epoch.
 fn restore<F: Float>(session: &mut dyn Session<F>, checkpoint: Checkpoint<F>) -> Result<Option<usize>> {
     let Checkpoint { mut state, early_stopping, .. } = checkpoint;
     let Some(best) = early_stopping.best_weights else { return Ok(None) };

@@ -1,9 +1,9 @@
-//! Downloading the tutorial's files into the cache.
+//! Downloads the tutorial's files into the cache.
 //!
-//! A file enters the cache only if its SHA-256 is the published one. All files are downloaded into memory
-//! and verified before the first is written, and each is written atomically, so a failed download leaves the
-//! cache as it was, and a disk that refuses one file leaves whole ones only. What a server may do is bounded: the time to connect, each wait for more bytes, the time
-//! of all, the number of redirects, the number of bytes.
+//! A file enters the cache only if its SHA-256 is the published one. All files are downloaded into memory and verified
+//! before the first is written, and each is written atomically. So a failed download leaves the cache unchanged, and a
+//! failed write leaves complete files only. A server is subject to limits: the time to connect, each wait for more
+//! bytes, the total time, the number of redirects, the number of bytes.
 
 use std::fmt;
 use std::io::Read;
@@ -14,25 +14,24 @@ use super::{BASE_URL, PublishedFile, TEST, TRAIN};
 use glassbox_formats::atomic;
 use glassbox_formats::hash::Sha256;
 
-/// How to download.
+/// The options of a download.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchOptions {
-    /// The address of the folder that the files lie below; [`BASE_URL`] by default.
+    /// The URL of the folder that has the files; [`BASE_URL`] by default.
     pub base_url: String,
-    /// Download files too that the cache already has; not by default.
+    /// If true, files that are in the cache already are downloaded too; false by default.
     pub force: bool,
-    /// The longest time to find and reach a server; 10 s by default.
+    /// Maximum time to resolve and connect to a server; 10 s by default.
     pub connect_timeout: Duration,
-    /// The longest wait for further bytes; 20 s by default.
+    /// Maximum wait for further bytes; 20 s by default.
     pub read_timeout: Duration,
-    /// The longest time for a file, redirects and all; 120 s by default.
+    /// Maximum total time for a file, including redirects; 120 s by default.
     pub overall_timeout: Duration,
-    /// The most redirects to follow for a file; 5 by default.
+    /// Maximum number of redirects for a file; 5 by default.
     pub max_redirects: u32,
-    /// The most bytes to take for a file; 4 MiB by default, some twenty times what the files have.
+    /// Maximum number of bytes of a file; 4 MiB by default, about twenty times the size of the files.
     pub max_bytes: u64,
-    /// Whether to go through the proxy that the environment names (`HTTPS_PROXY` and its kin), if it names
-    /// one; so by default.
+    /// If true, the proxy that the environment names (`HTTPS_PROXY` and related variables) is used; true by default.
     pub use_proxy: bool,
 }
 
@@ -51,69 +50,69 @@ impl Default for FetchOptions {
     }
 }
 
-/// A file that is in the cache, whole.
+/// A complete file in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// Whether it was downloaded now, or had been there before.
+    /// True if it was downloaded now, false if it was in the cache before.
     pub downloaded: bool,
 }
 
-/// A file could not be downloaded or written; nothing incomplete is left behind.
+/// A file could not be downloaded or written. No incomplete file is left behind.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot fetch {url}: {failure}")]
 pub struct FetchError {
-    /// The address that was asked for.
+    /// The requested URL.
     pub url: String,
-    /// What happened.
+    /// The kind of failure.
     pub failure: FetchFailure,
 }
 
-/// What happened to a download; its `Display` ends with what to do.
+/// The kind of failure of a download. Its `Display` ends with what to do.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum FetchFailure {
-    /// The server answered with another status than 200.
+    /// The server answered with a status other than 200.
     Status(u16),
-    /// It went on redirecting.
+    /// There were more redirects than allowed.
     TooManyRedirects {
-        /// How many were followed.
+        /// Number of redirects that were followed.
         followed: u32,
     },
-    /// It took too long.
+    /// The download took too long.
     TimedOut {
-        /// What took too long.
+        /// The step that took too long.
         waiting_for: String,
-        /// Bytes of the file that had come by then.
+        /// Bytes of the file received by then.
         got: u64,
     },
-    /// The connection ended before the file did.
+    /// The connection ended before the file was complete.
     Truncated {
-        /// Bytes that came.
+        /// Bytes received.
         got: u64,
-        /// Bytes that the server had announced, if it had.
+        /// Bytes announced by the server, if it announced any.
         announced: Option<u64>,
     },
-    /// More bytes came, or were announced, than are taken.
+    /// More bytes were received or announced than allowed.
     TooLarge {
-        /// The most bytes that are taken.
+        /// The maximum number of bytes.
         limit: u64,
     },
-    /// The content is another one.
+    /// The checksum of the content is wrong.
     WrongChecksum {
-        /// Its hash.
+        /// Its checksum.
         found: Sha256,
-        /// The published hash.
+        /// The published checksum.
         expected: Sha256,
         /// Its length in bytes.
         found_bytes: u64,
         /// The published length in bytes.
         expected_bytes: u64,
     },
-    /// No connection, or none that could be understood.
+    /// The connection failed, or the answer was not valid HTTP.
     Connection(String),
-    /// The file came, and could not be written.
+    /// The file was received, but could not be written.
     Write(atomic::WriteError),
 }
 
@@ -138,12 +137,12 @@ impl fmt::Display for FetchFailure {
                 write!(f, "truncated: the connection broke after {got} bytes; try again")
             }
             Self::TooLarge { limit } => {
-                write!(f, "it has more than the {limit} bytes that are taken; check the address")
+                write!(f, "it has more than the maximum of {limit} bytes; check the address")
             }
             Self::WrongChecksum { found, expected, found_bytes, expected_bytes } => write!(
                 f,
                 "wrong content: {found_bytes} bytes with SHA-256 {found}, expected {expected_bytes} bytes with \
-                 {expected}; check the address, and that no proxy answers in the server's place"
+                 {expected}; check the address, and that no proxy answers instead of the server"
             ),
             Self::Connection(cause) => write!(
                 f,
@@ -154,16 +153,15 @@ impl fmt::Display for FetchFailure {
     }
 }
 
-/// Downloads the tutorial's two files into the folder `cache`, unless they are there and whole.
+/// Downloads the tutorial's two files into the folder `cache`, unless valid copies are there.
 ///
 /// # Errors
-/// If one cannot be had or written; nothing incomplete is left behind, and files that were there stay.
+/// If a file cannot be downloaded or written. No incomplete file is left behind, and existing files are kept.
 pub fn fetch(cache: &Path, options: &FetchOptions) -> Result<Vec<Fetched>, FetchError> {
     fetch_files(cache, &[TRAIN, TEST], options)
 }
 
-/// Downloads `files` from below the base address into the same paths below `cache`, unless they are there
-/// and whole.
+/// Downloads `files` from the base URL into the same paths in `cache`, unless valid copies are there.
 ///
 /// # Errors
 /// As [`fetch`].
@@ -173,7 +171,7 @@ pub fn fetch_files(
     options: &FetchOptions,
 ) -> Result<Vec<Fetched>, FetchError> {
     let agent = agent(options);
-    // 1. Everything into memory, verified.
+    // 1. Download everything into memory and verify it.
     let mut contents = Vec::new();
     for file in files {
         let path = cache.join(file.path);
@@ -186,7 +184,7 @@ pub fn fetch_files(
         };
         contents.push((path, url, content));
     }
-    // 2. Then to the disk.
+    // 2. Write the files to the disk.
     let mut fetched = Vec::new();
     for (path, url, content) in contents {
         if let Some(bytes) = &content {
@@ -210,7 +208,7 @@ fn agent(options: &FetchOptions) -> ureq::Agent {
         .timeout_per_read(Some(options.read_timeout))
         .timeout_global(Some(options.overall_timeout))
         .max_redirects(options.max_redirects)
-        // A kept connection that the server closes meanwhile fails the next file, and two are not worth it.
+        // A kept connection that the server closes would make the next file fail; it is not worth it for two files.
         .max_idle_connections(0);
     if !options.use_proxy {
         config = config.proxy(None);
@@ -226,7 +224,7 @@ fn download(
 ) -> Result<Vec<u8>, FetchFailure> {
     let failed = |error, got, announced| failure(error, got, announced, options);
     let mut response = agent.get(url).call().map_err(|error| failed(error, 0, None))?;
-    // Errors of 4xx and 5xx have been told; answers that hold no file are left, such as 204.
+    // Errors of 4xx and 5xx were handled above; answers without a file are left, such as 204.
     if response.status() != 200 {
         return Err(FetchFailure::Status(response.status().as_u16()));
     }
@@ -236,14 +234,14 @@ fn download(
         return Err(FetchFailure::TooLarge { limit });
     }
     let mut bytes = Vec::new();
-    // One byte above the limit tells a file that is too large from one that just fits.
+    // One byte above the limit distinguishes a file that is too large from one that just fits.
     let read = response.body_mut().as_reader().take(limit.saturating_add(1)).read_to_end(&mut bytes);
     let got = bytes.len() as u64;
     read.map_err(|error| failed(error.into(), got, announced))?;
     if got > limit {
         return Err(FetchFailure::TooLarge { limit });
     }
-    // What the connection's end hides where the library does not count.
+    // Detects a connection that ended early, where the library does not count.
     if announced.is_some_and(|announced| announced != got) {
         return Err(FetchFailure::Truncated { got, announced });
     }
@@ -255,7 +253,7 @@ fn download(
     Ok(bytes)
 }
 
-/// What `error` means, after `got` bytes of a body of `announced`.
+/// Classifies `error`, which occurred after `got` bytes of a body of `announced`.
 fn failure(error: ureq::Error, got: u64, announced: Option<u64>, options: &FetchOptions) -> FetchFailure {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
     match error {

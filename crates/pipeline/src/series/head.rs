@@ -1,11 +1,11 @@
-//! The first rows as pandas shows them.
+//! Formats the first rows as pandas does.
 //!
-//! The rules are those of pandas 2 (`FloatArrayFormatter` with its default of six digits); they are a
-//! display's habits and not a law, kept so that a reader can lay our output beside a notebook's.
+//! The rules are those of pandas 2 (`FloatArrayFormatter` with its default of six digits), so that a reader can compare
+//! our output with a notebook's.
 
 use super::{Clock, Series, time};
 
-/// Decimals that pandas shows by default.
+/// Number of decimals that pandas shows by default.
 const DIGITS: usize = 6;
 
 pub(super) fn head(series: &Series, n: usize) -> String {
@@ -19,7 +19,7 @@ pub(super) fn head(series: &Series, n: usize) -> String {
         .collect();
     let values = numbers(&series.values()[..n]);
 
-    // A column of numbers has room for a sign, and so has its title; one blank parts it from the index.
+    // A column of numbers has room for a sign, and so has its title; one space separates it from the index.
     let (index, column) = ("timestamp", " value");
     let width =
         |texts: &[String], title: &str| texts.iter().map(String::len).chain([title.len()]).max().unwrap_or(0);
@@ -32,8 +32,8 @@ pub(super) fn head(series: &Series, n: usize) -> String {
     text
 }
 
-/// All `values` in one form: fixed with the zeros cut that all of them end in, or with an exponent where
-/// six decimals would say too little of the smallest or too much of the largest.
+/// Formats all `values` in one form: fixed, without the zeros that all of them end in; or with an exponent if six
+/// decimals would show too few digits of the smallest or too many of the largest.
 fn numbers(values: &[f64]) -> Vec<String> {
     let form = |form: &dyn Fn(f64) -> String| -> Vec<String> {
         values.iter().map(|&value| signed(value, form(value))).collect()
@@ -50,12 +50,12 @@ fn numbers(values: &[f64]) -> Vec<String> {
     if small || (too_long && large) { form(&exponent) } else { fixed }
 }
 
-/// With a blank where a negative number has its sign.
+/// Adds a space where a negative number has its sign.
 fn signed(value: f64, text: String) -> String {
     if value.is_sign_negative() { text } else { format!(" {text}") }
 }
 
-/// `1.234560e+07`: C's form of an exponent, with a sign and two digits at least.
+/// Formats with an exponent as in C: `1.234560e+07`, with a sign and at least two digits.
 fn exponent(value: f64) -> String {
     let text = format!("{value:.DIGITS$e}");
     match text.split_once('e') {
@@ -73,7 +73,7 @@ mod tests {
 
     use super::*;
 
-    /// Expected texts are what pandas prints for the same values (less the sign's blank).
+    /// Expected texts are those of pandas for the same values (without the space for the sign).
     #[test]
     fn numbers_take_pandas_forms() {
         for (values, expected) in [

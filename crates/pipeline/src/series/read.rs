@@ -1,12 +1,12 @@
-//! From CSV to a series.
+//! Reads a series from CSV.
 //!
-//! Read are: comma-separated columns in any number and order with a header line, LF or CRLF line ends, with
-//! or without a last newline, with or without a byte order mark, quoted or not, with blanks around a field
-//! or not, and blank lines between rows. Everything else is refused with the line and what to do.
+//! The reader accepts comma-separated columns in any number and order with a header line, LF or CRLF line ends, with
+//! or without a last newline, with or without a byte order mark, quoted or not, with or without spaces around a field,
+//! and blank lines between rows. Everything else is refused with the line and with what to do.
 //!
-//! A file of n bytes is read in a time in proportion to n: each pass over it (the text, the line numbers, the quotes)
-//! looks at a byte once. Whether the rows fit into memory is checked before any is read, and a record, which the CSV
-//! parser holds as a whole, is at most [`LONGEST_RECORD`] bytes long.
+//! The time is in proportion to the length of the file: each pass over it (the text, the line numbers, the quotes)
+//! visits a byte once. Before reading any row, the reader checks that all rows fit into memory. The CSV parser holds a
+//! record as a whole, so a record is at most [`LONGEST_RECORD`] bytes long.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -16,20 +16,20 @@ use glassbox_engine::text::one_line;
 
 use super::{Clock, Series, SeriesError, Warning, time, warning};
 
-/// The most bytes of a record: a line, or several if a quoted field has line breaks.
+/// Maximum length of a record in bytes: a line, or several if a quoted field has line breaks.
 pub const LONGEST_RECORD: usize = 1 << 20;
 
-/// What a row takes at most while its file is read, in bytes: 28 for its time, value and line, 16 for the step to the
-/// next row, and 86 for the table of steps, if no two are alike and it has just grown. It is more than a row takes later,
-/// with its normalised value, its windows' errors and what is detected in them.
+/// Maximum memory of a row while its file is read, in bytes: 28 for its time, value and line, 16 for the step to the
+/// next row, and 86 for the table of steps, if all steps differ and the table has just grown. It is more than a row
+/// takes later, with its normalised value, the errors of its windows and the detected anomalies.
 const ROW_BYTES: usize = 130;
 
-/// The names of the two columns to read; the others are ignored.
+/// The names of the two columns to read; other columns are ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Columns {
-    /// The column of the timestamps; `timestamp` by default.
+    /// The name of the column of timestamps; `timestamp` by default.
     pub timestamp: String,
-    /// The column of the raw values; `value` by default.
+    /// The name of the column of raw values; `value` by default.
     pub value: String,
 }
 
@@ -39,21 +39,21 @@ impl Default for Columns {
     }
 }
 
-/// A series as it was read, with what is odd about it.
+/// A series that was read, with warnings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
-    /// The series, every row of the file in the order of the file.
+    /// The series, with every row of the file in the order of the file.
     pub series: Series,
-    /// What is odd about its timestamps; empty for an evenly sampled series.
+    /// Warnings about its timestamps; empty for an evenly sampled series.
     pub warnings: Vec<Warning>,
-    /// A value that is too far out, should the series be one to train on; in another one it may be what is looked for.
+    /// A warning about an extreme value, for a series to train on. In other series such a value may be the anomaly.
     pub extreme: Option<Warning>,
 }
 
 /// Reads the CSV file at `path`.
 ///
-/// The file is held in memory as a whole while it is read. A row takes about 30 bytes there, up to 130 in what is found
-/// out about it, and 20 in the series.
+/// The whole file is in memory while it is read. A row takes about 30 bytes there, up to 130 while its timestamps are
+/// analysed, and 20 in the series.
 ///
 /// # Errors
 /// If the file cannot be read, or for any reason of [`parse_csv`].
@@ -64,25 +64,25 @@ pub fn read_csv(path: &Path, columns: &Columns) -> Result<Loaded, SeriesError> {
     parse_csv(&bytes, &file, columns)
 }
 
-/// Reads a CSV that is in memory; `file` is its path or name for messages, and names the series (without
-/// folder and extension).
+/// Reads a CSV in memory. `file` is its path or name for error messages; without folder and extension it becomes the
+/// name of the series.
 ///
 /// # Errors
-/// If there is no text, no header with both columns, or no row; if a row has another width than the header, or more
-/// than [`LONGEST_RECORD`] bytes; if a number or a time cannot be read, or a number is not finite; if the machine has
-/// no memory for so many rows.
+/// If there is no text, no header with both columns, or no row; if a row has another number of fields than the header,
+/// or more than [`LONGEST_RECORD`] bytes; if a number or a timestamp is invalid, or a number is not finite; if there is
+/// not enough memory for the rows.
 pub fn parse_csv(bytes: &[u8], file: &str, columns: &Columns) -> Result<Loaded, SeriesError> {
     let text = text(bytes, file)?;
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
-        // The width is checked here, where the message can say what to do.
+        // The number of fields is checked below, with a message that says what to do.
         .flexible(true)
         .trim(csv::Trim::All)
         .from_reader(Records { rest: text.as_bytes(), left: 0 });
     let mut lines = Lines::new(text);
     let mut quotes = Quotes::new(text);
     let mut record = csv::StringRecord::new();
-    // The line of the next record, and the byte that it begins at.
+    // The line of the next record, and its first byte.
     let mut next = |record: &mut csv::StringRecord, quotes: &mut Quotes<'_>| {
         let line = lines.of(reader.position().byte());
         let byte = lines.at as usize;
@@ -90,7 +90,7 @@ pub fn parse_csv(bytes: &[u8], file: &str, columns: &Columns) -> Result<Loaded, 
         records.left = (byte + LONGEST_RECORD).saturating_sub(text.len() - records.rest.len());
         match reader.read_record(record) {
             Ok(more) => Ok(more.then_some((line, byte))),
-            // There is nothing else that a text in memory could fail to give.
+            // Reading text from memory cannot fail in any other way.
             Err(_) if quotes.is_opened_by(byte) => {
                 Err(SeriesError::OpenQuote { file: file.to_owned(), line })
             }
@@ -145,7 +145,7 @@ pub fn parse_csv(bytes: &[u8], file: &str, columns: &Columns) -> Result<Loaded, 
     Ok(Loaded { series, warnings, extreme })
 }
 
-/// The file as text, without its byte order mark.
+/// Returns the file as text, without its byte order mark.
 fn text<'a>(bytes: &'a [u8], file: &str) -> Result<&'a str, SeriesError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let good = &bytes[..error.valid_up_to()];
@@ -173,19 +173,19 @@ fn number(text: &str, column: &str, file: impl Fn() -> String, line: u64) -> Res
     let (column, found) = (column.to_owned(), shortened(text));
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() => Ok(value),
-        // The words for infinity and NaN, and decimals too large for an f64.
+        // Texts for infinity and NaN, and decimals too large for an f64.
         Ok(_) => Err(SeriesError::NotFinite { file: file(), line, column, found }),
         Err(_) => Err(SeriesError::BadNumber { file: file(), line, column, found }),
     }
 }
 
-/// The number of line ends, LF, CRLF or a lone CR: no fewer than rows.
+/// Counts the line ends, LF, CRLF or a lone CR: at least as many as rows.
 fn line_ends(text: &str) -> usize {
     let count = |end: u8| text.bytes().filter(|&byte| byte == end).count();
     count(b'\n') + count(b'\r') - text.matches("\r\n").count()
 }
 
-/// The text as the CSV parser reads it: an error after `left` bytes, so that no record is longer than allowed.
+/// The reader for the CSV parser. It fails after `left` bytes, so that no record is longer than allowed.
 struct Records<'a> {
     rest: &'a [u8],
     /// Bytes that may still be read.
@@ -204,12 +204,12 @@ impl Read for Records<'_> {
     }
 }
 
-/// The quotes of a text, counted from positions that only grow.
+/// Counts the quotes of a text from a position that only grows.
 struct Quotes<'a> {
     text: &'a str,
-    /// Where they were counted from last.
+    /// The position of the last count.
     from: usize,
-    /// How many there are from there on.
+    /// The number of quotes from there on.
     count: usize,
 }
 
@@ -218,8 +218,8 @@ impl<'a> Quotes<'a> {
         Self { text, from: 0, count: count_quotes(text) }
     }
 
-    /// Whether the line that begins at byte `at` opens a quote that nothing closes: a field of it begins with one, and
-    /// the quotes from there to the end of the text do not pair up.
+    /// Returns true if the line that begins at byte `at` opens a quote that is never closed: a field of it begins with
+    /// a quote, and the number of quotes from there to the end of the text is odd.
     fn is_opened_by(&mut self, at: usize) -> bool {
         self.count -= count_quotes(&self.text[self.from..at]);
         self.from = at;
@@ -235,18 +235,18 @@ fn count_quotes(text: &str) -> usize {
     text.bytes().filter(|&byte| byte == b'"').count()
 }
 
-/// The beginning of a field, for a message: a quoted one may be as long as the file.
+/// The beginning of a field, for error messages: a quoted field may be as long as the file.
 fn shortened(text: &str) -> String {
     one_line(text).up_to(60).to_string()
 }
 
-/// The name of a file without folder and extension.
+/// The name of a file, without folder and extension.
 fn stem(file: &str) -> String {
     Path::new(file).file_stem().map_or_else(|| file.to_owned(), |stem| stem.to_string_lossy().into_owned())
 }
 
-/// Line numbers of byte positions that only grow. The reader's own count is that of the *end* of the record
-/// before, so it is too small after blank lines and, by one, after every CRLF.
+/// Computes the line numbers of byte positions that only grow. The CSV reader counts lines up to the *end* of the
+/// record before, so its numbers are too small after blank lines and, by one, after every CRLF.
 struct Lines<'a> {
     rest: &'a [u8],
     at: u64,
@@ -258,13 +258,13 @@ impl<'a> Lines<'a> {
         Self { rest: text.as_bytes(), at: 0, line: 1 }
     }
 
-    /// The line of the first byte at or after `position` that ends no line.
+    /// The line of the first byte at or after `position` that is not a line end.
     fn of(&mut self, position: u64) -> u64 {
         while let Some((&byte, rest)) = self.rest.split_first() {
             if self.at >= position && byte != b'\n' && byte != b'\r' {
                 break;
             }
-            // A lone CR ends a line too, as the reader has it.
+            // A lone CR is a line end too, as in the CSV reader.
             let ends = byte == b'\n' || (byte == b'\r' && rest.first() != Some(&b'\n'));
             self.line += u64::from(ends);
             self.at += 1;

@@ -1,4 +1,4 @@
-//! How the timestamps of a series are spaced: its step, and each way of not keeping to it.
+//! The spacing of the timestamps of a series: its step, and each kind of deviation from it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,27 +8,27 @@ use jiff::civil::DateTime;
 /// The spacing of a series' timestamps. Rows count from 0; a step is the time from one row to the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sampling {
-    /// The commonest step forward, the shorter one of equally common ones: the sampling step. None if no
-    /// step goes forward.
+    /// The commonest forward step, which is the sampling step; of equally common ones the shorter. `None` if no step
+    /// goes forward.
     pub step: Option<SignedDuration>,
-    /// How many steps are equal to it.
+    /// Number of steps that are equal to it.
     pub regular: usize,
-    /// All steps: rows less one.
+    /// Number of steps: rows minus one.
     pub steps: usize,
-    /// Rows whose timestamp is that of an earlier row, next to it or not.
+    /// Rows with the timestamp of an earlier row, adjacent or not.
     pub repeats: Option<Repeats>,
-    /// Rows whose timestamp lies before that of the row above.
+    /// Rows whose timestamp is before that of the row above.
     pub unordered: Option<Unordered>,
     /// Steps above one and a half times the commonest.
     pub gaps: Option<Gaps>,
-    /// Steps forward that are no whole multiple of the commonest.
+    /// Forward steps that are not a whole multiple of the commonest.
     pub irregular: Option<Irregular>,
 }
 
 /// Rows that repeat a timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repeats {
-    /// How many rows do.
+    /// Number of such rows.
     pub rows: usize,
     /// The first of them.
     pub first: usize,
@@ -37,20 +37,20 @@ pub struct Repeats {
 /// Rows that go back in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unordered {
-    /// How many rows do.
+    /// Number of such rows.
     pub rows: usize,
     /// The first of them.
     pub first: usize,
-    /// The farthest that one goes back, as a positive time.
+    /// The longest step back, as a positive duration.
     pub farthest: SignedDuration,
 }
 
-/// Rows missing between neighbours.
+/// Missing rows between neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gaps {
-    /// How many gaps there are.
+    /// Number of gaps.
     pub gaps: usize,
-    /// The rows that they would hold at the commonest step.
+    /// Number of rows that the gaps would hold at the commonest step.
     pub missing_rows: u64,
     /// The longest step.
     pub longest: SignedDuration,
@@ -60,10 +60,10 @@ pub struct Gaps {
     pub first_before: usize,
 }
 
-/// Steps off the grid of the commonest.
+/// Steps that are not a multiple of the commonest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Irregular {
-    /// How many steps are.
+    /// Number of such steps.
     pub steps: usize,
     /// The row after the first of them.
     pub first_before: usize,
@@ -95,7 +95,7 @@ impl Sampling {
         sampling
     }
 
-    /// The share of steps that are equal to the commonest, from 0 to 1; 1 where there is no step at all.
+    /// The fraction of steps that are equal to the commonest, from 0 to 1; 1 if there are no steps.
     #[must_use]
     pub fn regular_share(&self) -> f64 {
         if self.steps == 0 { 1.0 } else { self.regular as f64 / self.steps as f64 }
@@ -108,7 +108,7 @@ impl Sampling {
         found.farthest = found.farthest.max(farthest);
     }
 
-    /// `length` and `step` in nanoseconds, so that comparing them is exact.
+    /// Compares a step with the commonest. `length` and `step` are in nanoseconds, so that the comparison is exact.
     fn step_forward(&mut self, row: usize, length: i128, step: i128, duration: SignedDuration) {
         if 2 * length > 3 * step {
             let found = self.gaps.get_or_insert(Gaps {
@@ -132,8 +132,8 @@ impl Sampling {
     }
 }
 
-/// `length / step` to the nearest whole number, and at a tie to the even one, so that many gaps of half a
-/// step more (a step of 10 minutes, a gap of 25) do not add up to a bias.
+/// Rounds `length / step` to the nearest whole number, and a tie to the even one, so that many gaps with half a step
+/// (a step of 10 minutes, a gap of 25) do not add up to a bias.
 fn rounded_quotient(length: i128, step: i128) -> i128 {
     let (whole, twice_rest) = (length / step, 2 * (length % step));
     whole + i128::from(twice_rest > step || (twice_rest == step && whole % 2 == 1))
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn gaps_count_the_rows_they_would_hold() {
-        // Steps 5, 5, 7 (no gap, off the grid), 8 (a gap, off the grid), 15, 5.
+        // Steps 5, 5, 7 (no gap, irregular), 8 (a gap, irregular), 15, 5.
         let sampling = minutes(&[0, 5, 10, 17, 25, 40, 45]);
         let gaps = sampling.gaps.unwrap();
         assert_eq!((gaps.gaps, gaps.missing_rows), (2, 3));
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(minutes(&[0]).step, None);
         assert_eq!(minutes(&[0, 0, 0]).step, None);
         assert_eq!(minutes(&[10, 5, 0]).unordered.unwrap().rows, 2);
-        // Of equally common steps the shorter one.
+        // The shorter of equally common steps.
         assert_eq!(minutes(&[0, 10, 15, 25, 30]).step, Some(SignedDuration::from_mins(5)));
     }
 

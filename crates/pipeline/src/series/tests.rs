@@ -16,7 +16,7 @@ fn values(text: &str) -> Vec<f64> {
     parse(text).unwrap().series.values().to_vec()
 }
 
-/// The message of a refusal, which names the file.
+/// The error message for an invalid text; it names the file.
 fn refusal(text: impl AsRef<[u8]>) -> String {
     let error = parse_csv(text.as_ref(), "folder/some.csv", &Columns::default()).unwrap_err();
     let message = error.to_string();
@@ -25,7 +25,7 @@ fn refusal(text: impl AsRef<[u8]>) -> String {
 }
 
 thread_local! {
-    /// Bytes that were searched for quotes.
+    /// Number of bytes searched for quotes.
     pub(super) static LOOKED_AT: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -92,7 +92,7 @@ fn refusals_say_where_and_what_to_do() {
         (format!("{header}\"{}", "x".repeat(1000)), vec!["line 2", "quote", "never closed"]),
         (format!("{header}\"{},1", "x".repeat(1000)), vec!["line 2", "never closed"]),
         (format!("{header}2014-04-01 00:05:00,\"1\n{good}"), vec!["line 2", "never closed"]),
-        // An inch, not a quote.
+        // This quote means an inch.
         (format!("{header}{good}2014-04-01 00:05:00,1,5\"\n"), vec!["line 3", "3 fields where"]),
     ] {
         for (text, ends) in [(text.clone(), "LF"), (text.replace('\n', "\r\n"), "CRLF")] {
@@ -115,7 +115,7 @@ fn quoted_line_breaks_are_looked_at_once_each() {
     let text = format!("timestamp,value,note\n{}", row.repeat(1000));
     LOOKED_AT.set(0);
     assert_eq!(parse(&text).unwrap().series.len(), 1000);
-    // Once to count all quotes, and once to leave those of the rows above out.
+    // Once to count all quotes, and once to subtract those of the rows above.
     assert!(LOOKED_AT.get() <= 2 * text.len(), "{} of {} bytes", LOOKED_AT.get(), text.len());
 }
 
@@ -171,7 +171,7 @@ fn parts_that_make_no_series_are_refused() {
 
 #[test]
 fn irregular_files_load_with_a_warning_of_each_kind() {
-    // A blank line and CRLF, so that a line is not just a row and two more.
+    // A blank line and CRLF, so that a line number is not simply the row plus two.
     let text = "timestamp,value\r\n\r\n\
                 2014-04-01 00:00:00,1\r\n2014-04-01 00:05:00,2\r\n2014-04-01 00:10:00,3\r\n\
                 2014-04-01 00:05:00,4\r\n2014-04-01 00:10:00,5\r\n2014-04-01 01:10:00,6\r\n\
@@ -189,7 +189,7 @@ fn irregular_files_load_with_a_warning_of_each_kind() {
              of the file",
             "folder/some.csv: 1 gap of 11 rows in all at a step of 5m, the first before line 8, the longest (1h) \
              before line 8; nothing is filled in, and windows run across",
-            "folder/some.csv: sampled unevenly: 1 step is no whole multiple of the commonest, 5m (50 % of \
+            "folder/some.csv: sampled unevenly: 1 step is not a whole multiple of the commonest, 5m (50 % of \
              all), the first before line 9; each step counts as one row",
         ]
     );
@@ -225,7 +225,7 @@ proptest! {
         series in any_series(),
         (time, value) in ("[^\r\n]{1,8}", "[^\r\n]{1,8}"),
     ) {
-        // Names are trimmed when read, as all fields are.
+        // Names are trimmed when read, like all fields.
         let columns = Columns { timestamp: time.trim().to_owned(), value: value.trim().to_owned() };
         prop_assume!(columns.timestamp != columns.value);
         prop_assume!(!columns.timestamp.starts_with('\u{FEFF}'));
@@ -233,7 +233,7 @@ proptest! {
         write_csv(&series, &columns, &mut csv).unwrap();
         let back = parse_csv(&csv, "some.csv", &columns).unwrap().series;
         prop_assert_eq!(&back, &series);
-        // Equality does not tell the two zeros apart.
+        // Equality does not distinguish +0 from -0.
         let bits = |series: &Series| series.values().iter().map(|value| value.to_bits()).collect::<Vec<_>>();
         prop_assert_eq!(bits(&back), bits(&series));
     }

@@ -1,20 +1,20 @@
-//! The forms of a timestamp, read strictly: what is not understood to the last character is refused, since a
-//! guess would be a wrong time and nobody would see it.
+//! The forms of a timestamp. Parsing is strict: a text that is not understood completely is refused, because a guess
+//! would be a wrong time that nobody notices.
 //!
 //! ```text
 //! date  YYYY-MM-DD    then 'T', 't' or one space    then time  HH:MM:SS[.fraction]
 //! then nothing (a local clock), or a zone: 'Z', 'z', +HH:MM or -HH:MM
 //! ```
 //!
-//! That is RFC 3339 with its permitted space, and the same without its zone. A leap second (`:60`) is
-//! refused: no clock that counts 86,400 seconds a day can hold it.
+//! This is RFC 3339 with its permitted space, and the same without a zone. A leap second (`:60`) is refused, because a
+//! clock that counts 86,400 seconds per day cannot represent it.
 
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
 
 use super::{Clock, TimeError};
 
-/// Reads one timestamp; with a zone it is converted to UTC.
+/// Parses one timestamp; if it has a zone, it is converted to UTC.
 pub(super) fn parse(text: &str) -> Result<(DateTime, Clock), TimeError> {
     let mut rest = Rest(text.as_bytes());
     let year = rest.number(4)?;
@@ -50,7 +50,7 @@ pub(super) fn parse(text: &str) -> Result<(DateTime, Clock), TimeError> {
     if (0..=9999).contains(&utc.year()) { Ok((utc, Clock::Utc)) } else { Err(TimeError::OutOfRange) }
 }
 
-/// The timestamp as a CSV has it: what [`parse`] reads back exactly.
+/// Formats a timestamp for a CSV, such that [`parse`] returns the same timestamp.
 pub(super) fn show(at: DateTime, clock: Clock) -> String {
     let (year, month, day) = (at.year(), at.month(), at.day());
     let (hour, minute, second) = (at.hour(), at.minute(), at.second());
@@ -65,7 +65,7 @@ pub(super) fn show(at: DateTime, clock: Clock) -> String {
     format!("{year:04}-{month:02}-{day:02}{between}{hour:02}:{minute:02}:{second:02}{fraction}{zone}")
 }
 
-/// What is left to read.
+/// The rest of the text.
 struct Rest<'a>(&'a [u8]);
 
 impl Rest<'_> {
@@ -79,7 +79,7 @@ impl Rest<'_> {
         }
     }
 
-    /// Exactly `digits` digits, at most nine.
+    /// Parses exactly `digits` digits, at most nine.
     fn number(&mut self, digits: usize) -> Result<i32, TimeError> {
         (0..digits).try_fold(0, |number, _| {
             let digit = self.one_of(b"0123456789")?;
@@ -87,7 +87,7 @@ impl Rest<'_> {
         })
     }
 
-    /// Nanoseconds: none, or a point and one to nine digits.
+    /// Parses nanoseconds: nothing, or a point and one to nine digits.
     fn fraction(&mut self) -> Result<i32, TimeError> {
         if self.one_of(b".").is_err() {
             return Ok(0);
@@ -100,7 +100,7 @@ impl Rest<'_> {
         }
     }
 
-    /// The zone in minutes east of UTC, if there is one.
+    /// Parses the zone, in minutes east of UTC, if there is one.
     fn zone(&mut self) -> Result<Option<i64>, TimeError> {
         let sign = match self.one_of(b"Zz+-") {
             Err(_) => return Ok(None),
@@ -111,7 +111,7 @@ impl Rest<'_> {
         let hours = self.number(2)?;
         self.one_of(b":")?;
         let minutes = self.number(2)?;
-        // The limits of RFC 3339, which are those of a clock.
+        // The limits of RFC 3339.
         if hours < 24 && minutes < 60 {
             Ok(Some(sign * i64::from(60 * hours + minutes)))
         } else {

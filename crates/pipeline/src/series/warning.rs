@@ -1,4 +1,4 @@
-//! Irregular timestamps and extreme values, told to a person: one warning for each kind, not for each row.
+//! Warnings about irregular timestamps and extreme values: one warning for each kind, not for each row.
 
 use crate::words::counted;
 use std::fmt;
@@ -6,35 +6,34 @@ use std::fmt;
 use super::sampling::{Gaps, Irregular, Repeats, Sampling, Unordered};
 use crate::scaler::{EXTREME, Scaler};
 
-/// Something odd about the rows of a file, which was loaded all the same; its `Display` says what was
-/// found, where, and how it is handled.
+/// A warning about the rows of a file that was loaded all the same. Its `Display` states what was found, where, and how
+/// it is handled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     /// The file's path as given.
     pub file: String,
     /// The line of the first row concerned, counted from 1.
     pub line: u64,
-    /// What is odd.
+    /// The kind of warning.
     pub kind: WarningKind,
 }
 
-/// The kinds of irregularity. Rows in them count from 0; lines of a file are in `Warning::line` and in the
-/// message.
+/// The kinds of warnings. Rows in them count from 0; lines of the file are in `Warning::line` and in the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WarningKind {
-    /// Timestamps that an earlier row has too.
+    /// Rows with the timestamp of an earlier row.
     Duplicates(Repeats),
-    /// Timestamps before that of the row above.
+    /// Rows with a timestamp before that of the row above.
     Unordered {
-        /// What was found.
+        /// The details.
         found: Unordered,
-        /// All steps of the series.
+        /// Number of steps of the series.
         steps: usize,
     },
-    /// Rows missing.
+    /// Missing rows.
     Gaps {
-        /// What was found.
+        /// The details.
         found: Gaps,
         /// The line after the longest gap.
         longest_line: u64,
@@ -45,14 +44,14 @@ pub enum WarningKind {
     Extreme {
         /// The row.
         row: usize,
-        /// The value (raw), in as many digits as it has.
+        /// The value (raw), with all of its digits.
         value: String,
-        /// How many standard deviations of the series it is from its mean, rounded down.
+        /// Its distance from the mean in standard deviations of the series, rounded down.
         deviations: u64,
     },
-    /// Steps off the grid of the commonest.
+    /// Steps that are not a multiple of the commonest.
     Irregular {
-        /// What was found.
+        /// The details.
         found: Irregular,
         /// The commonest step.
         step: jiff::SignedDuration,
@@ -61,7 +60,7 @@ pub enum WarningKind {
     },
 }
 
-/// The warnings that `sampling` calls for; `lines[row]` is the line of a row in `file`.
+/// The warnings for `sampling`; `lines[row]` is the line of a row in `file`.
 pub(super) fn warnings(file: &str, sampling: &Sampling, lines: &[u64]) -> Vec<Warning> {
     let warning = |row: usize, kind| Warning { file: file.to_owned(), line: lines[row], kind };
     let mut warnings = Vec::new();
@@ -84,7 +83,7 @@ pub(super) fn warnings(file: &str, sampling: &Sampling, lines: &[u64]) -> Vec<Wa
     warnings
 }
 
-/// The warning of a series that is to be trained on, if one of its values is [extreme](crate::scaler::EXTREME).
+/// The warning for a series to train on, if one of its values is [extreme](crate::scaler::EXTREME).
 pub(super) fn extreme(file: &str, values: &[f64], lines: &[u64]) -> Option<Warning> {
     let (row, deviations) = Scaler::fit(values).ok()?.extreme(values)?;
     let value = format!("{:?}", values[row]);
@@ -125,13 +124,13 @@ impl fmt::Display for Warning {
             WarningKind::Extreme { row, value, deviations } => write!(
                 f,
                 "the value of row {row} (counted from 0), on line {line}, is {value}, {deviations} standard deviations \
-                 from the mean of the series, and makes up more than {:.0} % of their variance: a model trained on it \
-                 may tell all others apart no more; take it out if it is a fault",
+                 from the mean of the series, and makes up more than {:.0} % of its variance: a model trained on it \
+                 may not distinguish the other values; remove it if it is an error",
                 100.0 * EXTREME
             ),
             WarningKind::Irregular { found, step, regular_percent } => write!(
                 f,
-                "sampled unevenly: {} no whole multiple of the commonest, {step:#} ({regular_percent} % of all), the \
+                "sampled unevenly: {} not a whole multiple of the commonest, {step:#} ({regular_percent} % of all), the \
                  first before line {line}; each step counts as one row",
                 counted(found.steps, "step is", "steps are")
             ),

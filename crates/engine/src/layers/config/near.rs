@@ -1,14 +1,14 @@
-//! Words that are nearly right: what a message suggests.
+//! Suggestions for misspelt words in error messages.
 
-/// `; did you mean Conv1D?`, if a candidate differs from `word` in nothing but case and underscores; else nothing.
-/// No more than that: Conv2D is one letter off Conv1D, and something else.
+/// Returns `; did you mean Conv1D?` if a candidate differs from `word` in case and underscores only, else an empty
+/// text. Other differences do not count: Conv2D is one letter away from Conv1D, but a different layer.
 pub(crate) fn respelt(word: &str, candidates: &[&str]) -> String {
     let plain = |word: &str| word.replace('_', "").to_lowercase();
     let meant = candidates.iter().find(|candidate| plain(candidate) == plain(word));
     meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"))
 }
 
-/// The one of `found` that was probably to be `key`: a slip of a letter, or of two in a long word.
+/// Finds the name among `found` that is probably a misspelt `key`: one wrong letter, or more in a long word.
 pub(crate) fn misspelt<'a>(key: &str, found: impl Iterator<Item = &'a String>) -> Option<&'a String> {
     let slips = (key.len() / 4).max(1);
     found

@@ -1,4 +1,4 @@
-//! How a model is trained, from `compile_config`.
+//! Reads the optimiser and the loss of a model from `compile_config`.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -7,7 +7,7 @@ use crate::layers::Config;
 use crate::losses::Loss;
 use crate::optimizers::{Adam, Optimizer};
 
-/// The optimiser and the loss that a model is trained with: the arguments of
+/// The optimiser and the loss of a model: the arguments of
 /// [`keras.Model.compile`](https://keras.io/api/models/model_training_apis/).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Compilation {
@@ -15,18 +15,18 @@ pub struct Compilation {
     pub optimizer: Optimizer,
     /// The loss. Default: the mean squared error.
     pub loss: Loss,
-    /// Whether the model was compiled with metrics. They change no number of the training, and are not computed.
+    /// True if the model was compiled with metrics. They do not affect the training and are not computed.
     pub metrics: bool,
 }
 
-/// Reads `config`; what is given takes the place of what it says, which is then not looked at.
+/// Reads `config`. An `optimizer` or `loss` that is given replaces the entry of `config`, which is then not read.
 pub(in crate::model) fn read(
     config: &Map<String, Json>,
     optimizer: Option<Optimizer>,
     loss: Option<Loss>,
 ) -> Result<Compilation> {
     let mut config = Config { place: "compile_config".into(), entries: config.clone() };
-    // The default of `compile`.
+    // Keras's default in `compile`.
     let own_optimizer = config.find("optimizer").unwrap_or_else(|| "rmsprop".into());
     let own_loss = config.find("loss").unwrap_or_default();
     let optimizer = optimizer.map_or_else(|| read_optimizer(&config, own_optimizer), Ok)?;
@@ -41,7 +41,7 @@ pub(in crate::model) fn read(
         }
     };
     let metrics = ["metrics", "weighted_metrics"].map(|key| config.find_some(key).is_some()).contains(&true);
-    // How Keras runs a step, which is the same in whatever way it runs.
+    // Options of how Keras runs a step; they do not affect its results.
     for key in ["run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss"] {
         config.find(key);
     }
@@ -49,7 +49,7 @@ pub(in crate::model) fn read(
     Ok(Compilation { optimizer, loss, metrics })
 }
 
-/// An optimiser is written as an object with its class, or as its name in any case.
+/// Reads an optimiser: an object with its class, or its name in upper or lower case.
 fn read_optimizer(config: &Config, value: Json) -> Result<Optimizer> {
     let unsupported = |value: &Json| config.unsupported("optimizer", value, "Adam is");
     match value {
@@ -91,7 +91,7 @@ fn read_adam(mut config: Config) -> Result<Adam> {
     }
     config.only("amsgrad", &json!(false))?;
     config.only("use_ema", &json!(false))?;
-    // Its name, and what only `use_ema` would need.
+    // The name, and the arguments that only `use_ema` needs.
     for argument in ["name", "ema_momentum", "ema_overwrite_frequency"] {
         config.find(argument);
     }
@@ -99,15 +99,15 @@ fn read_adam(mut config: Config) -> Result<Adam> {
     Ok(adam)
 }
 
-/// The learning rate that the user wrote. Keras keeps it in `float32` and writes 0.0010000000474974513 for 0.001; the
-/// shortest decimal of the same `float32` is the same step in `f32`.
+/// Restores the learning rate that the user wrote. Keras keeps it in `float32` and writes 0.0010000000474974513 for
+/// 0.001. The shortest decimal of that `float32` gives the same steps in `f32`.
 fn as_written(rate: f64) -> f64 {
     let narrow = rate as f32;
     let shortest = narrow.to_string().parse().ok().filter(|shortest: &f64| *shortest as f32 == narrow);
     if f64::from(narrow) == rate { shortest.unwrap_or(rate) } else { rate }
 }
 
-/// A loss is written as its name, as an object with its class, or as a function.
+/// Reads a loss: its name, an object with its class, or a function.
 fn read_loss(config: &Config, value: Json) -> Result<Loss> {
     let unsupported = |value: &Json| {
         let instead = "mean_squared_error and mean_absolute_error are";
@@ -129,7 +129,7 @@ fn read_loss(config: &Config, value: Json) -> Result<Loss> {
     let loss = named(&class.into())?;
     let mut config = object.object("config")?;
     config.find("name");
-    // Without weights of samples these three are one: the mean over all elements.
+    // Without sample weights these three are the same: the mean over all elements.
     let reduction = config.find("reduction").unwrap_or_else(|| "sum_over_batch_size".into());
     if !["sum_over_batch_size", "mean", "mean_with_sample_weight"].iter().any(|mean| reduction == *mean) {
         return Err(config.unsupported("reduction", &reduction, "sum_over_batch_size is"));

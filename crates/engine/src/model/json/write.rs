@@ -1,4 +1,4 @@
-//! A model as Keras's JSON, with the entries in the order in which Keras writes them.
+//! Writes a model as Keras's JSON, with the entries in Keras's order.
 
 use serde_json::{Map, Value as Json, json};
 
