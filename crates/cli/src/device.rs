@@ -131,7 +131,7 @@ pub(crate) fn explain(
 }
 
 /// Opens a GPU, or says why that failed.
-fn cuda(ordinal: usize) -> Result<Device, String> {
+pub(crate) fn cuda(ordinal: usize) -> Result<Device, String> {
     Device::cuda(ordinal).map_err(|error| match error {
         glassbox::Error::Engine(glassbox_engine::Error::Device { problem, .. }) => problem,
         other => other.to_string(),

@@ -67,12 +67,11 @@ impl Device {
         }
         #[cfg(not(feature = "cuda"))]
         {
+            let backend = format!("cuda:{ordinal}");
             let problem = "this glassbox was built without the feature `cuda`: build it with default features, or \
-                           compute on the CPU";
-            Err(glassbox_engine::Error::Device {
-                backend: format!("cuda:{ordinal}"),
-                problem: problem.into(),
-            })
+                           compute on the CPU"
+                .into();
+            Err(glassbox_engine::Error::Device { backend, problem }.into())
         }
     }
 

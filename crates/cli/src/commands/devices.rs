@@ -73,7 +73,7 @@ fn gpus(cpu: Device) -> Devices {
 
 #[cfg(not(feature = "cuda"))]
 fn gpus(cpu: Device) -> Devices {
-    let no_gpu = Some(crate::device::BUILT_WITHOUT.into());
+    let no_gpu = crate::device::cuda(0).err();
     Devices { devices: vec![cpu], no_gpu, nvrtc: None, no_nvrtc: None, auto: "cpu".into() }
 }
 
