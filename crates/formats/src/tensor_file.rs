@@ -9,7 +9,7 @@
 //! The error names the invalid tensor or key.
 //!
 //! [`model_file`]: crate::model_file
-//! [`checkpoint`]: glassbox::checkpoint
+//! [`checkpoint`]: ../../glassbox/checkpoint/index.html
 
 use std::collections::BTreeMap;
 use std::path::Path;
