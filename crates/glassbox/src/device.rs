@@ -72,7 +72,8 @@ impl Device {
             Err(glassbox_engine::Error::Device {
                 backend: format!("cuda:{ordinal}"),
                 problem: problem.into(),
-            })
+            }
+            .into())
         }
     }
 
