@@ -68,9 +68,10 @@ impl Device {
         #[cfg(not(feature = "cuda"))]
         {
             let backend = format!("cuda:{ordinal}");
-            let problem = "this glassbox was built without the feature `cuda`: build it with default features, or \
+            let problem =
+                "this glassbox was built without the feature `cuda`: build it with default features, or \
                            compute on the CPU"
-                .into();
+                    .into();
             Err(glassbox_engine::Error::Device { backend, problem }.into())
         }
     }
