@@ -44,7 +44,7 @@ mod device;
 mod error;
 pub mod fingerprint;
 pub mod interrupt;
-mod samples;
+pub mod samples;
 mod save;
 pub mod training;
 
@@ -52,8 +52,7 @@ pub use compiled::{Compile, Model, Tensors};
 pub use device::Device;
 pub use error::{Error, Result};
 pub use glassbox_engine::{
-    Float, backend, geometry, gradient_check, initializers, layers, losses, model, optimizers, program,
-    samples as windows, shape,
+    Float, backend, geometry, gradient_check, initializers, layers, losses, model, optimizers, program, shape,
 };
 pub use interrupt::Interrupt;
 pub use ndarray;

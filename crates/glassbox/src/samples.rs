@@ -1,7 +1,7 @@
 //! The input of a model: arrays, or overlapping windows of a series.
 
 use glassbox_engine::Result;
-use glassbox_engine::samples::Samples;
+pub use glassbox_engine::samples::Samples;
 use ndarray::{ArrayBase, Data, Ix3};
 
 /// Samples that a model reads or predicts, `(n, steps, channels)`: an array of `ndarray`, owned or borrowed, or

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use glassbox_engine::backend::{Dataset, Session};
 use glassbox_engine::model::Sequential;
-use glassbox_engine::training::{Callback, Checkpoint, EpochEnd, Fit, Fitted, Flow, fit};
+use glassbox_engine::training::fit;
+pub use glassbox_engine::training::{
+    Callback, Checkpoint, EarlyStopping, EpochEnd, Fit, Fitted, Flow, History, Mode, Monitor,
+};
 
 use crate::checkpoint::{self, CheckpointWriter};
 use crate::error::Error;
