@@ -11,13 +11,14 @@
 use std::path::Path;
 use std::time::Instant;
 
-use glassbox_benches::plot::{self, Line, Upwards};
+use glassbox_benches::growth;
 use glassbox_benches::{BATCH, WINDOW, ceiling_of, network};
 use glassbox_cpu::{Cpu, Simd};
 use glassbox_engine::backend::{Backend as _, Dataset, State};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::samples::Samples;
+use glassbox_figures::Figure;
 
 const BATCHES: [usize; 13] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
 const WINDOWS: [usize; 8] = [96, 192, 288, 576, 1152, 2304, 4608, 8192];
@@ -147,22 +148,21 @@ fn main() {
             ("times the channels", &channels, |work| work.channels),
         ];
         let panels = panels.iter().map(|panel| shares(panel, all)).collect();
-        plot::write(Path::new(file), &[panels]).unwrap_or_else(|error| panic!("{file}: {error}"));
+        growth::write(Path::new(file), &[panels]).unwrap_or_else(|error| panic!("{file}: {error}"));
     }
 }
 
 /// What grows, what that took, and how large it was.
 type Panel<'a> = (&'a str, &'a [Took], fn(Work) -> usize);
 
-/// Shares of the ceiling, a line for one thread and one for all.
-fn shares((name, took, size): &Panel<'_>, all: usize) -> plot::Panel {
-    let line = |threads: usize| {
-        let points = took.iter().filter(|took| took.work.threads == threads);
-        Line {
-            name: if threads == 1 { "1 thread".into() } else { format!("{threads} threads") },
-            points: points.map(|took| (size(took.work) as f64, took.share)).collect(),
-        }
+/// Shares of the ceiling, a curve for one thread and one for all.
+fn shares((name, took, size): &Panel<'_>, all: usize) -> Figure {
+    let with = |threads: usize| took.iter().filter(move |took| took.work.threads == threads);
+    let curve = |threads: usize| {
+        let name = if threads == 1 { "1 thread".into() } else { format!("{threads} threads") };
+        (name, with(threads).map(|took| took.share).collect())
     };
-    let lines = if all > 1 { vec![line(1), line(all)] } else { vec![line(1)] };
-    plot::Panel { x: (*name).into(), y: Upwards::Share, lines }
+    let sizes = with(1).map(|took| size(took.work) as f64).collect();
+    let curves = if all > 1 { vec![curve(1), curve(all)] } else { vec![curve(1)] };
+    growth::shares(name, sizes, curves)
 }

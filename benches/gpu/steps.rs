@@ -2,7 +2,7 @@
 
 use glassbox_benches::growth::{self, Grown, Size, TUTORIAL};
 use glassbox_benches::limits::Step;
-use glassbox_benches::{network, plot};
+use glassbox_benches::network;
 use glassbox_cuda::Cuda;
 use glassbox_engine::Result;
 use glassbox_engine::backend::{Dataset, Epoch, Session};
@@ -39,7 +39,7 @@ pub(super) fn measure(gpu: &Cuda, options: &Options<'_>) -> Result<()> {
         }
     }
     if let Some(file) = options.svg {
-        plot::write(file, &growth::panels(&all))
+        growth::write(file, &growth::panels(&all))
             .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         println!("\nwrote {}", file.display());
     }

@@ -1,8 +1,11 @@
 //! How a training step on a GPU grows: a row of a table for each size, and the panels of a picture.
 
+use std::error::Error;
+use std::path::Path;
+
 use crate::limits::{Machine, Step, Verdict};
-use crate::plot::{Line, Panel, Upwards};
 use crate::{BATCH, WINDOW};
+use glassbox_figures::{Axis, Figure, Mark, Role, sheet};
 
 /// What is trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,20 +77,45 @@ pub fn row_without(Size { batch, window, channels }: Size, why: &str) -> String 
     format!("| {batch} | {window} | x{channels} | {why} | | | | | |")
 }
 
+/// Writes rows of panels as an SVG file.
+///
+/// # Errors
+/// If they cannot be drawn, or the file cannot be written.
+pub fn write(file: &Path, rows: &[Vec<Figure>]) -> Result<(), Box<dyn Error>> {
+    Ok(std::fs::write(file, sheet("growth", (480, 420), rows)?)?)
+}
+
+/// A panel over sizes in powers of two: at most three named curves, each with a value for each size.
+#[must_use]
+pub fn panel(what: &str, y: Axis, sizes: Vec<f64>, curves: Vec<(String, Vec<f64>)>) -> Figure {
+    let figure = Figure::new(what, "", Axis::powers(what), y, sizes);
+    let roles = [Role::Series, Role::Model, Role::Layer(0)];
+    curves.into_iter().zip(roles).fold(figure, |figure, ((name, y), role)| {
+        figure.curve(name, role, Mark::Dotted, y.into_iter().map(Some).collect())
+    })
+}
+
+/// A panel of shares of a ceiling, each from 0 to 1 and shown in percent.
+#[must_use]
+pub fn shares(what: &str, sizes: Vec<f64>, mut curves: Vec<(String, Vec<f64>)>) -> Figure {
+    curves.iter_mut().flat_map(|(_, shares)| shares).for_each(|share| *share *= 100.0);
+    panel(what, Axis::linear("share of the ceiling, %"), sizes, curves).rule(false, 100.0, "ceiling")
+}
+
 /// One of the numbers of a size.
-type Axis = fn(&Size) -> usize;
+type Number = fn(&Size) -> usize;
 
 /// Above the time of a window, and the least that its longest limit allows; below the share of the peak. By batch, by
 /// window and by channels, the tutorial's in each of them.
 #[must_use]
-pub fn panels(all: &[Grown]) -> Vec<Vec<Panel>> {
-    let of: [(&str, Axis); 3] = [
+pub fn panels(all: &[Grown]) -> Vec<Vec<Figure>> {
+    let of: [(&str, Number); 3] = [
         ("windows in a batch", |size| size.batch),
         ("steps in a window", |size| size.window),
         ("times the channels", |size| size.channels),
     ];
     // What differs from the tutorial in this alone.
-    let chosen = |size: Axis| {
+    let chosen = |size: Number| {
         let others = move |grown: &&Grown| {
             let Size { batch, window, channels } = TUTORIAL;
             let same =
@@ -99,24 +127,19 @@ pub fn panels(all: &[Grown]) -> Vec<Vec<Panel>> {
         chosen.sort_by_key(|grown| size(&grown.size));
         chosen
     };
-    let line = |name: &str, size: Axis, y: &dyn Fn(&Grown) -> f64| Line {
-        name: name.into(),
-        points: chosen(size).iter().map(|grown| (size(&grown.size) as f64, y(grown))).collect(),
+    let sizes = |size: Number| chosen(size).iter().map(|grown| size(&grown.size) as f64).collect();
+    let curve = |name: &str, size: Number, y: &dyn Fn(&Grown) -> f64| {
+        (name.to_string(), chosen(size).into_iter().map(y).collect())
     };
-    let times = of.map(|(x, size)| Panel {
-        x: x.into(),
-        y: Upwards::Powers("ns a window".into()),
-        lines: vec![
-            line("measured", size, &|grown| grown.window_nanos(grown.step.0)),
-            line("the least that its limit allows", size, &|grown| {
-                grown.window_nanos(grown.verdict.bound.seconds)
-            }),
-        ],
+    let times = of.map(|(x, size)| {
+        let measured = curve("measured", size, &|grown| grown.window_nanos(grown.step.0));
+        let least = curve("the least that its limit allows", size, &|grown| {
+            grown.window_nanos(grown.verdict.bound.seconds)
+        });
+        panel(x, Axis::powers("ns a window"), sizes(size), vec![measured, least])
     });
-    let shares = of.map(|(x, size)| Panel {
-        x: x.into(),
-        y: Upwards::Share,
-        lines: vec![line("of the arithmetic", size, &|grown| grown.share)],
+    let shares = of.map(|(x, size)| {
+        shares(x, sizes(size), vec![curve("of the arithmetic", size, &|grown| grown.share)])
     });
     vec![times.into(), shares.into()]
 }
@@ -163,15 +186,17 @@ mod tests {
             grown(128, 288, 4, 4e-4),
         ];
         let rows = panels(&all);
-        let sizes = |panel: &Panel| panel.lines[0].points.iter().map(|(x, _)| *x).collect::<Vec<_>>();
         for row in &rows {
-            let found: Vec<Vec<f64>> = row.iter().map(sizes).collect();
+            let found: Vec<Vec<f64>> = row.iter().map(|panel| panel.x.clone()).collect();
             assert_eq!(found, [vec![128.0, 1024.0, 8192.0], vec![288.0, 1024.0], vec![1.0, 4.0]]);
         }
         // 30 us over 128 windows, and half of that.
-        let first = [&rows[0][0].lines[0].points[0], &rows[0][0].lines[1].points[0]].map(|(_, y)| *y);
+        let first = [0, 1].map(|curve: usize| rows[0][0].curves[curve].y[0].expect("a time"));
         assert!((first[0] - 234.375).abs() < 1e-9 && (first[1] - 117.1875).abs() < 1e-9, "{first:?}");
-        assert_eq!(rows[1][2].lines[0].points[1], (4.0, 0.5));
-        assert!(crate::plot::svg(&rows).expect("a picture").contains("times the channels"));
+        assert_eq!(rows[1][2].curves[0].y[1], Some(50.0));
+        let svg = sheet("growth", (480, 420), &rows).expect("a picture");
+        for text in ["times the channels", "ns a window", "measured", "share of the ceiling, %"] {
+            assert!(svg.contains(text), "{text} in {svg}");
+        }
     }
 }

@@ -2,7 +2,6 @@
 
 pub mod growth;
 pub mod limits;
-pub mod plot;
 pub mod variants;
 pub mod yardstick;
 

@@ -1,4 +1,4 @@
-//! Many trainings at once: each on one thread, as many side by side as there are threads.
+//! Runs many trainings in parallel, each on one thread.
 //!
 //! A training of the tutorial is too small to keep many cores busy, and many of them are independent: one thread
 //! each wastes nothing on waiting for one another. Each worker has a device of its own, since models on one
@@ -14,23 +14,23 @@ use glassbox::Device;
 /// Makes a device of one thread for a worker.
 pub type MakeDevice<'a> = &'a (dyn Fn() -> Result<Device, glassbox::Error> + Sync);
 
-/// How many jobs are done.
+/// The progress of the jobs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Advance {
     /// Jobs done.
     pub done: usize,
     /// All jobs.
     pub of: usize,
-    /// The part of all work that is done, in [0, 1], by the jobs' costs.
+    /// The share of the work that is done, in [0, 1], by the jobs' costs.
     pub part: f64,
 }
 
 /// A job and what it costs, in any unit.
 pub(crate) type Costed<J> = (J, f64);
 
-/// Does all `jobs` on `workers` threads, the costly ones first, lest one of them is left when all others are done.
-/// `on_done` hears of each on the calling thread as it is done, with its result. Once a job or `on_done` has
-/// failed no further job is begun, and the first error is given when those under way have ended.
+/// Runs all `jobs` on `workers` threads, the costly ones first, so that no long job is left for the end. `on_done` is
+/// called on the calling thread with the result of each job. After a job or `on_done` has failed no further job starts,
+/// and the first error is returned when the running ones have ended.
 ///
 /// # Errors
 /// The first of a device, of a job or of `on_done`.
@@ -88,7 +88,7 @@ pub(crate) fn run<J: Send, R: Send, E: From<glassbox::Error> + Send>(
     })
 }
 
-/// As many workers as there are threads to use: those asked for, or one a core.
+/// The number of workers: `threads`, or one for each core.
 #[must_use]
 pub fn workers(threads: Option<usize>) -> usize {
     threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into)).unwrap_or(1)

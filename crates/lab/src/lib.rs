@@ -1,4 +1,4 @@
-//! The laboratory: what is measured about the tutorial.
+//! The laboratory: experiments on the tutorial.
 //!
 //! | question | module |
 //! |---|---|
@@ -6,7 +6,7 @@
 //! | Does it match Keras, over many seeds? | [`replicate`] |
 //! | Where does the time of a training step go? | [`profile`] |
 //! | Is a difference more than chance? | [`statistics`] |
-//! | Training many models side by side | [`jobs`] |
+//! | How are many models trained in parallel? | [`jobs`] |
 
 #![forbid(unsafe_code)]
 

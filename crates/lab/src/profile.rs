@@ -1,21 +1,20 @@
-//! Where the time of a training step goes, part by part, beside what the machine could do.
+//! Profiles a training step: the time of each part, compared with the ceilings of the machine.
 //!
 //! [`run`] takes training steps of two kinds in turn: ordinary ones, whose times are measured from outside, and
 //! profiled ones, with a clock around each part ([`glassbox_engine::profile`]). The ceilings are measured
-//! between them. Taking turns, all three see the same machine: the same clock rate, the same neighbours. Times
-//! are medians, which a disturbance of a few steps does not move; a ceiling is the best that was measured.
+//! between them. Because they alternate, all three run under the same conditions: clock rate, other processes. Times
+//! are medians, which a few disturbed steps do not change; a ceiling is the best measurement.
 //!
-//! Two checks are built in. The parts are timed with the clock and the step without it, so their sum and the
-//! step agree only if the clock is as cheap as it is taken to be, and nothing is left out
-//! ([`Step::agreement`]). And a share above 1 of a ceiling would show that work or ceiling are counted wrongly.
+//! Two checks are built in. The parts are timed with the clock and the step without it, so their sum equals the step's
+//! time only if the estimated cost of the clock is right and no part is missing ([`Step::agreement`]). A share of a
+//! ceiling above 1 would show a mistake in the count of operations or in the ceiling.
 //!
 //! [`Profile`] is a table when it is printed, JSON when it is serialised (`docs/profile.md` has the fields), and
-//! a picture with [`roofline_svg`]. [`run_beside`] profiles the same step on a second backend, and [`SideBySide`] has
-//! both, part by part.
+//! a picture with [`roofline_svg`]. [`run_beside`] profiles the same step on a second backend; [`SideBySide`] compares
+//! both part by part.
 
 mod beside;
 mod beside_table;
-mod labels;
 mod roofline;
 mod schema;
 mod table;
@@ -35,7 +34,7 @@ use glassbox_engine::shape::Shape;
 use glassbox_engine::{Error, Result, memory};
 
 pub use beside::{Beside, Pair, SideBySide};
-pub use roofline::{RooflineError, roofline_svg};
+pub use roofline::roofline_svg;
 pub use schema::{
     Bound, BoundBy, CeilingsInfo, ClockInfo, Config, ModelInfo, PartInfo, PassInfo, Profile, Rate, SCHEMA,
     Step, What,
@@ -45,36 +44,36 @@ use glassbox_pipeline::detector::{fit_scaler, normalise};
 use glassbox_pipeline::statistics;
 use glassbox_pipeline::synthetic::{self, Part as TwinPart};
 
-/// Steps of each kind that are taken before the other kind has its turn.
+/// Consecutive steps of one kind.
 const TURN: usize = 5;
 
-/// Steps before the first that counts: buffers are touched, clock rates settle.
+/// Steps before the first measured one, in which memory is touched and clock rates settle.
 const WARM_UP: usize = 3;
 
-/// If the times between the ends of batches are less than this share of an epoch, they were not told as they came:
-/// of six steps, five lie between the ends.
+/// The least share of an epoch that lies between the reported ends of its batches (5 of 6 steps) if the backend reports
+/// each batch when it ends, not all at the end of the epoch.
 const TOLD_AS_TAKEN: f64 = 0.4;
 
-/// How often the ceilings are measured, at most.
+/// The most measurements of the ceilings.
 const CEILINGS: usize = 9;
 
-/// Samples of random data: like the twin's windows they overlap, and like them they are more than a batch.
+/// The number of samples of random data. Like windows of the synthetic series they overlap.
 const RANDOM_SAMPLES: usize = 2048;
 
-/// The most samples in a batch, and the most steps: as many as take hours.
+/// The most samples in a batch, and the most steps; both take hours.
 pub const MOST: usize = 1 << 16;
 
 /// Floating-point operations of Adam for each weight: 3 for m, 4 for v, 5 for the step.
 const ADAM: u64 = 12;
 
-/// What is profiled; the defaults are the tutorial's.
+/// Options of a profile; the defaults are the tutorial's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfileOptions {
-    /// Samples in a batch, [`MOST`] at most. Default: 128.
+    /// Samples in a batch, at most [`MOST`]. Default: 128.
     pub batch_size: usize,
-    /// Steps of each kind that count, [`MOST`] at most. Default: 50.
+    /// Measured steps of each kind, at most [`MOST`]. Default: 50.
     pub steps: usize,
-    /// Decides initial weights, dropout masks and data. Default: 1.
+    /// The seed of initial weights, dropout masks and data. Default: 1.
     pub seed: u64,
 }
 
@@ -84,10 +83,10 @@ impl Default for ProfileOptions {
     }
 }
 
-/// Profiles training steps of `model` on `backend`, from `weights` or else from initial ones.
+/// Profiles training steps of `model` on `backend`, starting from `weights` or, without them, from initial weights.
 ///
 /// # Errors
-/// If an option makes no sense, the backend cannot look inside of a step, or a number is not finite.
+/// If an option is out of range, the backend cannot profile a step, or a number is not finite.
 pub fn run(
     backend: &dyn Backend<f32>,
     model: &Sequential,
@@ -140,7 +139,7 @@ pub fn run(
 /// Profiles the same training steps on two backends, one after the other: the same model, weights and batches.
 ///
 /// # Errors
-/// As [`run`], on either of them.
+/// Those of [`run`], on either backend.
 pub fn run_beside(
     [backend, beside]: [&dyn Backend<f32>; 2],
     model: &Sequential,
@@ -151,33 +150,33 @@ pub fn run_beside(
     Ok(SideBySide::new(profile, run(beside, model, weights, options)?))
 }
 
-/// What was profiled, and what is known of it besides times.
+/// The profiled step, apart from its times.
 struct Subject<'a> {
     backend: String,
     model: ModelInfo,
     config: Config,
     plan: &'a Plan,
-    /// Of each line of the program, for one sample.
+    /// The cost of each line of the program, for one sample.
     costs: &'a [Cost],
     ceilings: Option<CeilingsInfo>,
 }
 
-/// The bytes that a thread keeps at hand: a sample's values and masks, the weights, and their gradients.
+/// The bytes that a thread accesses in a step: a sample's values and masks, the weights, and their gradients.
 fn working_set(plan: &Plan) -> usize {
     let masks: usize = plan.training.masks.iter().map(|mask| mask.len.div_ceil(8)).sum();
     (plan.training.len() + 2 * plan.layout.len()) * size_of::<f32>() + masks
 }
 
-/// What a model reads, and what it should make of it.
+/// The inputs and targets of the profiled steps.
 struct Signals {
     name: &'static str,
     x: (Vec<f32>, Shape),
-    /// None: `x` again.
+    /// `None` if the targets are `x`.
     y: Option<(Vec<f32>, Shape)>,
 }
 
 impl Signals {
-    /// At most so many samples are made, each beginning a step after the one before.
+    /// Checks that the data fits into memory: samples overlap, each begins one step after the previous.
     fn require_room(input: Shape, output: Shape) -> Result<()> {
         let samples = RANDOM_SAMPLES.max(synthetic::ROWS);
         let numbers = |shape: Shape| {
@@ -218,7 +217,7 @@ impl Signals {
     }
 }
 
-/// What was measured, step by step.
+/// The measurements, step by step.
 struct Measured {
     /// Times of ordinary steps, in seconds.
     ordinary: Vec<f64>,
@@ -254,19 +253,19 @@ fn measure(
             measured.reading = measured.reading.min(reading_cost());
         }
         let steps = TURN.min(steps - turn * TURN);
-        // The time of the first step would be that from the call: it is not counted.
+        // The time of the first step would include the call itself: it is not counted.
         train(session, data, &batches(steps + 1), batch_size, &mut measured.ordinary)?;
         for _ in 0..steps {
             measured.profiled.push(session.profile_step(data, &batches(1))?);
         }
     }
-    // A loss that is not finite shows in the next step of `train`.
+    // `train` reports a loss that is not finite one step later.
     train(session, data, &batches(1), batch_size, &mut vec![])?;
     Ok(measured)
 }
 
-/// Takes ordinary steps, and appends the times of all but the first. A device that takes an epoch without the host
-/// tells of its batches at the end, all at once: there each step has its share of the epoch.
+/// Takes ordinary steps, and appends the times of all but the first. A device that runs an epoch without the host
+/// reports all batches at the end: then each step gets an equal share of the epoch.
 fn train(
     session: &mut dyn Session<f32>,
     data: &Dataset<'_, f32>,
@@ -296,7 +295,7 @@ impl Measured {
             .map(|time| self.part(time, &subject))
             .filter(|part| part.what != What::Waiting || part.seconds > 0.0)
             .collect();
-        // The program first, then what is outside of it; both are in order, and Adam ends a step.
+        // The program first, then the parts outside of it, Adam last.
         parts.sort_by_key(|part| (part.pass == PassInfo::Outside, part.what == What::Adam));
         let parts_seconds: f64 = parts.iter().map(|part| part.seconds).sum();
         for part in &mut parts {
@@ -339,8 +338,8 @@ impl Measured {
         }
     }
 
-    /// The best of each ceiling over the run: whatever disturbs a measurement makes it lower. The medians of
-    /// parts are as little disturbed, since a part is short.
+    /// The best measurement of each ceiling, because every disturbance lowers it. The medians of parts are hardly
+    /// disturbed either, because a part is short.
     fn ceilings(&self, working_set: usize) -> Option<CeilingsInfo> {
         let first = self.ceilings.first()?;
         let best = |list: fn(&Ceilings) -> &[Ceiling]| -> Vec<Rate> {
@@ -353,7 +352,7 @@ impl Measured {
         Some(CeilingsInfo { peaks, bandwidths, working_set })
     }
 
-    /// A part; its share is not known yet.
+    /// A part, without its share.
     fn part(&self, first: &PartTime, subject: &Subject<'_>) -> PartInfo {
         let Subject { plan, costs, ceilings, .. } = subject;
         let threads = self.profiled[0].threads;
@@ -415,12 +414,12 @@ impl Measured {
     }
 }
 
-/// JSON has no infinity: what took no time that could be seen has no rate.
+/// Amount per second, or 0 where no time could be measured: JSON has no infinity.
 fn rate(amount: u64, seconds: f64) -> f64 {
     if seconds > 0.0 { amount as f64 / seconds } else { 0.0 }
 }
 
-/// What the parts outside of the program cost in a step: every tensor that they touch, once.
+/// The cost of a part outside of the program in one step: each tensor that it accesses is counted once.
 fn cost_outside(part: Part, plan: &Plan, samples: u64, chunks: u64) -> Cost {
     let weights = plan.layout.len() as u64;
     let sample = plan.training.values[plan.training.input.index()].len() as u64;
@@ -437,8 +436,8 @@ fn cost_outside(part: Part, plan: &Plan, samples: u64, chunks: u64) -> Cost {
     Cost { multiply_adds: 0, other, bytes }
 }
 
-/// What all lines cost in one kernel: their arithmetic, and of their bytes those alone that are there before or left
-/// after. What is in between never leaves the processor.
+/// The cost of all lines in one fused kernel: their arithmetic, and the bytes of its inputs and outputs. Intermediate
+/// values never leave the processor.
 fn cost_fused(plan: &Plan, costs: &[Cost], samples: u64) -> Cost {
     let work: Cost = costs.iter().copied().sum();
     let sample = plan.training.values[plan.training.input.index()].len() as u64;
@@ -446,7 +445,7 @@ fn cost_fused(plan: &Plan, costs: &[Cost], samples: u64) -> Cost {
     Cost { bytes: numbers * size_of::<f32>() as u64, ..work.times(samples) }
 }
 
-/// The value below which a fraction of the values lie, interpolated.
+/// The interpolated quantile of `values`.
 fn quantile(values: &[f64], fraction: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

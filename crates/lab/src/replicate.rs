@@ -1,19 +1,18 @@
-//! The tutorial over many seeds, against Keras: a reproduction in distribution.
+//! Compares the tutorial over many seeds with Keras: a reproduction in distribution.
 //!
-//! What depends on the seed cannot be equal in two systems with different random generators; it can be equally
-//! distributed. [`run`] trains the tutorial with each of many seeds, one thread each, and holds epochs, losses,
-//! threshold, windows and points against recorded runs of Keras ([`keras_runs`]) by the test of Kolmogorov and
-//! Smirnov.
+//! Two systems with different random generators cannot give equal numbers, but their numbers can be equally distributed.
+//! [`run`] trains the tutorial with each of many seeds, one thread each, and compares epochs, losses, threshold, windows
+//! and points with recorded runs of Keras ([`keras_runs`]) by the test of Kolmogorov and Smirnov.
 //!
-//! | file | |
+//! | file | content |
 //! |---|---|
 //! | `runs.csv` | a row for each seed, written as soon as it is done |
-//! | `options.json` | what decides the rows, the seed aside |
+//! | `options.json` | the options of these rows, except the seed |
 //! | `replicate.json` | everything: [`Replication`], described in `docs/replicate.md` |
 //! | `plots/*.svg` | both distribution functions of each quantity, and all of them in one picture |
 //!
-//! A run that is interrupted goes on where it was: seeds that have a row are not trained again. Rows of other
-//! options are refused, see [`rows`].
+//! An interrupted run resumes: seeds that have a row are not trained again. Rows of other options are refused, see
+//! [`rows`].
 
 mod keras;
 mod plot;
@@ -23,30 +22,30 @@ mod schema;
 use std::collections::BTreeMap;
 
 pub use keras::{KerasRuns, PublishedRun, keras_runs};
-pub use plot::PlotError;
 pub use schema::{Comparison, Replication, ReplicationConfig, Run, SCHEMA};
 
 use crate::jobs::{self, Advance, MakeDevice};
 use glassbox::fingerprint::Fingerprint;
 use glassbox_engine::model::Sequential;
+use glassbox_figures::DrawError;
 use glassbox_formats::atomic;
 use glassbox_formats::output_folder::{OutputFolder, OutputFolderError};
 use glassbox_pipeline::detector::DetectorError;
 use glassbox_pipeline::nab::TutorialData;
 use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::tutorial::{self, Quiet, TutorialError, TutorialOptions, TutorialRun};
-use rows::{Rows, RowsError};
+use rows::{RowsError, RunTable};
 
-/// Why there is no replication.
+/// A replication failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplicateError {
-    /// A number of seeds that replicates nothing.
+    /// The number of seeds is out of range.
     #[error("{found} seeds: expected from 1 to {most}")]
     Seeds {
-        /// The number asked for.
+        /// The number of seeds.
         found: usize,
-        /// The most that there can be.
+        /// The largest number.
         most: usize,
     },
     /// The folder holds rows that cannot be used.
@@ -65,12 +64,12 @@ pub enum ReplicateError {
     /// A run failed; the rows of those before it are written.
     #[error(transparent)]
     Tutorial(#[from] TutorialError),
-    /// The folder does not take the results.
+    /// The results cannot be written.
     #[error(transparent)]
     Folder(#[from] OutputFolderError),
     /// A plot could not be drawn.
     #[error(transparent)]
-    Plot(#[from] PlotError),
+    Plot(#[from] DrawError),
 }
 
 impl From<glassbox::Error> for ReplicateError {
@@ -79,15 +78,15 @@ impl From<glassbox::Error> for ReplicateError {
     }
 }
 
-/// More seeds than anyone has time for, and no overflow.
+/// The most seeds; so many cannot overflow a count.
 const MOST_SEEDS: usize = 1_000_000;
 
-/// Runs the tutorial on `data` with `seeds` seeds, from that of `options` on, as many side by side as `workers`;
-/// those that have a row in `folder` are taken from there. Writes all files into `folder`; `on_advance` hears of the
-/// beginning, with the rows that are there, and of each seed that is done.
+/// Runs the tutorial on `data` with `seeds` consecutive seeds, starting with that of `options`, on `workers` threads.
+/// Seeds that have a row in `folder` are taken from there. Writes all files into `folder`. Calls `on_advance` at the
+/// start and after each seed.
 ///
 /// # Errors
-/// If `folder` holds rows of other options, the options make no sense, a run fails or is interrupted, or a file cannot
+/// If `folder` holds rows of other options, an option is out of range, a run fails or is interrupted, or a file cannot
 /// be written. Rows that are written stay.
 pub fn run(
     data: &TutorialData,
@@ -107,7 +106,7 @@ pub fn run(
         glassbox_pipeline::architecture::tutorial_model(options.time_steps).map_err(TutorialError::from)?;
     let backend_name = device()?.to_string();
     let fingerprint = fingerprint(&model, data, options, &backend_name);
-    let mut rows = Rows::open(folder.dir(), &fingerprint)?;
+    let mut rows = RunTable::open(folder.dir(), &fingerprint)?;
 
     let missing: Vec<_> = seeds.iter().filter(|seed| rows.get(**seed).is_none()).map(|s| (*s, 1.0)).collect();
     let there = seeds.len() - missing.len();
@@ -143,8 +142,9 @@ pub fn run(
     Ok(replication)
 }
 
-/// All that decides the numbers of a run but its seed. Unlike a [checkpoint](glassbox::checkpoint)'s this has the number
-/// of epochs and the backend's name: runs do not resume, and those of one table are of one kind.
+/// The fingerprint of everything that determines the numbers of a run, except its seed. Unlike a
+/// [checkpoint](glassbox::checkpoint)'s it includes the number of epochs and the backend's name, because runs do not
+/// resume, and all runs of a table are made the same way.
 #[must_use]
 pub fn fingerprint(
     model: &Sequential,

@@ -1,4 +1,4 @@
-//! How samples are compared: over the same seeds in pairs, and as two samples of one distribution.
+//! Statistical tests: of pairs under the same seeds, and of two samples of one distribution.
 #![allow(clippy::doc_markdown, reason = "names of libraries, in prose")]
 
 mod paired;

@@ -1,27 +1,28 @@
-//! What would improve the tutorial, measured: the changes that people suggest at its end, each over several seeds.
+//! Measures which changes improve the tutorial: those that people suggest at its end, each over several seeds.
 //!
-//! A [`Variant`] is the tutorial with one thing changed. Variants that differ only in what is done with a trained
-//! model share the training, so [`run`] trains each [`Training`] once for a seed, on one thread, several side by
-//! side, and judges all variants from the errors of its windows:
+//! A [`Variant`] is the tutorial with one thing changed. Variants that differ only after training share it: [`run`]
+//! trains each [`Training`] once for a seed, on one thread, several in parallel, and evaluates all variants from the
+//! errors of its windows:
 //!
-//! | module | |
+//! | module | content |
 //! |---|---|
-//! | [`variants`] | what is tried, as data |
+//! | [`variants`] | the variants, as data |
 //! | `fits` | training, and the errors of all windows |
 //! | `judge` | from errors to points, and their [`Score`](glassbox_pipeline::evaluation::Score) |
 //! | [`schema`] | `study.json`, described in `docs/study.md` |
-//! | `conclude` | what helps, what does not, and what cannot be told |
-//! | [`table`] | the same as text, and as CSV |
+//! | `conclude` | the variants that help, those that do not, and those where it is unclear |
+//! | [`table`] | a study as text, and as CSV |
 //!
 //! # Fairness
 //! All variants have the same seeds, so a variant is compared with the tutorial seed by seed: initial weights,
 //! shuffles and dropout masks are functions of the seed. All judge the same rows, those that lie in as many windows
-//! as a window has steps. An ensemble's members beside the first have seeds of their own, no two ensembles share
-//! one, and each is compared with its first member.
+//! as a window has steps. The members of an ensemble have different seeds, no two ensembles share one, and each ensemble
+//! is compared with its first member.
 //!
-//! A difference is the F1 of a variant less that of the tutorial under the same seed. Whether it has a sign is asked
-//! of the [`sign_test`](crate::statistics::sign_test), corrected by [`holm`](crate::statistics::holm) for the
-//! number of variants: the test assumes nothing about how F1 is distributed, which here is anything but normal.
+//! A difference is the F1 of a variant minus that of the tutorial under the same seed. The
+//! [`sign_test`](crate::statistics::sign_test), corrected by [`holm`](crate::statistics::holm) for the number of
+//! variants, decides whether it is significant. The test assumes nothing about the distribution of F1, which is far from
+//! normal.
 
 mod conclude;
 mod fits;
@@ -41,6 +42,7 @@ use glassbox_pipeline::detection::{DetectionError, judged_points};
 use glassbox_pipeline::detector::{DetectorError, fit_scaler, normalise, windows};
 use glassbox_pipeline::evaluation::true_anomaly;
 use glassbox_pipeline::nab::TutorialData;
+use glassbox_pipeline::results::Data;
 use glassbox_pipeline::training::{Split, TrainOptions};
 use glassbox_pipeline::tutorial::{TIME_STEPS, TutorialError};
 pub use schema::Study;
@@ -49,23 +51,23 @@ use variants::{TRAININGS, Training, VARIANTS, Variant};
 /// The version of `study.json`.
 pub const SCHEMA: u32 = 1;
 
-/// The least number of seeds with which all agreeing is significant at [`LEVEL`] beside all other variants.
+/// The least number of seeds whose agreement is significant at [`LEVEL`], corrected for all variants.
 pub const DEFAULT_SEEDS: usize = 10;
 
 /// The level of significance of a verdict, all variants together.
 pub const LEVEL: f64 = 0.05;
 
-/// A difference of F1 that is about what one point more or less makes.
+/// The difference of F1 that one point makes, approximately.
 pub const POINTS_WORTH: f64 = 0.005;
 
-/// How much is tried.
+/// Options of a study.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StudyOptions {
-    /// The number of seeds, those from `train.seed` on. Default: [`DEFAULT_SEEDS`].
+    /// The number of seeds, starting with `train.seed`. Default: [`DEFAULT_SEEDS`].
     pub seeds: usize,
     /// The length of a window, in steps; a multiple of 16. Default: 288.
     pub time_steps: usize,
-    /// How each model is trained; its checkpoints are not used. Default: as in the tutorial, from seed 1.
+    /// Options of each training; checkpoints are not used. Default: as in the tutorial, from seed 1.
     pub train: TrainOptions,
 }
 
@@ -76,11 +78,11 @@ impl Default for StudyOptions {
     }
 }
 
-/// Why a study was not made.
+/// A study failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StudyError {
-    /// Nothing to compare with.
+    /// The ground truth is not known.
     #[error(
         "the ground truth of series `{series}` is not known, but a study compares its variants with it: use the \
          published test file or the built-in synthetic copy"
@@ -89,15 +91,15 @@ pub enum StudyError {
         /// The series' name.
         series: String,
     },
-    /// A number of seeds that makes no study.
+    /// The number of seeds is out of range.
     #[error("a study of {found} seeds: expected from 1 to {most}")]
     Seeds {
-        /// The number asked for.
+        /// The number of seeds.
         found: usize,
-        /// The most that there can be.
+        /// The largest number.
         most: usize,
     },
-    /// The window's length does not suit a model, or a step failed.
+    /// The length of a window does not fit a model, or a step failed.
     #[error(transparent)]
     Tutorial(#[from] TutorialError),
 }
@@ -120,16 +122,16 @@ impl From<DetectionError> for StudyError {
     }
 }
 
-/// More seeds than anyone has time for, and no overflow.
+/// The most seeds; so many cannot overflow a count.
 pub const MOST_SEEDS: usize = 1_000_000;
 
 /// Trains and judges all [`VARIANTS`] on `data`, on as many threads as `workers`, each with a device of its own;
 /// `on_advance` hears of the beginning and of each training that is done.
 ///
-/// The same data, options and kind of backend give the same study for any number of workers, its seconds aside.
+/// The same data, options and kind of backend give the same study for any number of workers, except its seconds.
 ///
 /// # Errors
-/// If the true anomaly is not known, the options make no sense, training fails or is interrupted.
+/// If the ground truth is not known, an option is out of range, or training fails or is interrupted.
 pub fn run(
     data: &TutorialData,
     device: MakeDevice<'_>,
@@ -185,18 +187,20 @@ pub fn run(
     Ok(study)
 }
 
-/// The rows of the true anomaly, without which nothing can be measured.
+/// The rows of the ground truth.
 ///
 /// # Errors
 /// [`StudyError::UnknownTruth`] if it is not known.
 pub fn require_truth(data: &TutorialData) -> Result<Range<usize>, StudyError> {
-    true_anomaly(data).ok_or_else(|| StudyError::UnknownTruth { series: data.test.series.name().to_string() })
+    let series = &data.test.series;
+    true_anomaly(&Data::of(data), series)
+        .ok_or_else(|| StudyError::UnknownTruth { series: series.name().to_string() })
 }
 
 /// The files of a study.
 pub const FILES: [&str; 2] = ["study.csv", "study.json"];
 
-/// Writes the files of `study` into `folder`, in the place of those of an earlier one.
+/// Writes the files of `study` into `folder` and replaces those of an earlier one.
 ///
 /// # Errors
 /// If one cannot be written.
@@ -207,19 +211,19 @@ pub fn write(folder: &mut OutputFolder, study: &Study) -> Result<(), OutputFolde
     batch.commit(|name| FILES.contains(&name))
 }
 
-/// What is to be found, and where.
+/// The detection task that all variants share.
 struct Task {
     /// Steps of a window.
     steps: usize,
-    /// The rows of the true anomaly.
+    /// The rows of the ground truth.
     truth: Range<usize>,
     /// The rows that are judged.
     judged: Range<usize>,
-    /// The training windows that are for validation.
+    /// The validation windows among the training windows.
     validation: Range<usize>,
 }
 
-/// All fits, by training and seed.
+/// The fits, by training and seed.
 type Fits = BTreeMap<(&'static str, u64), Fit>;
 
 /// The seeds that all variants have.
@@ -228,7 +232,7 @@ fn seeds(options: &StudyOptions) -> impl Iterator<Item = u64> {
     (0..options.seeds as u64).map(move |index| first.wrapping_add(index))
 }
 
-/// The seeds of the members of a variant's ensemble whose first has this seed; of most variants it is the only one.
+/// The seeds of the members of a variant's ensemble, starting with `seed`; most variants have one member.
 fn members(variant: &Variant, seed: u64, options: &StudyOptions) -> impl Iterator<Item = u64> {
     let apart = options.seeds as u64;
     (0..variant.members as u64).map(move |member| seed.wrapping_add(member * apart))

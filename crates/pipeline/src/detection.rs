@@ -20,9 +20,12 @@
 //! judged points: see [`judged_points`].
 //! point that is: see [`judged_points`].
 
-use crate::words::counted;
 use std::fmt;
 use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::words::counted;
 
 /// An error of detection.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -126,8 +129,9 @@ fn finite<E: Into<f64>>(window: usize, error: E) -> Result<f64, DetectionError> 
     if error.is_finite() { Ok(error) } else { Err(DetectionError::NotFinite { window, error }) }
 }
 
-/// The rule for which windows must be anomalous for a point to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The rule for which windows must be anomalous for a point to be. It serialises as `published` or `inclusive`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum PointRule {
     /// Point i depends on windows `i - steps + 1 .. i`, without window i, as in the tutorial's published loop.
     #[default]

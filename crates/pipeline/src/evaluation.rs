@@ -2,20 +2,31 @@
 
 use std::ops::Range;
 
-use crate::nab::{self, Source, TutorialData};
-use crate::synthetic::TRUE_ANOMALY;
+use jiff::SignedDuration;
 
-/// The rows of the test series that are truly anomalous, where that is known: of the published file, and of
-/// the twin.
+use crate::nab::TEST;
+use crate::results::Data;
+use crate::series::Series;
+use crate::synthetic::{START, STEP_MINUTES, TRUE_ANOMALY};
+
+/// The ground truth: the anomalous rows of `test`, the test series of `data`. Known for the published file, for the
+/// synthetic series, and for parts of them that hold the whole anomaly.
 ///
 /// They are those from 2014-04-11 09:00 to 18:00, both ends in it. Up to 17:55 the level's target is too high
 /// ([`TRUE_ANOMALY`]); at 18:00 the level has begun to fall but is still at 46 where a normal day has 32. What is
 /// left of it in the hour after is not counted, though a detector may well see it.
 #[must_use]
-pub fn true_anomaly(data: &TutorialData) -> Option<Range<usize>> {
-    let known = matches!(data.source, Source::Twin { .. }) || data.test.sha256 == nab::TEST.sha256;
-    let truth = TRUE_ANOMALY.start..TRUE_ANOMALY.end + 1;
-    (known && truth.end <= data.test.series.len()).then_some(truth)
+pub fn true_anomaly(data: &Data, test: &Series) -> Option<Range<usize>> {
+    let known = data.is_twin() || data.test.sha256 == TEST.sha256.to_string();
+    // By their times: the series may be a part of the whole.
+    let row_of = |row: usize| {
+        let time = START + SignedDuration::from_mins((row * STEP_MINUTES) as i64);
+        test.timestamps().iter().position(|at| *at == time)
+    };
+    if !known {
+        return None;
+    }
+    Some(row_of(TRUE_ANOMALY.start)?..row_of(TRUE_ANOMALY.end)? + 1)
 }
 
 /// Anomalous points against the true anomaly.
@@ -71,7 +82,7 @@ impl Score {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::Series;
+    use crate::nab::{self, Source};
 
     #[test]
     fn scores_by_hand() {
@@ -92,23 +103,25 @@ mod tests {
 
     #[test]
     fn the_true_anomaly_is_known_of_the_twin_and_of_the_published_file() {
-        let mut data = nab::load(&Source::Twin { seed: 3 }).unwrap();
-        let truth = true_anomaly(&data).unwrap();
-        let at = |row| data.test.series.timestamp_text(row);
+        let loaded = nab::load(&Source::Twin { seed: 3 }).unwrap();
+        let (mut data, test) = (Data::of(&loaded), &loaded.test.series);
+        let truth = true_anomaly(&data, test).unwrap();
+        let at = |row| test.timestamp_text(row);
         assert_eq!(
             (at(truth.start), at(truth.end - 1)),
             ("2014-04-11 09:00:00".into(), "2014-04-11 18:00:00".into())
         );
         assert_eq!(truth.len(), 109);
-        data.source = Source::Directory("of/the/user".into());
-        assert_eq!(true_anomaly(&data), None);
-        data.test.sha256 = nab::TEST.sha256;
-        assert_eq!(true_anomaly(&data), Some(truth));
-        // A part of the series that ends before the anomaly does.
-        let rows = 3000;
-        let test = &data.test.series;
-        let (times, values) = (test.timestamps()[..rows].to_vec(), test.values()[..rows].to_vec());
-        data.test.series = Series::new("part", test.clock(), times, values).unwrap();
-        assert_eq!(true_anomaly(&data), None);
+        data.source = "directory".into();
+        assert_eq!(true_anomaly(&data, test), None);
+        data.test.sha256 = TEST.sha256.to_string();
+        assert_eq!(true_anomaly(&data, test), Some(truth));
+        // Parts of the series: one that begins with the anomaly's day, one that ends before the anomaly does.
+        let part = |rows: Range<usize>| {
+            let (times, values) = (&test.timestamps()[rows.clone()], &test.values()[rows]);
+            Series::new("part", test.clock(), times.to_vec(), values.to_vec()).unwrap()
+        };
+        assert_eq!(true_anomaly(&data, &part(10 * 288..11 * 288)), Some(9 * 12..18 * 12 + 1));
+        assert_eq!(true_anomaly(&data, &part(0..3000)), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What a run left in its folder, read back and held against each other.
+//! Reads the results of a run from its folder, and checks that they belong together.
 
 mod check;
 
@@ -12,35 +12,35 @@ use glassbox_pipeline::results::{Data, RunResult, SCHEMA};
 use glassbox_pipeline::series::{Columns, Series, SeriesError, read_csv};
 use serde::de::DeserializeOwned;
 
-/// Why a folder of results cannot be read.
+/// A folder of results cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FolderError {
-    /// A file is not there, or cannot be read.
+    /// A file is missing, or cannot be read.
     #[error("cannot read {}: {cause}; give a folder that `glassbox tutorial` wrote", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: std::io::Error,
     },
-    /// A file is not what a run writes.
+    /// A file is damaged, or not of this run.
     #[error(
         "{} is not what a run of the tutorial writes: {}; run it again", path.display(), one_line(problem).up_to(400)
     )]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// A series is no CSV.
+    /// A series cannot be read.
     #[error(transparent)]
     Series(#[from] SeriesError),
     /// The model file is damaged.
     #[error(transparent)]
     Detector(#[from] DetectorError),
-    /// The file of the inside is damaged, or of another run.
+    /// The file of the model's internals is damaged, or of another run.
     #[error(transparent)]
     Inside(#[from] InsideFileError),
 }
@@ -48,13 +48,13 @@ pub enum FolderError {
 /// The first training window, in standard deviations of the training series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FirstWindow {
-    /// What the model read.
+    /// The input of the model.
     pub values: Vec<f64>,
-    /// What it made of it.
+    /// Its output.
     pub reconstruction: Vec<f64>,
 }
 
-/// A run, as its folder has it.
+/// The results of a run, read from its folder.
 #[derive(Debug, Clone)]
 pub struct Folder {
     /// `result.json`.
@@ -71,7 +71,7 @@ pub struct Folder {
     pub detector: Detector,
     /// `inside.safetensors`, if the run captured it.
     pub inside: Option<Inside>,
-    /// `study.json`, if there is one and it is of the same two series.
+    /// `study.json`, if it exists and is of the same two series.
     pub study: Option<Study>,
 }
 
@@ -79,12 +79,12 @@ impl Folder {
     /// Reads the folder `dir`.
     ///
     /// # Errors
-    /// If a file is missing or damaged, or they are not of one run.
+    /// If a file is missing or damaged, or the files are not of one run.
     pub fn read(dir: &Path) -> Result<Self, FolderError> {
         let result = read_result(&dir.join("result.json"))?;
         let [mae] = columns(&dir.join("windows.csv"), ["mae"])?;
         let [values, reconstruction] = columns(&dir.join("first_window.csv"), ["value", "reconstruction"])?;
-        // Under the name that the run knew it by.
+        // The CSV does not hold the name of the series.
         let series = |file: &str, name: &str| {
             let read = read_csv(&dir.join(file), &Columns::default())?.series;
             Series::new(name, read.clock(), read.timestamps().to_vec(), read.values().to_vec())
@@ -104,9 +104,14 @@ impl Folder {
         folder.check(dir)?;
         Ok(folder)
     }
+
+    /// `true` if both series are those of the tutorial, published or synthetic, whose content is known.
+    pub(crate) fn of_the_tutorial(&self) -> bool {
+        self.result.data.is_published() || self.result.data.is_twin()
+    }
 }
 
-/// The schema first: of another one nothing else can be said.
+/// Checks the schema first: a file of another schema cannot be read.
 fn read_result(path: &Path) -> Result<RunResult, FolderError> {
     let document: serde_json::Value = read_json(path)?;
     let malformed = |problem: String| FolderError::Malformed { path: path.to_owned(), problem };
@@ -114,7 +119,8 @@ fn read_result(path: &Path) -> Result<RunResult, FolderError> {
         Some(schema) if *schema != SCHEMA => {
             Err(malformed(format!("`schema` is {schema}, and this version of glassbox reads {SCHEMA}")))
         }
-        _ => serde_json::from_value(document).map_err(|error| malformed(error.to_string())),
+        _ => serde_path_to_error::deserialize(document)
+            .map_err(|error| malformed(format!("`{}`: {}", error.path(), error.inner()))),
     }
 }
 
@@ -124,7 +130,7 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, FolderError> {
         .map_err(|error| FolderError::Malformed { path: path.to_owned(), problem: error.to_string() })
 }
 
-/// A study is made beside a run; of other series it would say nothing of this one.
+/// Reads a study; one of other series is ignored.
 fn read_study(path: &Path, data: &Data) -> Result<Option<Study>, FolderError> {
     if matches!(path.try_exists(), Ok(false)) {
         return Ok(None);
@@ -134,7 +140,7 @@ fn read_study(path: &Path, data: &Data) -> Result<Option<Study>, FolderError> {
     Ok(Some(study).filter(|study| same(&study.data, data)))
 }
 
-/// Columns of numbers of a CSV, by their names.
+/// Reads columns of numbers from a CSV, by their names.
 fn columns<const N: usize>(path: &Path, names: [&str; N]) -> Result<[Vec<f64>; N], FolderError> {
     let malformed = |problem: String| FolderError::Malformed { path: path.to_owned(), problem };
     let text = read(path)?;
@@ -153,7 +159,7 @@ fn columns<const N: usize>(path: &Path, names: [&str; N]) -> Result<[Vec<f64>; N
         for (column, place) in columns.iter_mut().zip(places) {
             let number = record[place].parse::<f64>().ok().filter(|number| number.is_finite());
             column.push(number.ok_or_else(|| {
-                malformed(format!("line {}: `{}` is no finite number", row + 2, &record[place]))
+                malformed(format!("line {}: `{}` is not a finite number", row + 2, &record[place]))
             })?);
         }
     }

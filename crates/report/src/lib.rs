@@ -1,44 +1,39 @@
-//! A run of the tutorial as a page that one opens, reads and learns from; and its plots as files.
+//! The report of a run of the tutorial: a page that explains it, and its plots as files.
 //!
 //! [`write()`] reads the folder of a run ([`Folder`]) and writes into it
 //!
-//! | file | |
+//! | file | content |
 //! |---|---|
-//! | `report.html` | the page: one file, that loads nothing |
+//! | `report.html` | the page: a single file that loads nothing |
 //! | `plots/*.svg`, `plots/*.png` | each plot |
 //!
-//! Data flows one way: files ([`folder`]) -> plots as data ([`figures()`], [`figure`]) -> pictures (`draw`,
-//! `raster`) -> what the page shows (`page`) -> templates (`templates/`) with style and script (`assets/`). The
-//! page is complete without JavaScript; with it the plots answer to a pointer, and a slider leads through the
-//! windows.
+//! Data flows one way: files ([`folder`]) -> plots as data ([`figures()`]) -> pictures ([`glassbox_figures`]) ->
+//! the page (`page`) -> templates (`templates/`) with style and script (`assets/`). The page is complete without
+//! JavaScript; with it, plots show the values under the pointer, and a slider selects a window.
 //!
-//! The script's plots are drawn by uPlot (MIT licence, `assets/vendor`), which stands in the page as published.
+//! The script draws plots with uPlot (MIT licence, `assets/vendor`), which is embedded as published.
 
 #![forbid(unsafe_code)]
 
-mod draw;
-pub mod figure;
 mod figures;
 pub mod folder;
 mod page;
-mod raster;
-mod theme;
 mod truth;
 
 use std::path::PathBuf;
 
+use glassbox_figures::{DrawError, to_png, to_svg};
 use glassbox_formats::output_folder::{OutputFolder, OutputFolderError};
 
-pub use draw::DrawError;
 pub use figures::figures;
 pub use folder::{Folder, FolderError};
 
-/// The page's file in a folder of results.
+/// Name of the page in a folder of results.
 pub const PAGE: &str = "report.html";
-/// The folder of the plots in a folder of results.
+/// Name of the folder of plots in a folder of results.
 pub const PLOTS: &str = "plots";
 
-/// Why there is no report.
+/// A report could not be written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReportError {
@@ -48,15 +43,15 @@ pub enum ReportError {
     /// A plot cannot be drawn.
     #[error(transparent)]
     Draw(#[from] DrawError),
-    /// The page cannot be put together.
-    #[error("the page cannot be put together: {0}")]
+    /// The page cannot be rendered.
+    #[error("cannot render the page: {0}")]
     Page(String),
-    /// The folder does not take the report.
+    /// The report cannot be written.
     #[error(transparent)]
     Write(#[from] OutputFolderError),
 }
 
-/// What was written.
+/// The files of a written report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     /// The page.
@@ -65,7 +60,7 @@ pub struct Written {
     pub plots: Vec<PathBuf>,
 }
 
-/// The files of a report; which of the plots there are depends on the run.
+/// The files that a report may have; the run determines which plots there are.
 #[must_use]
 pub fn files() -> Vec<String> {
     let plots = figures::IDS.iter().flat_map(|id| EXTENSIONS.map(|extension| plot_file(id, extension)));
@@ -78,10 +73,10 @@ fn plot_file(id: &str, extension: &str) -> String {
     format!("{PLOTS}/{id}.{extension}")
 }
 
-/// Writes the report of the run whose results are in `folder`, in the place of an earlier one.
+/// Writes the report of the run whose results are in `folder`, and replaces an earlier report.
 ///
 /// # Errors
-/// If the results are not all there or not of one run, or a file cannot be written.
+/// If results are missing or not of one run, or a file cannot be written.
 pub fn write(folder: &mut OutputFolder) -> Result<Written, ReportError> {
     let dir = folder.dir().to_owned();
     let results = Folder::read(&dir)?;
@@ -90,9 +85,8 @@ pub fn write(folder: &mut OutputFolder) -> Result<Written, ReportError> {
     let mut plots = vec![];
     let mut drawn = vec![];
     for figure in &figures {
-        let svg = draw::to_svg(figure)?;
-        let failed = |problem| DrawError { id: figure.id.clone(), problem };
-        let png = draw::to_png(&svg).map_err(failed)?;
+        let svg = to_svg(figure)?;
+        let png = to_png(&figure.id, &svg)?;
         for (extension, bytes) in EXTENSIONS.into_iter().zip([svg.as_bytes(), &png]) {
             let name = plot_file(&figure.id, extension);
             batch.add(&name, bytes)?;

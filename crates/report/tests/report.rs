@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use glassbox::Device;
 use glassbox_engine::reference::Reference;
+use glassbox_figures::Figure;
 use glassbox_formats::hash::Sha256;
 use glassbox_formats::output_folder::OutputFolder;
 use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
@@ -13,7 +14,6 @@ use glassbox_pipeline::series::Series;
 use glassbox_pipeline::synthetic::{self, Part};
 use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::tutorial::{Quiet, TutorialOptions, TutorialRun, run};
-use glassbox_report::figure::Figure;
 use glassbox_report::{Folder, ReportError, Written, figures, files};
 use serde_json::Value as Json;
 
@@ -252,14 +252,14 @@ fn what_is_missing_or_of_another_run_is_named() {
         std::fs::write(folder.join("windows.csv"), half).unwrap();
     });
     assert!(
-        error.contains("windows.csv") && error.contains("it has 99 rows, and result.json speaks of 265"),
+        error.contains("windows.csv") && error.contains("it has 99 rows, and result.json says 265"),
         "{error}"
     );
     let error = refused(&|folder| {
         let csv = std::fs::read_to_string(folder.join("windows.csv")).unwrap().replacen("0.", "zero.", 1);
         std::fs::write(folder.join("windows.csv"), csv).unwrap();
     });
-    assert!(error.contains("line 2") && error.contains("no finite number"), "{error}");
+    assert!(error.contains("line 2") && error.contains("not a finite number"), "{error}");
     let error = refused(&|folder| std::fs::write(folder.join("result.json"), "{}").unwrap());
     assert!(error.contains("result.json") && error.contains("missing field"), "{error}");
     let error = refused(&|folder| {

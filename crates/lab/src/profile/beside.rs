@@ -1,12 +1,12 @@
 //! The same training step on two backends, part by part.
 //!
-//! Both ran the same program, so a part of one is held against the part of the other that has the same instruction,
-//! or that is the same work outside of the program. Where one kernel takes a window through the whole program, there
-//! are no such parts: then all that this kernel does is held against it as a sum: the lines, the gathering of samples,
-//! what a backend prepares for them (packing, clearing) and the time that its threads wait for one another; and the
-//! reduction of gradients, which is then done on the way to Adam's step, is held against that.
+//! Both ran the same program, so a part of one is compared with the part of the other that has the same instruction,
+//! or does the same work outside of the program. A fused kernel, which takes a window through the whole program, has no
+//! such parts. It is compared with the sum of all that it does: the lines, the gathering of samples, preparation
+//! (packing, clearing) and the time that threads wait. The reduction of gradients, which then belongs to Adam's step, is
+//! compared with that.
 //!
-//! Every part of either backend is in one pair, so both columns add up to the parts of their steps.
+//! Every part of either backend is in exactly one pair, so both columns add up to the parts of their steps.
 
 use serde::Serialize;
 
@@ -15,37 +15,37 @@ use super::{PartInfo, PassInfo, Profile, What};
 /// A profile, and that of the same step on another backend.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SideBySide {
-    /// The first. Serialised, its fields are those of the whole: who reads a [`Profile`] can read this.
+    /// The first. Its fields are serialised at the top level, so a reader of [`Profile`] can read this.
     #[serde(flatten)]
     pub profile: Profile,
-    /// The other.
+    /// The second profile, and the comparison.
     pub beside: Beside,
 }
 
-/// What stands beside a profile.
+/// The second profile, and its comparison with the first.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Beside {
     /// The other profile.
     pub profile: Profile,
-    /// The step without clocks: its time there over its time here.
+    /// The step's time without clocks: second profile over first.
     pub step_ratio: f64,
-    /// The parts of both: first those of the first profile in order, then those that only the other has.
+    /// The parts of both: those of the first profile in order, then those that only the second has.
     pub pairs: Vec<Pair>,
 }
 
-/// A part here, and what does its work there.
+/// A part of the first profile, and the parts of the second that do the same work.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Pair {
-    /// Its place in the first profile's parts; `null` where only the other has such a part.
+    /// Its index in the first profile's parts; `null` where only the second has such a part.
     pub part: Option<usize>,
-    /// The places in the other profile's parts: one as a rule, none where only the first has such a part, and all
-    /// that one kernel does at once.
+    /// Indices in the second profile's parts: usually one, none where only the first has such a part, several for a
+    /// fused kernel.
     pub beside: Vec<usize>,
     /// Seconds of a step in the first profile.
     pub seconds: f64,
-    /// Seconds of a step in the other: the sum of all of these parts.
+    /// Seconds of a step in the second: the sum of these parts.
     pub beside_seconds: f64,
-    /// `beside_seconds / seconds`; `null` where one of the two has no such part, or takes no time that could be seen.
+    /// `beside_seconds / seconds`; `null` where one of the two has no such part, or its time is too short to measure.
     pub ratio: Option<f64>,
 }
 
@@ -62,12 +62,12 @@ impl SideBySide {
         pair.part.map(|part| &self.profile.parts[part])
     }
 
-    /// The parts of the other.
+    /// The parts of the second profile.
     pub(super) fn beside(&self, pair: &Pair) -> Vec<&PartInfo> {
         pair.beside.iter().map(|part| &self.beside.profile.parts[*part]).collect()
     }
 
-    /// Where a pair stands.
+    /// The direction of a pair.
     pub(super) fn pass(&self, pair: &Pair) -> PassInfo {
         let parts = self.part(pair).into_iter().chain(self.beside(pair));
         parts.map(|part| part.pass).next().unwrap_or(PassInfo::Outside)

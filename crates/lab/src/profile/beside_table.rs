@@ -1,11 +1,11 @@
-//! Two profiles as text: the first as it is by itself, then both side by side in a compact table.
+//! Two profiles as text: the first alone, then both side by side in a compact table.
 
 use std::fmt::{self, Display, Formatter};
 
 use super::table::{PASSES, align, micros, name, percent, share_of_ceilings, work};
 use super::{Pair, PartInfo, Profile, SideBySide};
 
-/// Two of words, three for each backend, and the ratio.
+/// Two columns of words, three for each backend, and the ratio.
 type Row = [String; 9];
 
 impl Display for SideBySide {
@@ -21,7 +21,7 @@ impl Display for SideBySide {
             writeln!(
                 f,
                 "On {here} one kernel takes a window through the whole program. The parts above a sum (=) are those \
-                 of {there} that\nit is held against: what that kernel does at once, and the time that threads wait."
+                 of {there} that\ndo the same work, and the time that threads wait."
             )?;
         }
         writeln!(f, "On {there}:")?;
@@ -36,7 +36,7 @@ impl Display for SideBySide {
 }
 
 impl SideBySide {
-    /// Whether a part of the first is held against a sum of several.
+    /// `true` if a part of the first profile is compared with a sum of several.
     fn is_summed(&self) -> bool {
         self.beside.pairs.iter().any(|pair| pair.beside.len() > 1)
     }
@@ -50,7 +50,7 @@ impl SideBySide {
         for pass in PASSES {
             let pairs: Vec<&Pair> = all.iter().copied().filter(|pair| self.pass(pair) == pass).collect();
             if self.is_summed() {
-                // Of kernels that do all at once, none is outside of the program; each ends a group.
+                // Each fused kernel ends a group.
                 let grouped = |pair: &&Pair| self.rows(pair).into_iter().chain([Row::default()]);
                 rows.extend(pairs.iter().flat_map(grouped));
                 continue;
@@ -67,7 +67,7 @@ impl SideBySide {
         rows
     }
 
-    /// The row of a pair; or a row for each part there, and then their sum.
+    /// The row of a pair, or a row for each part of the second profile and then their sum.
     fn rows(&self, pair: &Pair) -> Vec<Row> {
         let (here, there) = (self.part(pair), self.beside(pair));
         let words = |part: &PartInfo| [part.layer.clone().unwrap_or_default(), part.what.name().into()];
@@ -90,7 +90,7 @@ impl SideBySide {
     }
 }
 
-/// Where a profile was taken, in a word: `cuda:0`.
+/// The first word of a backend's name, such as `cuda:0`.
 fn place(profile: &Profile) -> &str {
     profile.backend.split(',').next().unwrap_or_default()
 }

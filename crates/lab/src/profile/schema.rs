@@ -7,33 +7,33 @@ use serde::Serialize;
 /// The version of the JSON: raised by a change that a reader of the one before would misread.
 pub const SCHEMA: u32 = 1;
 
-/// Where the time of a training step goes.
+/// The profile of a training step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Profile {
     /// [`SCHEMA`].
     pub schema: u32,
     /// The version of this crate.
     pub glassbox: String,
-    /// What computed, in its own words.
+    /// The backend's name and settings.
     pub backend: String,
     /// Threads that ran the samples.
     pub threads: usize,
-    /// What was trained.
+    /// The model.
     pub model: ModelInfo,
-    /// How it was trained.
+    /// The options.
     pub config: Config,
-    /// What the machine can do; `null` if the backend cannot measure it.
+    /// The ceilings of the machine; `null` if the backend cannot measure them.
     pub ceilings: Option<CeilingsInfo>,
     /// The clock.
     pub clock: ClockInfo,
     /// The step as a whole.
     pub step: Step,
-    /// The parts of the step: the lines of the training program in order, then what is outside of it. Parts
-    /// that the backend does not have are left out.
+    /// The parts of the step: the lines of the training program in order, then the parts outside of it. Parts that the
+    /// backend does not have are left out.
     pub parts: Vec<PartInfo>,
 }
 
-/// What was trained.
+/// The profiled model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ModelInfo {
     /// Its name.
@@ -44,34 +44,34 @@ pub struct ModelInfo {
     pub parameters: usize,
 }
 
-/// How it was trained.
+/// The options of a profile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Config {
     /// Samples in a batch.
     pub batch_size: usize,
-    /// Steps of each kind that count.
+    /// Measured steps of each kind.
     pub steps: usize,
-    /// Decides initial weights, dropout masks and data.
+    /// The seed of initial weights, dropout masks and data.
     pub seed: u64,
     /// `twin`, windows of the tutorial's built-in training series, or `random`, standard normal values.
     pub data: &'static str,
 }
 
-/// What the machine can do, all threads together.
+/// The ceilings of the machine, all threads together.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CeilingsInfo {
     /// Floating-point operations a second; the first is the backend's own.
     pub peaks: Vec<Rate>,
     /// Bytes a second; the first is for as many bytes as a sample's values, the weights and their gradients have.
     pub bandwidths: Vec<Rate>,
-    /// That number of bytes: what a thread keeps at hand while a sample goes through the program.
+    /// The working set in bytes: the memory of a thread that takes a sample through the program.
     pub working_set: usize,
 }
 
 /// One ceiling.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Rate {
-    /// What was measured.
+    /// Its name.
     pub name: String,
     /// Floating-point operations or bytes a second.
     pub rate: f64,
@@ -122,7 +122,7 @@ pub struct PartInfo {
     pub layer: Option<String>,
     /// Forward, loss, backward, or outside of the program.
     pub pass: PassInfo,
-    /// What is computed.
+    /// The work.
     pub what: What,
     /// The line of the training program, as `glassbox summary --program` prints it; `null` outside.
     pub instruction: Option<String>,
@@ -149,15 +149,15 @@ pub struct PartInfo {
 /// The lower of the two ceilings over a part.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Bound {
-    /// Which one.
+    /// The ceiling.
     pub by: BoundBy,
     /// The least seconds of a step that the part could take.
     pub seconds: f64,
-    /// How close it comes: the least time over the time that it took.
+    /// The least possible time over the measured time.
     pub share: f64,
 }
 
-/// What binds a part.
+/// The limit of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BoundBy {
@@ -178,7 +178,7 @@ pub enum PassInfo {
     Outside,
 }
 
-/// What a part computes.
+/// The work of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -199,7 +199,7 @@ pub enum What {
     PointwiseGradient,
     /// The sum of the gradients of a value that is read twice.
     GradientSum,
-    /// All gradients of a user's operation.
+    /// The gradients of a custom operation.
     Gradients,
     /// Weights into the order in which kernels read them.
     Packing,
@@ -218,7 +218,7 @@ pub enum What {
 }
 
 impl What {
-    /// In words.
+    /// Its name in words.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -241,7 +241,7 @@ impl What {
         }
     }
 
-    /// What a line of the training program computes.
+    /// The work of a line of the training program.
     pub(super) fn of_line(line: &Line) -> Self {
         match (line.pass, &line.instruction) {
             (_, Instruction::Draw { .. }) => Self::DropoutMask,
@@ -258,7 +258,7 @@ impl What {
         }
     }
 
-    /// What a part outside of the program does.
+    /// The work of a part outside of the program.
     pub(super) fn of_outside(part: Part) -> Self {
         match part {
             Part::Packing => Self::Packing,

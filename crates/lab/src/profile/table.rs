@@ -4,19 +4,19 @@ use std::fmt::{self, Display, Formatter};
 
 use super::{BoundBy, PartInfo, PassInfo, Profile};
 
-/// Between columns.
+/// Spaces between columns.
 const GAP: usize = 2;
 
 const HEADER: [&str; 9] = ["layer", "part", "us", "share", "GFLOP/s", "MB", "FLOP/B", "ceiling", "of it"];
 
-/// How much longer than the fastest a quarter of the steps may take on a quiet machine.
+/// The largest ratio of the upper quartile to the fastest step on a quiet machine.
 const QUIET: f64 = 1.15;
 
-/// In the order in which they are taken.
+/// The directions, in the order of a step.
 pub(super) const PASSES: [PassInfo; 4] =
     [PassInfo::Forward, PassInfo::Loss, PassInfo::Backward, PassInfo::Outside];
 
-/// Columns of words; the others are numbers, and stand to the right.
+/// Columns of words, left-aligned; the others are numbers, right-aligned.
 const WORDS: usize = 2;
 
 impl Display for Profile {
@@ -66,7 +66,7 @@ impl Profile {
 
     pub(super) fn list_ceilings(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Some(ceilings) = &self.ceilings else {
-            return writeln!(f, "This backend measures no ceilings.");
+            return writeln!(f, "This backend cannot measure ceilings.");
         };
         writeln!(f, "\nCeilings, the best measured between the steps:")?;
         for (index, peak) in ceilings.peaks.iter().enumerate() {
@@ -74,7 +74,7 @@ impl Profile {
             writeln!(f, "{:>8.1} GFLOP/s  {}{own}", peak.rate / 1e9, peak.name)?;
         }
         for (index, bandwidth) in ceilings.bandwidths.iter().enumerate() {
-            let own = if index == 0 { "  <- bandwidth: what a thread keeps at hand" } else { "" };
+            let own = if index == 0 { "  <- bandwidth: the working set of a thread" } else { "" };
             writeln!(f, "{:>8.1} GB/s     {}{own}", bandwidth.rate / 1e9, bandwidth.name)?;
         }
         Ok(())
@@ -127,8 +127,8 @@ impl Profile {
         if step.upper_quartile > QUIET * step.fastest {
             writeln!(
                 f,
-                "The machine was not quiet: steps were interrupted, which the medians of short parts do not show \
-                 and those of waiting and of whole steps do. Hold the parts against the fastest step, or try again."
+                "The machine was busy: steps were interrupted, which lengthens the medians of waiting and of whole \
+                 steps, but not of short parts. Compare the parts with the fastest step, or try again."
             )?;
         }
         Ok(())
@@ -188,14 +188,14 @@ fn sum(name: &str, parts: &[&PartInfo], all: f64) -> [String; HEADER.len()] {
     ]
 }
 
-/// The least time of all parts that have a ceiling, over the time that they took.
+/// The least possible time of all parts that have a ceiling, over their measured time.
 pub(super) fn share_of_ceilings(parts: &[&PartInfo]) -> Option<f64> {
     let bound = parts.iter().filter_map(|part| Some((part.ceiling?.seconds, part.seconds)));
     let (least, taken) = bound.fold((0.0, 0.0), |(a, b), (least, taken)| (a + least, b + taken));
     (taken > 0.0).then(|| least / taken)
 }
 
-/// GFLOP/s, MB and FLOP/B; empty where there is nothing to say.
+/// GFLOP/s, MB and FLOP/B; empty where there are none.
 pub(super) fn work(flops: u64, bytes: u64, seconds: f64) -> [String; 3] {
     let some = |is: bool, text: String| if is { text } else { String::new() };
     [

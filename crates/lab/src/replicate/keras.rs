@@ -1,4 +1,4 @@
-//! What Keras gave, recorded.
+//! The recorded runs of Keras.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,20 +7,20 @@ use super::Run;
 /// Runs of the tutorial by Keras.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KerasRuns {
-    /// How the measured runs were made.
+    /// Versions and machine of the measured runs.
     pub source: String,
-    /// Runs that others published.
+    /// Runs published by others.
     pub published: Vec<PublishedRun>,
-    /// Runs that were made to compare with.
+    /// Runs made for this comparison.
     pub measured: Vec<Run>,
 }
 
-/// A run that was published: what is known of it.
+/// The known numbers of a published run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PublishedRun {
-    /// Where.
+    /// Its publication.
     pub source: String,
-    /// Epochs done, if they are shown.
+    /// Epochs done, if published.
     pub epochs: Option<usize>,
     /// The largest training error, in standard deviations of the training series.
     pub threshold: f64,

@@ -1,7 +1,7 @@
-//! `runs.csv`: the seeds that are done, and `options.json`: of which run.
+//! `runs.csv`, the rows of the seeds that are done, and `options.json`, the options of these rows.
 //!
-//! Both are written whole or not at all, the options first and the rows anew with each seed, so a run that is
-//! stopped at any moment loses no more than the seeds under way.
+//! Both are written atomically, the options first and all rows again after each seed, so a run that is stopped loses
+//! only the seeds in progress.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -14,12 +14,12 @@ use super::{BySeed, Run};
 use glassbox::fingerprint::{Difference, Fingerprint};
 use glassbox_formats::atomic::{self, WriteError};
 
-/// The name of the file of rows.
+/// Name of the file of rows.
 pub const FILE_NAME: &str = "runs.csv";
-/// The name of the file of their options.
+/// Name of the file of their options.
 pub const OPTIONS: &str = "options.json";
 
-/// Why a folder's rows cannot be used. They are left as they are.
+/// The rows of a folder cannot be used. They are left unchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the fields are what the messages call them")]
@@ -29,19 +29,19 @@ pub enum RowsError {
     Unreadable { file: PathBuf, cause: std::io::Error },
     /// Rows without their options.
     #[error(
-        "{} is missing, so of which run the rows in {} are cannot be told; choose another folder, or remove them",
+        "{} is missing, so the options of the rows in {} are unknown; choose another folder, or remove the rows",
         options.display(), rows.display()
     )]
     NoOptions { options: PathBuf, rows: PathBuf },
-    /// A file that was not written here, or is damaged.
+    /// A file is damaged, or was not written by a replication.
     #[error(
-        "{}: {}; remove it with its neighbours to run all seeds anew, or choose another folder",
+        "{}: {}; remove runs.csv and options.json to run all seeds again, or choose another folder",
         file.display(), one_line(problem).up_to(200)
     )]
     Damaged { file: PathBuf, problem: String },
-    /// Rows of another run.
+    /// The rows have other options.
     #[error(
-        "{} has runs of other options: {} is {} in them and {} now; choose another folder, or the same options",
+        "{} has rows of other options: {} is {} in them and {} now; choose another folder, or the same options",
         file.display(), excerpt(&difference.what), excerpt(&difference.there), excerpt(&difference.here)
     )]
     OtherOptions { file: PathBuf, difference: Difference },
@@ -50,26 +50,26 @@ pub enum RowsError {
     Write(#[from] WriteError),
 }
 
-/// What `options.json` holds.
+/// The content of `options.json`.
 #[derive(Serialize, Deserialize)]
 struct Options {
     schema: u32,
-    /// All that decides a row but its seed, as pairs of name and text.
+    /// Everything that determines a row, except its seed, as pairs of name and text.
     options: BTreeMap<String, String>,
 }
 
 /// The rows of a folder.
 #[derive(Debug)]
-pub struct Rows {
+pub struct RunTable {
     file: PathBuf,
     runs: BySeed,
 }
 
-impl Rows {
-    /// The rows in the folder `dir`, none if there are none yet, of runs with this `fingerprint`.
+impl RunTable {
+    /// Reads the rows in the folder `dir`, which must be of runs with this `fingerprint`; there may be none yet.
     ///
     /// # Errors
-    /// If they cannot be read, or are those of other options, the first of which is named.
+    /// If they cannot be read, or have other options, the first of which is named.
     pub fn open(dir: &Path, fingerprint: &Fingerprint) -> Result<Self, RowsError> {
         let (file, options) = (dir.join(FILE_NAME), dir.join(OPTIONS));
         let damaged = |error: serde_json::Error| RowsError::Damaged {
@@ -80,7 +80,7 @@ impl Rows {
         let known =
             known.map(|text| serde_json::from_slice::<Options>(&text).map_err(damaged)).transpose()?;
         let Some(text) = read(&file)? else {
-            // Options without a row bind nobody.
+            // Options without a row are replaced.
             let document =
                 Options { schema: super::SCHEMA, options: fingerprint.entries().iter().cloned().collect() };
             atomic::write(&options, &atomic::json(&document))?;
@@ -111,7 +111,7 @@ impl Rows {
     /// Adds a run, and writes all rows in the order of their seeds.
     ///
     /// # Errors
-    /// If they cannot be written; then those of before are there.
+    /// If they cannot be written; then the file is unchanged.
     pub fn add(&mut self, run: Run) -> Result<(), RowsError> {
         self.runs.insert(run.seed, run);
         atomic::write_with(&self.file, |out| {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keras::{KerasRuns, keras_runs};
 use crate::statistics::{Spread, ks_critical_distance, ks_distance, ks_p_value};
-use glassbox_pipeline::nab::{self, TutorialData};
+use glassbox_pipeline::nab::TutorialData;
 use glassbox_pipeline::results::{Config, Data, Versions};
 use glassbox_pipeline::tutorial::TutorialOptions;
 use glassbox_pipeline::words::{counted, probability};
@@ -12,7 +12,7 @@ use glassbox_pipeline::words::{counted, probability};
 /// The version of the schema: raised by a change that a reader of the one before would misread.
 pub const SCHEMA: u32 = 1;
 
-/// The level at which a difference is called one, all quantities together.
+/// The level of significance of a difference, all quantities together.
 const LEVEL: f64 = 0.01;
 
 /// Our runs, those of Keras, and how far their distributions are apart.
@@ -20,37 +20,37 @@ const LEVEL: f64 = 0.01;
 pub struct Replication {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// What computed it.
+    /// The versions that computed it.
     pub versions: Versions,
-    /// What it was computed from.
+    /// The two series.
     pub data: Data,
-    /// What was chosen.
+    /// The options.
     pub config: ReplicationConfig,
     /// Our runs, in the order of their seeds.
     pub runs: Vec<Run>,
     /// The runs of Keras.
     pub keras: KerasRuns,
-    /// Whether our runs are on other data than those of Keras: then the comparison only indicates.
+    /// `true` if our runs are on other data than those of Keras: then the comparison is only indicative.
     pub indicative: bool,
     /// Each quantity.
     pub comparison: Vec<Comparison>,
-    /// What follows, a sentence in each.
+    /// The conclusion, a sentence each.
     pub conclusion: Vec<String>,
 }
 
-/// What was chosen.
+/// The options of a replication.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReplicationConfig {
     /// The seeds.
     pub seeds: Vec<u64>,
-    /// What ran each of them.
+    /// The backend of each run.
     pub backend: String,
-    /// As in `result.json`; `seed` is the first one.
+    /// The options as in `result.json`; `seed` is the first one.
     #[serde(flatten)]
     pub tutorial: Config,
 }
 
-/// What a run gave, ours or Keras's; a row of `runs.csv`.
+/// The numbers of a run, ours or Keras's; a row of `runs.csv`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// The seed.
@@ -71,17 +71,17 @@ pub struct Run {
     pub first_point: Option<usize>,
     /// The last of them.
     pub last_point: Option<usize>,
-    /// Seconds that it took on one thread beside others; of Keras's none.
+    /// Seconds on one thread beside others; unknown for Keras.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
 }
 
 impl Run {
-    /// That a training could have given these numbers: all of them come from f32, and only a validation that there was
-    /// none of has no loss.
+    /// Checks that training can give these numbers: all come from f32, and only `val_loss` may be NaN, for a run without
+    /// validation.
     ///
     /// # Errors
-    /// Names the number that is not possible.
+    /// The message names the number that is not possible.
     pub(super) fn require_possible(&self) -> Result<(), String> {
         let Self { seed, loss, val_loss, threshold, .. } = *self;
         for (name, value) in [("loss", loss), ("val_loss", val_loss), ("threshold", threshold)] {
@@ -97,25 +97,25 @@ impl Run {
     }
 }
 
-/// A quantity, ours against Keras's.
+/// The comparison of one quantity with Keras.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// `epochs`, `threshold`, `windows`, `points`, `loss` or `val_loss`.
     pub quantity: String,
     /// Our runs.
     pub ours: Spread,
-    /// Those of Keras.
+    /// The runs of Keras.
     pub keras: Spread,
-    /// The distance of Kolmogorov and Smirnov: the largest between both distribution functions.
+    /// The Kolmogorov-Smirnov distance: the largest distance between both distribution functions.
     pub distance: f64,
-    /// The probability of one so large, were both distributions the same.
+    /// The probability of a distance at least as large if both distributions are the same.
     pub p: f64,
 }
 
-/// A number of a run.
+/// One number of a run.
 type Quantity = fn(&Run) -> f64;
 
-/// What is compared.
+/// The compared quantities.
 pub(super) const QUANTITIES: [(&str, Quantity); 6] = [
     ("epochs", |run| run.epochs as f64),
     ("threshold", |run| run.threshold),
@@ -125,7 +125,7 @@ pub(super) const QUANTITIES: [(&str, Quantity); 6] = [
     ("val_loss", |run| run.val_loss),
 ];
 
-/// A quantity of all runs.
+/// One quantity of all runs.
 pub(super) fn values(quantity: &str, runs: &[Run]) -> Vec<f64> {
     let (_, of) = QUANTITIES.iter().find(|(name, _)| *name == quantity).expect("a known quantity");
     runs.iter().map(of).collect()
@@ -153,7 +153,7 @@ impl Comparison {
         QUANTITIES.iter().map(compare).collect()
     }
 
-    /// Whether the distributions differ beyond chance: at a level of 1 % for all quantities together (Bonferroni).
+    /// `true` if the difference is significant: at a level of 1 % for all quantities together (Bonferroni).
     #[must_use]
     pub fn differs(&self) -> bool {
         self.p < LEVEL / QUANTITIES.len() as f64
@@ -164,11 +164,12 @@ impl Replication {
     pub(super) fn of(data: &TutorialData, options: &TutorialOptions, backend: &str, runs: Vec<Run>) -> Self {
         let keras = keras_runs();
         let comparison = Comparison::all(&runs, &keras.measured);
-        let indicative = data.train.sha256 != nab::TRAIN.sha256 || data.test.sha256 != nab::TEST.sha256;
+        let data = Data::of(data);
+        let indicative = !data.is_published();
         Self {
             schema: SCHEMA,
             versions: Versions::current(),
-            data: Data::of(data),
+            data,
             config: ReplicationConfig {
                 seeds: runs.iter().map(|run| run.seed).collect(),
                 backend: backend.into(),
@@ -220,7 +221,7 @@ fn conclusion(ours: usize, keras: usize, comparison: &[Comparison], indicative: 
     said
 }
 
-/// The comparison as a table, and what follows.
+/// The comparison as a table, and the conclusion.
 impl std::fmt::Display for Replication {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(

@@ -1,12 +1,12 @@
-//! Whether one of two ways is better, seed by seed: the sign test, and Holm's correction for many tests.
+//! Paired comparison, seed by seed: the sign test, and Holm's correction for many tests.
 
 use glassbox_pipeline::statistics::quantile;
 use serde::{Deserialize, Serialize};
 
-/// The middle and the spread of some values.
+/// Mean and quantiles of some values.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
-    /// How many there are.
+    /// The number of values.
     pub count: usize,
     /// Their mean.
     pub mean: f64,
@@ -36,7 +36,7 @@ impl Spread {
 }
 
 /// The two-sided sign test: the probability, were better and worse equally likely, of a split at least as uneven.
-/// Ties say nothing and are left out beforehand; with nothing left it is 1.
+/// The caller leaves out ties; without any other pair it is 1.
 ///
 /// ```
 /// use glassbox_lab::statistics::sign_test;

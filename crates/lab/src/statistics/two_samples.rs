@@ -1,4 +1,4 @@
-//! Whether two samples come from one distribution: the test of Kolmogorov and Smirnov.
+//! The two-sample test of Kolmogorov and Smirnov, of the hypothesis that both come from one distribution.
 
 /// The largest distance between the empirical distribution functions of two samples, in [0, 1].
 ///
@@ -41,15 +41,15 @@ pub fn ks_p_value(distance: f64, n: usize, m: usize) -> f64 {
     (1..=100).map(term).sum::<f64>().clamp(0.0, 1.0)
 }
 
-/// The distance between samples of `n` and `m` values whose [`ks_p_value`] is `p`, for small `p`; one above 1 says
-/// that no distance would do.
+/// The distance between samples of `n` and `m` values whose [`ks_p_value`] is `p`, for small `p`; above 1, no
+/// distance is significant.
 #[must_use]
 pub fn ks_critical_distance(p: f64, n: usize, m: usize) -> f64 {
     // From the first term of Kolmogorov's series, p = 2 exp(-2 lambda^2); the others are negligible for small p.
     (-0.5 * (p / 2.0).ln()).sqrt() / scale(n, m)
 }
 
-/// What a distance is multiplied with to give the argument of Kolmogorov's law, after Stephens.
+/// The factor from a distance to the argument of Kolmogorov's law, after Stephens.
 fn scale(n: usize, m: usize) -> f64 {
     let effective = ((n * m) as f64 / (n + m) as f64).sqrt();
     effective + 0.12 + 0.11 / effective
@@ -61,7 +61,7 @@ mod tests {
 
     use super::*;
 
-    /// By the definition: at every value of either, how many of each are no larger, counted.
+    /// The definition: counts at every value of either sample how many values of each are no larger.
     fn by_definition(a: &[f64], b: &[f64]) -> f64 {
         let mut largest = 0.0;
         for x in a.iter().chain(b) {

@@ -1,11 +1,11 @@
-//! What can be said of the numbers, and what cannot. Every sentence is made from them.
+//! The conclusion of a study, in sentences made from its numbers.
 
 use super::schema::{Difference, Study, VariantResult, VariantRun, VerdictInfo};
 use super::{LEVEL, POINTS_WORTH};
 use crate::statistics::{Spread, holm, sign_test};
 use glassbox_pipeline::words::{counted, probability};
 
-/// Compares all variants with the baseline, and says what follows.
+/// Compares all variants with the baseline, and writes the conclusion.
 pub(super) fn conclude(study: &mut Study) {
     let (baseline, variants) = study.variants.split_first_mut().expect("the baseline is a variant");
     let mut differences: Vec<Difference> =
@@ -24,7 +24,7 @@ pub(super) fn conclude(study: &mut Study) {
     study.conclusion = conclusion(study);
 }
 
-/// F1 of each run less that of the baseline under the same seed.
+/// F1 of each run minus that of the baseline under the same seed.
 fn difference(runs: &[VariantRun], baseline: &[VariantRun]) -> Difference {
     let differences: Vec<f64> = runs.iter().zip(baseline).map(|(run, base)| run.f1 - base.f1).collect();
     let spread = Spread::of(&differences).expect("a study has a seed");
@@ -43,8 +43,8 @@ fn difference(runs: &[VariantRun], baseline: &[VariantRun]) -> Difference {
     }
 }
 
-/// Whether so many seeds, if they all agreed, could tell one of so many variants from chance. Fewer support no verdict,
-/// that of no difference included: were a variant to change F1 under every other seed, so few might well miss it.
+/// `true` if the agreement of all seeds would be significant, corrected for the number of variants. Fewer seeds support no
+/// verdict, not even that of no difference: a variant that changes F1 under every other seed might be missed.
 fn are_enough(seeds: usize, variants: usize) -> bool {
     variants as f64 * sign_test(seeds, 0) <= LEVEL
 }
@@ -160,7 +160,7 @@ fn conclusion(study: &Study) -> Vec<String> {
     said
 }
 
-/// Whether so many seeds could have told at all.
+/// The reason why a verdict is unclear.
 fn too_few(seeds: usize, variants: usize) -> String {
     if are_enough(seeds, variants) {
         return format!(
@@ -176,7 +176,7 @@ fn too_few(seeds: usize, variants: usize) -> String {
     )
 }
 
-/// Which variants raise many more false windows, though F1 of points may not show it.
+/// The variants with many more false windows, which the F1 of points may not show.
 fn noise(baseline: &VariantResult, variants: &[VariantResult]) -> Option<String> {
     let mean = |variant: &VariantResult| variant.spread.false_windows.map_or(0.0, |spread| spread.mean);
     let base = mean(baseline);
@@ -194,7 +194,7 @@ fn noise(baseline: &VariantResult, variants: &[VariantResult]) -> Option<String>
     })
 }
 
-/// Which variants can tell sooner, of a series that is still running.
+/// The variants that detect the anomaly sooner in a live series.
 fn soonest(baseline: &VariantResult, variants: &[VariantResult]) -> Option<String> {
     let mean = |variant: &VariantResult| variant.spread.live_delay_minutes.map(|spread| spread.mean);
     let base = mean(baseline)?;
@@ -216,7 +216,7 @@ fn soonest(baseline: &VariantResult, variants: &[VariantResult]) -> Option<Strin
     })
 }
 
-/// What each training costs against the tutorial's.
+/// The time of each training relative to the tutorial's.
 fn cost(study: &Study) -> Option<String> {
     let baseline = study.trainings.iter().find(|training| training.name == study.baseline)?;
     let seconds: Vec<(u64, f64)> = baseline.fits.iter().map(|fit| (fit.seed, fit.seconds)).collect();

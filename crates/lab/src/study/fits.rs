@@ -1,4 +1,4 @@
-//! Training a model once, and what all variants that share it need to know.
+//! One training, and its results for all variants that share it.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -27,10 +27,10 @@ pub(super) struct Errors {
     pub(super) test: Vec<f64>,
 }
 
-/// By the weights that made them, and by measure.
+/// Errors, by the weights and by the measure.
 type ErrorsBy = BTreeMap<(Weights, ErrorMeasure), Errors>;
 
-/// What a training gave.
+/// The results of a training.
 #[derive(Debug)]
 pub(super) struct Fit {
     /// Epochs done.

@@ -1,10 +1,10 @@
 //! From the errors of windows to the numbers of each variant and seed.
 
 use super::schema::{
-    FitResult, Rows, Study, StudyConfig, ThresholdConfig, TrainingResult, Truth, VariantResult, VariantRun,
+    FitResult, RowRange, Study, StudyConfig, ThresholdConfig, TrainingResult, VariantResult, VariantRun,
     VariantSpread, VerdictInfo,
 };
-use super::variants::{BASELINE, TRAININGS, ThresholdRule, Training, VARIANTS, Variant, Verdict, Weights};
+use super::variants::{BASELINE, TRAININGS, ThresholdRule, Training, VARIANTS, Variant, Verdict};
 use super::{Fits, SCHEMA, StudyError, StudyOptions, Task, members, seeds};
 use crate::statistics::Spread;
 use crate::study::fits::{Errors, Fit};
@@ -14,12 +14,12 @@ use glassbox_pipeline::detection::{
 use glassbox_pipeline::evaluation::Score;
 use glassbox_pipeline::nab::TutorialData;
 use glassbox_pipeline::reconstruction::ErrorMeasure;
-use glassbox_pipeline::results::{Data, Point, Versions};
+use glassbox_pipeline::results::{Data, Point, Stretch, Versions};
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::statistics::quantile;
 use glassbox_pipeline::tutorial::TutorialError;
 
-/// All numbers; what can be said of them is yet to come.
+/// The study without its conclusion.
 pub(super) fn study(
     data: &TutorialData,
     options: &StudyOptions,
@@ -47,7 +47,7 @@ pub(super) fn study(
         schema: SCHEMA,
         versions: Versions::current(),
         data: Data::of(data),
-        truth: Truth {
+        truth: Stretch {
             first: point(task.truth.start),
             last: point(task.truth.end - 1),
             count: task.truth.len(),
@@ -61,7 +61,7 @@ pub(super) fn study(
             patience: train.early_stopping.as_ref().map(|early_stopping| early_stopping.patience),
             learning_rate: train.optimizer.learning_rate(),
         },
-        judged: Rows { first: task.judged.start, last: task.judged.end.saturating_sub(1) },
+        judged: RowRange { first: task.judged.start, last: task.judged.end.saturating_sub(1) },
         baseline: BASELINE.into(),
         trainings,
         variants,
@@ -184,10 +184,6 @@ fn variant_result(variant: &Variant, runs: Vec<VariantRun>) -> VariantResult {
         ThresholdRule::TrainingQuantile(q) => ("training_quantile", Some(q)),
         ThresholdRule::ValidationMax => ("validation_max", None),
     };
-    let weights = match variant.weights {
-        Weights::Last => "last",
-        Weights::Best => "best",
-    };
     let error = match variant.error {
         ErrorMeasure::Mean => "mean",
         ErrorMeasure::LastStep => "last_step",
@@ -201,7 +197,7 @@ fn variant_result(variant: &Variant, runs: Vec<VariantRun>) -> VariantResult {
         title: variant.title.into(),
         change: variant.change.into(),
         training: variant.training.into(),
-        weights: weights.into(),
+        weights: variant.weights,
         error: error.into(),
         threshold: ThresholdConfig { kind: kind.into(), q },
         rule,

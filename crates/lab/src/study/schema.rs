@@ -2,56 +2,46 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::variants::Weights;
 use crate::statistics::Spread;
-use glassbox_pipeline::results::{Data, Point, Versions};
+use glassbox_pipeline::results::{Data, Stretch, Versions};
 
-/// What was tried, what it gave, and what can be said of it. Errors and thresholds are in standard deviations of
+/// The variants, their results, and the conclusion. Errors and thresholds are in standard deviations of
 /// the training series; rows and epochs are counted from 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Study {
     /// [`SCHEMA`](super::SCHEMA).
     pub schema: u32,
-    /// What computed it.
+    /// The versions that computed it.
     pub versions: Versions,
-    /// What it was computed from.
+    /// The two series.
     pub data: Data,
-    /// The true anomaly.
-    pub truth: Truth,
-    /// What was chosen.
+    /// The ground truth.
+    pub truth: Stretch,
+    /// The options.
     pub config: StudyConfig,
-    /// The rows that are judged, by all variants alike.
-    pub judged: Rows,
-    /// The name of the variant with which the others are compared.
+    /// The rows that all variants judge.
+    pub judged: RowRange,
+    /// Name of the variant with which the others are compared.
     pub baseline: String,
-    /// What was trained.
+    /// The trained models.
     pub trainings: Vec<TrainingResult>,
-    /// What was tried, the baseline first.
+    /// The variants, the baseline first.
     pub variants: Vec<VariantResult>,
-    /// What can be said of it, a sentence or a few in each.
+    /// The conclusion, in a few sentences each.
     pub conclusion: Vec<String>,
-}
-
-/// The true anomaly.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Truth {
-    /// Its first row.
-    pub first: Point,
-    /// Its last row, itself in it.
-    pub last: Point,
-    /// Its rows.
-    pub count: usize,
 }
 
 /// A range of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rows {
+pub struct RowRange {
     /// The first.
     pub first: usize,
     /// The last, itself in it.
     pub last: usize,
 }
 
-/// What was chosen, by the names of Keras's arguments.
+/// The options of a study, by the names of Keras's arguments.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are Keras's and the tutorial's")]
 pub struct StudyConfig {
@@ -107,33 +97,33 @@ pub struct VariantResult {
     pub name: String,
     /// A few words for it.
     pub title: String,
-    /// What is changed, in a sentence.
+    /// The change, in a sentence.
     pub change: String,
-    /// The name of what was trained.
+    /// The name of its training.
     pub training: String,
-    /// `last` or `best` epoch.
-    pub weights: String,
+    /// The epoch whose weights are used.
+    pub weights: Weights,
     /// `mean` or `last_step`.
     pub error: String,
-    /// Where its thresholds come from.
+    /// The source of its thresholds.
     pub threshold: ThresholdConfig,
     /// `published`, `inclusive` or `last_step`.
     pub rule: String,
-    /// The models that judge together.
+    /// The number of models in its ensemble.
     pub members: usize,
-    /// What each seed gave.
+    /// The results of each seed.
     pub runs: Vec<VariantRun>,
     /// Over all seeds.
     pub spread: VariantSpread,
     /// Against the baseline; `null` for the baseline itself.
     pub difference: Option<Difference>,
-    /// What can be said of it.
+    /// The verdict.
     pub verdict: VerdictInfo,
     /// The same in a sentence, with the numbers.
     pub finding: String,
 }
 
-/// Where a threshold comes from.
+/// The source of a threshold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ThresholdConfig {
     /// `training_max`, `training_quantile` or `validation_max`.
@@ -170,8 +160,8 @@ pub struct VariantRun {
     pub f1: f64,
     /// Minutes from the first row of the true anomaly to the first hit; `null` if there is none.
     pub delay_minutes: Option<f64>,
-    /// Minutes from the first row of the true anomaly to the last row that the verdict on the first hit asks: when it
-    /// could be known of a running series.
+    /// Minutes from the first row of the true anomaly to the last row that the verdict on the first hit needs: the delay
+    /// in live detection.
     pub live_delay_minutes: Option<f64>,
     /// Epochs of all members together.
     pub epochs: usize,
@@ -196,7 +186,7 @@ pub struct VariantSpread {
     pub seconds: Option<Spread>,
 }
 
-/// F1 less the baseline's under the same seed.
+/// F1 minus the baseline's under the same seed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// Its mean.
@@ -217,7 +207,7 @@ pub struct Difference {
     pub p_adjusted: f64,
 }
 
-/// What can be said of a variant.
+/// The verdict on a variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VerdictInfo {
@@ -227,14 +217,14 @@ pub enum VerdictInfo {
     Helps,
     /// F1 is lower, and that is significant.
     Hurts,
-    /// F1 differs by no more than a point's worth, whatever the seed.
+    /// F1 differs by at most the worth of one point under every seed.
     Same,
     /// The seeds do not agree, or are too few.
     Unclear,
 }
 
 impl VerdictInfo {
-    /// In a few words, as in a table.
+    /// A few words for a table.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

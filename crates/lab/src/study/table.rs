@@ -7,7 +7,7 @@ use super::schema::{Study, VariantResult};
 use crate::statistics::Spread;
 use glassbox_pipeline::words::counted;
 
-/// The table of all variants and what follows from it, for a terminal of 150 columns.
+/// The table of all variants and the conclusion, for a terminal of 150 columns.
 impl fmt::Display for Study {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seeds = &self.config.seeds;
@@ -77,50 +77,15 @@ impl fmt::Display for Row<'_> {
 /// empty where one is `null`.
 ///
 /// # Errors
-/// If `out` refuses to be written to.
+/// If writing to `out` fails.
 pub fn write_csv(study: &Study, out: &mut dyn Write) -> io::Result<()> {
-    let decimal = |value: f64| format!("{value:?}");
-    let optional = |value: Option<f64>| value.map_or_else(String::new, decimal);
-    let row = |value: Option<usize>| value.map_or_else(String::new, |row| row.to_string());
-    let mut csv = csv::Writer::from_writer(out);
-    csv.write_record([
-        "variant",
-        "seed",
-        "threshold",
-        "windows",
-        "false_windows",
-        "points",
-        "hits",
-        "first_point",
-        "last_point",
-        "precision",
-        "recall",
-        "f1",
-        "delay_minutes",
-        "live_delay_minutes",
-        "epochs",
-        "seconds",
-    ])?;
+    let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(out);
+    let numbers = "seed,threshold,windows,false_windows,points,hits,first_point,last_point,precision,recall,f1,\
+                   delay_minutes,live_delay_minutes,epochs,seconds";
+    csv.write_record(["variant"].into_iter().chain(numbers.split(',')))?;
     for variant in &study.variants {
         for run in &variant.runs {
-            csv.write_record([
-                variant.name.clone(),
-                run.seed.to_string(),
-                decimal(run.threshold),
-                run.windows.to_string(),
-                run.false_windows.to_string(),
-                run.points.to_string(),
-                run.hits.to_string(),
-                row(run.first_point),
-                row(run.last_point),
-                optional(run.precision),
-                decimal(run.recall),
-                decimal(run.f1),
-                optional(run.delay_minutes),
-                optional(run.live_delay_minutes),
-                run.epochs.to_string(),
-                decimal(run.seconds),
-            ])?;
+            csv.serialize((&variant.name, run))?;
         }
     }
     csv.flush()

@@ -1,13 +1,14 @@
-//! What is tried: the tutorial, and the tutorial with one thing changed.
+//! The variants: the tutorial, and the tutorial with one thing changed.
 
 use glassbox_pipeline::architecture::Autoencoder;
 use glassbox_pipeline::detection::PointRule;
 use glassbox_pipeline::reconstruction::ErrorMeasure;
+use serde::{Deserialize, Serialize};
 
 /// A model to train; the options of training are those of the tutorial.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Training {
-    /// Its name, by which variants ask for it.
+    /// Its name, to which variants refer.
     pub name: &'static str,
     /// The model.
     pub autoencoder: Autoencoder,
@@ -16,7 +17,7 @@ pub struct Training {
 /// The tutorial's model.
 const MODEL: Autoencoder = Autoencoder { filters: [32, 16], strides: 2, dropout: 0.2 };
 
-/// All models that are trained.
+/// The models to train.
 pub const TRAININGS: [Training; 6] = [
     Training { name: BASELINE, autoencoder: MODEL },
     Training { name: "no-dropout", autoencoder: Autoencoder { dropout: 0.0, ..MODEL } },
@@ -26,8 +27,9 @@ pub const TRAININGS: [Training; 6] = [
     Training { name: "stride-4", autoencoder: Autoencoder { strides: 4, ..MODEL } },
 ];
 
-/// Which epoch's weights are used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// The epoch whose weights are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Weights {
     /// Those of the last epoch, as in the tutorial.
     Last,
@@ -35,7 +37,7 @@ pub enum Weights {
     Best,
 }
 
-/// Where the threshold comes from.
+/// The source of the threshold.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ThresholdRule {
     /// The largest error of a training window, as in the tutorial.
@@ -46,35 +48,35 @@ pub enum ThresholdRule {
     ValidationMax,
 }
 
-/// How the errors of windows become anomalous points.
+/// The rule from the errors of windows to anomalous points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// A point is anomalous if the windows that hold it are.
     Windows(PointRule),
-    /// A point is anomalous if the window that ends with it is: nothing after it is asked.
+    /// A point is anomalous if the window that ends with it is: nothing after it is needed.
     LastStep,
 }
 
 /// The tutorial with at most one thing changed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Variant {
-    /// A word for it.
+    /// Its name, one word.
     pub name: &'static str,
-    /// A few words for it, as in a table.
+    /// A few words for a table.
     pub title: &'static str,
-    /// What is changed, in a sentence.
+    /// The change, in a sentence.
     pub change: &'static str,
     /// The name of its [`Training`].
     pub training: &'static str,
-    /// Which epoch's weights it has.
+    /// The epoch whose weights it has.
     pub weights: Weights,
-    /// What counts as the error of a window.
+    /// The error of a window.
     pub error: ErrorMeasure,
-    /// Above which error a window is anomalous.
+    /// The error above which a window is anomalous.
     pub threshold: ThresholdRule,
-    /// When a point is anomalous.
+    /// The rule for points.
     pub verdict: Verdict,
-    /// How many models there are; the error of a window is the mean of theirs.
+    /// The number of models; the error of a window is the mean of theirs.
     pub members: usize,
 }
 
@@ -93,7 +95,7 @@ const TUTORIAL: Variant = Variant {
     members: 1,
 };
 
-/// All that is tried, the tutorial first.
+/// The variants, the tutorial first.
 pub const VARIANTS: [Variant; 14] = [
     TUTORIAL,
     Variant {
@@ -206,7 +208,7 @@ mod tests {
         assert_eq!(MODEL, Autoencoder::default());
     }
 
-    /// With one seed fewer than the default, not even all of them agreeing would be significant.
+    /// One seed fewer than the default cannot be significant, even if all agree.
     #[test]
     fn the_default_number_of_seeds_is_the_least_that_can_tell() {
         let family = (VARIANTS.len() - 1) as f64;

@@ -11,7 +11,7 @@ use super::schema::{
 };
 use crate::detection::stretches;
 use crate::detector::Detection;
-use crate::nab::{LoadedPart, Source, TutorialData};
+use crate::nab::{LoadedPart, Source, TEST, TRAIN, TutorialData};
 use crate::scaler::Scaler;
 use crate::series::Series;
 use crate::statistics::Summary;
@@ -71,6 +71,18 @@ impl Data {
             test: SeriesInfo::of(&data.test),
         }
     }
+
+    /// `true` if both series are the published files of the tutorial, as their checksums tell.
+    #[must_use]
+    pub fn is_published(&self) -> bool {
+        self.train.sha256 == TRAIN.sha256.to_string() && self.test.sha256 == TEST.sha256.to_string()
+    }
+
+    /// `true` if both series are the built-in synthetic ones.
+    #[must_use]
+    pub fn is_twin(&self) -> bool {
+        self.source == "twin"
+    }
 }
 
 impl SeriesInfo {
@@ -106,7 +118,7 @@ impl Config {
             optimizer: train.optimizer.class_name().to_lowercase(),
             learning_rate: train.optimizer.learning_rate(),
             early_stopping: train.early_stopping.as_ref().map(EarlyStoppingConfig::of),
-            point_rule: options.rule.to_string(),
+            point_rule: options.rule,
         }
     }
 }

@@ -3,6 +3,7 @@
 use glassbox_engine::training::History;
 use serde::{Deserialize, Serialize};
 
+use crate::detection::PointRule;
 use crate::statistics::Summary;
 
 /// The version of the schema: raised by a change that a reader of the one before would misread.
@@ -94,8 +95,7 @@ pub struct Config {
     pub learning_rate: f64,
     /// `null` if training always does all epochs.
     pub early_stopping: Option<EarlyStoppingConfig>,
-    /// `published` or `inclusive`.
-    pub point_rule: String,
+    pub point_rule: PointRule,
 }
 
 /// The arguments of Keras's `EarlyStopping`.

@@ -1,23 +1,21 @@
-//! The plots of what goes on inside.
+//! The plots of the model's internals.
 
 use glassbox_engine::losses::Loss;
 use glassbox_pipeline::inside::{Inside, Norms, Observed, Part};
-use glassbox_pipeline::series::Series;
 
-use super::times;
-use crate::figure::{Axis, Figure, Role};
+use super::{times, true_span};
 use crate::folder::Folder;
-use crate::truth::Truth;
+use glassbox_figures::{Axis, Figure, Role};
 
-pub(super) fn figures(folder: &Folder, inside: &Inside, truth: Option<&Truth>) -> Vec<Figure> {
+pub(super) fn figures(folder: &Folder, inside: &Inside) -> Vec<Figure> {
     let mut figures = vec![];
     figures.extend(worst_window(inside).map(|worst| window(folder, worst)));
-    figures.extend(rows(folder, inside, truth));
+    figures.extend(rows(folder, inside));
     figures.extend(norms(&inside.norms));
     figures
 }
 
-/// The observed window of the test series that is reconstructed worst.
+/// The observed window of the test series with the largest reconstruction error.
 pub(crate) fn worst_window(inside: &Inside) -> Option<&Observed> {
     let error = |window: &&Observed| mean_error(window);
     inside
@@ -27,7 +25,7 @@ pub(crate) fn worst_window(inside: &Inside) -> Option<&Observed> {
         .max_by(|a, b| error(a).total_cmp(&error(b)))
 }
 
-/// The mean absolute error of a window, as the pipeline takes it.
+/// The mean absolute error of a window, as the pipeline computes it.
 pub(crate) fn mean_error(window: &Observed) -> f64 {
     Loss::MeanAbsoluteError.sample(window.outputs.last().map_or(&[][..], Vec::as_slice), &window.input)
 }
@@ -49,10 +47,10 @@ fn window(folder: &Folder, window: &Observed) -> Figure {
         ))
 }
 
-/// Where the reconstruction fails, and by how much, over the whole test series.
-fn rows(folder: &Folder, inside: &Inside, truth: Option<&Truth>) -> Vec<Figure> {
+/// The reconstruction and its error for each row of the test series.
+fn rows(folder: &Folder, inside: &Inside) -> Vec<Figure> {
     let (axis, x) = times(&folder.test, folder.test.len());
-    let span = || truth.filter(|_| axis == Axis::time()).map(|truth| truth.span.clone());
+    let span = true_span(folder, &axis, &x);
     let (mean, std) = (folder.result.training.mean, folder.result.training.std);
     // Back in the unit of the file.
     let reconstruction = inside.rows.reconstruction.iter().map(|value| f64::from(*value) * std + mean);
@@ -62,15 +60,15 @@ fn rows(folder: &Folder, inside: &Inside, truth: Option<&Truth>) -> Vec<Figure> 
         Figure::new("row-reconstruction", "The mean reconstruction of the test series", axis.clone(), Axis::linear("value"), x.clone())
             .line(folder.test.name(), Role::Series, folder.test.values().iter().copied())
             .line("mean reconstruction", Role::Model, reconstruction)
-            .span(span())
+            .span(span.clone())
             .alt("The test series and, for each row, the mean of its reconstructions over all windows that contain it."),
         Figure::new("row-error", "The mean error of each row", axis.clone(), unit, x)
             .line("mean |difference|", Role::Anomaly, inside.rows.error.iter().map(|error| f64::from(*error)))
-            .span(span())
+            .span(span)
             .alt(format!(
                 "The mean absolute difference of each row of the test series; it is largest, {:.2}, at {}.",
                 inside.rows.error[worst],
-                shown(&folder.test, worst)
+                folder.test.timestamp_text(worst)
             )),
     ]
 }
@@ -78,10 +76,6 @@ fn rows(folder: &Folder, inside: &Inside, truth: Option<&Truth>) -> Vec<Figure> 
 /// The row with the largest error.
 pub(crate) fn worst_row(errors: &[f32]) -> usize {
     (0..errors.len()).max_by(|a, b| errors[*a].total_cmp(&errors[*b])).unwrap_or(0)
-}
-
-fn shown(series: &Series, row: usize) -> String {
-    series.timestamp_text(row)
 }
 
 fn norms(norms: &Norms) -> Vec<Figure> {
@@ -123,7 +117,7 @@ fn norms(norms: &Norms) -> Vec<Figure> {
     .collect()
 }
 
-/// The layers that tensors named `{layer}.{tensor}` belong to, and where their tensors are.
+/// The layers of tensors named `{layer}.{tensor}`, each with the range of its tensors.
 fn layers(tensors: &[String]) -> Vec<(String, std::ops::Range<usize>)> {
     let layer = |name: &String| name.rsplit_once('.').map_or(name.clone(), |(layer, _)| layer.to_string());
     let mut layers: Vec<(String, std::ops::Range<usize>)> = vec![];

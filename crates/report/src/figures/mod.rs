@@ -1,4 +1,4 @@
-//! The plots of a run: first those of the tutorial, then those of the inside.
+//! The plots of a run: those of the tutorial, then those of the model's internals.
 
 mod inside;
 mod tutorial;
@@ -7,13 +7,13 @@ use glassbox_pipeline::series::Series;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use crate::figure::{Axis, Figure};
 use crate::folder::Folder;
-use crate::truth::Truth;
+use glassbox_figures::{Axis, Figure, Span};
+use glassbox_pipeline::evaluation::true_anomaly;
 
 pub(crate) use inside::{mean_error, worst_row, worst_window};
 
-/// The plots that there can be, by [`Figure::id`].
+/// The [`Figure::id`] of every plot that a run may have.
 pub(crate) const IDS: [&str; 15] = [
     "series-train",
     "series-test",
@@ -32,28 +32,32 @@ pub(crate) const IDS: [&str; 15] = [
     "norms-updates",
 ];
 
-/// All plots of a run, in the order of the page.
+/// The plots of a run, in the order of the page.
 #[must_use]
 pub fn figures(folder: &Folder) -> Vec<Figure> {
-    let truth = Truth::of(&folder.result, &folder.test);
-    let mut figures = tutorial::figures(folder, truth.as_ref());
+    let mut figures = tutorial::figures(folder);
     if let Some(inside) = &folder.inside {
-        figures.extend(inside::figures(folder, inside, truth.as_ref()));
+        figures.extend(inside::figures(folder, inside));
     }
     figures
 }
 
 /// Seconds since 1970-01-01 00:00 by the clock that shows `at`.
-pub(crate) fn seconds(at: DateTime) -> f64 {
+fn seconds(at: DateTime) -> f64 {
     at.to_zoned(TimeZone::UTC).map_or(0.0, |at| at.timestamp().as_second() as f64)
 }
 
-/// The times of a series' first rows. An axis needs values that ascend: where the timestamps do not, it counts
-/// rows.
+/// The x axis over the first `rows` rows of a series: their times or, where the timestamps do not ascend, their numbers.
 fn times(series: &Series, rows: usize) -> (Axis, Vec<f64>) {
     let at: Vec<f64> = series.timestamps()[..rows].iter().map(|at| seconds(*at)).collect();
     match at.windows(2).all(|pair| pair[0] < pair[1]) {
         true => (Axis::time(), at),
         false => (Axis::linear("row"), (0..rows).map(|row| row as f64).collect()),
     }
+}
+
+/// The interval of the ground truth, to shade; `x` are the times of the test series' rows.
+fn true_span(folder: &Folder, axis: &Axis, x: &[f64]) -> Option<Span> {
+    let rows = true_anomaly(&folder.result.data, &folder.test).filter(|_| *axis == Axis::time())?;
+    Some(Span { from: x[rows.start], to: x[rows.end - 1], label: "ground truth".into() })
 }

@@ -1,18 +1,17 @@
-//! The plots that the tutorial shows.
+//! The plots of the tutorial.
 
 use glassbox_pipeline::results::RunResult;
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::statistics::Summary;
 
-use super::times;
-use crate::figure::{Axis, Figure, Mark, Role, Span};
+use super::{times, true_span};
 use crate::folder::Folder;
-use crate::truth::{Truth, of_the_tutorial};
+use glassbox_figures::{Axis, Figure, Mark, Role};
 
-pub(super) fn figures(folder: &Folder, truth: Option<&Truth>) -> Vec<Figure> {
+pub(super) fn figures(folder: &Folder) -> Vec<Figure> {
     let result = &folder.result;
-    // What is in the series is known of the tutorial's alone.
-    let titles = match of_the_tutorial(result) {
+    // Only of the tutorial's own series is it known what they contain.
+    let titles = match folder.of_the_tutorial() {
         true => ["Training series: normal", "Test series: with an anomaly"],
         false => ["Training series", "Test series"],
     };
@@ -31,7 +30,7 @@ pub(super) fn figures(folder: &Folder, truth: Option<&Truth>) -> Vec<Figure> {
     figures.push(normalised(folder));
     figures.extend(histogram("test-mae", "Errors of the test windows", result.errors.test.as_ref(), result));
     figures.push(window_errors(folder));
-    figures.push(anomalies(folder, truth));
+    figures.push(anomalies(folder));
     figures
 }
 
@@ -120,7 +119,7 @@ fn normalised(folder: &Folder) -> Figure {
         ))
 }
 
-/// The error of each window, over the time at which the window begins.
+/// The error of each window, plotted at the window's start.
 fn window_errors(folder: &Folder) -> Figure {
     let (axis, x) = times(&folder.test, folder.errors.len());
     let (threshold, windows) = (folder.result.threshold, &folder.result.anomalies.windows);
@@ -137,9 +136,9 @@ fn window_errors(folder: &Folder) -> Figure {
         ))
 }
 
-fn anomalies(folder: &Folder, truth: Option<&Truth>) -> Figure {
+fn anomalies(folder: &Folder) -> Figure {
     let (axis, x) = times(&folder.test, folder.test.len());
-    let span = truth.filter(|_| axis == Axis::time()).map(|truth| truth.span.clone());
+    let span = true_span(folder, &axis, &x);
     let points = &folder.result.anomalies.points;
     let mut red = vec![None; folder.test.len()];
     for &row in &points.indices {
@@ -152,12 +151,10 @@ fn anomalies(folder: &Folder, truth: Option<&Truth>) -> Figure {
         ),
         _ => "The test series over time; no point of it is anomalous.".into(),
     };
-    let truly = span.as_ref().map_or(String::new(), |Span { .. }| {
-        " The ground truth is shaded: 2014-04-11, from 09:00 to 18:00.".into()
-    });
+    let truly = span.as_ref().map_or("", |_| " The ground truth is shaded: 2014-04-11, from 09:00 to 18:00.");
     Figure::new("anomalies", "Anomalous points of the test series", axis, Axis::linear("value"), x)
         .line(folder.test.name(), Role::Series, folder.test.values().iter().copied())
         .curve(format!("{} anomalous points", points.count), Role::Anomaly, Mark::Line, red)
         .span(span)
-        .alt(found + &truly)
+        .alt(found + truly)
 }

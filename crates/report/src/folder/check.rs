@@ -1,13 +1,12 @@
-//! That the files of a folder are whole, and of one run.
+//! Checks that the files of a folder are complete and of one run.
 //!
-//! Most of `result.json` follows from the files beside it: the moments from the series, the anomalies from the errors
-//! and the threshold. So it is computed again and held against what stands there; the first field that differs is
-//! named. The SHA-256 in `data` is that of the CSV which was read, not of `train.csv` and `test.csv`, whose form is our
-//! own; their values are held against their moments, and row by row against the windows that the model read.
+//! Most of `result.json` follows from the other files: the moments from the series, the anomalies from the errors and the
+//! threshold. So it is computed again and compared; an error names the first field that differs. The SHA-256 in `data` is
+//! that of the CSV that the run read, not of `train.csv` and `test.csv`, which are in our own format; their values are
+//! compared with their moments, and row by row with the windows that the model read.
 
 use std::path::{Path, PathBuf};
 
-use glassbox_pipeline::detection::PointRule;
 use glassbox_pipeline::detector::Detection;
 use glassbox_pipeline::inside::Part;
 use glassbox_pipeline::results::{Anomalies, ModelInfo, SeriesInfo};
@@ -19,13 +18,13 @@ use serde_json::Value as Json;
 
 use super::{Folder, FolderError};
 
-/// What is wrong with one file.
+/// The error for one file.
 fn malformed(path: PathBuf, problem: String) -> FolderError {
     FolderError::Malformed { path, problem }
 }
 
 impl Folder {
-    /// A page of two runs, or of numbers that do not belong together, would be wrong in silence.
+    /// Checks all files: a page of two runs would be silently wrong.
     pub(super) fn check(&self, dir: &Path) -> Result<(), FolderError> {
         let result = dir.join("result.json");
         self.names().map_err(|problem| malformed(result.clone(), problem))?;
@@ -44,14 +43,14 @@ impl Folder {
         ];
         for (field, file, difference) in fields {
             if let Some(Difference { place, found, expected }) = difference {
-                let problem = format!("`{field}{place}` is {found}, and {file} makes it {expected}");
+                let problem = format!("`{field}{place}` is {found}, expected {expected} from {file}");
                 return Err(malformed(result, problem));
             }
         }
         self.windows(dir)
     }
 
-    /// The names of the series can be drawn: the plots repeat them, and SVG has no control characters.
+    /// Checks that the names of the series can be drawn: SVG has no control characters.
     fn names(&self) -> Result<(), String> {
         for (field, series) in [("train", &self.train), ("test", &self.test)] {
             if series.name().contains(char::is_control) {
@@ -64,7 +63,7 @@ impl Folder {
         Ok(())
     }
 
-    /// The files have as many rows as each other.
+    /// Checks the number of rows of all files.
     fn lengths(&self, dir: &Path) -> Result<(), FolderError> {
         let result = &self.result;
         let steps = result.config.time_steps;
@@ -88,7 +87,7 @@ impl Folder {
         ];
         for (name, what, found, expected) in fits {
             if found != expected {
-                let problem = format!("it has {found} {what}, and result.json speaks of {expected}");
+                let problem = format!("it has {found} {what}, and result.json says {expected}");
                 return Err(malformed(dir.join(name), problem));
             }
         }
@@ -99,7 +98,7 @@ impl Folder {
             let windows = (series.len() + 1).saturating_sub(steps);
             if shape != [windows, steps, 1] || windows == 0 {
                 let problem = format!(
-                    "`{field}` is {shape:?}, and {} rows in windows of {steps} make {windows}",
+                    "`{field}` is {shape:?}, and {} rows make {windows} windows of {steps} steps",
                     series.len()
                 );
                 return Err(malformed(dir.join("result.json"), problem));
@@ -108,7 +107,7 @@ impl Folder {
         Ok(())
     }
 
-    /// The model is that of the results.
+    /// Checks that the model is that of the results.
     fn model(&self, dir: &Path) -> Result<(), FolderError> {
         let (result, detector) = (&self.result, &self.detector);
         let path = dir.join("model.safetensors");
@@ -118,7 +117,7 @@ impl Folder {
             ("standard deviation", detector.scaler.std(), result.training.std),
         ] {
             if found != expected {
-                let problem = format!("its {what} is {found}, and not that of result.json, {expected}");
+                let problem = format!("its {what} is {found}, and that of result.json is {expected}");
                 return Err(malformed(path, problem));
             }
         }
@@ -129,7 +128,8 @@ impl Folder {
         };
         match follows(&result.model, &own) {
             Some(Difference { place, found, expected }) => {
-                let problem = format!("`model{place}` of result.json is {found}, and it makes it {expected}");
+                let problem =
+                    format!("`model{place}` of result.json is {found}, expected {expected} from this model");
                 Err(malformed(path, problem))
             }
             None if own.layers.is_empty() => Err(malformed(path, "its model has no layers".into())),
@@ -137,7 +137,7 @@ impl Folder {
         }
     }
 
-    /// What nothing else tells is at least of one length.
+    /// Checks the fields that no other file determines: their lengths and counts.
     fn histories(&self) -> Result<(), String> {
         let training = &self.result.training;
         for (field, losses) in [("loss", &training.history.loss), ("val_loss", &training.history.val_loss)] {
@@ -175,7 +175,7 @@ impl Folder {
         Ok(())
     }
 
-    /// What `data` says of a series, as far as its values and timestamps decide it.
+    /// The fields of `data` that the values and timestamps of a series determine.
     fn series_info(&self, series: &Series, train: bool) -> SeriesInfo {
         let data = &self.result.data;
         let moments = Scaler::fit(series.values()).ok();
@@ -189,24 +189,16 @@ impl Folder {
         }
     }
 
-    /// The anomalies that the errors have under the threshold and the rule.
+    /// The anomalies, computed from the errors, the threshold and the rule.
     fn anomalies(&self, result: &Path) -> Result<Anomalies, FolderError> {
-        let rules = [PointRule::Published, PointRule::Inclusive];
-        let rule = rules.into_iter().find(|rule| rule.to_string() == self.result.config.point_rule);
-        let rule = rule.ok_or_else(|| {
-            let found = &self.result.config.point_rule;
-            malformed(
-                result.into(),
-                format!("`config.point_rule` is {found:?}, expected `published` or `inclusive`"),
-            )
-        })?;
+        let rule = self.result.config.point_rule;
         let detection =
             Detection::new(self.errors.clone(), self.detector.threshold, self.detector.time_steps(), rule)
                 .map_err(|problem| malformed(result.into(), problem.to_string()))?;
         Ok(Anomalies::of(&self.test, &detection))
     }
 
-    /// The windows that the model read are those of the series.
+    /// Checks that the windows that the model read are those of the series.
     fn windows(&self, dir: &Path) -> Result<(), FolderError> {
         let steps = self.detector.time_steps();
         let normalised = |series: &Series, file: &str| {
@@ -216,11 +208,11 @@ impl Folder {
                 .map_err(|error| malformed(dir.join(file), error.to_string()))
         };
         let (train, test) = (normalised(&self.train, "train.csv")?, normalised(&self.test, "test.csv")?);
-        // Each f32 is read back from its shortest decimal as an f64: equal once it is an f32 again.
+        // The CSV has the shortest decimal of each f32; converted from f64 to f32 it is exact.
         let first: Vec<f32> = self.first_window.values.iter().map(|value| *value as f32).collect();
         if let Some(step) = first.iter().zip(&train).position(|(found, expected)| found != expected) {
             let problem = format!(
-                "line {}: its value is {}, and row {step} of train.csv makes it {}",
+                "line {}: its value is {}, and row {step} of train.csv, normalised, is {}",
                 step + 2,
                 first[step],
                 train[step]
@@ -235,7 +227,7 @@ impl Folder {
             let path = dir.join("inside.safetensors");
             let Some(rows) = rows else {
                 let problem = format!(
-                    "it has a window that begins at row {window}, and {file} has {} rows",
+                    "it has a window that begins at row {window}, but {file} has {} rows",
                     series.len()
                 );
                 return Err(malformed(path, problem));
@@ -244,8 +236,10 @@ impl Folder {
                 rows.iter().zip(&observed.input).position(|(expected, found)| expected != found)
             {
                 let (row, found) = (window + step, observed.input[step]);
-                let problem =
-                    format!("the model read {found} at row {row}, and {file} makes it {}", rows[step]);
+                let problem = format!(
+                    "its input at row {row} is {found}, and that row of {file}, normalised, is {}",
+                    rows[step]
+                );
                 return Err(malformed(path, problem));
             }
         }
@@ -253,20 +247,20 @@ impl Folder {
     }
 }
 
-/// Where two documents first differ.
+/// The first difference of two documents.
 #[derive(Debug, PartialEq)]
 struct Difference {
-    /// The place, to be put behind the name of the whole: `.indices[3]`.
+    /// The path, to append to the name of the document: `.indices[3]`.
     place: String,
-    /// What stands there.
+    /// The value there.
     found: String,
-    /// What should.
+    /// The expected value.
     expected: String,
 }
 
-/// Where `found` first differs from `expected`.
+/// The first difference of `found` from `expected`.
 fn follows<T: Serialize>(found: &T, expected: &T) -> Option<Difference> {
-    // Numbers and texts alone: neither fails.
+    // Serialisation of numbers and texts cannot fail.
     let json = |value| serde_json::to_value(value).unwrap_or_default();
     difference("", &json(found), &json(expected))
 }
@@ -289,7 +283,7 @@ fn difference(place: &str, found: &Json, expected: &Json) -> Option<Difference> 
                 })
         }
         _ if found == expected => None,
-        // Not all of what may be long.
+        // Objects and arrays may be too long for a message.
         (Json::Object(_) | Json::Array(_), _) | (_, Json::Object(_) | Json::Array(_)) => {
             let kind = |json: &Json| if json.is_null() { "none" } else { "something" }.to_string();
             both(kind(found), kind(expected))

@@ -1,13 +1,13 @@
-//! What the page's script reads: every plot, and what every layer makes of the observed windows.
+//! The data of the page's script: every plot, and the outputs of every layer for the observed windows.
 
 use glassbox_pipeline::inside::{Inside, Part};
 use serde::Serialize;
 
 use super::inside::shown_layers;
-use crate::figure::Figure;
 use crate::figures::mean_error;
 use crate::folder::Folder;
-use crate::raster;
+use glassbox_figures::Figure;
+use glassbox_figures::heatmap;
 
 #[derive(Serialize)]
 struct Data<'a> {
@@ -21,7 +21,7 @@ struct InsideData<'a> {
     threshold: f64,
     layers: Vec<LayerData<'a>>,
     windows: Vec<WindowData<'a>>,
-    /// For each step of the output the steps of the input that have a say in it: the first, and one past the last.
+    /// The receptive field of each step of the output: its first step of the input, and one past its last.
     fields: Vec<[usize; 2]>,
 }
 
@@ -30,7 +30,7 @@ struct LayerData<'a> {
     name: &'a str,
     steps: usize,
     channels: usize,
-    /// What the byte 255 stands for.
+    /// The value of the byte 255.
     full: f32,
 }
 
@@ -43,11 +43,11 @@ struct WindowData<'a> {
     error: f64,
     input: &'a [f32],
     output: &'a [f32],
-    /// For each layer a byte for each value, `(steps, channels)` row by row, in base64.
+    /// The output of each layer in base64: a byte for each value, `(steps, channels)` row by row.
     maps: Vec<String>,
 }
 
-/// As text within a `<script>`, which must not hold a `<`.
+/// The data as text for a `<script>`, which must not contain `<`.
 pub(super) fn json(folder: &Folder, drawn: &[(&Figure, String)]) -> serde_json::Result<String> {
     let data = Data {
         figures: drawn.iter().map(|(figure, _)| *figure).collect(),
@@ -79,7 +79,7 @@ fn of<'a>(folder: &'a Folder, inside: &'a Inside) -> InsideData<'a> {
             output: window.outputs.last().map_or(&[], Vec::as_slice),
             maps: layers
                 .iter()
-                .map(|(index, layer)| raster::bytes(&window.outputs[*index], layer.full))
+                .map(|(index, layer)| heatmap::bytes(&window.outputs[*index], layer.full))
                 .collect(),
         }
     });

@@ -1,19 +1,19 @@
-//! Every Keras function of the tutorial: what it does, where it is explained, and what does it here.
+//! The Keras functions of the tutorial, each with an explanation, its documentation and its counterpart here.
 
 /// A function, class or argument of Keras.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Function {
-    /// What the page's templates call it.
+    /// Its key in the page's templates.
     pub(super) key: &'static str,
-    /// As the tutorial writes it.
+    /// Its name in the tutorial.
     pub(super) name: &'static str,
     /// Its page in Keras's documentation.
     pub(super) url: &'static str,
-    /// What it does.
+    /// An explanation.
     pub(super) what: &'static str,
-    /// What does it here.
+    /// Its counterpart in glassbox.
     pub(super) here: &'static str,
-    /// The file of that, from the root of the sources.
+    /// The source file of the counterpart, from the root of the repository.
     pub(super) file: &'static str,
 }
 

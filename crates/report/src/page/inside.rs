@@ -1,15 +1,15 @@
-//! The section on the inside of the model.
+//! The section on the internals of the model.
 
 use glassbox_engine::model::NamedLayer;
 use glassbox_pipeline::inside::{Activity, Inside, Norms, Observed, Part};
 
 use crate::figures::{mean_error, worst_row, worst_window};
 use crate::folder::Folder;
-use crate::raster::Grid;
+use glassbox_figures::heatmap::Grid;
 
-/// The inside, as the template reads it.
+/// The data of the section's template.
 pub(super) struct InsideView {
-    /// Windows that are shown without a script.
+    /// The windows that are shown without JavaScript.
     pub(super) windows: Vec<WindowView>,
     pub(super) observed: usize,
     pub(super) kernels: Vec<KernelView>,
@@ -48,7 +48,7 @@ pub(super) struct KernelView {
     pub(super) height: usize,
 }
 
-/// How active the units of a layer are.
+/// The activity of a layer's units.
 pub(super) struct ActivityView {
     pub(super) layer: String,
     pub(super) units: Vec<UnitView>,
@@ -61,7 +61,7 @@ pub(super) struct UnitView {
     pub(super) dead: bool,
 }
 
-/// What one step of a layer's output sees of the input.
+/// The receptive field of one step of a layer's output.
 pub(super) struct FieldView {
     pub(super) layer: String,
     pub(super) steps: usize,
@@ -72,7 +72,7 @@ pub(super) struct FieldView {
     pub(super) minutes: usize,
 }
 
-/// Where the reconstruction of the test series is farthest off.
+/// The row of the test series with the largest reconstruction error.
 pub(super) struct Worst {
     pub(super) at: String,
     pub(super) error: String,
@@ -115,8 +115,8 @@ impl InsideView {
     }
 }
 
-/// The layers whose output is shown, and the largest value of each over all windows: those that change a
-/// signal, but for the last, whose output is the reconstruction. Dropout changes nothing in inference.
+/// The layers whose output is shown, each with its largest absolute value over all windows. The last layer, whose output is
+/// the reconstruction, and dropout, which does nothing in inference, are left out.
 pub(super) fn shown_layers(folder: &Folder, inside: &Inside) -> Vec<(usize, f32)> {
     let layers = folder.detector.model.layers();
     let shown = layers[..layers.len() - 1].iter().enumerate();
@@ -171,7 +171,7 @@ fn kernels(folder: &Folder) -> Vec<KernelView> {
                 let (row, column) = if transposed { (output, input) } else { (input, output) };
                 kernel[(tap * a + row) * b + column]
             };
-            // A row for the one channel would be a strip; its filters stand upright then.
+            // With a single channel a block would be a thin strip, so filters become columns.
             let (grid, arrangement) = if inputs == 1 {
                 let values =
                     (0..taps).flat_map(|tap| (0..outputs).map(move |o| Some(value(tap, 0, o)))).collect();
@@ -224,7 +224,7 @@ fn units(layer: &NamedLayer, activity: &Activity) -> ActivityView {
     }
 }
 
-/// The middle step of each layer that widens what is seen.
+/// The receptive field of the middle step of each layer with weights.
 fn fields(folder: &Folder) -> Vec<FieldView> {
     let layers = folder.detector.model.layers();
     let with_weights = layers.iter().enumerate().filter(|(_, layer)| !layer.weights.is_empty());

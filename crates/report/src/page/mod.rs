@@ -1,4 +1,4 @@
-//! What the page shows, as the templates read it.
+//! The page: its data, and the templates that render it.
 
 mod data;
 mod functions;
@@ -9,29 +9,29 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 
 use askama::Template;
-use glassbox_pipeline::detection::show_indices;
+use glassbox_pipeline::detection::{PointRule, show_indices};
 use glassbox_pipeline::results::{Point, RunResult, SeriesInfo};
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::tutorial::HEAD;
 use jiff::SignedDuration;
 
 use crate::ReportError;
-use crate::figure::Figure;
 use crate::folder::Folder;
-use crate::theme;
-use crate::truth::{self, Truth};
+use crate::truth::Truth;
 use functions::{FUNCTIONS, Function, function};
+use glassbox_figures::Figure;
+use glassbox_figures::theme;
 use inside::InsideView;
 use study::StudyView;
 
-/// The style, but for the colours.
+/// The style, without the colours.
 const STYLE: &str =
     concat!(include_str!("../../assets/vendor/uPlot.min.css"), include_str!("../../assets/page.css"));
 /// The library that draws the script's plots, as published.
 const LIBRARY: &str = include_str!("../../assets/vendor/uPlot.iife.min.js");
-/// Its licence, which goes where it goes.
+/// Its licence, embedded with it.
 const LICENCE: &str = include_str!("../../assets/vendor/uPlot-LICENSE");
-/// The script, in the order in which its parts need each other.
+/// The parts of the script; each uses those before it.
 const SCRIPT: [&str; 4] = [
     include_str!("../../assets/chart.js"),
     include_str!("../../assets/heatmap.js"),
@@ -39,7 +39,7 @@ const SCRIPT: [&str; 4] = [
     include_str!("../../assets/page.js"),
 ];
 
-/// The page of a run whose plots are drawn.
+/// Renders the page of a run; `drawn` are its plots with their SVG.
 pub(crate) fn html(folder: &Folder, drawn: &[(&Figure, String)]) -> Result<String, ReportError> {
     let inside = folder.inside.as_ref().map(|inside| InsideView::of(folder, inside));
     let page = Page {
@@ -48,7 +48,7 @@ pub(crate) fn html(folder: &Folder, drawn: &[(&Figure, String)]) -> Result<Strin
         test_head: folder.test.head(HEAD),
         summary: folder.detector.model.summary().to_string(),
         architecture: pretty(&folder.detector.model.to_json()),
-        truth: Truth::of(&folder.result, &folder.test),
+        truth: Truth::of(folder),
         figures: drawn.iter().map(|(figure, svg)| (figure.id.as_str(), (*figure, svg.as_str()))).collect(),
         inside,
         study: folder.study.as_ref().map(StudyView::of),
@@ -79,7 +79,7 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// A plot: its title, the picture, and the place where the script puts one that answers.
+    /// A plot: its title, the picture, and the element where the script places the interactive plot.
     fn figure(&self, id: &str) -> String {
         let Some((figure, svg)) = self.figures.get(id) else { return String::new() };
         let picture = theme::with_properties(svg).replacen(
@@ -110,7 +110,7 @@ impl Page<'_> {
         FUNCTIONS
     }
 
-    /// What early stopping did.
+    /// A sentence on early stopping.
     fn ending(&self) -> String {
         let training = &self.result.training;
         let patience = self.result.config.early_stopping.as_ref().map_or(0, |early| early.patience);
@@ -168,11 +168,6 @@ impl Page<'_> {
         fixed(pairs.map(|(x, y)| (x - y).abs()).sum::<f64>() / window.values.len() as f64, 4)
     }
 
-    /// Whether both series are those of the tutorial: what is known of these may be said.
-    fn of_the_tutorial(&self) -> bool {
-        truth::of_the_tutorial(self.result)
-    }
-
     fn source(&self) -> &'static str {
         match self.result.data.source.as_str() {
             "twin" => "the built-in synthetic copy of NAB's two files, generated from a seed",
@@ -180,7 +175,7 @@ impl Page<'_> {
         }
     }
 
-    /// What a series of a user's own is, as far as it says so itself.
+    /// A description of a user's own series.
     fn own(&self, series: &Series) -> String {
         let name = escape(series.name());
         let ends = (series.timestamp_text(0), series.timestamp_text(series.len() - 1));
@@ -189,7 +184,7 @@ impl Page<'_> {
         format!("<code>{name}</code> has {} rows{spacing}, from {} to {}", series.len(), ends.0, ends.1)
     }
 
-    /// How long a window is, if the rows of the training series are evenly spaced.
+    /// The duration of a window, if the rows of the training series are evenly spaced.
     fn window_span(&self) -> Option<String> {
         let steps = i32::try_from(self.result.config.time_steps).ok()?;
         regular_step(&self.folder.train)?.checked_mul(steps).map(span_text)
@@ -202,7 +197,7 @@ impl Page<'_> {
         epochs.get(epochs.len() / 2).map_or("unknown".into(), |seconds| format!("{:.0} ms", 1e3 * seconds))
     }
 
-    /// What looking inside cost, as a part of the training time.
+    /// The cost of capturing the model's internals, as a share of the training time.
     fn inside_cost(&self) -> String {
         let timings = &self.result.timings;
         format!(
@@ -236,12 +231,12 @@ fn last(values: &[f64]) -> String {
     values.last().map_or("none".into(), |value| fixed(*value, 6))
 }
 
-/// With so many digits behind the point.
+/// A number with `digits` decimal places.
 fn fixed(value: f64, digits: usize) -> String {
     format!("{value:.digits$}")
 }
 
-/// Text within an attribute or an element.
+/// Text escaped for an attribute or an element.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

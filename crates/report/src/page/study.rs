@@ -1,10 +1,10 @@
-//! The conclusion: what a study of variants found.
+//! The section on a study of variants.
 
 use glassbox_lab::statistics::Spread;
 use glassbox_lab::study::Study;
 use glassbox_lab::study::schema::{VariantResult, VerdictInfo};
 
-/// A study, as the template reads it.
+/// The data of the section's template.
 pub(super) struct StudyView<'a> {
     pub(super) seeds: usize,
     pub(super) rows: Vec<Row<'a>>,

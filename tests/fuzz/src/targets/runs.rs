@@ -1,7 +1,7 @@
 use glassbox::Device;
 use glassbox_engine::backend::Backend as _;
 use glassbox_formats::output_folder::OutputFolder;
-use glassbox_lab::replicate::rows::{FILE_NAME, OPTIONS, Rows};
+use glassbox_lab::replicate::rows::{FILE_NAME, OPTIONS, RunTable};
 use glassbox_lab::replicate::{files, fingerprint, run};
 use glassbox_pipeline::architecture::tutorial_model;
 
@@ -16,10 +16,10 @@ pub(super) fn read(input: &[u8]) -> Result<Outcome, String> {
     let model = tutorial_model(options.time_steps).expect("a length that suits");
     let fingerprint = fingerprint(&model, &data, &options, &backend.name());
     let folder = tempfile::tempdir().expect("a folder");
-    Rows::open(folder.path(), &fingerprint).expect("an empty folder");
+    RunTable::open(folder.path(), &fingerprint).expect("an empty folder");
     let file = folder.path().join(FILE_NAME);
     std::fs::write(&file, input).expect("room for a file");
-    let outcome = match Rows::open(folder.path(), &fingerprint) {
+    let outcome = match RunTable::open(folder.path(), &fingerprint) {
         Err(error) => refused(error.to_string().replace(&*folder.path().to_string_lossy(), "runs")),
         Ok(rows) if (0..SEEDS).all(|seed| rows.get(options.train.seed + seed).is_some()) => {
             let make = || Ok(Device::new(super::portable()));

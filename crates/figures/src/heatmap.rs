@@ -1,27 +1,29 @@
-//! Heat maps as pictures: a pixel for each value, its size told by how opaque it is, so that one picture suits
-//! light and dark paper. It grows with the root of the value, so that small ones show.
+//! Heat maps as PNG: a pixel for each value. The opacity of a pixel shows the value's size, so one picture suits light
+//! and dark paper; it grows with the root of the value, so that small values are visible.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// Of values above 0, and of those below it.
-const POSITIVE: [u8; 3] = [0x2B, 0x7F, 0xC4];
-const NEGATIVE: [u8; 3] = [0xD0, 0x85, 0x1A];
+use crate::theme::{NEGATIVE, POSITIVE};
 
-/// Blocks of a kernel side by side.
+/// The most blocks of a kernel side by side.
 const ABREAST: usize = 16;
 
 /// A grid of values.
-pub(crate) struct Grid {
-    pub(crate) width: usize,
-    pub(crate) height: usize,
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grid {
+    /// Values in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
     /// Row by row; `None` is left blank.
-    pub(crate) values: Vec<Option<f32>>,
+    pub values: Vec<Option<f32>>,
 }
 
 impl Grid {
-    /// Steps across, channels down: of a signal `(steps, channels)` row by row.
-    pub(crate) fn signal(values: &[f32], channels: usize) -> Self {
+    /// A signal, given row by row with shape `(steps, channels)`: steps across, channels down.
+    #[must_use]
+    pub fn signal(values: &[f32], channels: usize) -> Self {
         let steps = values.len() / channels;
         let at = |channel: usize, step: usize| Some(values[step * channels + channel]);
         let values =
@@ -29,10 +31,9 @@ impl Grid {
         Self { width: steps, height: channels, values }
     }
 
-    /// A kernel of shape `(taps, a, b)`: for each of `outer` a block of its taps across and `inner` down, so many
-    /// blocks side by side as [`ABREAST`] says, with a blank row and column between; `value` gives
-    /// (tap, inner, outer).
-    pub(crate) fn blocks(
+    /// A kernel of three dimensions: for each of `outer` a block with taps across and `inner` down, at most 16 blocks
+    /// side by side, with a blank row and column between. `value` is given (tap, inner, outer).
+    pub fn blocks(
         taps: usize,
         inner: usize,
         outer: usize,
@@ -50,12 +51,14 @@ impl Grid {
     }
 
     /// The largest absolute value.
-    pub(crate) fn largest(&self) -> f32 {
+    #[must_use]
+    pub fn largest(&self) -> f32 {
         self.values.iter().flatten().fold(0.0, |largest: f32, value| largest.max(value.abs()))
     }
 
     /// The picture as a `data:` address; values of size `full` are opaque.
-    pub(crate) fn to_address(&self, full: f32) -> String {
+    #[must_use]
+    pub fn to_address(&self, full: f32) -> String {
         let full = if full > 0.0 { full } else { 1.0 };
         let pixels: Vec<u8> = self
             .values
@@ -70,8 +73,9 @@ impl Grid {
     }
 }
 
-/// Each value as a byte, `full` being 255; those below 0 are 0.
-pub(crate) fn bytes(values: &[f32], full: f32) -> String {
+/// Each value as a byte, in base64: `full` is 255, negative values are 0.
+#[must_use]
+pub fn bytes(values: &[f32], full: f32) -> String {
     let full = if full > 0.0 { full } else { 1.0 };
     let bytes: Vec<u8> = values.iter().map(|v| (255.0 * (v / full).clamp(0.0, 1.0)).round() as u8).collect();
     STANDARD.encode(bytes)

@@ -1,15 +1,17 @@
-//! A plot as data: what is drawn as SVG, as PNG and by the page's script is this and nothing else.
+//! A plot as data. The SVG, the PNG and the page's interactive plot all show exactly this.
 
 use serde::Serialize;
 
-/// What an axis counts.
+/// How values lie along an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scale {
     /// Numbers.
     Linear,
-    /// Numbers above 0, by their ratio.
+    /// The logarithms of positive numbers, with marks at round numbers.
     Log,
+    /// The logarithms of positive numbers, with marks at powers of two.
+    Powers,
     /// Seconds since 1970-01-01 00:00 by the series' own clock.
     Time,
 }
@@ -17,32 +19,40 @@ pub enum Scale {
 /// An axis.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Axis {
-    /// What it counts.
+    /// How values lie along it.
     pub scale: Scale,
     /// Its title, with the unit.
     pub title: String,
 }
 
-/// What a curve is of; each has its colour, the same in every plot.
+/// The meaning of a curve, which decides its colour in every plot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// What was measured.
+    /// A measurement.
     Series,
-    /// What the model makes of it, or what is held against it.
+    /// The model's output, or what a measurement is compared with.
     Model,
-    /// Anomalies, and the threshold that makes them.
+    /// An anomaly, or the threshold for anomalies.
     Anomaly,
-    /// A layer with weights, by its place among them.
+    /// One of several: a layer with weights, by its index among them, or a kind of points.
     Layer(u8),
+    /// A limit.
+    Limit,
+    /// Another limit, for comparison.
+    Aside,
 }
 
 /// How a curve is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mark {
-    /// A line; a gap where there is no value.
+    /// A line, with a gap where there is no value.
     Line,
+    /// A line with a dot at each value.
+    Dotted,
+    /// A line that keeps a value until the next `x`.
+    Steps,
     /// A bar from each `x` to the next.
     Bars,
 }
@@ -50,9 +60,9 @@ pub enum Mark {
 /// Values at the `x` of a figure.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Curve {
-    /// What the legend calls it.
+    /// Its name in the legend; empty to leave it out there.
     pub name: String,
-    /// What it is of.
+    /// Its meaning.
     pub role: Role,
     /// How it is drawn.
     pub mark: Mark,
@@ -60,55 +70,82 @@ pub struct Curve {
     pub y: Vec<Option<f64>>,
 }
 
-/// A line across the plot, at a value of an axis.
+/// A line across the plot at a value of an axis.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Rule {
-    /// Whether the value is one of the x axis.
+    /// `true` if the value belongs to the x axis.
     pub vertical: bool,
     /// The value.
     pub at: f64,
-    /// What it is.
+    /// The text beside the line.
     pub label: String,
 }
 
-/// An interval of the x axis that is shaded.
+/// A shaded interval of the x axis.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Span {
-    /// Where it begins.
+    /// Its start.
     pub from: f64,
-    /// Where it ends.
+    /// Its end.
     pub to: f64,
-    /// What it is.
+    /// Its name in the legend.
+    pub label: String,
+}
+
+/// Points of one kind, each with a label.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dots {
+    /// The kind's name in the legend; empty to leave it out there.
+    pub name: String,
+    /// Its meaning.
+    pub role: Role,
+    /// The points.
+    pub dots: Vec<Dot>,
+}
+
+/// A point with a label.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dot {
+    /// Its x.
+    pub x: f64,
+    /// Its y.
+    pub y: f64,
+    /// Its area, from 0 (only the label is drawn) to 1.
+    pub area: f64,
+    /// The text beside it.
     pub label: String,
 }
 
 /// A plot.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Figure {
-    /// The name of its files, and of its place in the page.
+    /// Its name, from which its files are named.
     pub id: String,
-    /// What stands above it.
+    /// Its heading; the lines after the first are details.
     pub title: String,
-    /// What a person who cannot see it is told instead.
+    /// A description for a reader who cannot see it.
     pub alt: String,
-    /// Across.
+    /// The horizontal axis.
     pub x_axis: Axis,
-    /// Up.
+    /// The vertical axis.
     pub y_axis: Axis,
-    /// Ascending.
+    /// The x of all curves, ascending.
     pub x: Vec<f64>,
     /// The end of the x axis, where the last bar ends.
     pub x_end: Option<f64>,
-    /// What is drawn, from the back to the front.
+    /// The curves, from the back to the front.
     pub curves: Vec<Curve>,
     /// Lines across.
     pub rules: Vec<Rule>,
     /// Shaded intervals.
     pub spans: Vec<Span>,
+    /// Labelled points, which no plot of the page has.
+    #[serde(skip)]
+    pub dots: Vec<Dots>,
 }
 
 impl Figure {
-    /// A figure of nothing yet.
+    /// An empty figure over `x`.
     #[must_use]
     pub fn new(
         id: impl Into<String>,
@@ -128,60 +165,80 @@ impl Figure {
             curves: vec![],
             rules: vec![],
             spans: vec![],
+            dots: vec![],
         }
     }
 
-    /// With words for a person who cannot see it.
+    /// Sets the description for a reader who cannot see the figure.
     #[must_use]
     pub fn alt(mut self, alt: impl Into<String>) -> Self {
         self.alt = alt.into();
         self
     }
 
-    /// With a line.
+    /// Adds a line.
     #[must_use]
     pub fn line(self, name: impl Into<String>, role: Role, y: impl IntoIterator<Item = f64>) -> Self {
         self.curve(name, role, Mark::Line, y.into_iter().map(Some).collect())
     }
 
-    /// With a curve.
+    /// Adds a curve.
     #[must_use]
     pub fn curve(mut self, name: impl Into<String>, role: Role, mark: Mark, y: Vec<Option<f64>>) -> Self {
         self.curves.push(Curve { name: name.into(), role, mark, y });
         self
     }
 
-    /// With a line across.
+    /// Adds a line across.
     #[must_use]
     pub fn rule(mut self, vertical: bool, at: f64, label: impl Into<String>) -> Self {
         self.rules.push(Rule { vertical, at, label: label.into() });
         self
     }
 
-    /// With a shaded interval, if there is one.
+    /// Adds a shaded interval, if there is one.
     #[must_use]
     pub fn span(mut self, span: Option<Span>) -> Self {
         self.spans.extend(span);
         self
     }
+
+    /// Adds labelled points of one kind.
+    #[must_use]
+    pub fn dots(mut self, name: impl Into<String>, role: Role, dots: Vec<Dot>) -> Self {
+        self.dots.push(Dots { name: name.into(), role, dots });
+        self
+    }
 }
 
 impl Axis {
-    /// Numbers.
+    /// An axis of numbers.
     #[must_use]
     pub fn linear(title: impl Into<String>) -> Self {
         Self { scale: Scale::Linear, title: title.into() }
     }
 
-    /// Numbers by their ratio.
+    /// A logarithmic axis.
     #[must_use]
     pub fn log(title: impl Into<String>) -> Self {
         Self { scale: Scale::Log, title: title.into() }
     }
 
-    /// Dates.
+    /// A logarithmic axis with marks at powers of two.
+    #[must_use]
+    pub fn powers(title: impl Into<String>) -> Self {
+        Self { scale: Scale::Powers, title: title.into() }
+    }
+
+    /// An axis of dates, without a title.
     #[must_use]
     pub fn time() -> Self {
         Self { scale: Scale::Time, title: String::new() }
+    }
+
+    /// The coordinate of a value: on a logarithmic axis its logarithm. `None` where it has none, as for 0.
+    pub(crate) fn place(&self, value: f64) -> Option<f64> {
+        let place = if matches!(self.scale, Scale::Log | Scale::Powers) { value.log10() } else { value };
+        place.is_finite().then_some(place)
     }
 }

@@ -1,4 +1,4 @@
-//! The colours: few, the same in every plot, told apart by lightness too, each with a twin for dark paper.
+//! The colours: few, the same in every plot, also distinguishable by lightness, each for light and for dark paper.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use crate::figure::Role;
 /// A colour on light and on dark paper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Colour {
-    /// The name of its CSS property.
+    /// Name of its CSS property.
     pub(crate) name: &'static str,
     pub(crate) light: [u8; 3],
     pub(crate) dark: [u8; 3],
@@ -20,18 +20,18 @@ const fn new(name: &'static str, light: u32, dark: u32) -> Colour {
     Colour { name, light: bytes(light), dark: bytes(dark) }
 }
 
-/// What all else lies on.
+/// The background.
 pub(crate) const PAPER: Colour = new("paper", 0xFD_FC_FA, 0x15_19_1E);
 /// Text.
 pub(crate) const INK: Colour = new("ink", 0x1D_25_2C, 0xE6_E3_DD);
-/// Text of less weight.
+/// Less important text.
 pub(crate) const FAINT: Colour = new("faint", 0x5A_65_6F, 0x9D_A7_B1);
-/// Lines that guide the eye.
+/// Grid lines.
 pub(crate) const GRID: Colour = new("grid", 0xE4_E1_DB, 0x2C_33_3B);
 const SERIES: Colour = new("series", 0x2B_5F_8A, 0x7F_B3_DE);
 const MODEL: Colour = new("model", 0x9A_6A_0F, 0xE0_B0_58);
 const ANOMALY: Colour = new("anomaly", 0xC2_33_1F, 0xFF_7D_68);
-/// From the first layer to the last: one hue that darkens, so that depth shows.
+/// Layers, from the first to the last.
 const LAYERS: [Colour; 5] = [
     new("layer-0", 0x0F_76_6E, 0x5E_D4_C8),
     new("layer-1", 0x2B_5F_8B, 0x7F_B3_DF),
@@ -46,16 +46,23 @@ pub(crate) fn colour(role: Role) -> Colour {
         Role::Series => SERIES,
         Role::Model => MODEL,
         Role::Anomaly => ANOMALY,
+        Role::Limit => INK,
+        Role::Aside => FAINT,
         Role::Layer(layer) => LAYERS[usize::from(layer) % LAYERS.len()],
     }
 }
+
+/// Positive and negative values in a heat map.
+pub(crate) const POSITIVE: [u8; 3] = [0x2B, 0x7F, 0xC4];
+pub(crate) const NEGATIVE: [u8; 3] = [0xD0, 0x85, 0x1A];
 
 fn all() -> impl Iterator<Item = Colour> {
     [PAPER, INK, FAINT, GRID, SERIES, MODEL, ANOMALY].into_iter().chain(LAYERS)
 }
 
-/// The colours as CSS properties, for both papers.
-pub(crate) fn css() -> String {
+/// The colours as CSS properties, for light and dark paper.
+#[must_use]
+pub fn css() -> String {
     let block = |dark: bool| {
         all().fold(String::new(), |mut css, colour| {
             let [r, g, b] = if dark { colour.dark } else { colour.light };
@@ -69,8 +76,9 @@ pub(crate) fn css() -> String {
     )
 }
 
-/// A picture with fixed colours as one that takes those of the page.
-pub(crate) fn with_properties(svg: &str) -> String {
+/// Replaces the fixed colours of an SVG by the CSS properties of the page.
+#[must_use]
+pub fn with_properties(svg: &str) -> String {
     all().fold(svg.to_string(), |svg, colour| {
         let [r, g, b] = colour.light;
         svg.replace(&format!("\"#{r:02X}{g:02X}{b:02X}\""), &format!("\"var(--{})\"", colour.name))

@@ -1,8 +1,7 @@
-//! Puts labels beside points so that they cover neither each other nor the points.
+//! Places labels beside points so that they cover neither each other nor the points.
 //!
-//! Greedy: one label after the other takes the nearest of its places that is free, those close to the point
-//! first, then others in rings around it, where a line will have to lead back. A picture of thirty points needs
-//! no more than that.
+//! The algorithm is greedy: each label in turn takes the first free place, from places beside its point to rings
+//! farther out, from where a line leads back to the point. That suffices for some thirty points.
 
 /// A rectangle of a picture, in pixels; y grows downwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +13,7 @@ pub(super) struct Rectangle {
 }
 
 impl Rectangle {
-    /// Around a point.
+    /// A square around a point.
     pub(super) fn around((x, y): (i32, i32), radius: i32) -> Self {
         Self { left: x - radius, top: y - radius, right: x + radius, bottom: y + radius }
     }
@@ -33,7 +32,7 @@ impl Rectangle {
     }
 }
 
-/// A point that is to have a label.
+/// A point and the size of its label.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Labelled {
     pub(super) at: (i32, i32),
@@ -42,8 +41,7 @@ pub(super) struct Labelled {
     pub(super) size: (i32, i32),
 }
 
-/// The places of the labels, all of them within `frame` and, where it can be had, clear of `taken`, of all
-/// points and of each other.
+/// The places of the labels: all within `frame` and, if possible, clear of `taken`, of all points and of each other.
 pub(super) fn place(points: &[Labelled], taken: &[Rectangle], frame: Rectangle) -> Vec<Rectangle> {
     let mut taken = taken.to_vec();
     taken.extend(points.iter().map(|point| Rectangle::around(point.at, point.radius)));
@@ -66,7 +64,7 @@ fn candidates(point: &Labelled) -> impl Iterator<Item = Rectangle> + use<'_> {
     let at = move |left: i32, top: i32| Rectangle { left, top, right: left + width, bottom: top + height };
     (0..14).flat_map(move |ring| {
         let away = point.radius + 3 + 9 * ring;
-        // How far up or down the label's middle is, from beside the point to above it.
+        // Vertical offsets of the label's middle, from beside the point to above it.
         let beside = [0, -away / 2, away / 2, -away, away];
         let right = beside.map(|dy| at(x + away, y + dy - height / 2));
         let left = beside.map(|dy| at(x - away - width, y + dy - height / 2));

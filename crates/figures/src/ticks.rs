@@ -1,4 +1,4 @@
-//! Where an axis has its marks, and what stands there.
+//! The range of an axis, its marks and their labels.
 
 use std::ops::Range;
 
@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 
-use crate::figure::{Figure, Scale};
+use crate::figure::{Dot, Figure, Scale};
 
 const DAY: f64 = 86_400.0;
 
-/// An axis with its marks. Of a logarithmic one, values are their logarithms.
+/// An axis with its marks. On a logarithmic axis, values are logarithms.
 #[derive(Debug, Clone)]
 pub(super) struct Ticks {
     scale: Scale,
@@ -19,43 +19,45 @@ pub(super) struct Ticks {
     at: Vec<f64>,
 }
 
-/// Beyond this a difference of two values, or the room beside one, would be infinite.
+/// The largest value of an axis. Beyond it a difference of two values, or the margin beside one, would be infinite.
 const LARGEST: f64 = f64::MAX / 16.0;
-/// An axis is at least so long, as a part of its largest value: marks then differ, whatever rounding does.
+/// The least length of an axis, relative to its largest value: marks then differ in spite of rounding.
 const SHORTEST: f64 = 1e-9;
-/// Where there is one value alone, the axis goes so far to both sides, as a part of it.
+/// The margin on both sides of a single value, relative to it.
 const AROUND: f64 = 0.1;
-/// No axis has more marks.
+/// The most marks of an axis.
 const MOST: usize = 32;
 
-/// Across: from the first x to the last.
+/// The x axis, from the first x to the last.
 pub(super) fn x(figure: &Figure) -> Ticks {
     let scale = figure.x_axis.scale;
     let ends = [figure.x.first().copied(), figure.x_end.or(figure.x.last().copied())];
     let rules = figure.rules.iter().filter(|rule| rule.vertical).map(|rule| rule.at);
-    let (start, end) = match span(ends.into_iter().flatten().chain(rules)) {
+    let values = ends.into_iter().flatten().chain(rules).chain(of_dots(figure, |dot| dot.x));
+    let (start, end) = match span(values.filter_map(|value| figure.x_axis.place(value))) {
         Some((low, high)) if low < high => longer(low, high),
         // A row, an epoch, a second: half of one to each side.
         Some((only, _)) => longer(only - 0.5, only + 0.5),
         None => (0.0, 1.0),
     };
-    let at = if scale == Scale::Time { days(start, end) } else { round(start, end, 8) };
-    Ticks { scale, start, end, at }
+    Ticks { scale, start, end, at: marks(scale, start, end, 8) }
 }
 
-/// Up: all values and rules, and some room above.
+/// The y axis: all values and rules, and some margin above.
 pub(super) fn y(figure: &Figure) -> Ticks {
     let scale = figure.y_axis.scale;
     let rules = figure.rules.iter().filter(|rule| !rule.vertical).map(|rule| rule.at);
-    let values = figure.curves.iter().flat_map(|curve| curve.y.iter().flatten().copied()).chain(rules);
-    if scale == Scale::Log {
-        // Zero has no place on it; where there is nothing else, it is a decade of nothing.
-        let (low, high) = span(values.filter(|value| *value > 0.0)).unwrap_or((1.0, 10.0));
-        let (start, end) = (low.log10() - 0.08, high.log10() + 0.15);
-        return Ticks { scale, start, end, at: decades(start, end) };
+    let curves = figure.curves.iter().flat_map(|curve| curve.y.iter().flatten().copied());
+    let values = curves.chain(rules).chain(of_dots(figure, |dot| dot.y));
+    let values = span(values.filter_map(|value| figure.y_axis.place(value)));
+    if matches!(scale, Scale::Log | Scale::Powers) {
+        // Without a positive value, from 1 to 10.
+        let (low, high) = values.unwrap_or((0.0, 1.0));
+        let (start, end) = (low - 0.08, high + 0.15);
+        return Ticks { scale, start, end, at: marks(scale, start, end, 8) };
     }
-    let (low, high) = span(values).unwrap_or((0.0, 1.0));
-    // Zero belongs to an axis whose values are all on one side of it and reach down to near it.
+    let (low, high) = values.unwrap_or((0.0, 1.0));
+    // An axis of positive values includes 0 if they reach down to near it.
     let low = if low > 0.0 && low < 0.6 * high { 0.0 } else { low };
     let (low, high) = match low == high {
         true if low == 0.0 => (0.0, 1.0),
@@ -65,10 +67,26 @@ pub(super) fn y(figure: &Figure) -> Ticks {
     let room = 0.06 * (high - low);
     let start = if low == 0.0 { 0.0 } else { low - room };
     let end = high + room;
-    Ticks { scale, start, end, at: round(start, end, 6) }
+    Ticks { scale, start, end, at: marks(scale, start, end, 6) }
 }
 
-/// From the least value to the largest, of those that are finite; none if there are none.
+fn of_dots(figure: &Figure, of: fn(&Dot) -> f64) -> impl Iterator<Item = f64> + '_ {
+    figure.dots.iter().flat_map(move |dots| dots.dots.iter().map(of))
+}
+
+fn marks(scale: Scale, start: f64, end: f64, most: usize) -> Vec<f64> {
+    match scale {
+        Scale::Linear => round(start, end, most),
+        Scale::Log => decades(start, end),
+        Scale::Powers => {
+            let double = 2f64.log10();
+            multiples(start, end, double * ((end - start) / double / most as f64).ceil().max(1.0))
+        }
+        Scale::Time => days(start, end),
+    }
+}
+
+/// The least and the largest of the finite values, if there are any.
 fn span(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     let values = values.filter(|value| value.is_finite()).map(|value| value.clamp(-LARGEST, LARGEST));
     values.fold(None, |span, v| {
@@ -77,7 +95,7 @@ fn span(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     })
 }
 
-/// At least [`SHORTEST`]: an axis of no length has no marks, and places nothing.
+/// The range, widened to at least [`SHORTEST`]: an axis of no length has no marks and cannot place a value.
 fn longer(low: f64, high: f64) -> (f64, f64) {
     let least = (SHORTEST * low.abs().max(high.abs())).max(f64::MIN_POSITIVE / f64::EPSILON);
     let missing = 0.5 * (least - (high - low)).max(0.0);
@@ -90,7 +108,7 @@ impl Ranged for Ticks {
 
     fn map(&self, value: &f64, (low, high): (i32, i32)) -> i32 {
         let part = (value - self.start) / (self.end - self.start);
-        // Far beyond the picture is far enough; what is no number lies at the start.
+        // Clamped to a number of pixels that an i32 holds; NaN becomes the start.
         low + (part.clamp(-100.0, 100.0) * f64::from(high - low)).round() as i32
     }
 
@@ -108,6 +126,7 @@ impl ValueFormatter<f64> for Ticks {
         match self.scale {
             Scale::Time => date(*value),
             Scale::Log => number(10f64.powf(*value), f64::INFINITY),
+            Scale::Powers => (value / 2f64.log10()).round().exp2().to_string(),
             Scale::Linear => {
                 number(*value, self.at.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min))
             }
@@ -115,7 +134,7 @@ impl ValueFormatter<f64> for Ticks {
     }
 }
 
-/// Midnights, or hours where the axis is shorter than three days, or minutes where it is shorter than hours.
+/// Midnights; on a shorter axis hours or minutes.
 fn days(start: f64, end: f64) -> Vec<f64> {
     const HOUR: f64 = 3600.0;
     let fixed = [
@@ -138,7 +157,7 @@ fn days(start: f64, end: f64) -> Vec<f64> {
     multiples(start, end, step)
 }
 
-/// Round numbers: 1, 2 or 5 times a power of ten apart, `most` of them at most.
+/// At most `most` round numbers, 1, 2 or 5 times a power of ten apart.
 fn round(start: f64, end: f64, most: usize) -> Vec<f64> {
     let rough = (end - start) / most as f64;
     let power = 10f64.powf(rough.log10().floor());
@@ -146,21 +165,21 @@ fn round(start: f64, end: f64, most: usize) -> Vec<f64> {
     multiples(start, end, step.unwrap_or(10.0 * power))
 }
 
-/// Of `step`, from `start` to `end`; none if `step` is no distance.
+/// The multiples of `step` from `start` to `end`; none if `step` is not positive and finite.
 fn multiples(start: f64, end: f64, step: f64) -> Vec<f64> {
     let first = (start / step).ceil();
     if !(step > 0.0 && step.is_finite() && first.is_finite()) {
         return vec![];
     }
-    // Rounding may put the last of them a little beyond the end.
+    // Rounding may put the last one slightly beyond the end.
     let within = |at: &f64| *at <= end + 1e-9 * step.min(end - start);
     (0..MOST).map(|index| (first + index as f64) * step).take_while(within).collect()
 }
 
-/// Powers of ten, and twice and five times them where there are few.
+/// Powers of ten; on a short axis also twice and five times them.
 fn decades(start: f64, end: f64) -> Vec<f64> {
     let factors: &[f64] = if end - start < 1.6 { &[1.0, 2.0, 5.0] } else { &[1.0] };
-    // All powers that an f64 can be, in steps that keep the marks apart.
+    // The axis may span all powers that an f64 has: the step keeps the marks apart.
     let apart = ((end - start) / 12.0).ceil().max(1.0);
     let all = multiples(start.floor(), end, apart)
         .into_iter()
@@ -177,10 +196,10 @@ fn date(seconds: f64) -> String {
     }
 }
 
-/// Without the digits that rounding left, and without those that say nothing; but with as many as tell it from
-/// another one that is `step` away.
+/// Formats a mark: without trailing zeros and the digits of rounding errors, but with enough digits to tell it from
+/// a mark that is `step` away.
 fn number(value: f64, step: f64) -> String {
-    // How many digits behind the first one, and behind the point.
+    // Digits after the first one, or after the decimal point.
     let digits = |from: f64| {
         if step.is_finite() { (from - step.log10().floor()).clamp(0.0, 16.0) as usize } else { 0 }
     };
@@ -213,6 +232,17 @@ mod tests {
         assert_eq!(days(0.0, 14.0 * DAY).len(), 15);
         assert_eq!(date(10.0 * DAY), "11 Jan");
         assert_eq!(date(9.0 * 3600.0), "09:00");
+    }
+
+    #[test]
+    fn powers_of_two_are_exact_and_thinned_where_they_are_many() {
+        let texts = |high: f64| -> Vec<String> {
+            let x = vec![1.0, high];
+            let ticks = super::x(&Figure::new("f", "f", Axis::powers("x"), Axis::linear("y"), x));
+            ticks.at.iter().map(|at| ticks.format_ext(at)).collect()
+        };
+        assert_eq!(texts(8.0), ["1", "2", "4", "8"]);
+        assert_eq!(texts(65_536.0), ["1", "4", "16", "64", "256", "1024", "4096", "16384", "65536"]);
     }
 
     #[test]
@@ -263,13 +293,13 @@ mod tests {
             near in -4i64..5,
             rule in any_number(),
             log: bool,
-            time: bool,
+            across in 0..4_usize,
         ) {
             // Neighbours of a value, as rounding makes them.
             if let Some(first) = x.first().copied() {
                 x.push(f64::from_bits(first.to_bits().wrapping_add_signed(near)));
             }
-            let across = if time { Axis::time() } else { Axis::linear("x") };
+            let across = [Axis::time(), Axis::linear("x"), Axis::log("x"), Axis::powers("x")][across].clone();
             let up = if log { Axis::log("y") } else { Axis::linear("y") };
             let mut y: Vec<f64> = y;
             if let Some(first) = y.first().copied() {

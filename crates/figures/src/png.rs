@@ -1,4 +1,4 @@
-//! An SVG picture as pixels, by the library `resvg` and with a font of our own: the same on every machine.
+//! An SVG picture as pixels, by the library `resvg`. The font is our own, so every machine draws the same.
 
 use std::sync::{Arc, OnceLock};
 
@@ -6,20 +6,25 @@ use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::fontdb::Database;
 use resvg::usvg::{Options, Tree};
 
-/// Noto Sans, cut down to the letters that a plot may have (SIL Open Font Licence, `fonts/OFL.txt`).
-const FONT: &[u8] = include_bytes!("../../fonts/NotoSans-Latin.ttf");
+use crate::DrawError;
+
+/// Noto Sans, reduced to the letters that a plot may have (SIL Open Font Licence, `fonts/OFL.txt`).
+const FONT: &[u8] = include_bytes!("../fonts/NotoSans-Latin.ttf");
 /// Pixels for a unit of the picture.
 const SCALE: f32 = 2.0;
 
-/// The bytes of a PNG file.
-pub(crate) fn to_png(svg: &str) -> Result<Vec<u8>, String> {
+/// The bytes of a PNG file of the figure `id`, whose picture is `svg`.
+///
+/// # Errors
+/// If the picture is not an SVG or is empty.
+pub fn to_png(id: &str, svg: &str) -> Result<Vec<u8>, DrawError> {
     let options = Options { fontdb: fonts(), font_family: "Noto Sans".into(), ..Options::default() };
-    let tree = Tree::from_str(svg, &options).map_err(|error| error.to_string())?;
+    let tree = Tree::from_str(svg, &options).map_err(|error| DrawError::new(id, error))?;
     let size = tree.size();
     let (width, height) = ((size.width() * SCALE) as u32, (size.height() * SCALE) as u32);
-    let mut pixels = Pixmap::new(width, height).ok_or("the picture has no size")?;
+    let mut pixels = Pixmap::new(width, height).ok_or_else(|| DrawError::new(id, "the picture is empty"))?;
     resvg::render(&tree, Transform::from_scale(SCALE, SCALE), &mut pixels.as_mut());
-    pixels.encode_png().map_err(|error| error.to_string())
+    pixels.encode_png().map_err(|error| DrawError::new(id, error))
 }
 
 fn fonts() -> Arc<Database> {
