@@ -129,8 +129,8 @@ impl CheckpointArgs {
         }
     }
 
-    /// What is to be said when training begins: that it goes on from nothing, or leaves aside what it could go on
-    /// from; and which of `outputs` it replaces.
+    /// Prepares the notes for the beginning of training: it starts without a checkpoint although it should resume, or
+    /// it leaves one aside; and it replaces these of `outputs`.
     pub(crate) fn opening(&self, interrupted: &Path, outputs: &[Named<'_>], quiet: bool) -> Opening {
         let file = self.file(interrupted);
         let mut lines = vec![];

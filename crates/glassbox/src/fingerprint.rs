@@ -1,4 +1,4 @@
-//! What a training run is, as texts: so that a checkpoint goes on with the run that wrote it and no other.
+//! The identity of a training run, as texts: a checkpoint continues the run that wrote it and no other.
 
 use std::collections::BTreeMap;
 
@@ -24,9 +24,9 @@ pub struct Fingerprint(Vec<(String, String)>);
 pub struct Difference {
     /// Its name.
     pub what: String,
-    /// What it is in this run.
+    /// Its text in this run.
     pub here: String,
-    /// What it is in the other one.
+    /// Its text in the other run.
     pub there: String,
 }
 

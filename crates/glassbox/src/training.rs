@@ -15,21 +15,21 @@ use crate::error::Error;
 use crate::fingerprint::Fingerprint;
 use crate::interrupt::Interrupt;
 
-/// Where a run is kept, and when.
+/// The place where a run is kept, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoints {
     /// The folder of [`checkpoint::FILE_NAME`].
     pub dir: PathBuf,
-    /// Whether to go on from the checkpoint that is there. If there is none, or this is false, the run starts
+    /// Go on from the checkpoint that is there. If there is none, or this is false, the run starts
     /// from the beginning, and its first checkpoint replaces that of an earlier start of the same run. That of
     /// another run is refused if the run is kept after each epoch; one that is kept only when it is interrupted
     /// replaces that too, then. A file there that is no checkpoint is always refused.
     pub resume: bool,
-    /// Whether the run is kept after each epoch; if not, only when it is interrupted.
+    /// Keep the run after each epoch; if not, only when it is interrupted.
     pub every_epoch: bool,
 }
 
-/// What a training run talks to besides its model: the program around it, and the disk.
+/// The connections of a training run: the program around it, and the disk.
 #[derive(Default)]
 pub struct Hooks<'a> {
     /// Told of each batch and epoch, in this order.

@@ -18,7 +18,7 @@ pub struct WindowLengthError {
     pub time_steps: usize,
     /// The strides of the model.
     pub strides: usize,
-    /// What a length must be a multiple of.
+    /// The number that a length must be a multiple of.
     pub multiple: usize,
     /// A length near it that works.
     pub suggestion: usize,

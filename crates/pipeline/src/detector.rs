@@ -79,7 +79,7 @@ pub struct Detector {
     pub threshold: Threshold,
 }
 
-/// What a detector finds in a series.
+/// The result of a detector on a series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Detection {
     /// The length of a window, in steps.
@@ -179,7 +179,7 @@ pub fn train_detector<'a>(
     Ok(TrainedDetector { detector, trained, training_errors })
 }
 
-/// That a model gives back windows of one channel.
+/// Checks that a model reconstructs windows of one channel.
 ///
 /// # Errors
 /// If it reads several channels, or gives back another shape.

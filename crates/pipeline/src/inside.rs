@@ -1,4 +1,4 @@
-//! What goes on inside the autoencoder: captured while a run trains, and from its trained model.
+//! The internals of the autoencoder, captured while a run trains and from its trained model.
 //!
 //! | what | from | module |
 //! |---|---|---|
@@ -57,7 +57,7 @@ pub struct WindowId {
 pub struct Observed {
     /// Which window.
     pub id: WindowId,
-    /// What the model read, in standard deviations of the training series.
+    /// The input of the model, in standard deviations of the training series.
     pub input: Vec<f32>,
     /// The output of each layer, `(steps, channels)` row by row; the last is the reconstruction.
     pub outputs: Vec<Vec<f32>>,
@@ -72,7 +72,7 @@ pub struct Inside {
     pub windows: Vec<Observed>,
     /// For each layer with a ReLU, its place in the model and how active its units are.
     pub activity: Vec<(usize, Activity)>,
-    /// What the reconstruction makes of each row of the test series.
+    /// The reconstruction of each row of the test series.
     pub rows: Rows,
 }
 

@@ -1,4 +1,4 @@
-//! What a model makes of samples, and how far that is from them.
+//! Reconstruction errors: how far a model's output is from its input.
 
 use glassbox_engine::backend::{Dataset, Session};
 use glassbox_engine::losses::Loss;
@@ -18,7 +18,7 @@ pub fn predict_batches(samples: usize) -> usize {
     samples.div_ceil(PREDICT_BATCH)
 }
 
-/// What of a window counts as its error; in the unit of the window (standard deviations of the training series).
+/// The part of a window that counts as its error; in the unit of the window (standard deviations of the training series).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum ErrorMeasure {
     /// The mean over its values of |x - reconstruction|, as in the tutorial.
@@ -63,7 +63,7 @@ pub fn window_errors(
     Ok(errors)
 }
 
-/// That the model gives back what it reads: the shape of a window.
+/// Checks that the model's output has the shape of a window.
 fn require_reconstructions(session: &dyn Session<f32>, windows: &Samples<'_, f32>) -> Result<Shape> {
     let program = &session.plan().inference;
     let output = program.values[program.output.index()];

@@ -1,4 +1,4 @@
-//! What a run of the tutorial leaves behind: the folder `glassbox-out/`.
+//! The results of a run of the tutorial: the folder `glassbox-out/`.
 //!
 //! | file | |
 //! |---|---|

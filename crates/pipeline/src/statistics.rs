@@ -1,4 +1,4 @@
-//! What many numbers look like in a few, as NumPy and Matplotlib count them.
+//! Summaries of many numbers, as NumPy and Matplotlib compute them.
 #![allow(clippy::doc_markdown, reason = "names of libraries, in prose")]
 
 use serde::{Deserialize, Serialize};

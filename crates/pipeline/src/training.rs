@@ -18,13 +18,13 @@ pub struct TrainOptions {
     /// The fraction of the samples, cut from the end before any shuffling, that is not trained on but
     /// evaluated after each epoch; in [0, 1). Default: 0.1.
     pub validation_split: f64,
-    /// Whether the training samples are put into a new order for each epoch. Default: true.
+    /// Put the training samples into a new order for each epoch. Default: true.
     pub shuffle: bool,
     /// Decides the initial weights, the shuffles and the dropout masks. Default: 0.
     pub seed: u64,
     /// How a gradient becomes a step. Default: Adam, with Keras's defaults.
     pub optimizer: Optimizer,
-    /// What is minimised. Default: the mean squared error.
+    /// The loss to minimise. Default: the mean squared error.
     pub loss: Loss,
     /// When to stop before all epochs are done. Default: once `val_loss` has not improved for 5 epochs, the
     /// weights of the last epoch being kept.
@@ -78,7 +78,7 @@ impl TrainOptions {
         Model::new(architecture, self.optimizer.clone(), self.loss, self.seed, device.clone())
     }
 
-    /// What the run talks to: these callbacks, the checkpoints, and the request to stop.
+    /// The connections of the run: these callbacks, the checkpoints, and the request to stop.
     #[must_use]
     pub fn hooks<'a>(&'a self, callbacks: Vec<&'a mut dyn Callback<f32>>) -> Hooks<'a> {
         Hooks { callbacks, checkpoints: self.checkpoints.as_ref(), interrupt: self.interrupt.as_ref() }
@@ -117,7 +117,7 @@ impl Split {
     }
 }
 
-/// That a model gives back samples of the shape that it reads.
+/// Checks that a model's output has the shape of its input.
 ///
 /// # Errors
 /// [`Error::NotAnAutoencoder`] if not.

@@ -23,7 +23,7 @@ pub const TIME_STEPS: usize = 288;
 /// The rows that `head()` shows.
 pub const HEAD: usize = 5;
 
-/// What of the tutorial may be chosen; the defaults are the tutorial's.
+/// The options of the tutorial; the defaults are the tutorial's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TutorialOptions {
     /// The length of a window, in steps; a multiple of 4. Default: 288.
@@ -32,7 +32,7 @@ pub struct TutorialOptions {
     pub train: TrainOptions,
     /// Which windows must be anomalous for a point to be. Default: as published.
     pub rule: PointRule,
-    /// Whether to capture what goes on inside of the model. Default: no.
+    /// Capture the internals of the model. Default: no.
     pub inside: bool,
 }
 
@@ -114,7 +114,7 @@ pub enum Step<'a> {
     Reconstructed {
         /// The window, in standard deviations of the training series.
         window: &'a [f32],
-        /// What the model makes of it.
+        /// Its reconstruction.
         reconstruction: &'a [f32],
     },
     /// The test series is normalised and its windows are there.
@@ -171,7 +171,7 @@ pub struct Timings {
 pub struct TutorialRun {
     /// The two series.
     pub data: TutorialData,
-    /// What was chosen.
+    /// The options.
     pub options: TutorialOptions,
     /// The backend's name.
     pub backend: String,
@@ -195,13 +195,13 @@ pub struct TutorialRun {
     pub training_errors: Vec<f64>,
     /// The first training window, in standard deviations of the training series.
     pub first_window: Vec<f32>,
-    /// What the model makes of it.
+    /// Its reconstruction.
     pub first_reconstruction: Vec<f32>,
     /// Model, weights, moments and threshold.
     pub detector: Detector,
-    /// What was found in the test series.
+    /// The anomalies in the test series.
     pub detection: Detection,
-    /// What went on inside of the model, if it was to be captured.
+    /// The internals of the model, if they were captured.
     pub inside: Option<Inside>,
     /// How long it took.
     pub timings: Timings,

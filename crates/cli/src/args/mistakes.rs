@@ -1,4 +1,4 @@
-//! What to say about a command line that is invalid, where clap's own words mislead.
+//! Messages for invalid command lines where clap's own words mislead.
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ pub(super) fn explain(mut error: clap::Error, command: &mut clap::Command) -> cl
     }
 }
 
-/// Whether a word is rather a file than a misspelt command.
+/// Returns whether a word is rather a file than a misspelt command.
 fn is_file(word: &str) -> bool {
     let path = Path::new(word);
     path.extension().is_some() || path.components().count() > 1 || path.is_file()

@@ -169,7 +169,7 @@ fn not_negative(text: &str) -> Result<f64, String> {
     }
 }
 
-/// What to print.
+/// The kind of output.
 #[derive(Debug, Args)]
 pub(crate) struct OutputArgs {
     /// Print only errors

@@ -20,7 +20,7 @@ struct Devices {
     nvrtc: Option<String>,
     /// Why it cannot be used.
     no_nvrtc: Option<String>,
-    /// What `--device auto` takes.
+    /// The device that `--device auto` takes.
     auto: String,
 }
 

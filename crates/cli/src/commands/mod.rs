@@ -42,10 +42,10 @@ fn compiled(options: &TrainOptions) -> Json {
     json!({ "optimizer": optimizer, "loss": options.loss.name() })
 }
 
-/// What the first Ctrl-C waits for where a model is trained.
+/// The moment that the first Ctrl-C waits for where a model is trained.
 const AFTER_EPOCH: &str = "after this epoch";
 
-/// What the file that a run is kept in is called where it is in the way of another file.
+/// The name of a run's checkpoint in messages about files that collide.
 const CHECKPOINT: &str = "the checkpoint";
 
 impl ArchitectureArgs {
@@ -83,7 +83,7 @@ fn start_model(
     }
 }
 
-/// Whether a model file is one of ours rather than Keras's JSON, whatever its name. A safetensors file begins with the
+/// Returns whether a model file is one of ours rather than Keras's JSON, whatever its name. A safetensors file begins with the
 /// length of its header in eight bytes, of which some are zero, as no byte of a text is.
 ///
 /// The name tells where the content does not: in a file that is shorter, and in a pipe, from which a byte is read but

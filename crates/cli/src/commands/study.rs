@@ -11,7 +11,7 @@ use crate::failure::{Failure, Kind, OrFail as _};
 use crate::interrupt;
 use crate::progress::Jobs;
 
-/// That there is something to measure a study against: not first found out once all is trained.
+/// Checks, before any training, that there is a ground truth to measure a study against.
 pub(super) fn require_truth(data: &TutorialData) -> Result<(), Failure> {
     Ok(study::require_truth(data).map(drop)?)
 }

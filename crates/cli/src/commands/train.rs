@@ -83,7 +83,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is written.
+/// The output files.
 struct Outputs {
     model: PathBuf,
     history: PathBuf,

@@ -26,7 +26,7 @@ pub enum InsideFileError {
     AnotherModel {
         /// The file's path as given.
         file: String,
-        /// What does not fit.
+        /// The mismatch.
         problem: String,
     },
 }

@@ -54,7 +54,7 @@ impl NormsProbe {
         }
     }
 
-    /// What was measured, and how long that took.
+    /// Returns the measured norms and the time that measuring took.
     #[must_use]
     pub fn finish(self) -> (Norms, Duration) {
         (self.norms, self.took)

@@ -1,4 +1,4 @@
-//! What the reconstruction makes of each row of a series, over all windows that hold it.
+//! The reconstruction of each row of a series, over all windows that hold it.
 
 use glassbox_engine::Result;
 use glassbox_engine::backend::Session;

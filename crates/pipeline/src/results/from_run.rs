@@ -55,7 +55,7 @@ impl Versions {
 }
 
 impl Data {
-    /// What is known of `data`.
+    /// Describes `data`.
     #[must_use]
     pub fn of(data: &TutorialData) -> Self {
         let (source, folder, twin_seed) = match &data.source {
@@ -165,7 +165,7 @@ impl Training {
 }
 
 impl Anomalies {
-    /// What `detection` found in `series`.
+    /// The anomalies that `detection` found in `series`.
     #[must_use]
     pub fn of(series: &Series, detection: &Detection) -> Self {
         let point = |index: usize| Point { index, timestamp: series.timestamp_text(index) };

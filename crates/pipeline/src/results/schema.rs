@@ -15,13 +15,13 @@ pub const SCHEMA: u32 = 1;
 pub struct RunResult {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// What computed it.
+    /// The versions that computed it.
     pub versions: Versions,
-    /// What it was computed from.
+    /// The data that it was computed from.
     pub data: Data,
-    /// What was chosen.
+    /// The options.
     pub config: Config,
-    /// What was trained.
+    /// The model that was trained.
     pub model: ModelInfo,
     /// How training went.
     pub training: Training,
@@ -29,13 +29,13 @@ pub struct RunResult {
     pub threshold: f64,
     /// The errors of all windows.
     pub errors: Errors,
-    /// What was found in the test series.
+    /// The anomalies in the test series.
     pub anomalies: Anomalies,
     /// How long it took, and where.
     pub timings: TimingsInfo,
 }
 
-/// What computed a result.
+/// The versions that computed a result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versions {
     /// This crate.
@@ -76,11 +76,11 @@ pub struct SeriesInfo {
     pub mean: Option<f64>,
     /// Its sample standard deviation (raw value); `null` if it has no moments.
     pub std: Option<f64>,
-    /// What is odd about it, in words.
+    /// Warnings about it, in words.
     pub warnings: Vec<String>,
 }
 
-/// What was chosen, by the names of Keras's arguments.
+/// The options, by the names of Keras's arguments.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are Keras's and the tutorial's")]
 pub struct Config {
@@ -158,7 +158,7 @@ pub struct Errors {
     pub test: Option<Summary>,
 }
 
-/// What was found in a series.
+/// The anomalies in a series.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Anomalies {
     /// The anomalous windows.
