@@ -60,7 +60,7 @@ struct WrongWeight {
 struct Scale {
     /// Its index in all weights of the layer.
     index: usize,
-    /// Whether there was anything to scale: a ReLU may leave no gradient.
+    /// Set if there was anything to scale: a ReLU may leave no gradient.
     planted: Arc<AtomicBool>,
 }
 
@@ -132,7 +132,7 @@ impl Layer for WrongFlow {
 // ---------------------------------------------------------------------------------------------------------
 // Random models
 
-/// What was seen over all models.
+/// Counts over all models.
 #[derive(Debug, Default)]
 struct Tally {
     models: usize,

@@ -69,13 +69,13 @@ fn gpu() -> Option<Cuda> {
     GPU.get_or_init(open).clone()
 }
 
-/// Whether a backend is CUDA's, on a GPU or on a stand-in.
+/// Returns whether a backend is CUDA's, on a GPU or on a stand-in.
 #[must_use]
 pub fn launches_kernels(backend: &dyn Backend<f32>) -> bool {
     backend.name().starts_with("cuda")
 }
 
-/// Whether [`cuda_on`] has something to run on: the GPU that the environment asks for, or a C++ compiler.
+/// Returns whether [`cuda_on`] has something to run on: the GPU that the environment asks for, or a C++ compiler.
 ///
 /// # Panics
 /// As [`can_run_kernels`].
@@ -105,7 +105,7 @@ pub fn hopper(multiprocessors: usize) -> Settings {
     Settings { multiprocessors, ..Settings::default() }
 }
 
-/// What a GPU of these settings is, as far as it decides how steps are fused.
+/// The properties of a GPU with these settings that decide how steps are fused.
 #[must_use]
 pub fn properties(settings: &Settings) -> Properties {
     let Settings { capability, shared_bytes, multiprocessors, memory, .. } = *settings;

@@ -66,7 +66,7 @@ impl Twins {
         true
     }
 
-    /// Whether every ReLU's input, and every difference whose sign counts, is further from zero than rounding
+    /// Returns whether every ReLU's input, and every difference whose sign counts, is further from zero than rounding
     /// can take it.
     fn decided(&self, target: &[f64]) -> bool {
         self.program.lines.iter().all(|line| match &line.instruction {

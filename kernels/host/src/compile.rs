@@ -29,7 +29,7 @@ pub struct Source {
     pub name: String,
     /// The text.
     pub text: String,
-    /// What it may include: names and texts.
+    /// The headers that it may include: names and texts.
     pub headers: Vec<(String, String)>,
     /// Macros: names and values.
     pub defines: Vec<(String, String)>,

@@ -30,7 +30,7 @@ mod scan;
 pub use compile::{Module, Source, compile, has_compiler};
 pub use device::{Arg, Function, HostDevice, Launch, Memory, Parameter};
 
-/// What went wrong, in words.
+/// The problem, in words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Error(String);

@@ -32,7 +32,7 @@ pub struct Entry {
     pub expected: Option<Expected>,
 }
 
-/// What must become of an input.
+/// The outcome that an input must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expected {
     /// It is read.
@@ -294,7 +294,7 @@ fn results() -> Vec<Entry> {
     entries
 }
 
-/// What an optimiser keeps of a model that has no weights: it was once looked for without end.
+/// Optimiser state for a model without weights. Reading it was once an endless loop.
 fn state_of_no_weights() -> Vec<u8> {
     let mut file = TensorFile::default();
     file.metadata.insert("keras_json".into(), chain(1).to_json());

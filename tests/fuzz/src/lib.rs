@@ -47,7 +47,7 @@ pub struct Target {
     pub mutate: fn(&mut Draws, &[u8], &[u8]) -> Vec<u8>,
 }
 
-/// What became of an input.
+/// The outcome of an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It was read, and all that was checked of it holds.
@@ -102,7 +102,7 @@ fn require_plain(text: &str) -> Result<(), String> {
     }
 }
 
-/// What an input may cost.
+/// The most that an input may cost.
 #[derive(Debug, Clone, Copy)]
 struct Budget {
     /// Steps, of any input and for each of its bytes.
@@ -135,7 +135,7 @@ impl Budget {
     }
 }
 
-/// What must hold, or else this is wrong.
+/// Checks that `holds`; otherwise reports the problem.
 fn require(holds: bool, wrong: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(wrong()) }
 }
@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(Target { read: greedy, ..ANY }.run(b"an input"), Ok(Outcome::Accepted));
     }
 
-    /// What a mutation makes is of the format often enough: some inputs are read, and few stop at the first check.
+    /// Mutations keep the format often enough: some inputs are read, and few stop at the first check.
     #[test]
     fn mutations_come_past_the_first_check() {
         for (name, first) in [

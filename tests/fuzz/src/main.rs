@@ -120,7 +120,7 @@ fn run(target: &Target, seconds: f64, seed: u64, file: &Path) -> bool {
     faults.is_empty()
 }
 
-/// What two faults of one cause have in common: the message without its numbers and what it quotes.
+/// The part of a message that two faults of one cause share: without its numbers and quotations.
 fn kind(fault: &str) -> String {
     fault.chars().filter(|c| !c.is_ascii_digit()).take(60).collect()
 }

@@ -24,7 +24,7 @@ static GUARDS: AtomicU32 = AtomicU32::new(0);
 static SEEN: [AtomicBool; EDGES] = [const { AtomicBool::new(false) }; EDGES];
 static NEW: AtomicU32 = AtomicU32::new(0);
 
-/// What some work took.
+/// The cost of some work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
     /// Edges of the control flow; 0 in a build that does not count them.
@@ -48,7 +48,7 @@ pub fn new_edges() -> u32 {
     NEW.swap(0, Relaxed)
 }
 
-/// Whether this build counts steps.
+/// Returns whether this build counts steps.
 pub fn counts_steps() -> bool {
     GUARDS.load(Relaxed) > 0
 }

@@ -263,9 +263,9 @@ fn number(text: &str) -> Json {
 pub enum Checksum {
     /// None.
     None,
-    /// That of a model file.
+    /// The checksum of a model file.
     Model,
-    /// That of a checkpoint.
+    /// The checksum of a checkpoint.
     Checkpoint,
 }
 

@@ -84,7 +84,7 @@ impl Gpu {
         Ok(Self { properties, context, stream, recorder, modules, nvrtc, architecture, driver, cache })
     }
 
-    /// What the GPU is.
+    /// The properties of the GPU.
     #[must_use]
     pub fn properties(&self) -> &Properties {
         &self.properties

@@ -44,7 +44,7 @@ pub struct Source<'a> {
     pub name: &'a str,
     /// The text.
     pub text: &'a str,
-    /// What it may include: names and texts.
+    /// The headers that it may include: names and texts.
     pub headers: &'a [(&'a str, &'a str)],
     /// Macros: names and values.
     pub defines: &'a [(&'a str, String)],

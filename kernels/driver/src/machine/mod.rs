@@ -28,7 +28,7 @@ const USUAL_SHARED_BYTES: u32 = 48 << 10;
 /// The last handle that was given. Contexts have the lowest: that of a GPU is its number and 1.
 static LAST_HANDLE: AtomicU64 = AtomicU64::new(1 << 32);
 
-/// Whether all has been started.
+/// Returns whether everything has been started.
 static STARTED: AtomicBool = AtomicBool::new(false);
 
 /// By their numbers: that of the environment, and those that were added.
@@ -119,7 +119,7 @@ pub(crate) struct Machine {
     /// By address.
     memory: BTreeMap<usize, Arc<Memory>>,
     launches: u64,
-    /// What every call is answered once the GPU is lost.
+    /// The answer to every call once the GPU is lost.
     lost: Option<Code>,
 }
 

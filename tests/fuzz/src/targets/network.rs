@@ -47,7 +47,7 @@ pub(super) fn read(input: &[u8]) -> Result<Outcome, String> {
     })
 }
 
-/// Whether the model has layers, and is computed in milliseconds.
+/// Returns whether the model has layers and takes milliseconds to compute.
 fn is_small(model: &Sequential) -> bool {
     let layers = model.layers();
     let products = |layer: &glassbox_engine::model::NamedLayer| {

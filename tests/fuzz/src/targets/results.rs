@@ -18,7 +18,7 @@ const BUDGET: Budget = Budget { steps: (40_000_000, 4_000), bytes: (1 << 24, 60)
 /// One in so many folders that are read is also drawn: that takes a hundred times as long.
 const DRAWN: u8 = 16;
 
-/// What a small run leaves.
+/// The files of a small run.
 pub(crate) static FILES: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(|| {
     let (data, options) = super::small_tutorial();
     let run = run(data, &Device::new(super::portable()), &options, &mut Quiet).expect("a run");
