@@ -20,15 +20,19 @@
 //! | `properties/pieces.rs` | properties of losses, dropout and Adam |
 //! | `cuda.rs` | the CUDA backend: random bits, Adam's bits, the CPU's loss curve, a device that fails |
 //! | `nvrtc.rs` | every CUDA kernel compiles for every architecture, without a warning |
-//! | `distribution.rs` | the tutorial with twenty seeds has the distribution of sixty runs of Keras (run separately: see there) |
-//! | `fuzz/` | hostile input is accepted or refused in bounded time and memory; a separate crate |
+//! | `profile.rs` | `profile` times the instructions of the plan, on every backend |
+//! | `fused.rs` | the fused training step on the GPU: the reference's gradient for any tuning; CI asks for it by name |
+//! | `study.rs` | the study's table is what plain loops give; CI asks for it by name |
+//! | `distribution.rs` | the tutorial with twenty seeds has the distribution of sixty runs of Keras; CI asks for it by name |
+//! | `fuzz/` | hostile input is accepted or refused in bounded time and memory; a separate crate, whose tests CI asks for by name |
 //! | `cli/gpu.rs` | the real binary on a GPU, with a stand-in for its driver |
 //! | `cli/` | the real binary: results, resume after SIGKILL, downloads, arrays, errors and exit codes |
 //!
 //! [`backends::backends`] lists the backends that all of these test.
 //!
 //! Random tests use a fixed seed: the same cases run each time and everywhere. `PROPTEST_RNG_SEED` gives other cases,
-//! `PROPTEST_CASES` more or fewer of them (256 leaves the numbers unchanged). A case that fails is shrunk and printed.
+//! `PROPTEST_CASES` more or fewer of them: CI runs 256, `cargo test` alone a quarter. A case that fails is shrunk and
+//! printed.
 //!
 //! Shared code: [`compare`] compares numbers, [`fixtures`] reads Keras's golden data, [`cases`] makes models and data,
 //! [`rounding`] bounds rounding errors, [`conformance`] compares a backend with the reference within these bounds,

@@ -177,7 +177,7 @@ fn compiler() -> String {
 }
 
 fn flags() -> Vec<&'static str> {
-    let mut flags = vec!["-std=c++17", "-shared", "-fPIC", "-g", "-fno-exceptions", "-U_FORTIFY_SOURCE"];
+    let mut flags = vec!["-std=c++17", "-shared", "-fPIC", "-fno-exceptions", "-U_FORTIFY_SOURCE"];
     // A kernel that has the name of a function of the C library is still the kernel: glibc has an `advance`.
     flags.push("-fvisibility=hidden");
     // No product and sum are fused that the source does not fuse, as on the GPU.
@@ -192,7 +192,8 @@ fn flags() -> Vec<&'static str> {
         "-Wno-maybe-uninitialized",
     ]);
     let debug = std::env::var_os("GLASSBOX_SHIM_DEBUG").is_some_and(|value| !value.is_empty());
-    flags.push(if debug { "-O0" } else { "-O2" });
+    // A few are run often, most a few times: more optimisation would take longer than it saves.
+    flags.extend(if debug { ["-O0", "-g"] } else { ["-O1", "-g1"] });
     // So that `fmaf` is an instruction, not a call.
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("fma") {

@@ -34,7 +34,7 @@ pub(super) fn write(folder: &mut OutputFolder) -> Result<PathBuf, Failure> {
 
 /// Opens the page with what the system has for it. The results are there, so it is no failure if it has nothing.
 pub(super) fn open(page: &Path, quiet: bool) {
-    if let Err(error) = opener::open(page) {
+    if let Err(error) = open::that_detached(page) {
         note(quiet, format_args!("cannot open {}: {error}; open it in a browser", page.display()));
     }
 }
