@@ -17,7 +17,7 @@
 
 use glassbox_engine::geometry::{Geometry, GeometrySpec};
 
-use crate::gemm::{Product, View, gemm};
+use crate::gemm::{Sizes, View, gemm};
 use crate::kernels::outer::{self, Outer, outer};
 use crate::simd::{Isa, Simd};
 
@@ -86,12 +86,12 @@ impl Correlate {
                     outer(isa, &shape, x, y, &mut sums[piece * in_channels * out_channels..]);
                 }
                 None => {
-                    let product = Product { m: values, k: out_steps, n: out_channels };
+                    let sizes = Sizes { m: values, k: out_steps, n: out_channels };
                     let x_view = View { offset: 0, row: 1, column: x_row };
                     let y_view = View { offset: 0, row: out_channels, column: 1 };
                     let offset = piece * in_channels * out_channels;
                     let sums_view = View { offset, row: out_channels, column: 1 };
-                    gemm(product, (x, x_view), (y, y_view), 1.0, (sums, sums_view));
+                    gemm(sizes, (x, x_view), (y, y_view), 1.0, (sums, sums_view));
                 }
             }
         }

@@ -24,7 +24,7 @@ impl View {
 
 /// The dimensions of a product: `a` is m x k, `b` is k x n, `c` is m x n.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Product {
+pub(crate) struct Sizes {
     pub(crate) m: usize,
     pub(crate) k: usize,
     pub(crate) n: usize,
@@ -35,7 +35,7 @@ pub(crate) struct Product {
 /// # Panics
 /// If a view reaches beyond its slice, or two elements of `c` share a place.
 pub(crate) fn gemm(
-    Product { m, k, n }: Product,
+    Sizes { m, k, n }: Sizes,
     (a, a_view): (&[f32], View),
     (b, b_view): (&[f32], View),
     beta: f32,

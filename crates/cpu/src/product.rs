@@ -9,7 +9,7 @@
 //! The kernel is packed into [panels](crate::panels), each of a few neighbouring columns, in the order in which its
 //! micro-kernel reads it. Packing happens once per training step and costs as much as reading the weights.
 
-use crate::gemm::{self, View, gemm};
+use crate::gemm::{Sizes, View, gemm};
 use crate::kernels::dot::dot;
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::rows::{Columns, Rows, rows};
@@ -148,11 +148,11 @@ impl Product {
 fn run_gemm(piece: &Rows, columns: usize, x: &[f32], b: &[f32], y: &mut [f32], epilogue: &Epilogue<'_>) {
     let Rows { rows, x_row, groups, len, group, y_first, y_row } = *piece;
     let y_view = View { offset: y_first, row: y_row, column: 1 };
-    let product = gemm::Product { m: rows, k: len, n: columns };
+    let sizes = Sizes { m: rows, k: len, n: columns };
     for g in 0..groups {
         let x_view = View { offset: g * group, row: x_row, column: 1 };
         let b_view = View { offset: g * len * columns, row: columns, column: 1 };
-        gemm(product, (x, x_view), (b, b_view), if g == 0 { 0.0 } else { 1.0 }, (y, y_view));
+        gemm(sizes, (x, x_view), (b, b_view), if g == 0 { 0.0 } else { 1.0 }, (y, y_view));
     }
     for row in 0..rows {
         let first = y_first + row * y_row;
