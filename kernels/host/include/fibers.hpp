@@ -64,6 +64,7 @@ struct Region {
     uint8_t* defined;
     Access* accesses;
     const char* name;
+    uint64_t address = 0;  // of a buffer in device memory, by which kernels' arguments know it
 };
 
 // What the host asks for, and where the answer goes. The loader has the same structure.
@@ -338,8 +339,6 @@ inline unsigned lane() { return block->running->lane(); }
 
 inline void __syncthreads(SHIM_HERE) { shim::wait(shim::State::AtBlockBarrier, file, line); }
 inline void __syncwarp(unsigned mask = ~0u, SHIM_HERE) { shim::warp_op(shim::WarpOp::Sync, mask, 0, 0, file, line); }
-inline void __threadfence() {}
-inline void __threadfence_block() {}
 
 inline unsigned __ballot_sync(unsigned mask, int predicate, SHIM_HERE) {
     return unsigned(shim::warp_op(shim::WarpOp::Ballot, mask, predicate != 0, 0, file, line));

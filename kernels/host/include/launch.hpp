@@ -22,15 +22,15 @@ struct Parameter {
 };
 template <class T>
 struct Parameter<Checked<T>> {
-    // None of its own: it is an address in device memory.
-    static constexpr uint64_t bytes = 0;
+    static constexpr uint64_t bytes = sizeof(uint64_t);
     static Checked<T> make(const void* argument, size_t position) {
-        char* address;
+        uint64_t address;
         memcpy(&address, argument, sizeof address);
-        if (address == nullptr) return {};
+        if (address == 0) return {};
         for (uint64_t i = 0; i < block->launch->buffer_count; i++) {
             const Region& buffer = block->launch->buffers[i];
-            if (address >= buffer.base && address < buffer.base + buffer.bytes) return {&buffer, address - buffer.base};
+            const uint64_t offset = address - buffer.address;
+            if (address >= buffer.address && offset < buffer.bytes) return {&buffer, int64_t(offset)};
         }
         fail("argument %zu is no address in device memory, or in memory that was freed", position);
     }
@@ -51,14 +51,6 @@ struct Call {
         std::apply(call.kernel, call.arguments);
     }
 };
-
-// How many parameters a kernel has; the bytes of each, 0 for a pointer, into `bytes`, which has that much room.
-template <class... Parameters>
-uint64_t parameters(void (*)(Parameters...), uint64_t* bytes, uint64_t room) {
-    const uint64_t all[] = {Parameter<Parameters>::bytes..., 0};
-    for (uint64_t i = 0; i < sizeof...(Parameters) && i < room; i++) bytes[i] = all[i];
-    return sizeof...(Parameters);
-}
 
 // Runs all blocks, one after the other. 0, or 1 with a message.
 template <class... Parameters>
@@ -110,13 +102,22 @@ int launch(void (*kernel)(Parameters...), const Launch* launch) {
     return b.failed;
 }
 
+// What is exported of a kernel: how it is launched, and the bytes of each of its parameters.
+struct Kernel {
+    int (*launch)(const Launch*);
+    const uint64_t* parameters;
+    uint64_t count;
+};
+
+template <class... Parameters>
+Kernel exported(void (*)(Parameters...), int (*launch)(const Launch*)) {
+    static const uint64_t bytes[] = {Parameter<Parameters>::bytes..., 0};
+    return {launch, bytes, sizeof...(Parameters)};
+}
+
 }  // namespace shim
 
-#define SHIM_EXPORT(kernel)                                                                                     \
-    extern "C" __attribute__((visibility("default"))) int shim_launch_##kernel(const shim::Launch* launch) { \
-        return shim::launch(kernel, launch);                                                                   \
-    }                                                                                                          \
-    extern "C" __attribute__((visibility("default"))) uint64_t shim_parameters_##kernel(uint64_t* bytes,       \
-                                                                                        uint64_t room) {       \
-        return shim::parameters(kernel, bytes, room);                                                          \
+#define SHIM_EXPORT(kernel)                                                                      \
+    extern "C" __attribute__((visibility("default"))) shim::Kernel shim_##kernel() {             \
+        return shim::exported(kernel, [](const shim::Launch* l) { return shim::launch(kernel, l); }); \
     }
