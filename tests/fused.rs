@@ -214,7 +214,7 @@ fn fused_kernels_compile_for_every_architecture_without_a_warning() {
             let mut headers = FUSED_FILES.to_vec();
             headers.push(("fused_program.cuh", &header));
             let (name, text) = *headers.iter().find(|(name, _)| *name == file).unwrap();
-            let source = Source { name, text, headers: &headers, defines: &[] };
+            let source = Source { name, text, headers: &headers };
             let compiled = nvrtc.compile(&source, architecture).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(compiled.log, "", "{file}, {architecture}");
         }

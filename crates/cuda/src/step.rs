@@ -1,14 +1,16 @@
-//! What a training step is made of, whoever makes it.
+//! What a training run is made of, plain or fused.
 //!
-//! There are two kinds. The plain step ([`crate::plain`]) is a launch for each line of the program and takes any
-//! model. The fused step takes a whole window through the network in one block's shared memory; it is made for
-//! models that fit there. The session asks neither what is in it.
+//! There are two kinds of training steps, and of scoring. The plain ones ([`crate::plain`]) are a launch for each line of
+//! the program and take any model. The fused ones take a whole window through the network in one block's shared memory;
+//! they are made for models that fit there. The session does not ask which it has.
 
 use std::fmt::Debug;
 
+use glassbox_engine::losses::Loss;
 use glassbox_engine::profile::Part;
 
 use crate::device::{Buffer, Launch};
+use crate::error::Result;
 use crate::kernels::{Order, Series};
 
 /// The most steps that are recorded together. More would only make recordings larger: the host's share is small
@@ -17,7 +19,7 @@ pub const STEPS_IN_A_RECORDING: usize = 32;
 
 /// A launch, and the part of a training step that it is.
 #[derive(Debug)]
-pub struct Work {
+pub struct StepLaunch {
     /// The part.
     pub part: Part,
     /// The launch.
@@ -27,11 +29,27 @@ pub struct Work {
 /// How training steps are taken.
 pub trait TrainingStep: Debug + Send {
     /// The launches that leave the gradient of a batch's mean loss in [`Buffers::gradient`], each sample's loss in
-    /// [`Data::losses`], and the batch's mean in [`Data::means`]. `within` is the step's place in a recording.
-    fn gradient(&self, data: &Data, within: u32) -> Vec<Work>;
+    /// [`EpochBuffers::losses`], and the batch's mean in [`EpochBuffers::means`]. `within` is the step's place in a
+    /// recording.
+    fn gradient(&self, data: &EpochBuffers, within: u32) -> Vec<StepLaunch>;
 
     /// The launches of a whole step: the same gradient to the bit, and the optimiser's step.
-    fn step(&self, data: &Data, within: u32) -> Vec<Work>;
+    fn step(&self, data: &EpochBuffers, within: u32) -> Vec<StepLaunch>;
+}
+
+/// How predictions are made and scored.
+pub(crate) trait Scoring {
+    /// The loss of each sample of `x`, of which there is at least one, given its target in `y`.
+    ///
+    /// # Errors
+    /// If there is not enough device memory, or the device fails.
+    fn losses(&mut self, x: &Series, y: &Series, loss: Loss, losses: &mut [f64]) -> Result<()>;
+
+    /// The predictions for `x`, which has at least one sample, sample by sample.
+    ///
+    /// # Errors
+    /// As [`Scoring::losses`].
+    fn predict(&mut self, x: &Series, predictions: &mut [f32]) -> Result<()>;
 }
 
 /// The device memory of a training run, whatever the data.
@@ -41,18 +59,18 @@ pub struct Buffers {
     pub control: Buffer<u32>,
     /// All weights, in the model's layout.
     pub weights: Buffer<f32>,
-    /// What the optimiser keeps, each in the same layout.
-    pub slots: Vec<Buffer<f32>>,
+    /// Adam's m and v, each in the same layout.
+    pub slots: [Buffer<f32>; 2],
     /// The gradient, in the same layout.
     pub gradient: Buffer<f32>,
 }
 
 /// The device memory of an epoch.
 #[derive(Debug)]
-pub struct Data {
-    /// What the model reads.
+pub struct EpochBuffers {
+    /// The samples that the model reads.
     pub x: Series,
-    /// What it should give.
+    /// Their targets.
     pub y: Series,
     /// The samples of the epoch, in order.
     pub order: Order,

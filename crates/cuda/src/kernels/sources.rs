@@ -39,5 +39,5 @@ const PLAIN: &str = "\
 /// The plain kernels.
 #[must_use]
 pub fn plain() -> Source<'static> {
-    Source { name: "plain.cu", text: PLAIN, headers: PLAIN_FILES, defines: &[] }
+    Source { name: "plain.cu", text: PLAIN, headers: PLAIN_FILES }
 }

@@ -1,4 +1,4 @@
-//! What the kernels can take, looked at before anything is laid out.
+//! The limits of the kernels, checked before anything is laid out.
 
 use glassbox_engine::backend::Plan;
 use glassbox_engine::program::{Instruction, Program};
@@ -6,7 +6,7 @@ use glassbox_engine::{Error, Result};
 
 use crate::kernels::require_launchable;
 
-/// That the kernels can run a plan.
+/// Checks that the kernels can run a plan.
 ///
 /// # Errors
 /// Names the layer with an operation that is a user's own, or the signal that is too large.
@@ -27,7 +27,7 @@ fn require_kernel(plan: &Plan, instruction: &Instruction, layer: usize) -> Resul
         Instruction::Custom { op, .. } | Instruction::CustomGradient { op, .. } => Err(Error::Unsupported {
             place: plan.layer_names.get(layer).cloned().unwrap_or_else(|| "the model".into()),
             feature: format!("the operation {op:?}, written in Rust, on a GPU"),
-            instead: "run this model with --device cpu".into(),
+            instead: "compute on the CPU".into(),
         }),
         _ => Ok(()),
     }

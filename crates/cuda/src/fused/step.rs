@@ -1,0 +1,107 @@
+//! A training step in two launches. Making a launch is `unsafe`: its arguments are checked against what the kernels of
+//! `kernels/fused_step.cu` read and write.
+#![allow(unsafe_code)]
+
+use std::sync::Arc;
+
+use glassbox_engine::backend::Plan;
+use glassbox_engine::optimizers::Adam;
+use glassbox_engine::profile::Part;
+use glassbox_engine::random::{Purpose, Stream};
+
+use super::{FILES, Fitted, Tuning, Windows};
+use crate::device::{Buffer, Function, Gpu, Launch, args, word};
+use crate::error::Result;
+use crate::kernels::{factors, require};
+use crate::step::{Buffers, EpochBuffers, StepLaunch, TrainingStep};
+
+/// Weights, and rows at once, of a block of `fused_update`.
+const UPDATE: [u32; 2] = [32, 8];
+
+/// A training step in two launches.
+#[derive(Debug)]
+pub struct FusedStep {
+    gradient: Function,
+    update: Function,
+    windows: Windows,
+    batch_size: usize,
+    buffers: Buffers,
+    /// The sums of each block.
+    partials: Buffer<f32>,
+    adam: Adam,
+    seed: u64,
+}
+
+impl FusedStep {
+    /// Compiles the step for a plan; `None` if the plan does not fit the device.
+    ///
+    /// # Errors
+    /// If the kernels cannot be compiled or loaded, or there is not enough device memory.
+    pub fn new(
+        device: &Arc<Gpu>,
+        plan: &Plan,
+        buffers: &Buffers,
+        adam: Adam,
+        tuning: Tuning,
+    ) -> Result<Option<Self>> {
+        let Ok(fitted) = Fitted::new(&plan.training, plan, device.properties(), tuning) else {
+            return Ok(None);
+        };
+        let module = fitted.compile(device, FILES[0])?;
+        let windows = Windows::of(&fitted);
+        Ok(Some(Self {
+            gradient: device.function(&module, "fused_gradient")?,
+            update: device.function(&module, "fused_update")?,
+            batch_size: plan.batch_size,
+            buffers: buffers.clone(),
+            partials: Buffer::undefined(device, windows.blocks(plan.batch_size) * plan.layout.len())?,
+            windows,
+            adam,
+            seed: plan.seed,
+        }))
+    }
+
+    /// `fused_gradient`: each window's loss, and the sums of the gradient of each block.
+    fn launch_gradient(&self, data: &EpochBuffers, within: u32) -> StepLaunch {
+        let Self { buffers: Buffers { control, weights, .. }, partials, .. } = self;
+        let EpochBuffers { x, y, order, losses, .. } = data;
+        x.require(self.windows.x_len);
+        y.require(self.windows.y_len);
+        let ([key_0, key_1], _) = Stream::new(self.seed, Purpose::Dropout, 0, 0).words();
+        let args = args![control, within, order, x, y, weights, key_0, key_1, partials, losses];
+        // SAFETY: the series have every sample that there is, and the order names those only, as the session sees
+        // to; a loss for each sample of the epoch; a row of sums for each block, and all weights. The kernel was
+        // compiled for the plan's shapes and takes this much shared memory.
+        let launch = unsafe { self.windows.launch(&self.gradient, self.batch_size, args) };
+        StepLaunch { part: Part::Fused, launch }
+    }
+
+    /// `fused_update`: the gradient and the mean loss of the batch, and Adam's step if it is to be taken.
+    fn launch_update(&self, data: &EpochBuffers, within: u32, take_step: bool) -> Launch {
+        let Self { buffers: Buffers { control, weights, slots: [m, v], gradient }, partials, .. } = self;
+        let EpochBuffers { losses, means, alphas, .. } = data;
+        let (len, blocks) = (weights.len(), self.windows.blocks(self.batch_size));
+        require([m, v, gradient].iter().all(|slot| slot.len() >= len), "a gradient and two moments a weight");
+        require(partials.len() >= blocks * len, "sums of all blocks");
+        let adam = factors(&self.adam);
+        let args = args![
+            control, within, partials, losses, blocks, gradient, means, take_step, alphas, weights, m, v,
+            adam
+        ];
+        let grid = [word(len).div_ceil(UPDATE[0]).max(1), 1];
+        // SAFETY: as above; and a mean and an alpha for each batch of the epoch.
+        unsafe { Launch::new(&self.update, grid, UPDATE, 0, args) }
+    }
+}
+
+impl TrainingStep for FusedStep {
+    fn gradient(&self, data: &EpochBuffers, within: u32) -> Vec<StepLaunch> {
+        let reduction = StepLaunch { part: Part::Reduction, launch: self.launch_update(data, within, false) };
+        vec![self.launch_gradient(data, within), reduction]
+    }
+
+    fn step(&self, data: &EpochBuffers, within: u32) -> Vec<StepLaunch> {
+        let update = StepLaunch { part: Part::Update, launch: self.launch_update(data, within, true) };
+        vec![self.launch_gradient(data, within), update]
+    }
+}
