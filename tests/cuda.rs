@@ -264,7 +264,7 @@ fn a_lost_device_leaves_the_last_checkpoint() {
     assert_eq!(resumed.fitted.history, undisturbed.fitted.history);
 }
 
-/// What the kernels could not index is refused by name, not computed wrong.
+/// A signal that the kernels could not index is refused by name, not computed wrong.
 #[test]
 fn a_signal_that_is_too_long_is_refused_by_name() {
     if !can_run_kernels() {

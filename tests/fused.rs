@@ -121,7 +121,7 @@ fn gradient_agrees_on(model: Sequential, loss: Loss, batch: &[u32], backends: Ve
     }
 }
 
-/// What a model's step and its scoring are compiled from; or why they are not fused, and left to the plain kernels.
+/// The sources of a model's step and of its scoring; or why they are not fused, and left to the plain kernels.
 fn sources(model: &Sequential, device: &Settings) -> Result<[FusedSource; 2], String> {
     tuned_sources(model, device, Tunings::default())
 }
@@ -444,7 +444,7 @@ fn a_loss_that_is_not_finite_stops_the_run() {
     assert_eq!(stopped.weights, session.state().unwrap().weights);
 }
 
-/// What does not fit says why, and is trained all the same.
+/// A model that does not fit is trained by the plain kernels, and the reason is given.
 #[test]
 fn what_does_not_fit_says_why() {
     if !can_run_cuda() {

@@ -31,8 +31,8 @@ fn every_plain_kernel_compiles_for_every_architecture_without_a_warning() {
     }
 }
 
-/// What the bench of the GPU varies: the tutorial's step with more threads than by default keeps everything in
-/// registers, of which each thread then has fewer.
+/// The tutorial's step with more threads than by default, as the bench of the GPU has it, keeps everything in registers,
+/// of which each thread then has fewer.
 #[test]
 fn other_tunings_of_the_tutorials_step_compile_without_a_warning_and_spill_nothing() {
     let Some(nvrtc) = nvrtc() else { return };

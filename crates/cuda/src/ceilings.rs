@@ -1,4 +1,4 @@
-//! What a GPU can do at most, measured on it: arithmetic, traffic with its memory, and with what caches it.
+//! The ceilings of a GPU, measured on it: arithmetic, traffic with its memory, and with what caches it.
 
 use std::time::{Duration, Instant};
 

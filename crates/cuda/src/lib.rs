@@ -5,7 +5,7 @@
 //! * [`kernels`]: the plain kernels, one typed function for each;
 //! * [`plain`]: a program as launches of these, one for each line;
 //! * [`fused`]: a training step in two launches, inference in one, for models that fit into a block's shared memory;
-//! * [`step`]: what a training run is made of, plain or fused;
+//! * [`step`]: the steps, the scoring and the memory of a training run, plain or fused;
 //! * [`session`]: a training run, recorded once and replayed.
 //!
 //! **Nothing leaves the device.** The series is uploaded once, windows are gathered there by index, masks are drawn

@@ -22,8 +22,8 @@ use glassbox_engine::{Error, Result, When};
 use crate::data::Uploads;
 use crate::device::{Buffer, Gpu, Launch, Mark, Recording};
 use crate::fused::{FusedScoring, FusedStep, Tuning, Tunings};
-use crate::kernels::{At, Control, Kernels, require_launchable};
-use crate::plain::{PlainScoring, PlainStep, require_runnable, update};
+use crate::kernels::{At, Control, Kernels, Series, require_launchable};
+use crate::plain::{PlainScoring, PlainStep, require_runnable};
 use crate::step::{Buffers, EpochBuffers, STEPS_IN_A_RECORDING, Scoring, TrainingStep};
 
 /// A model on a device.
@@ -83,12 +83,17 @@ impl CudaSession {
             adam,
             device: Arc::clone(device),
             kernels: Arc::clone(kernels),
-            uploads: Uploads::new(device),
+            uploads: Uploads::default(),
             buffers,
             training,
             step: 0,
             epoch: None,
         })
+    }
+
+    /// The samples on the device.
+    fn upload(&mut self, samples: &Samples<'_, f32>) -> Result<Series> {
+        Ok(self.uploads.series(&self.device, samples)?)
     }
 
     /// Scoring in one launch, if it fits.
@@ -112,7 +117,7 @@ impl CudaSession {
             assert!((*index as usize) < data.len(), "sample {index} of {}", data.len());
         }
         let (samples, batches) = (order.len(), order.len().div_ceil(batch_size));
-        let (x, y) = (self.uploads.series(&data.x)?, self.uploads.series(&data.y)?);
+        let (x, y) = (self.upload(&data.x)?, self.upload(&data.y)?);
         let fits = self.epoch.as_ref().is_some_and(|(data, _)| {
             let room = data.order.as_ref().map_or(0, Buffer::len);
             data.x == x && data.y == y && room >= samples && data.means.len() >= batches
@@ -155,8 +160,8 @@ impl CudaSession {
             let recording = match recordings.entry(steps) {
                 Entry::Occupied(recorded) => recorded.into_mut(),
                 Entry::Vacant(place) => {
-                    let launches = (0..steps as u32).flat_map(|within| training.step(data, within));
-                    let mut launches: Vec<Launch> = launches.map(|step| step.launch).collect();
+                    let launches = (0..steps as u32).flat_map(|within| training.launches(data, within, true));
+                    let mut launches: Vec<Launch> = launches.map(|(_, launch)| launch).collect();
                     launches.push(kernels.advance(&buffers.control, steps as u32));
                     place.insert(device.record(&launches)?)
                 }
@@ -199,8 +204,8 @@ impl Session<f32> for CudaSession {
             return Ok(f64::NAN);
         }
         self.enter(data, batch, batch.len())?;
-        for step in self.training.gradient(self.data(), 0) {
-            self.device.launch(&step.launch)?;
+        for (_, launch) in self.training.launches(self.data(), 0, false) {
+            self.device.launch(&launch)?;
         }
         let mut mean = [0.0];
         self.data().means.read(&mut mean)?;
@@ -210,10 +215,10 @@ impl Session<f32> for CudaSession {
     fn profile_step(&mut self, data: &Dataset<'_, f32>, batch: &[u32]) -> Result<StepProfile> {
         assert!(!batch.is_empty() && batch.len() <= self.plan.batch_size, "a batch of {}", batch.len());
         self.enter(data, batch, batch.len())?;
-        let launches = self.training.step(self.data(), 0);
+        let launches = self.training.launches(self.data(), 0, true);
         let mut marks = vec![self.device.mark()?];
-        for step in &launches {
-            self.device.launch(&step.launch)?;
+        for (_, launch) in &launches {
+            self.device.launch(launch)?;
             marks.push(self.device.mark()?);
         }
         let between = |pair: &[Mark]| self.device.elapsed(&pair[0], &pair[1]);
@@ -221,7 +226,7 @@ impl Session<f32> for CudaSession {
         let mut mean = [0.0];
         self.data().means.read(&mut mean)?;
         self.step += 1;
-        let times: Vec<(Part, Duration)> = launches.iter().map(|step| step.part).zip(times).collect();
+        let times: Vec<(Part, Duration)> = launches.iter().map(|(part, _)| *part).zip(times).collect();
         Ok(StepProfile::measured(mean[0], batch.len(), self.plan.training.lines.len(), &times))
     }
 
@@ -240,8 +245,7 @@ impl Session<f32> for CudaSession {
         self.buffers.control.write(&control.words())?;
         let alphas = Buffer::of(&self.device, &[self.adam.alpha::<f32>(self.step + 1)])?;
         let at = At { control: self.buffers.control.clone(), within: 0, samples: 1 };
-        let update = update(&self.kernels, &at, &self.adam, &self.buffers, &alphas);
-        self.device.launch(&update.launch)?;
+        self.device.launch(&self.kernels.adam(&at, &self.adam, self.buffers.of_adam(), &alphas))?;
         self.step += 1;
         Ok(())
     }
@@ -287,7 +291,7 @@ impl Session<f32> for CudaSession {
         if data.is_empty() {
             return Ok(());
         }
-        let (x, y) = (self.uploads.series(&data.x)?, self.uploads.series(&data.y)?);
+        let (x, y) = (self.upload(&data.x)?, self.upload(&data.y)?);
         Ok(self.scoring()?.losses(&x, &y, loss, losses)?)
     }
 
@@ -296,7 +300,7 @@ impl Session<f32> for CudaSession {
         if x.is_empty() {
             return Ok(());
         }
-        let x = self.uploads.series(x)?;
+        let x = self.upload(x)?;
         Ok(self.scoring()?.predict(&x, y)?)
     }
 

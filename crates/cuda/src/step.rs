@@ -1,4 +1,4 @@
-//! What a training run is made of, plain or fused.
+//! The steps, the scoring and the memory of a training run, plain or fused.
 //!
 //! There are two kinds of training steps, and of scoring. The plain ones ([`crate::plain`]) are a launch for each line of
 //! the program and take any model. The fused ones take a whole window through the network in one block's shared memory;
@@ -17,24 +17,15 @@ use crate::kernels::{Order, Series};
 /// by then.
 pub const STEPS_IN_A_RECORDING: usize = 32;
 
-/// A launch, and the part of a training step that it is.
-#[derive(Debug)]
-pub struct StepLaunch {
-    /// The part.
-    pub part: Part,
-    /// The launch.
-    pub launch: Launch,
-}
+/// A part of a training step, and a launch that belongs to it.
+pub type StepLaunch = (Part, Launch);
 
 /// How training steps are taken.
 pub trait TrainingStep: Debug + Send {
     /// The launches that leave the gradient of a batch's mean loss in [`Buffers::gradient`], each sample's loss in
-    /// [`EpochBuffers::losses`], and the batch's mean in [`EpochBuffers::means`]. `within` is the step's place in a
-    /// recording.
-    fn gradient(&self, data: &EpochBuffers, within: u32) -> Vec<StepLaunch>;
-
-    /// The launches of a whole step: the same gradient to the bit, and the optimiser's step.
-    fn step(&self, data: &EpochBuffers, within: u32) -> Vec<StepLaunch>;
+    /// [`EpochBuffers::losses`], and the batch's mean in [`EpochBuffers::means`]; and, if `update`, take the optimiser's
+    /// step, with the same gradient to the bit. `within` is the step's place in a recording.
+    fn launches(&self, data: &EpochBuffers, within: u32, update: bool) -> Vec<StepLaunch>;
 }
 
 /// How predictions are made and scored.
@@ -63,6 +54,14 @@ pub struct Buffers {
     pub slots: [Buffer<f32>; 2],
     /// The gradient, in the same layout.
     pub gradient: Buffer<f32>,
+}
+
+impl Buffers {
+    /// The operands of Adam's kernels: the gradient, the weights, m and v.
+    pub(crate) fn of_adam(&self) -> [&Buffer<f32>; 4] {
+        let [m, v] = &self.slots;
+        [&self.gradient, &self.weights, m, v]
+    }
 }
 
 /// The device memory of an epoch.

@@ -14,6 +14,7 @@
 
 #include <cstdarg>
 #include <deque>
+#include <functional>
 #include <vector>
 
 #include "builtins.hpp"
@@ -25,7 +26,7 @@ static thread_local dim3 blockDim, gridDim;
 namespace shim {
 
 enum class State { Ready, AtBlockBarrier, AtWarp, Exited };
-enum class WarpOp { Sync, Shuffle, Ballot };
+enum class WarpOp { Sync, Shuffle };
 
 // A CUDA thread.
 struct Thread {
@@ -104,8 +105,7 @@ struct SharedPiece {
 // The block that is running: there is one at a time in each host thread.
 struct Block {
     const Launch* launch;
-    void (*body)(const void*);
-    const void* closure;
+    std::function<void()> body;
     uint64_t launch_epoch;  // the first of this launch
     uint64_t epoch = 0;     // the present one: between two barriers it stands still
     std::vector<uint32_t> turns;  // of each warp: counts its __syncwarp
@@ -147,7 +147,7 @@ __attribute__((noinline)) inline void wait(State state, const char* file, int li
 
 inline void fiber() {
     for (;;) {
-        block->body(block->closure);
+        block->body();
         wait(State::Exited, "", 0);
     }
 }
@@ -241,14 +241,9 @@ inline bool resolve_warp(unsigned warp) {
         }
         if (!complete) continue;
         const unsigned mask = thread.mask;
-        uint64_t ballot = 0;
-        for (unsigned other = 0; other < 32; other++) {
-            if ((mask >> other & 1) == 1 && b.threads[first + other].value != 0) ballot |= uint64_t(1) << other;
-        }
         for (unsigned other = 0; other < 32; other++) {
             if ((mask >> other & 1) == 0) continue;
             Thread& named = b.threads[first + other];
-            if (named.op == WarpOp::Ballot) named.result = ballot;
             if (named.op == WarpOp::Shuffle) named.result = b.threads[first + named.source].value;
         }
         // It orders memory among all lanes only if it names all.
@@ -341,13 +336,15 @@ inline void __syncthreads(SHIM_HERE) { shim::wait(shim::State::AtBlockBarrier, f
 inline void __syncwarp(unsigned mask = ~0u, SHIM_HERE) { shim::warp_op(shim::WarpOp::Sync, mask, 0, 0, file, line); }
 
 inline unsigned __ballot_sync(unsigned mask, int predicate, SHIM_HERE) {
-    return unsigned(shim::warp_op(shim::WarpOp::Ballot, mask, predicate != 0, 0, file, line));
+    unsigned votes = 0;
+    for (unsigned lane = 0; lane < 32; lane++) {
+        if ((mask >> lane & 1) == 1) votes |= shim::shuffle(mask, unsigned(predicate != 0), lane, file, line) << lane;
+    }
+    return votes;
 }
-inline int __any_sync(unsigned mask, int predicate, SHIM_HERE) {
-    return shim::warp_op(shim::WarpOp::Ballot, mask, predicate != 0, 0, file, line) != 0;
-}
+inline int __any_sync(unsigned mask, int predicate, SHIM_HERE) { return __ballot_sync(mask, predicate, file, line) != 0; }
 inline int __all_sync(unsigned mask, int predicate, SHIM_HERE) {
-    return shim::warp_op(shim::WarpOp::Ballot, mask, predicate != 0, 0, file, line) == mask;
+    return __ballot_sync(mask, predicate, file, line) == mask;
 }
 
 // Lanes beyond a segment of `width` leave the caller its own value.

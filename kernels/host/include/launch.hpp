@@ -41,17 +41,6 @@ std::tuple<Parameters...> parameters(void* const* args, std::index_sequence<I...
     return std::tuple<Parameters...>{Parameter<Parameters>::make(args[I], I)...};
 }
 
-template <class... Parameters>
-struct Call {
-    void (*kernel)(Parameters...);
-    std::tuple<Parameters...> arguments;
-
-    static void body(const void* closure) {
-        const Call& call = *static_cast<const Call*>(closure);
-        std::apply(call.kernel, call.arguments);
-    }
-};
-
 // Runs all blocks, one after the other. 0, or 1 with a message.
 template <class... Parameters>
 int launch(void (*kernel)(Parameters...), const Launch* launch) {
@@ -75,10 +64,8 @@ int launch(void (*kernel)(Parameters...), const Launch* launch) {
     if (launch->arg_count != sizeof...(Parameters)) {
         fail("%llu arguments for %zu parameters", (unsigned long long)launch->arg_count, sizeof...(Parameters));
     }
-    const Call<Parameters...> call{
-        kernel, parameters<Parameters...>(launch->args, std::index_sequence_for<Parameters...>())};
-    b.body = Call<Parameters...>::body;
-    b.closure = &call;
+    const auto arguments = parameters<Parameters...>(launch->args, std::index_sequence_for<Parameters...>());
+    b.body = [&] { std::apply(kernel, arguments); };
     gridDim = {launch->grid[0], launch->grid[1], launch->grid[2]};
     blockDim = {launch->block[0], launch->block[1], launch->block[2]};
     b.threads.resize(threads);

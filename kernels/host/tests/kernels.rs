@@ -153,7 +153,7 @@ fn warps_vote_and_shuffle_as_documented() {
     }
 }
 
-/// What is in order raises no alarm: exchanges across barriers, in a warp across `__syncwarp`, atomics.
+/// Correct kernels raise no alarm: exchanges across barriers, in a warp across `__syncwarp`, atomics.
 #[test]
 fn good_kernels_pass() {
     if skips() {

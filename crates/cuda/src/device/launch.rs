@@ -31,7 +31,7 @@ impl Arg {
     }
 }
 
-/// What is passed to a kernel: one argument, or several that belong together.
+/// An argument of a kernel, or several that belong together.
 pub(crate) trait Operand {
     /// Adds the arguments, in the order of the kernel's parameters.
     fn push(&self, args: &mut Vec<Arg>);
@@ -50,13 +50,13 @@ pub(crate) use args;
 
 impl Operand for u32 {
     fn push(&self, args: &mut Vec<Arg>) {
-        args.push(Arg::of(&[*self]));
+        [*self].push(args);
     }
 }
 
 impl Operand for f32 {
     fn push(&self, args: &mut Vec<Arg>) {
-        args.push(Arg::of(&[*self]));
+        [*self].push(args);
     }
 }
 
@@ -103,6 +103,7 @@ pub(crate) fn word(n: usize) -> u32 {
 
 /// A kernel, its grid and its arguments.
 #[derive(Debug, Clone)]
+#[must_use = "a launch does nothing until a device launches it"]
 pub struct Launch {
     function: Function,
     grid: [u32; 2],

@@ -33,44 +33,73 @@ pub const OPTIONS: [&str; 2] = ["--std=c++17", "--fmad=false"];
 
 type Program = *mut c_void;
 
-/// The functions of nvrtc.h that are called, by their names.
+/// The functions of nvrtc.h that are called and give a status, as methods that give an error with their names.
 macro_rules! functions {
-    ($(fn $name:ident($($argument:ty),*) -> $gives:ty;)*) => {
+    ($(fn $name:ident($($argument:ident: $kind:ty),*);)*) => {
         #[allow(non_snake_case, reason = "NVRTC's names")]
         struct Functions {
-            $($name: unsafe extern "C" fn($($argument),*) -> $gives,)*
+            $($name: unsafe extern "C" fn($($kind),*) -> c_int,)*
+            nvrtcGetErrorString: unsafe extern "C" fn(c_int) -> *const c_char,
         }
 
+        #[allow(non_snake_case, reason = "NVRTC's names")]
         impl Functions {
             /// # Safety
             /// * the library is NVRTC, and outlives the functions.
             unsafe fn of(library: &Library) -> Result<Self, libloading::Error> {
                 // SAFETY: the caller's; the types are those of nvrtc.h.
-                unsafe { Ok(Self { $($name: *library.get(stringify!($name).as_bytes())?),* }) }
+                unsafe {
+                    Ok(Self {
+                        $($name: *library.get(stringify!($name))?,)*
+                        nvrtcGetErrorString: *library.get("nvrtcGetErrorString")?,
+                    })
+                }
             }
+
+            $(
+                /// # Safety
+                /// * as NVRTC's documentation asks for.
+                unsafe fn $name(&self, $($argument: $kind),*) -> Result<()> {
+                    // SAFETY: the caller's.
+                    let status = unsafe { (self.$name)($($argument),*) };
+                    self.done(stringify!($name), status)
+                }
+            )*
         }
     };
 }
 functions! {
-    fn nvrtcVersion(*mut c_int, *mut c_int) -> c_int;
-    fn nvrtcGetNumSupportedArchs(*mut c_int) -> c_int;
-    fn nvrtcGetSupportedArchs(*mut c_int) -> c_int;
+    fn nvrtcVersion(major: *mut c_int, minor: *mut c_int);
+    fn nvrtcGetNumSupportedArchs(count: *mut c_int);
+    fn nvrtcGetSupportedArchs(architectures: *mut c_int);
     fn nvrtcCreateProgram(
-        *mut Program, *const c_char, *const c_char, c_int, *const *const c_char, *const *const c_char
-    ) -> c_int;
-    fn nvrtcDestroyProgram(*mut Program) -> c_int;
-    fn nvrtcCompileProgram(Program, c_int, *const *const c_char) -> c_int;
-    fn nvrtcGetProgramLogSize(Program, *mut usize) -> c_int;
-    fn nvrtcGetProgramLog(Program, *mut u8) -> c_int;
-    fn nvrtcGetCUBINSize(Program, *mut usize) -> c_int;
-    fn nvrtcGetCUBIN(Program, *mut u8) -> c_int;
-    fn nvrtcGetPTXSize(Program, *mut usize) -> c_int;
-    fn nvrtcGetPTX(Program, *mut u8) -> c_int;
-    fn nvrtcGetErrorString(c_int) -> *const c_char;
+        program: *mut Program, text: *const c_char, name: *const c_char, count: c_int,
+        headers: *const *const c_char, names: *const *const c_char
+    );
+    fn nvrtcDestroyProgram(program: *mut Program);
+    fn nvrtcCompileProgram(program: Program, count: c_int, options: *const *const c_char);
+    fn nvrtcGetProgramLogSize(program: Program, size: *mut usize);
+    fn nvrtcGetProgramLog(program: Program, log: *mut u8);
+    fn nvrtcGetCUBINSize(program: Program, size: *mut usize);
+    fn nvrtcGetCUBIN(program: Program, image: *mut u8);
+    fn nvrtcGetPTXSize(program: Program, size: *mut usize);
+    fn nvrtcGetPTX(program: Program, image: *mut u8);
 }
 
-/// A function that gives something of a program, at a pointer.
-type Get<T> = unsafe extern "C" fn(Program, *mut T) -> c_int;
+impl Functions {
+    /// An error that names the call, unless its status is that of success.
+    fn done(&self, call: &'static str, status: c_int) -> Result<()> {
+        if status == 0 {
+            return Ok(());
+        }
+        // SAFETY: it gives a static string for any number.
+        let problem = unsafe { CStr::from_ptr((self.nvrtcGetErrorString)(status)) };
+        Err(DeviceError::Call { call, problem: problem.to_string_lossy().into_owned() })
+    }
+}
+
+/// A method that writes something of a program to a pointer.
+type Get<T> = unsafe fn(&Functions, Program, *mut T) -> Result<()>;
 
 /// NVRTC.
 pub struct Nvrtc {
@@ -150,26 +179,17 @@ impl Nvrtc {
             let functions = Functions::of(&library).map_err(failed)?;
             (library, functions, builtins_beside(path).and_then(|path| Library::new(path).ok()))
         };
-        let mut nvrtc = Self {
-            functions,
-            _library: library,
-            _builtins: builtins,
-            version: (0, 0),
-            architectures: vec![],
-        };
         let (mut major, mut minor, mut count) = (0, 0, 0);
-        // SAFETY: here and below, pointers are to numbers that outlive the call, and strings end in NUL.
-        nvrtc.done("nvrtcVersion", unsafe { (nvrtc.functions.nvrtcVersion)(&mut major, &mut minor) })?;
-        // SAFETY: as above.
-        let counted = unsafe { (nvrtc.functions.nvrtcGetNumSupportedArchs)(&mut count) };
-        nvrtc.done("nvrtcGetNumSupportedArchs", counted)?;
-        let mut architectures: Vec<c_int> = vec![0; count as usize];
-        // SAFETY: as above; there is room for as many as it said.
-        let listed = unsafe { (nvrtc.functions.nvrtcGetSupportedArchs)(architectures.as_mut_ptr()) };
-        nvrtc.done("nvrtcGetSupportedArchs", listed)?;
-        nvrtc.version = (major as u32, minor as u32);
-        nvrtc.architectures = architectures.into_iter().map(|arch| arch as u32).collect();
-        Ok(nvrtc)
+        // SAFETY: pointers are to numbers that outlive the calls, and to room for as many as there are.
+        let architectures = unsafe {
+            functions.nvrtcVersion(&mut major, &mut minor)?;
+            functions.nvrtcGetNumSupportedArchs(&mut count)?;
+            let mut architectures: Vec<c_int> = vec![0; count as usize];
+            functions.nvrtcGetSupportedArchs(architectures.as_mut_ptr())?;
+            architectures.into_iter().map(|arch| arch as u32).collect()
+        };
+        let version = (major as u32, minor as u32);
+        Ok(Self { functions, _library: library, _builtins: builtins, version, architectures })
     }
 
     /// Its version: (13, 0).
@@ -216,58 +236,29 @@ impl Nvrtc {
         let options = c_strings(&options.iter().map(String::as_str).collect::<Vec<_>>())?;
 
         let (headers_at, names_at, options_at) = (pointers(&headers), pointers(&names), pointers(&options));
-        let api = &self.functions;
+        let functions = &self.functions;
         let mut program = std::ptr::null_mut();
         // SAFETY: all strings end in NUL and live until the program is destroyed, at the end of this function.
-        self.done("nvrtcCreateProgram", unsafe {
+        unsafe {
             let (text, name, count) = (text.as_ptr(), name.as_ptr(), headers.len() as c_int);
-            (api.nvrtcCreateProgram)(&mut program, text, name, count, headers_at.as_ptr(), names_at.as_ptr())
-        })?;
-        let program = Owned { api, program };
+            let (headers, names) = (headers_at.as_ptr(), names_at.as_ptr());
+            functions.nvrtcCreateProgram(&mut program, text, name, count, headers, names)?;
+        }
+        let program = Owned { functions, program };
         let count = options.len() as c_int;
         // SAFETY: as above, with a program that was created.
-        let compiled = unsafe { (api.nvrtcCompileProgram)(program.program, count, options_at.as_ptr()) };
-        let log = self.output(
-            &program,
-            "nvrtcGetProgramLog",
-            (api.nvrtcGetProgramLogSize, api.nvrtcGetProgramLog),
-        )?;
+        let done = unsafe { functions.nvrtcCompileProgram(program.program, count, options_at.as_ptr()) };
+        let log = program.output(Functions::nvrtcGetProgramLogSize, Functions::nvrtcGetProgramLog)?;
         let log = String::from_utf8_lossy(&log).trim_end_matches('\0').trim().to_string();
-        if let Err(error) = self.done("nvrtcCompileProgram", compiled) {
+        if let Err(error) = done {
             let log = if log.is_empty() { error.to_string() } else { log };
             return Err(DeviceError::Compile { name: source.name.into(), arch: architecture.into(), log });
         }
-        let (name, functions) = match architecture.starts_with("sm_") {
-            true => ("nvrtcGetCUBIN", (api.nvrtcGetCUBINSize, api.nvrtcGetCUBIN)),
-            false => ("nvrtcGetPTX", (api.nvrtcGetPTXSize, api.nvrtcGetPTX)),
+        let image = match architecture.starts_with("sm_") {
+            true => program.output(Functions::nvrtcGetCUBINSize, Functions::nvrtcGetCUBIN)?,
+            false => program.output(Functions::nvrtcGetPTXSize, Functions::nvrtcGetPTX)?,
         };
-        Ok(Compiled { image: self.output(&program, name, functions)?, log })
-    }
-
-    /// An output of a program, by a function for its size and one for its bytes.
-    fn output(
-        &self,
-        program: &Owned<'_>,
-        name: &'static str,
-        (size, get): (Get<usize>, Get<u8>),
-    ) -> Result<Vec<u8>> {
-        let mut len = 0usize;
-        // SAFETY: the program was created, and the pointer is to a number that outlives the call.
-        self.done(name, unsafe { size(program.program, &mut len) })?;
-        let mut bytes = vec![0u8; len];
-        // SAFETY: as above; there is room for as many bytes as it said.
-        self.done(name, unsafe { get(program.program, bytes.as_mut_ptr()) })?;
-        Ok(bytes)
-    }
-
-    /// An error that names the call, unless its status is that of success.
-    fn done(&self, call: &'static str, status: c_int) -> Result<()> {
-        if status == 0 {
-            return Ok(());
-        }
-        // SAFETY: it gives a static string for any number.
-        let problem = unsafe { CStr::from_ptr((self.functions.nvrtcGetErrorString)(status)) };
-        Err(DeviceError::Call { call, problem: problem.to_string_lossy().into_owned() })
+        Ok(Compiled { image, log })
     }
 }
 
@@ -291,14 +282,28 @@ fn builtins_beside(path: &Path) -> Option<PathBuf> {
 
 /// A program that is destroyed at the end.
 struct Owned<'a> {
-    api: &'a Functions,
+    functions: &'a Functions,
     program: Program,
+}
+
+impl Owned<'_> {
+    /// An output, by the method for its size and the one for its bytes.
+    fn output(&self, size: Get<usize>, get: Get<u8>) -> Result<Vec<u8>> {
+        let mut len = 0;
+        // SAFETY: the program was created; the pointers are to a number, and to room for as many bytes as it says.
+        unsafe {
+            size(self.functions, self.program, &mut len)?;
+            let mut bytes = vec![0; len];
+            get(self.functions, self.program, bytes.as_mut_ptr())?;
+            Ok(bytes)
+        }
+    }
 }
 
 impl Drop for Owned<'_> {
     fn drop(&mut self) {
         // SAFETY: the program was created, and nobody uses it any more. A failure would change nothing.
-        let _ = unsafe { (self.api.nvrtcDestroyProgram)(&mut self.program) };
+        let _ = unsafe { self.functions.nvrtcDestroyProgram(&mut self.program) };
     }
 }
 

@@ -60,7 +60,7 @@ pub fn describe(plan: &Plan, properties: &Properties, tuning: Tuning) -> Result<
     ))
 }
 
-/// What a fused kernel is compiled from, for those who want to read it, to compile it or to count.
+/// The source of a fused kernel, for those who want to read it, to compile it or to count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FusedSource {
     /// The name of its file, which is among [`FUSED_FILES`].

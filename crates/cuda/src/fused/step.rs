@@ -62,7 +62,7 @@ impl FusedStep {
     }
 
     /// `fused_gradient`: each window's loss, and the sums of the gradient of each block.
-    fn launch_gradient(&self, data: &EpochBuffers, within: u32) -> StepLaunch {
+    fn launch_gradient(&self, data: &EpochBuffers, within: u32) -> Launch {
         let Self { buffers: Buffers { control, weights, .. }, partials, .. } = self;
         let EpochBuffers { x, y, order, losses, .. } = data;
         x.require(self.windows.x_len);
@@ -72,18 +72,18 @@ impl FusedStep {
         // SAFETY: the series have every sample that there is, and the order names those only, as the session sees
         // to; a loss for each sample of the epoch; a row of sums for each block, and all weights. The kernel was
         // compiled for the plan's shapes and takes this much shared memory.
-        let launch = unsafe { self.windows.launch(&self.gradient, self.batch_size, args) };
-        StepLaunch { part: Part::Fused, launch }
+        unsafe { self.windows.launch(&self.gradient, self.batch_size, args) }
     }
 
     /// `fused_update`: the gradient and the mean loss of the batch, and Adam's step if it is to be taken.
     fn launch_update(&self, data: &EpochBuffers, within: u32, take_step: bool) -> Launch {
-        let Self { buffers: Buffers { control, weights, slots: [m, v], gradient }, partials, .. } = self;
+        let Self { buffers, partials, .. } = self;
         let EpochBuffers { losses, means, alphas, .. } = data;
+        let [gradient, weights, m, v] = buffers.of_adam();
         let (len, blocks) = (weights.len(), self.windows.blocks(self.batch_size));
         require([m, v, gradient].iter().all(|slot| slot.len() >= len), "a gradient and two moments a weight");
         require(partials.len() >= blocks * len, "sums of all blocks");
-        let adam = factors(&self.adam);
+        let (control, adam) = (&buffers.control, factors(&self.adam));
         let args = args![
             control, within, partials, losses, blocks, gradient, means, take_step, alphas, weights, m, v,
             adam
@@ -95,13 +95,11 @@ impl FusedStep {
 }
 
 impl TrainingStep for FusedStep {
-    fn gradient(&self, data: &EpochBuffers, within: u32) -> Vec<StepLaunch> {
-        let reduction = StepLaunch { part: Part::Reduction, launch: self.launch_update(data, within, false) };
-        vec![self.launch_gradient(data, within), reduction]
-    }
-
-    fn step(&self, data: &EpochBuffers, within: u32) -> Vec<StepLaunch> {
-        let update = StepLaunch { part: Part::Update, launch: self.launch_update(data, within, true) };
-        vec![self.launch_gradient(data, within), update]
+    fn launches(&self, data: &EpochBuffers, within: u32, update: bool) -> Vec<StepLaunch> {
+        let reduction = if update { Part::Update } else { Part::Reduction };
+        vec![
+            (Part::Fused, self.launch_gradient(data, within)),
+            (reduction, self.launch_update(data, within, update)),
+        ]
     }
 }

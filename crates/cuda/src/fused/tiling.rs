@@ -300,7 +300,7 @@ mod tests {
         Geometry::new(spec).unwrap()
     }
 
-    /// What the kernels ask of tiles, for any geometry.
+    /// The kernels' conditions on tiles hold for any geometry.
     #[test]
     fn tiles_are_such_that_the_kernels_take() {
         let channels = [1, 2, 3, 4, 5, 8, 16, 31, 32, 33];

@@ -75,7 +75,6 @@ kernels! {
 
 impl Kernels {
     /// Copies the samples of a batch to `y`, each of `len` values.
-    #[must_use]
     pub fn gather(&self, at: &At, series: &Series, order: &Order, y: &Buffer<f32>, len: usize) -> Launch {
         series.require(len);
         at.require(y, len, "room for all samples");
@@ -86,7 +85,6 @@ impl Kernels {
 
     /// Draws the masks of a batch, each of `len` elements of which the fraction `rate` is dropped; the stream is
     /// that of the mask, at any step.
-    #[must_use]
     pub fn draw(&self, at: &At, mask: &Buffer<u32>, len: usize, stream: Stream, drop_below: u32) -> Launch {
         let words = len.div_ceil(WORD);
         at.require(mask, words, "room for the masks of all samples");
@@ -97,7 +95,6 @@ impl Kernels {
     }
 
     /// `y = epilogue(A x)`
-    #[must_use]
     pub fn apply(
         &self,
         at: &At,
@@ -105,14 +102,13 @@ impl Kernels {
         [x, kernel, y]: [&Buffer<f32>; 3],
         epilogue: &EpilogueArgs,
     ) -> Launch {
-        let (input, output) = (a.input(), a.output());
-        require_contraction(at, a, (x, input), kernel, (y, output), epilogue);
+        let to = a.output();
+        require_contraction(at, a, [a.input(), to], [x, kernel, y], epilogue);
         // SAFETY: x, y, the kernel and what the epilogue reads are as large as the geometry and the batch ask for.
-        unsafe { per_sample(&self.apply, at.samples, output.len(), args![at, a, x, kernel, y, epilogue]) }
+        unsafe { per_sample(&self.apply, at.samples, to.len(), args![at, a, x, kernel, y, epilogue]) }
     }
 
     /// `y = epilogue(A^T x)`; `transposed` is the kernel as [`Kernels::transpose_kernel`] makes it.
-    #[must_use]
     pub fn apply_transposed(
         &self,
         at: &At,
@@ -120,15 +116,14 @@ impl Kernels {
         [x, transposed, y]: [&Buffer<f32>; 3],
         epilogue: &EpilogueArgs,
     ) -> Launch {
-        let (input, output) = (a.input(), a.output());
-        require_contraction(at, a, (x, output), transposed, (y, input), epilogue);
+        let to = a.input();
+        require_contraction(at, a, [a.output(), to], [x, transposed, y], epilogue);
         let args = args![at, a, x, transposed, y, epilogue];
         // SAFETY: as for `apply`, with both sides exchanged.
-        unsafe { per_sample(&self.apply_transposed, at.samples, input.len(), args) }
+        unsafe { per_sample(&self.apply_transposed, at.samples, to.len(), args) }
     }
 
     /// A kernel `(taps, in, out)` as `(taps, out, in)`.
-    #[must_use]
     pub fn transpose_kernel(&self, a: &Geometry, kernel: &Buffer<f32>, transposed: &Buffer<f32>) -> Launch {
         let len = a.kernel_len();
         require(kernel.len() >= len && transposed.len() >= len, "a kernel of the geometry");
@@ -137,7 +132,6 @@ impl Kernels {
     }
 
     /// Adds the correlation of `x` and `y` to the partials from weight `offset` on.
-    #[must_use]
     pub fn correlate(
         &self,
         at: &At,
@@ -158,7 +152,6 @@ impl Kernels {
     }
 
     /// `y = epilogue(x)`, for values of that shape in each sample.
-    #[must_use]
     pub fn map(&self, at: &At, [x, y]: [&Buffer<f32>; 2], shape: Shape, epilogue: &EpilogueArgs) -> Launch {
         let (len, channels) = (shape.len(), shape.channels);
         at.require(x, len, "x of all samples");
@@ -170,7 +163,6 @@ impl Kernels {
     }
 
     /// `y = a + b`, for `len` elements a sample.
-    #[must_use]
     pub fn add(&self, at: &At, [a, b, y]: [&Buffer<f32>; 3], len: usize) -> Launch {
         for value in [a, b, y] {
             at.require(value, len, "values of all samples");
@@ -180,7 +172,6 @@ impl Kernels {
     }
 
     /// Zeros into all partials.
-    #[must_use]
     pub fn clear(&self, partials: &Partials) -> Launch {
         let len = partials.parts * partials.weights;
         require(partials.values.len() >= len, "partials of all parts");
@@ -189,7 +180,6 @@ impl Kernels {
     }
 
     /// Adds the sums over the steps of `x`, `(steps, channels)`, to the partials from weight `offset` on.
-    #[must_use]
     pub fn sum_steps(
         &self,
         at: &At,
@@ -209,7 +199,6 @@ impl Kernels {
     }
 
     /// The gradient of the batch: the partials of its parts, added up.
-    #[must_use]
     pub fn sum_parts(&self, at: &At, partials: &Partials, gradient: &Buffer<f32>) -> Launch {
         let Partials { values, per_part, weights, .. } = partials;
         partials.require(at, 0, *weights);
@@ -220,20 +209,13 @@ impl Kernels {
     }
 
     /// The loss of each sample, and the gradient of their mean if `dy` is given.
-    #[must_use]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is a different thing that the kernel reads or writes"
-    )]
     pub fn loss(
         &self,
         at: &At,
         loss: Loss,
-        y: &Buffer<f32>,
-        targets: &Series,
-        order: &Order,
+        (y, dy): (&Buffer<f32>, Option<&Buffer<f32>>),
+        (targets, order): (&Series, &Order),
         losses: &Buffer<f64>,
-        dy: Option<&Buffer<f32>>,
         len: usize,
     ) -> Launch {
         targets.require(len);
@@ -248,7 +230,6 @@ impl Kernels {
     }
 
     /// The mean loss of the batch. One that is not finite stops the run.
-    #[must_use]
     pub fn mean_loss(&self, at: &At, losses: &Buffer<f64>, means: &Buffer<f64>) -> Launch {
         // SAFETY: a loss for each sample of the epoch and room for the mean of each batch: the session sees to
         // that.
@@ -256,7 +237,6 @@ impl Kernels {
     }
 
     /// Adam's step, for all weights.
-    #[must_use]
     pub fn adam(
         &self,
         at: &At,
@@ -273,7 +253,6 @@ impl Kernels {
     }
 
     /// Moves a run on by so many batches.
-    #[must_use]
     pub fn advance(&self, control: &Buffer<u32>, steps: u32) -> Launch {
         require(control.len() >= Control::WORDS, "a control block");
         // SAFETY: a control block.
@@ -281,7 +260,6 @@ impl Kernels {
     }
 
     /// `8 * rounds` multiply-adds in each of the threads that `out` has room for, a multiple of 256.
-    #[must_use]
     pub fn multiply_adds(&self, out: &Buffer<f32>, rounds: usize) -> Launch {
         require(out.len().is_multiple_of(THREADS), "whole blocks");
         // Each chain comes to rest near 2, far from overflow and underflow.
@@ -291,7 +269,6 @@ impl Kernels {
     }
 
     /// `y = x`, a multiple of four values.
-    #[must_use]
     pub fn copy(&self, x: &Buffer<f32>, y: &Buffer<f32>, blocks: usize) -> Launch {
         require(x.len() == y.len() && x.len().is_multiple_of(4), "as many values, in fours");
         let args = args![x, y, x.len() / 4];
@@ -301,7 +278,6 @@ impl Kernels {
 
     /// Reads of `x`, a multiple of four values, four at a time: a thread for each value of `out`, so many rounds of them,
     /// which begin `stride` quads after one another.
-    #[must_use]
     pub fn reads(&self, x: &Buffer<f32>, out: &Buffer<f32>, stride: usize, rounds: usize) -> Launch {
         let quads = x.len() / 4;
         require(quads > 0 && x.len().is_multiple_of(4), "values in fours");
@@ -321,9 +297,8 @@ pub(crate) fn factors(adam: &Adam) -> [f32; 3] {
 fn require_contraction(
     at: &At,
     a: &Geometry,
-    (x, from): (&Buffer<f32>, Shape),
-    kernel: &Buffer<f32>,
-    (y, to): (&Buffer<f32>, Shape),
+    [from, to]: [Shape; 2],
+    [x, kernel, y]: [&Buffer<f32>; 3],
     epilogue: &EpilogueArgs,
 ) {
     at.require(x, from.len(), "x of all samples");

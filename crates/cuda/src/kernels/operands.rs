@@ -1,4 +1,4 @@
-//! What launches are made of: buffers, and what is said of them beside their address.
+//! The operands of the kernels: buffers, and the numbers that belong to them.
 
 use bytemuck::Pod;
 use glassbox_engine::geometry::{Geometry, GeometrySpec};

@@ -23,7 +23,7 @@ use crate::step::{EpochBuffers, StepLaunch};
 #[derive(Debug)]
 pub(super) struct Lowered {
     device: Arc<Gpu>,
-    kernels: Arc<Kernels>,
+    pub(super) kernels: Arc<Kernels>,
     program: Program,
     layout: WeightLayout,
     seed: u64,
@@ -107,7 +107,7 @@ impl Lowered {
     }
 
     pub(super) fn launch(&self, launches: impl IntoIterator<Item = StepLaunch>) -> Result<()> {
-        launches.into_iter().try_for_each(|launch| self.device.launch(&launch.launch))
+        launches.into_iter().try_for_each(|(_, launch)| self.device.launch(&launch))
     }
 
     /// The kernels that are read transposed, transposed; to be launched after each change of the weights.
@@ -115,7 +115,7 @@ impl Lowered {
         let pack = |(kernel, geometry): (&usize, &Geometry)| {
             let range = self.layout.tensors()[*kernel].range.clone();
             let (from, to) = (self.weights.part(range.clone()), self.transposed.part(range));
-            StepLaunch { part: Part::Packing, launch: self.kernels.transpose_kernel(geometry, &from, &to) }
+            (Part::Packing, self.kernels.transpose_kernel(geometry, &from, &to))
         };
         self.packed.iter().map(pack).collect()
     }
@@ -123,7 +123,7 @@ impl Lowered {
     /// The samples of a batch, to the program's input.
     pub(super) fn gather(&self, at: &At, x: &Series, order: &Order) -> StepLaunch {
         let len = self.shape(self.program.input).len();
-        StepLaunch { part: Part::Gather, launch: self.kernels.gather(at, x, order, self.input(), len) }
+        (Part::Gather, self.kernels.gather(at, x, order, self.input(), len))
     }
 
     /// From the samples of a batch to their predictions.
@@ -134,8 +134,7 @@ impl Lowered {
     /// The losses of the predictions of a batch.
     pub(super) fn score(&self, at: &At, loss: Loss, y: &Series, losses: &Buffer<f64>) -> StepLaunch {
         let len = self.shape(self.program.output).len();
-        let launch = self.kernels.loss(at, loss, self.output(), y, &None, losses, None, len);
-        StepLaunch { part: Part::Reduction, launch }
+        (Part::Reduction, self.kernels.loss(at, loss, (self.output(), None), (y, &None), losses, len))
     }
 
     /// All lines. In training, gradients of weights go to the partials.
@@ -143,7 +142,7 @@ impl Lowered {
         let mut launches = vec![];
         for (index, line) in self.program.lines.iter().enumerate() {
             let of_line = self.line(at, &line.instruction, training).into_iter();
-            launches.extend(of_line.map(|launch| StepLaunch { part: Part::Line(index), launch }));
+            launches.extend(of_line.map(|launch| (Part::Line(index), launch)));
         }
         launches
     }
@@ -188,7 +187,7 @@ impl Lowered {
             Instruction::Loss { loss, y, dy } => {
                 let (_, EpochBuffers { y: targets, order, losses, .. }) = training();
                 let len = self.shape(*y).len();
-                vec![kernels.loss(at, *loss, value(y), targets, order, losses, Some(value(dy)), len)]
+                vec![kernels.loss(at, *loss, (value(y), Some(value(dy))), (targets, order), losses, len)]
             }
             Instruction::Draw { mask } => vec![self.draw(at, *mask)],
             Instruction::Custom { op, .. } | Instruction::CustomGradient { op, .. } => {

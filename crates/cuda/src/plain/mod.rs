@@ -10,9 +10,9 @@ use glassbox_engine::backend::Plan;
 use glassbox_engine::optimizers::Adam;
 use glassbox_engine::profile::Part;
 
-use crate::device::{Buffer, Gpu};
+use crate::device::Gpu;
 use crate::error::Result;
-use crate::kernels::{At, Kernels, Partials};
+use crate::kernels::{Kernels, Partials};
 use crate::step::{Buffers, EpochBuffers, StepLaunch, TrainingStep};
 pub(crate) use limits::require_runnable;
 use lower::Lowered;
@@ -21,7 +21,6 @@ pub(crate) use score::PlainScoring;
 /// A training step, a launch for each line of the program.
 #[derive(Debug)]
 pub struct PlainStep {
-    kernels: Arc<Kernels>,
     program: Lowered,
     buffers: Buffers,
     partials: Partials,
@@ -42,7 +41,6 @@ impl PlainStep {
     ) -> Result<Self> {
         let (Buffers { control, weights, .. }, batch) = (buffers, plan.batch_size);
         Ok(Self {
-            kernels: Arc::clone(kernels),
             program: Lowered::new(device, kernels, plan, &plan.training, batch, control, weights)?,
             partials: Partials::new(device, batch, weights.len())?,
             buffers: buffers.clone(),
@@ -52,37 +50,20 @@ impl PlainStep {
 }
 
 impl TrainingStep for PlainStep {
-    fn gradient(&self, data: &EpochBuffers, within: u32) -> Vec<StepLaunch> {
-        let Self { kernels, program, buffers, partials, .. } = self;
+    fn launches(&self, data: &EpochBuffers, within: u32, update: bool) -> Vec<StepLaunch> {
+        let Self { program, buffers, partials, adam } = self;
+        let kernels = &program.kernels;
+        let EpochBuffers { x, order, losses, means, alphas, .. } = data;
         let at = program.at(within);
         let mut launches = program.pack();
-        launches.push(StepLaunch { part: Part::Clearing, launch: kernels.clear(partials) });
-        launches.push(program.gather(&at, &data.x, &data.order));
+        launches.push((Part::Clearing, kernels.clear(partials)));
+        launches.push(program.gather(&at, x, order));
         launches.extend(program.lines(&at, Some((partials, data))));
-        let reduction = [
-            kernels.sum_parts(&at, partials, &buffers.gradient),
-            kernels.mean_loss(&at, &data.losses, &data.means),
-        ];
-        launches.extend(reduction.map(|launch| StepLaunch { part: Part::Reduction, launch }));
+        launches.push((Part::Reduction, kernels.sum_parts(&at, partials, &buffers.gradient)));
+        launches.push((Part::Reduction, kernels.mean_loss(&at, losses, means)));
+        if update {
+            launches.push((Part::Update, kernels.adam(&at, adam, buffers.of_adam(), alphas)));
+        }
         launches
     }
-
-    fn step(&self, data: &EpochBuffers, within: u32) -> Vec<StepLaunch> {
-        let mut launches = self.gradient(data, within);
-        let at = self.program.at(within);
-        launches.push(update(&self.kernels, &at, &self.adam, &self.buffers, &data.alphas));
-        launches
-    }
-}
-
-/// Adam's step.
-pub(crate) fn update(
-    kernels: &Kernels,
-    at: &At,
-    adam: &Adam,
-    buffers: &Buffers,
-    alphas: &Buffer<f32>,
-) -> StepLaunch {
-    let Buffers { weights, slots: [m, v], gradient, .. } = buffers;
-    StepLaunch { part: Part::Update, launch: kernels.adam(at, adam, [gradient, weights, m, v], alphas) }
 }

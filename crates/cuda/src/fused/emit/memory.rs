@@ -1,4 +1,4 @@
-//! What comes from device memory to shared memory, and what is drawn or cleared there, before the lines of a program.
+//! Copies from device memory to shared memory, and draws and zeros there, before the lines of a program.
 
 use glassbox_engine::masks::{WORD, drop_below};
 use glassbox_engine::program::Line;
