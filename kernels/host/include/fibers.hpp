@@ -84,20 +84,16 @@ struct Launch {
 struct SharedPiece {
     const void* declaration;
     Region region;
-    std::vector<uint64_t> memory;
+    std::vector<float4> memory;  // begins at a multiple of 16, and holds NaN, should a fault ever be read on
     std::vector<uint8_t> defined;
     std::vector<Access> accesses;
 
     SharedPiece(const void* declaration, const char* name, size_t bytes)
         : declaration(declaration),
-          memory(2 * ((bytes + 15) / 16) + 2),
+          memory((bytes + 15) / 16, {NAN, NAN, NAN, NAN}),
           defined((bytes + 3) / 4),
           accesses((bytes + 3) / 4) {
-        // Begins at a multiple of 16, and holds NaN, should a fault ever be read on.
-        memset(memory.data(), 0xFF, memory.size() * sizeof(uint64_t));
-        char* first = reinterpret_cast<char*>(memory.data());
-        first += (16 - reinterpret_cast<uintptr_t>(first) % 16) % 16;
-        region = {first, bytes, defined.data(), accesses.data(), name};
+        region = {reinterpret_cast<char*>(memory.data()), bytes, defined.data(), accesses.data(), name};
     }
     SharedPiece(SharedPiece&&) = default;
 };
@@ -203,23 +199,16 @@ __attribute__((noinline)) inline void resume(Thread& thread, const Stacks& stack
     block->running = nullptr;
 }
 
-inline const char* place(const Thread& thread, char (&text)[256]) {
-    if (thread.state == State::Exited) {
-        snprintf(text, sizeof text, "has left the kernel");
-    } else {
-        const char* what = thread.state == State::AtBlockBarrier ? "__syncthreads" : "a warp operation";
-        snprintf(text, sizeof text, "waits at %s at %s:%d", what, thread.file, thread.line);
-    }
-    return text;
-}
-
 // Reports on a thread that waits for one that does not come.
 [[noreturn]] inline void fail_waiting(Thread& waiting, const Thread& other, const char* what) {
-    char text[256];
+    char text[256] = "has left the kernel";
+    if (other.state != State::Exited) {
+        const char* at = other.state == State::AtBlockBarrier ? "__syncthreads" : "a warp operation";
+        snprintf(text, sizeof text, "waits at %s at %s:%d", at, other.file, other.line);
+    }
     block->running = &waiting;
     const uint3 t = other.index;
-    fail("waits at %s at %s:%d, but thread (%u, %u, %u) %s", what, waiting.file, waiting.line, t.x, t.y, t.z,
-         place(other, text));
+    fail("waits at %s at %s:%d, but thread (%u, %u, %u) %s", what, waiting.file, waiting.line, t.x, t.y, t.z, text);
 }
 
 // Lets the lanes of a warp go on that have found all whom they name. Says whether there were any.
@@ -245,13 +234,11 @@ inline bool resolve_warp(unsigned warp) {
             if ((mask >> other & 1) == 0) continue;
             Thread& named = b.threads[first + other];
             if (named.op == WarpOp::Shuffle) named.result = b.threads[first + named.source].value;
+            named.state = State::Ready;
         }
         // It orders memory among all lanes only if it names all.
         const bool all = mask == (lanes == 32 ? ~0u : (1u << lanes) - 1);
         if (thread.op == WarpOp::Sync && all) b.turns[warp]++;
-        for (unsigned other = 0; other < 32; other++) {
-            if ((mask >> other & 1) == 1) b.threads[first + other].state = State::Ready;
-        }
         any = true;
     }
     return any;

@@ -14,18 +14,17 @@ template <class T>
 struct Parameter {
     static_assert(!std::is_pointer<T>::value, "a kernel's pointers are In<T>, Out<T> or InOut<T>");
     static constexpr uint64_t bytes = sizeof(T);
-    static T make(const void* argument, size_t) {
+    static T make(size_t position) {
         T value;
-        memcpy(&value, argument, sizeof value);
+        memcpy(&value, block->launch->args[position], sizeof value);
         return value;
     }
 };
 template <class T>
 struct Parameter<Checked<T>> {
     static constexpr uint64_t bytes = sizeof(uint64_t);
-    static Checked<T> make(const void* argument, size_t position) {
-        uint64_t address;
-        memcpy(&address, argument, sizeof address);
+    static Checked<T> make(size_t position) {
+        const uint64_t address = Parameter<uint64_t>::make(position);
         if (address == 0) return {};
         for (uint64_t i = 0; i < block->launch->buffer_count; i++) {
             const Region& buffer = block->launch->buffers[i];
@@ -37,8 +36,8 @@ struct Parameter<Checked<T>> {
 };
 
 template <class... Parameters, size_t... I>
-std::tuple<Parameters...> parameters(void* const* args, std::index_sequence<I...>) {
-    return std::tuple<Parameters...>{Parameter<Parameters>::make(args[I], I)...};
+std::tuple<Parameters...> arguments_of(std::index_sequence<I...>) {
+    return {Parameter<Parameters>::make(I)...};
 }
 
 // Runs all blocks, one after the other. 0, or 1 with a message.
@@ -64,7 +63,7 @@ int launch(void (*kernel)(Parameters...), const Launch* launch) {
     if (launch->arg_count != sizeof...(Parameters)) {
         fail("%llu arguments for %zu parameters", (unsigned long long)launch->arg_count, sizeof...(Parameters));
     }
-    const auto arguments = parameters<Parameters...>(launch->args, std::index_sequence_for<Parameters...>());
+    const auto arguments = arguments_of<Parameters...>(std::index_sequence_for<Parameters...>());
     b.body = [&] { std::apply(kernel, arguments); };
     gridDim = {launch->grid[0], launch->grid[1], launch->grid[2]};
     blockDim = {launch->block[0], launch->block[1], launch->block[2]};

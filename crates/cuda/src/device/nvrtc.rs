@@ -221,33 +221,33 @@ impl Nvrtc {
     /// # Errors
     /// If the compiler refuses the source.
     pub fn compile(&self, source: &Source<'_>, architecture: &str) -> Result<Compiled> {
-        let c_string = |text: &str| {
-            CString::new(text).map_err(|_| DeviceError::Refused {
+        // Strings, and the pointers to them.
+        let c_strings = |texts: Vec<&str>| -> Result<(Vec<CString>, Vec<*const c_char>)> {
+            let strings = texts.into_iter().map(CString::new).collect::<std::result::Result<Vec<_>, _>>();
+            let strings = strings.map_err(|error| DeviceError::Refused {
                 what: format!("the source {}", source.name),
-                problem: "it has a NUL character".into(),
-            })
+                problem: error.to_string(),
+            })?;
+            let pointers = strings.iter().map(|string| string.as_ptr()).collect();
+            Ok((strings, pointers))
         };
-        let c_strings = |texts: &[&str]| texts.iter().map(|text| c_string(text)).collect::<Result<Vec<_>>>();
-        let pointers = |strings: &[CString]| strings.iter().map(|s| s.as_ptr()).collect::<Vec<_>>();
-        let (text, name) = (c_string(source.text)?, c_string(source.name)?);
-        let (names, headers): (Vec<&str>, Vec<&str>) = source.headers.iter().copied().unzip();
-        let (names, headers) = (c_strings(&names)?, c_strings(&headers)?);
+        let (names, headers) = source.headers.iter().copied().unzip();
         let options = Self::options(architecture);
-        let options = c_strings(&options.iter().map(String::as_str).collect::<Vec<_>>())?;
-
-        let (headers_at, names_at, options_at) = (pointers(&headers), pointers(&names), pointers(&options));
+        let (_own, own) = c_strings(vec![source.text, source.name])?;
+        let (_names, names) = c_strings(names)?;
+        let (_headers, headers) = c_strings(headers)?;
+        let (_options, options) = c_strings(options.iter().map(String::as_str).collect())?;
         let functions = &self.functions;
         let mut program = std::ptr::null_mut();
         // SAFETY: all strings end in NUL and live until the program is destroyed, at the end of this function.
         unsafe {
-            let (text, name, count) = (text.as_ptr(), name.as_ptr(), headers.len() as c_int);
-            let (headers, names) = (headers_at.as_ptr(), names_at.as_ptr());
-            functions.nvrtcCreateProgram(&mut program, text, name, count, headers, names)?;
+            let (count, headers, names) = (headers.len() as c_int, headers.as_ptr(), names.as_ptr());
+            functions.nvrtcCreateProgram(&mut program, own[0], own[1], count, headers, names)?;
         }
         let program = Owned { functions, program };
         let count = options.len() as c_int;
         // SAFETY: as above, with a program that was created.
-        let done = unsafe { functions.nvrtcCompileProgram(program.program, count, options_at.as_ptr()) };
+        let done = unsafe { functions.nvrtcCompileProgram(program.program, count, options.as_ptr()) };
         let log = program.output(Functions::nvrtcGetProgramLogSize, Functions::nvrtcGetProgramLog)?;
         let log = String::from_utf8_lossy(&log).trim_end_matches('\0').trim().to_string();
         if let Err(error) = done {

@@ -123,14 +123,22 @@ impl<'a> Fitted<'a> {
             properties.shared_bytes / 1024
         ))
     }
+}
 
-    fn compile(&self, device: &Gpu, name: &str) -> Result<Arc<Module>> {
-        let header = self.header();
-        let mut files = FUSED_FILES.to_vec();
-        files.push(("fused_program.cuh", &header));
-        let (name, text) = FUSED_FILES.iter().find(|(file, _)| *file == name).expect("it is among its files");
-        device.compile(&Source { name, text, headers: &files })
-    }
+/// Compiles a kernel's file for a program; `None` if it does not fit the device.
+fn compile(
+    device: &Gpu,
+    file: &str,
+    program: &Program,
+    plan: &Plan,
+    tuning: Tuning,
+) -> Result<Option<(Arc<Module>, Windows)>> {
+    let Ok(fitted) = Fitted::new(program, plan, device.properties(), tuning) else { return Ok(None) };
+    let header = fitted.header();
+    let headers = [FUSED_FILES, &[("fused_program.cuh", &header)]].concat();
+    let (name, text) = FUSED_FILES.iter().find(|(name, _)| *name == file).expect("it is among its files");
+    let module = device.compile(&Source { name, text, headers: &headers })?;
+    Ok(Some((module, Windows::of(&fitted))))
 }
 
 /// Shared memory of a block, in bytes.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use glassbox_engine::backend::Plan;
 use glassbox_engine::losses::Loss;
 
-use super::{FILES, Fitted, Tuning, Windows};
+use super::{FILES, Tuning, Windows, compile};
 use crate::device::{Buffer, Function, Gpu, args};
 use crate::error::Result;
 use crate::kernels::{Series, require};
@@ -41,15 +41,14 @@ impl FusedScoring {
         tuning: Tuning,
     ) -> Result<Option<Self>> {
         let program = plan.inference.fused();
-        let Ok(fitted) = Fitted::new(&program, plan, device.properties(), tuning) else {
+        let Some((module, windows)) = compile(device, FILES[1], &program, plan, tuning)? else {
             return Ok(None);
         };
-        let module = fitted.compile(device, FILES[1])?;
         Ok(Some(Self {
             device: Arc::clone(device),
             score: device.function(&module, "fused_score")?,
             weights: weights.clone(),
-            windows: Windows::of(&fitted),
+            windows,
             losses: Buffer::undefined(device, 0)?,
             predictions: Buffer::undefined(device, 0)?,
         }))

@@ -2,14 +2,12 @@
 //! `kernels/fused_step.cu` read and write.
 #![allow(unsafe_code)]
 
-use std::sync::Arc;
-
 use glassbox_engine::backend::Plan;
 use glassbox_engine::optimizers::Adam;
 use glassbox_engine::profile::Part;
 use glassbox_engine::random::{Purpose, Stream};
 
-use super::{FILES, Fitted, Tuning, Windows};
+use super::{FILES, Tuning, Windows, compile};
 use crate::device::{Buffer, Function, Gpu, Launch, args, word};
 use crate::error::Result;
 use crate::kernels::{factors, require};
@@ -38,17 +36,15 @@ impl FusedStep {
     /// # Errors
     /// If the kernels cannot be compiled or loaded, or there is not enough device memory.
     pub fn new(
-        device: &Arc<Gpu>,
+        device: &Gpu,
         plan: &Plan,
         buffers: &Buffers,
         adam: Adam,
         tuning: Tuning,
     ) -> Result<Option<Self>> {
-        let Ok(fitted) = Fitted::new(&plan.training, plan, device.properties(), tuning) else {
+        let Some((module, windows)) = compile(device, FILES[0], &plan.training, plan, tuning)? else {
             return Ok(None);
         };
-        let module = fitted.compile(device, FILES[0])?;
-        let windows = Windows::of(&fitted);
         Ok(Some(Self {
             gradient: device.function(&module, "fused_gradient")?,
             update: device.function(&module, "fused_update")?,

@@ -143,6 +143,12 @@ fn neighbours(tiles: usize, most: usize) -> usize {
     powers_of_two(most.min(8)).filter(|n| tiles.is_multiple_of(*n)).last().unwrap_or(1)
 }
 
+/// Where a lane works: the tile among so many side by side, its part of a sum, and the number of the row of tiles.
+fn place(lane: usize, neighbours: usize, split: usize, tiles: usize) -> (usize, usize, usize) {
+    let (rest, groups) = (lane / (neighbours * split), tiles / neighbours);
+    (rest % groups * neighbours + lane % neighbours, lane / neighbours % split, rest / groups)
+}
+
 fn registers(threads: usize) -> usize {
     (REGISTERS / threads).min(255) - OTHER_REGISTERS
 }
@@ -182,10 +188,8 @@ fn product_cycles(p: &Product, t: ProductTiles, team: usize, block: Block) -> f6
     let column_tiles = p.columns.div_ceil(t.columns);
     let terms = if wide(p.len) { 4 } else { 1 };
     let item = |lane: usize| {
-        let rest = lane / (t.neighbours * t.split);
-        let column = rest % (column_tiles / t.neighbours) * t.neighbours + lane % t.neighbours;
-        let row = rest / (column_tiles / t.neighbours) * t.rows;
-        (row.min(p.rows - 1), column, lane / t.neighbours % t.split)
+        let (column, part, rest) = place(lane, t.neighbours, t.split, column_tiles);
+        ((rest * t.rows).min(p.rows - 1), column, part)
     };
     let x_rounds = rounds(terms, |lane| {
         let (row, _, part) = item(lane);
@@ -246,9 +250,8 @@ fn correlate_cycles(g: &Geometry, t: CorrelateTiles, block: Block) -> f64 {
     let (x_pitch, y_pitch) = (pitch(g.in_channels), pitch(g.out_channels));
     let (in_tiles, out_tiles) = (g.in_channels.div_ceil(t.ins), g.out_channels.div_ceil(t.outs));
     let item = |lane: usize| {
-        let rest = lane / (t.neighbours * t.split);
-        let o = (rest % (out_tiles / t.neighbours) * t.neighbours + lane % t.neighbours) * t.outs;
-        (o, rest / (out_tiles / t.neighbours) % in_tiles * t.ins, lane / t.neighbours % t.split * t.steps)
+        let (out_tile, part, rest) = place(lane, t.neighbours, t.split, out_tiles);
+        (out_tile * t.outs, rest % in_tiles * t.ins, part * t.steps)
     };
     let x_rounds = rounds(t.ins, |lane| {
         let (_, c, step) = item(lane);

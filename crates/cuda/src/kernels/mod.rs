@@ -223,7 +223,11 @@ impl Kernels {
         if let Some(dy) = dy {
             at.require(dy, len, "room for all gradients");
         }
-        let args = args![at, loss, y, targets, order, losses, dy.is_some(), dy, len];
+        let kind = match loss {
+            Loss::MeanSquaredError => 0u32,
+            Loss::MeanAbsoluteError => 1,
+        };
+        let args = args![at, kind, y, targets, order, losses, dy.is_some(), dy, len];
         // SAFETY: predictions and gradients of all samples, targets as for `gather`, and a loss for each sample of
         // the epoch: the session sees to that.
         unsafe { Launch::new(&self.loss, [word(at.samples), 1], [SUM_THREADS, 1], 0, args) }

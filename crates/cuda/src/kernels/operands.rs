@@ -2,7 +2,6 @@
 
 use bytemuck::Pod;
 use glassbox_engine::geometry::{Geometry, GeometrySpec};
-use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::WORD;
 
 use super::require;
@@ -101,16 +100,6 @@ impl Operand for Geometry {
         [in_steps, in_channels, out_steps, out_channels, taps, stride, dilation, pad_left]
             .map(word)
             .push(args);
-    }
-}
-
-/// The number of a loss function in `loss.cu`.
-impl Operand for Loss {
-    fn push(&self, args: &mut Vec<Arg>) {
-        match self {
-            Self::MeanSquaredError => 0u32.push(args),
-            Self::MeanAbsoluteError => 1u32.push(args),
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use glassbox_engine::geometry::{Geometry, GeometrySpec};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::program::{Instruction, Line, Mask, Pointwise, Value, Weight};
+use glassbox_engine::program::{Instruction, Line, Pointwise, Value, Weight};
 
 use super::super::Fitted;
 use super::super::WARP;
@@ -22,7 +22,7 @@ impl Fitted<'_> {
                 | Instruction::ApplyTransposed { x, y, kernel, epilogue, .. },
                 Tiles::Products(phases),
             ) => {
-                let epilogue = self.epilogue(epilogue);
+                let epilogue = self.epilogue(epilogue, self.slot(*y).channels);
                 let phase = |(phase, tiles)| {
                     constants(&format!("_{phase}"), &(self.product(tiles, *x, *y, *kernel) + &epilogue))
                 };
@@ -128,7 +128,7 @@ impl Fitted<'_> {
     static constexpr int Y_PITCH = {};
     static constexpr bool ADDS = {adds};
 {}",
-            self.warps(), y.steps, y.channels, a.at, a.pitch, b.at, b.pitch, y.at, y.pitch, self.epilogue(epilogue)
+            self.warps(), y.steps, y.channels, a.at, a.pitch, b.at, b.pitch, y.at, y.pitch, self.epilogue(epilogue, y.channels)
         )
     }
 
@@ -141,7 +141,8 @@ impl Fitted<'_> {
         !self.program.lines[..index].iter().any(|line| adds_to(&line.instruction) == Some(weight))
     }
 
-    fn epilogue(&self, ops: &[Pointwise]) -> String {
+    /// The functions that are applied to each element of a value of so many channels.
+    fn epilogue(&self, ops: &[Pointwise], channels: usize) -> String {
         let mut body = String::new();
         for op in ops {
             let line = match op {
@@ -151,7 +152,6 @@ impl Fitted<'_> {
                 }
                 Pointwise::Relu => "v = relu(v);".into(),
                 Pointwise::Dropout(mask) => {
-                    let channels = self.channels_of_mask(*mask);
                     let scale = (1.0 / (1.0 - self.program.masks[mask.index()].rate)) as f32;
                     let at = self.layout.masks[mask.index()];
                     format!("v = dropout(all, {at}, unsigned(t) * {channels} + unsigned(c), v, {scale:?}f);")
@@ -171,18 +171,5 @@ impl Fitted<'_> {
         format!(
             "    static __device__ __forceinline__ float epilogue(Shared<float> all, float v, int t, int c) {{\n{unused}{body}        return v;\n    }}\n"
         )
-    }
-
-    /// Channels of the values that a mask is applied to: its elements are theirs, row by row.
-    fn channels_of_mask(&self, mask: Mask) -> usize {
-        let line = self
-            .program
-            .lines
-            .iter()
-            .find(|line| line.instruction.epilogue().contains(&Pointwise::Dropout(mask)));
-        let y = line
-            .and_then(|line| line.instruction.stores())
-            .expect("a mask is applied where a value is stored");
-        self.program.values[y.index()].channels
     }
 }

@@ -83,24 +83,17 @@ constexpr int THREADS = {threads}, SHARED_FLOATS = {floats}, SUMS_AT = {sums}, G
             }
             read.extend(reads);
             written.extend(writes);
+            let mut call = |function: &str, phase: &str, arguments: &str| {
+                body += &format!("    {function}<Line{index}{phase}>(all{arguments});\n");
+            };
             match (&line.instruction, &self.layout.tiles[index]) {
                 (_, Tiles::Products(phases)) => {
-                    for phase in 0..phases.len() {
-                        body += &format!("    product<Line{index}_{phase}>(all);\n");
-                    }
+                    (0..phases.len()).for_each(|phase| call("product", &format!("_{phase}"), ""));
                 }
-                (Instruction::Correlate { .. }, _) => {
-                    body += &format!("    correlate<Line{index}>(all, first);\n");
-                }
-                (Instruction::SumSteps { .. }, _) => {
-                    body += &format!("    sum_steps<Line{index}>(all, first);\n");
-                }
-                (Instruction::Map { .. } | Instruction::Add { .. }, _) => {
-                    body += &format!("    map<Line{index}>(all);\n");
-                }
-                (Instruction::Loss { .. }, _) => {
-                    body += &format!("    lost += loss<Line{index}>(all, count);\n");
-                }
+                (Instruction::Correlate { .. }, _) => call("correlate", "", ", first"),
+                (Instruction::SumSteps { .. }, _) => call("sum_steps", "", ", first"),
+                (Instruction::Map { .. } | Instruction::Add { .. }, _) => call("map", "", ""),
+                (Instruction::Loss { .. }, _) => call("lost += loss", "", ", count"),
                 _ => {}
             }
         }
