@@ -16,6 +16,5 @@ __device__ inline double block_sum(double v, Shared<double> scratch) {
             scratch[threadIdx.x] = a + b;
         }
     }
-    const double sum = threadIdx.x == 0 ? double(scratch[0]) : 0.0;
-    return sum;
+    return threadIdx.x == 0 ? double(scratch[0]) : 0.0;
 }

@@ -32,18 +32,14 @@ struct Batch {
 
 __device__ inline Batch batch_of(In<unsigned> control, unsigned within) {
     const unsigned base = control[BASE], samples = control[SAMPLES], size = control[BATCH];
-    Batch batch;
-    batch.index = base + within;
-    batch.first = batch.index * size;
-    const unsigned left = batch.first < samples ? samples - batch.first : 0;
-    batch.count = left < size ? left : size;
-    return batch;
+    const unsigned index = base + within, first = index * size;
+    const unsigned left = first < samples ? samples - first : 0;
+    return {index, first, left < size ? left : size};
 }
 
 // The sample at place `position` of the epoch: order[position], or in an epoch that is in order (`order` null,
 // `ordered` 0) the position itself.
 __device__ inline unsigned sample_at(In<unsigned> order, unsigned ordered, unsigned position) {
     if (ordered == 0) return position;
-    const unsigned sample = order[position];
-    return sample;
+    return order[position];
 }

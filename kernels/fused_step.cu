@@ -37,8 +37,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
     const Batch batch = batch_of(control, within);
     if (blockIdx.x >= batch.count) return;
     const unsigned before = control[STEP];
-    Draw draw;
-    draw.key_0 = key_0, draw.key_1 = key_1, draw.turn = before + batch.index;
+    Draw draw = {key_0, key_1, before + batch.index, 0};
 
     // Asked for before it is needed: which sample is next takes a trip to device memory.
     size_t sample = sample_at(order, ordered, batch.first + blockIdx.x);

@@ -28,9 +28,7 @@ __device__ inline OutRange out_range(Geometry a, unsigned tap) {
     // 0 <= t stride + reach - pad_left < in_steps
     const unsigned reach = tap * a.dilation, limit = a.in_steps + a.pad_left;
     const unsigned first = reach < a.pad_left ? (a.pad_left - reach + a.stride - 1) / a.stride : 0;
-    const unsigned end = reach < limit ? (limit - reach + a.stride - 1) / a.stride : 0;
-    OutRange range;
-    range.end = end < a.out_steps ? end : a.out_steps;
-    range.first = first < range.end ? first : range.end;
-    return range;
+    const unsigned after = reach < limit ? (limit - reach + a.stride - 1) / a.stride : 0;
+    const unsigned end = after < a.out_steps ? after : a.out_steps;
+    return {first < end ? first : end, end};
 }

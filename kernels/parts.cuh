@@ -15,8 +15,5 @@ struct Part {
 
 __device__ inline Part part_of(unsigned part, unsigned per_part, unsigned count) {
     const unsigned first = part * per_part, end = first + per_part;
-    Part p;
-    p.first = first < count ? first : count;
-    p.end = end < count ? end : count;
-    return p;
+    return {first < count ? first : count, end < count ? end : count};
 }

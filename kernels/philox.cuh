@@ -20,12 +20,8 @@ __device__ inline Words philox_4x32_10(Words counter, unsigned key_0, unsigned k
         }
         const unsigned long long first = 0xD2511F53ull * counter.word[0];
         const unsigned long long second = 0xCD9E8D57ull * counter.word[2];
-        Words next;
-        next.word[0] = unsigned(second >> 32) ^ counter.word[1] ^ key_0;
-        next.word[1] = unsigned(second);
-        next.word[2] = unsigned(first >> 32) ^ counter.word[3] ^ key_1;
-        next.word[3] = unsigned(first);
-        counter = next;
+        counter = {{unsigned(second >> 32) ^ counter.word[1] ^ key_0, unsigned(second),
+                    unsigned(first >> 32) ^ counter.word[3] ^ key_1, unsigned(first)}};
     }
     return counter;
 }
@@ -36,12 +32,7 @@ __device__ inline Words philox_4x32_10(Words counter, unsigned key_0, unsigned k
 // Reference: crates/engine/src/masks.rs
 __device__ inline unsigned mask_byte(unsigned block, unsigned position, unsigned turn, unsigned purpose,
                                      unsigned key_0, unsigned key_1, unsigned drop_below) {
-    Words counter;
-    counter.word[0] = block;
-    counter.word[1] = position;
-    counter.word[2] = turn;
-    counter.word[3] = purpose;
-    const Words bits = philox_4x32_10(counter, key_0, key_1);
+    const Words bits = philox_4x32_10({{block, position, turn, purpose}}, key_0, key_1);
     unsigned byte = 0;
     for (unsigned pair = 0; pair < 4; ++pair) {
         const unsigned low = bits.word[pair] & 0xFFFFu, high = bits.word[pair] >> 16;

@@ -1,6 +1,5 @@
 //! The CUDA backend by itself, its kernels run on the host: what it must share with the CPU to the bit, how far the
-//! rest may be from it, and what it says when it cannot go on. That it computes what every backend must is in the
-//! other tests, under which it is as well.
+//! rest may be from it, and what it says when it cannot go on. The tests of every backend include it as well.
 
 use glassbox::Device;
 use glassbox::training::Checkpoints;
@@ -220,7 +219,7 @@ fn a_batch_that_does_not_fit_into_memory_is_refused() {
     };
     cuda.session(plan(8)).expect("8 samples fit");
     let error = cuda.session(plan(4096)).err().expect("4096 do not").to_string();
-    for word in ["out of device memory", "4.0 MiB", "--batch-size", "--device cpu"] {
+    for word in ["out of device memory", "4.0 MiB", "lower the batch size", "on the CPU"] {
         assert!(error.contains(word), "{error}");
     }
     // What was laid out before it failed is given back.
@@ -255,7 +254,7 @@ fn a_lost_device_leaves_the_last_checkpoint() {
     let lost = kernels_on(&Settings { lost_after: Some(250), ..Settings::default() });
     let error = train(Device::new(lost), &options(false)).expect_err("it is lost");
     let error = error.to_string();
-    for word in ["the GPU was lost", "--resume"] {
+    for word in ["the GPU was lost", "can be resumed"] {
         assert!(error.contains(word), "{error}");
     }
     let resumed = train(Device::new(cuda()), &options(true)).expect("a run");
@@ -265,7 +264,7 @@ fn a_lost_device_leaves_the_last_checkpoint() {
     assert_eq!(resumed.fitted.history, undisturbed.fitted.history);
 }
 
-/// What the kernels could not index is refused by name, not computed wrong.
+/// A signal that the kernels could not index is refused by name, not computed wrong.
 #[test]
 fn a_signal_that_is_too_long_is_refused_by_name() {
     if !can_run_kernels() {

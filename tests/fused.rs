@@ -121,7 +121,7 @@ fn gradient_agrees_on(model: Sequential, loss: Loss, batch: &[u32], backends: Ve
     }
 }
 
-/// What a model's step and its scoring are compiled from; or why they are not fused, and left to the plain kernels.
+/// The sources of a model's step and of its scoring; or why they are not fused, and left to the plain kernels.
 fn sources(model: &Sequential, device: &Settings) -> Result<[FusedSource; 2], String> {
     tuned_sources(model, device, Tunings::default())
 }
@@ -214,7 +214,7 @@ fn fused_kernels_compile_for_every_architecture_without_a_warning() {
             let mut headers = FUSED_FILES.to_vec();
             headers.push(("fused_program.cuh", &header));
             let (name, text) = *headers.iter().find(|(name, _)| *name == file).unwrap();
-            let source = Source { name, text, headers: &headers, defines: &[] };
+            let source = Source { name, text, headers: &headers };
             let compiled = nvrtc.compile(&source, architecture).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(compiled.log, "", "{file}, {architecture}");
         }
@@ -444,7 +444,7 @@ fn a_loss_that_is_not_finite_stops_the_run() {
     assert_eq!(stopped.weights, session.state().unwrap().weights);
 }
 
-/// What does not fit says why, and is trained all the same.
+/// A model that does not fit is trained by the plain kernels, and the reason is given.
 #[test]
 fn what_does_not_fit_says_why() {
     if !can_run_cuda() {

@@ -31,8 +31,8 @@ fn every_plain_kernel_compiles_for_every_architecture_without_a_warning() {
     }
 }
 
-/// What the bench of the GPU varies: the tutorial's step with more threads than by default keeps everything in
-/// registers, of which each thread then has fewer.
+/// The tutorial's step with more threads than by default, as the bench of the GPU has it, keeps everything in registers,
+/// of which each thread then has fewer.
 #[test]
 fn other_tunings_of_the_tutorials_step_compile_without_a_warning_and_spill_nothing() {
     let Some(nvrtc) = nvrtc() else { return };
@@ -45,7 +45,7 @@ fn other_tunings_of_the_tutorials_step_compile_without_a_warning_and_spill_nothi
         let mut headers = FUSED_FILES.to_vec();
         headers.push(("fused_program.cuh", &step.header));
         let (name, text) = *headers.iter().find(|(name, _)| *name == step.file).expect("its file");
-        let source = Source { name, text, headers: &headers, defines: &[] };
+        let source = Source { name, text, headers: &headers };
         let compiled = nvrtc.compile(&source, "sm_90").unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(compiled.log, "", "{threads} threads");
         let kernels = cubin::kernels(&compiled.image);
@@ -79,7 +79,7 @@ fn what_is_spilled_is_seen() {
         for (int i = 0; i < 128; i++) sum = sum * kept[i] + kept[(i * 37 + 5) % 128];
         x[0] = sum;
     }";
-    let source = Source { name: "k.cu", text, headers: &[], defines: &[] };
+    let source = Source { name: "k.cu", text, headers: &[] };
     let image = nvrtc.compile(&source, "sm_90").expect("it compiles").image;
     let kernels = cubin::kernels(&image);
     assert_eq!((kernels.len(), kernels[0].name.as_str()), (1, "k"));
@@ -92,12 +92,7 @@ fn what_nvrtc_does_not_know_yet_is_compiled_for_the_newest_that_it_knows() {
     let Some(nvrtc) = nvrtc() else { return };
     let architecture = nvrtc.architecture((99, 0));
     assert!(architecture.starts_with("compute_"), "{architecture}");
-    let source = Source {
-        name: "empty.cu",
-        text: "extern \"C\" __global__ void nothing() {}",
-        headers: &[],
-        defines: &[],
-    };
+    let source = Source { name: "empty.cu", text: "extern \"C\" __global__ void nothing() {}", headers: &[] };
     let image = nvrtc.compile(&source, &architecture).expect("PTX").image;
     assert!(String::from_utf8_lossy(&image).contains(".entry nothing") && image.ends_with(&[0]));
 }
@@ -108,8 +103,7 @@ fn a_mistake_is_named_by_file_and_line() {
     let Some(nvrtc) = nvrtc() else { return };
     let compile = |header: &str| {
         let headers = [("inner.cuh", header)];
-        let source =
-            Source { name: "outer.cu", text: "#include \"inner.cuh\"\n", headers: &headers, defines: &[] };
+        let source = Source { name: "outer.cu", text: "#include \"inner.cuh\"\n", headers: &headers };
         nvrtc.compile(&source, "sm_90")
     };
     let error = compile("\n\n__global__ void k(float* x) { x[0] = nothing; }").unwrap_err();
@@ -126,7 +120,7 @@ fn multiply_adds_are_fused_where_the_source_says_so_only() {
     let Some(nvrtc) = nvrtc() else { return };
     let ptx = |expression: &str| {
         let text = format!("extern \"C\" __global__ void k(float* x) {{ x[0] = {expression}; }}");
-        let source = Source { name: "k.cu", text: &text, headers: &[], defines: &[] };
+        let source = Source { name: "k.cu", text: &text, headers: &[] };
         String::from_utf8(nvrtc.compile(&source, "compute_90").expect("PTX").image).expect("text")
     };
     assert!(ptx("fmaf(x[1], x[2], x[3])").contains("fma.rn.f32"));

@@ -22,27 +22,17 @@ __device__ __forceinline__ void steps(Shared<float> all, int t, int tap, int c, 
 #pragma unroll
     for (int i = 0; i < SPAN; i++) {
         const int at = x + i * P::X_PITCH;
-        if constexpr (P::CC == 4) {
-            const float4 v = load4(all, at);
-            xs[i][0] = v.x, xs[i][1] = v.y, xs[i][2] = v.z, xs[i][3] = v.w;
-        } else if constexpr (P::CC == 2) {
+        if constexpr (P::CC == 2) {
             const float2 v = load2(all, at);
             xs[i][0] = v.x, xs[i][1] = v.y;
         } else {
-            xs[i][0] = all[at];
+            load_row(all, at, xs[i]);
         }
     }
 #pragma unroll
     for (int r = 0; r < P::RT; r++) {
-        const int at = P::Y + (t + r) * P::Y_PITCH + o;
         float ys[P::OO];
-        if constexpr (P::OO == 4) {
-            const float4 v = load4(all, at);
-            ys[0] = v.x, ys[1] = v.y, ys[2] = v.z, ys[3] = v.w;
-        } else {
-#pragma unroll
-            for (int j = 0; j < P::OO; j++) ys[j] = all[at + j];
-        }
+        load_row(all, P::Y + (t + r) * P::Y_PITCH + o, ys);
 #pragma unroll
         for (int k = 0; k < P::TT; k++) {
 #pragma unroll

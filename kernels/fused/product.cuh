@@ -44,9 +44,7 @@ struct Fragment {
             if constexpr (P::TRANSPOSED) {
 #pragma unroll
                 for (int j = 0; j < P::C; j++) {
-                    const int row = P::RAGGED_COLUMNS ? min(column + j * P::COLUMN_TILES, P::COLUMNS - 1)
-                                                      : column + j * P::COLUMN_TILES;
-                    const float4 w = load4(all, k + g * P::TAP + row * P::K_PITCH + channel);
+                    const float4 w = load4(all, k + g * P::TAP + kernel_row(column, j) * P::K_PITCH + channel);
 #pragma unroll
                     for (int r = 0; r < P::R; r++) {
                         const float4 v = xs[r * P::X_STEP + g * P::APART];
@@ -62,7 +60,7 @@ struct Fragment {
                 for (int c = 0; c < 4; c++) {
                     if (P::LEN % 4 != 0 && channel + c >= P::LEN) break;
                     float w[P::C];
-                    row_of_kernel(all, k + g * P::TAP + (channel + c) * P::K_PITCH + column * P::C, w);
+                    load_row(all, k + g * P::TAP + (channel + c) * P::K_PITCH + column * P::C, w);
 #pragma unroll
                     for (int r = 0; r < P::R; r++) {
                         const float v = component(xs[r * P::X_STEP + g * P::APART], c);
@@ -85,13 +83,9 @@ struct Fragment {
             float w[P::C];
             if constexpr (P::TRANSPOSED) {
 #pragma unroll
-                for (int j = 0; j < P::C; j++) {
-                    const int row = P::RAGGED_COLUMNS ? min(column + j * P::COLUMN_TILES, P::COLUMNS - 1)
-                                                      : column + j * P::COLUMN_TILES;
-                    w[j] = all[k + g * P::TAP + row * P::K_PITCH + channel];
-                }
+                for (int j = 0; j < P::C; j++) w[j] = all[k + g * P::TAP + kernel_row(column, j) * P::K_PITCH + channel];
             } else {
-                row_of_kernel(all, k + g * P::TAP + channel * P::K_PITCH + column * P::C, w);
+                load_row(all, k + g * P::TAP + channel * P::K_PITCH + column * P::C, w);
             }
 #pragma unroll
             for (int r = 0; r < P::R; r++) {
@@ -103,14 +97,10 @@ struct Fragment {
         }
     }
 
-    static __device__ __forceinline__ void row_of_kernel(Shared<float> all, int at, float (&w)[P::C]) {
-        if constexpr (P::C == 4) {
-            const float4 four = load4(all, at);
-            w[0] = four.x, w[1] = four.y, w[2] = four.z, w[3] = four.w;
-        } else {
-#pragma unroll
-            for (int j = 0; j < P::C; j++) w[j] = all[at + j];
-        }
+    // The row of the kernel that belongs to column j of a tile, where the kernel is read as kernel[tap, column, term].
+    static __device__ __forceinline__ int kernel_row(int column, int j) {
+        const int row = column + j * P::COLUMN_TILES;
+        return P::RAGGED_COLUMNS ? min(row, P::COLUMNS - 1) : row;
     }
 };
 

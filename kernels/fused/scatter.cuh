@@ -1,4 +1,4 @@
-// Sums over the lanes of a warp that share their outputs out among them, and who the threads are.
+// The threads of a block, rows of shared memory, and sums over the lanes of a warp that share their outputs out.
 
 #pragma once
 
@@ -15,10 +15,19 @@ struct Thread {
 
 __device__ __forceinline__ Thread this_thread() {
     const unsigned number = opaque(threadIdx.x);
-    Thread thread;
-    thread.lane = number % 32;
-    thread.warp = __shfl_sync(~0u, number / 32, 0);
-    return thread;
+    return {number % 32, __shfl_sync(~0u, number / 32, 0)};
+}
+
+// N neighbouring values: four in one access.
+template <int N>
+__device__ __forceinline__ void load_row(Shared<float> all, int at, float (&v)[N]) {
+    if constexpr (N == 4) {
+        const float4 four = load4(all, at);
+        v[0] = four.x, v[1] = four.y, v[2] = four.z, v[3] = four.w;
+    } else {
+#pragma unroll
+        for (int j = 0; j < N; j++) v[j] = all[at + j];
+    }
 }
 
 // A tile of A by B sums, element a * B_PADDED + b, that LANES lanes hold parts of and share out. With no more lanes

@@ -206,7 +206,7 @@ fn every_command_that_computes_takes_a_gpu() {
     assert!(table.contains("cuda:0"), "{table}");
 }
 
-/// What was compiled once is not compiled again, also not by two that start at the same time; and what is not whole is.
+/// Kernels are compiled once, also by two commands that start at the same time; and again if a file is not whole.
 #[test]
 fn kernels_are_compiled_once() {
     let Some(machine) = Machine::new() else { return };

@@ -72,7 +72,8 @@ impl ComputeArgs {
         let chosen = match self.device {
             DeviceChoice::Cpu => return cpu().map(Chosen::Cpu),
             DeviceChoice::Cuda(ordinal) => Chosen::Gpu(cuda(ordinal).map_err(|problem| {
-                Failure::new(Kind::Device, format_args!("--device {}: {problem}", self.device))
+                let way_out = "--device cpu computes on the CPU, `glassbox devices` lists all devices";
+                Failure::new(Kind::Device, format_args!("--device {}: {problem} ({way_out})", self.device))
             })?),
             DeviceChoice::Auto => match cuda(0) {
                 Ok(device) => Chosen::Gpu(device),
@@ -130,7 +131,7 @@ pub(crate) fn explain(
     Ok(())
 }
 
-/// Opens a GPU, or says why that failed.
+/// Opens a GPU; fails with the reason why it cannot be used.
 pub(crate) fn cuda(ordinal: usize) -> Result<Device, String> {
     Device::cuda(ordinal).map_err(|error| match error {
         glassbox::Error::Engine(glassbox_engine::Error::Device { problem, .. }) => problem,

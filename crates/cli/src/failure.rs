@@ -154,10 +154,14 @@ impl Failure {
         }
     }
 
-    /// Names an option as it is typed, where the engine uses Keras's name.
+    /// Names an option as it is typed, where the engine uses Keras's name, or no name.
     fn of_engine(error: &Error) -> Self {
         let Error::Option { option, found, expected } = error else {
-            return Self::new(kind_of(error), error);
+            let options = match error {
+                Error::Device { .. } => " (see --batch-size, --device, and --checkpoint-dir with --resume)",
+                _ => "",
+            };
+            return Self::new(kind_of(error), format_args!("{error}{options}"));
         };
         let typed = match *option {
             "batch" => "--batch-size".into(),

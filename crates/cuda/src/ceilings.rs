@@ -1,6 +1,5 @@
-//! What a GPU can do at most, measured on it: arithmetic, traffic with its memory, and with what caches it.
+//! The ceilings of a GPU, measured on it: arithmetic, traffic with its memory, and with what caches it.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use glassbox_engine::profile::{Ceiling, Ceilings};
@@ -16,10 +15,10 @@ const THREADS: usize = 256;
 const BLOCKS: usize = 8;
 
 /// Multiply-adds of a thread in one round.
-const CHAINS: u32 = 8;
+const CHAINS: usize = 8;
 
-/// Rounds of the first try, and at most.
-const ROUNDS: [u32; 2] = [16, 1 << 16];
+/// Rounds at most.
+const ROUNDS: usize = 1 << 16;
 
 /// Values that are copied in the first try, and at most: 1 MiB, and 256 MiB, several times what any cache holds.
 const VALUES: [usize; 2] = [1 << 18, 1 << 26];
@@ -41,79 +40,63 @@ const WARM_UP: Duration = Duration::from_millis(300);
 const TRIES: usize = 5;
 
 /// Measures them. Reads are measured over about `working_set` bytes: wherever so many lie.
-pub(crate) fn measure(device: &Arc<Gpu>, kernels: &Kernels, working_set: usize) -> Result<Ceilings> {
+pub(crate) fn measure(device: &Gpu, kernels: &Kernels, working_set: usize) -> Result<Ceilings> {
+    let (place, memory) = (&device.properties().place, device.properties().memory as usize);
+    // As many blocks as keep every multiprocessor busy.
+    let blocks = BLOCKS * device.properties().multiprocessors.max(1);
+    let out = Buffer::undefined(device, blocks * THREADS)?;
+    let threads = out.len() as f64;
+    let ceiling = |name: &str, rate: f64| Ceiling { name: format!("{place}, {name}"), rate };
+
+    // Floating-point operations a second.
+    let arithmetic = rate(device, [16, ROUNDS], WARM_UP, |rounds| {
+        Ok((kernels.multiply_adds(&out, rounds), (2 * CHAINS * rounds) as f64 * threads))
+    })?;
+    // Bytes a second, those that are read and those that are written. A small device is not filled by a measurement.
+    let [least, most] = VALUES;
+    let most = most.min(memory / 16 / size_of::<f32>());
+    let copies = rate(device, [least, most], Duration::ZERO, |values| {
+        let (x, y) = (Buffer::<f32>::zeros(device, values)?, Buffer::undefined(device, values)?);
+        Ok((kernels.copy(&x, &y, blocks), (2 * values * size_of::<f32>()) as f64))
+    })?;
+    // Bytes a second, of so many that are read over and over, 16 at a time.
     let [least, most] = READ;
-    let most = most.min(device.properties().memory as usize / 16).max(least);
-    let read = working_set.clamp(least, most).next_multiple_of(16);
-    let over_and_over = format!("{} MiB read over and over", read >> 20);
-    let ceiling =
-        |name: &str, rate: f64| Ceiling { name: format!("{}, {name}", device.properties().place), rate };
+    let bytes = working_set.clamp(least, most.min(memory / 16).max(least)).next_multiple_of(16);
+    let x = Buffer::<f32>::zeros(device, bytes / size_of::<f32>())?;
+    let reads = rate(device, [1, ROUNDS], Duration::ZERO, |rounds| {
+        let stride = out.len() + AHEAD * THREADS;
+        Ok((kernels.reads(&x, &out, stride, rounds), (16 * rounds) as f64 * threads))
+    })?;
     Ok(Ceilings {
-        peaks: vec![ceiling("multiply-adds", arithmetic(device, kernels)?)],
+        peaks: vec![ceiling("multiply-adds", arithmetic)],
         bandwidths: vec![
-            ceiling("device memory", bandwidth(device, kernels)?),
-            ceiling(&over_and_over, reads(device, kernels, read)?),
+            ceiling("device memory", copies),
+            ceiling(&format!("{} MiB read over and over", bytes >> 20), reads),
         ],
     })
 }
 
-/// Floating-point operations a second.
-fn arithmetic(device: &Arc<Gpu>, kernels: &Kernels) -> Result<f64> {
-    let out = Buffer::undefined(device, blocks(device) * THREADS)?;
-    let [mut rounds, most] = ROUNDS;
+/// The rate of `work`, a launch and its amount for each size, once it is large enough to be timed, and the device was
+/// kept busy for as long as `warm_up`.
+fn rate(
+    device: &Gpu,
+    [mut size, most]: [usize; 2],
+    warm_up: Duration,
+    work: impl Fn(usize) -> Result<(Launch, f64)>,
+) -> Result<f64> {
     loop {
-        let mut time = best(device, &kernels.multiply_adds(&out, rounds))?;
-        if time >= LONG_ENOUGH || rounds >= most {
+        let (launch, amount) = work(size)?;
+        let mut time = best(device, &launch)?;
+        if time >= LONG_ENOUGH || 4 * size > most {
             let start = Instant::now();
-            while start.elapsed() < WARM_UP {
-                time = time.min(best(device, &kernels.multiply_adds(&out, rounds))?);
+            while start.elapsed() < warm_up {
+                time = time.min(best(device, &launch)?);
             }
-            let operations = 2.0 * f64::from(CHAINS) * f64::from(rounds) * out.len() as f64;
-            return Ok(rate(operations, time));
+            // Nothing takes no time; a clock may say so.
+            return Ok(amount / time.max(Duration::from_nanos(1)).as_secs_f64());
         }
-        rounds *= 4;
+        size *= 4;
     }
-}
-
-/// Bytes a second, those that are read and those that are written.
-fn bandwidth(device: &Arc<Gpu>, kernels: &Kernels) -> Result<f64> {
-    let [mut values, most] = VALUES;
-    // A small device is not filled by a measurement.
-    let most = most.min(device.properties().memory as usize / 16 / size_of::<f32>());
-    loop {
-        let (x, y) = (Buffer::<f32>::zeros(device, values)?, Buffer::undefined(device, values)?);
-        let time = best(device, &kernels.copy(&x, &y, blocks(device) as u32))?;
-        if time >= LONG_ENOUGH || 4 * values > most {
-            return Ok(rate(2.0 * (values * size_of::<f32>()) as f64, time));
-        }
-        values *= 4;
-    }
-}
-
-/// Bytes a second, of so many that are read over and over.
-fn reads(device: &Arc<Gpu>, kernels: &Kernels, bytes: usize) -> Result<f64> {
-    let x = Buffer::<f32>::zeros(device, bytes / size_of::<f32>())?;
-    let out = Buffer::undefined(device, blocks(device) * THREADS)?;
-    let stride = out.len() + AHEAD * THREADS;
-    let [_, most] = ROUNDS;
-    let mut rounds = 1;
-    loop {
-        let time = best(device, &kernels.reads(&x, &out, stride, rounds))?;
-        if time >= LONG_ENOUGH || rounds >= most {
-            return Ok(rate(16.0 * f64::from(rounds) * out.len() as f64, time));
-        }
-        rounds *= 4;
-    }
-}
-
-/// As many as keep every multiprocessor busy.
-fn blocks(device: &Arc<Gpu>) -> usize {
-    BLOCKS * device.properties().multiprocessors.max(1)
-}
-
-fn rate(amount: f64, time: Duration) -> f64 {
-    // Nothing takes no time; a clock may say so.
-    amount / time.max(Duration::from_nanos(1)).as_secs_f64()
 }
 
 fn best(device: &Gpu, launch: &Launch) -> Result<Duration> {

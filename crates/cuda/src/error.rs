@@ -1,4 +1,4 @@
-//! Why a GPU cannot be used, or has failed: each cause by its name, with what to do about it.
+//! The reasons why a GPU cannot be used, or has failed, and what to do about each.
 
 use glassbox_engine::Error;
 
@@ -17,17 +17,17 @@ pub const LEAST_DRIVER: u32 = 12_000;
 pub enum DeviceError {
     /// The driver's library is not there.
     #[error(
-        "no NVIDIA driver: its library ({library}) was not found; install the driver, or take --device cpu"
+        "no NVIDIA driver: its library ({library}) was not found; install the driver, or compute on the CPU"
     )]
     NoDriver {
-        /// What was looked for.
+        /// The name that was looked for.
         library: &'static str,
     },
 
-    /// The driver is there and does not start.
-    #[error("the NVIDIA driver does not start: {problem}; `nvidia-smi` may say more, and --device cpu works")]
+    /// The driver was found and does not start.
+    #[error("the NVIDIA driver does not start: {problem}; see what `nvidia-smi` says, or compute on the CPU")]
     Driver {
-        /// What it said.
+        /// The driver's or NVRTC's description.
         problem: String,
     },
 
@@ -39,7 +39,7 @@ pub enum DeviceError {
     },
 
     /// There is no such GPU.
-    #[error("there is no GPU number {ordinal}: the driver sees {}; `glassbox devices` lists them", gpus(*found))]
+    #[error("there is no GPU number {ordinal}: the driver sees {}; use one that it sees, or compute on the CPU", gpus(*found))]
     NoSuchGpu {
         /// The one asked for, from 0.
         ordinal: usize,
@@ -49,7 +49,7 @@ pub enum DeviceError {
 
     /// The GPU is too old.
     #[error(
-        "{name} has compute capability {}.{}, at least {}.{} is needed: take --device cpu, or another GPU",
+        "{name} has compute capability {}.{}, at least {}.{} is needed: use another GPU, or compute on the CPU",
         found.0, found.1, LEAST_CAPABILITY.0, LEAST_CAPABILITY.1
     )]
     TooOld {
@@ -65,7 +65,7 @@ pub enum DeviceError {
          nvidia-cuda-nvrtc, no newer than the driver, and name its library in {variable}"
     )]
     NoCompiler {
-        /// What was tried, and why it is none.
+        /// The libraries that were tried, and what is wrong with them.
         problem: String,
         /// The environment variable that names it.
         variable: &'static str,
@@ -78,22 +78,13 @@ pub enum DeviceError {
         name: String,
         /// The architecture.
         arch: String,
-        /// What the compiler said.
+        /// The compiler's output.
         log: String,
-    },
-
-    /// A compiled module has no such kernel.
-    #[error("there is no kernel {kernel} in {module}")]
-    NoKernel {
-        /// Its name.
-        kernel: String,
-        /// Where it was looked for.
-        module: String,
     },
 
     /// Memory ran out.
     #[error(
-        "out of device memory: {} more were asked for, {} of {} are free; take a smaller --batch-size, or --device cpu",
+        "out of device memory: {} more were asked for, {} of {} are free; lower the batch size, or compute on the CPU",
         mib(*asked), mib(*free), mib(*total)
     )]
     OutOfMemory {
@@ -107,13 +98,12 @@ pub enum DeviceError {
 
     /// The device is gone, or can do no more in this process.
     #[error(
-        "the GPU was lost in {call}: {problem}; what was written is whole, so a run with --checkpoint-dir goes on with \
-         --resume"
+        "the GPU was lost in {call}: {problem}; what was written is whole, so a run with checkpoints can be resumed"
     )]
     Lost {
         /// The call that noticed.
         call: &'static str,
-        /// What it said.
+        /// The driver's or NVRTC's description.
         problem: String,
     },
 
@@ -122,16 +112,16 @@ pub enum DeviceError {
     Call {
         /// The call.
         call: &'static str,
-        /// What it said.
+        /// The driver's or NVRTC's description.
         problem: String,
     },
 
     /// A launch, or a copy, that the device cannot take.
     #[error("{what}: {problem}")]
     Refused {
-        /// What was to be done.
+        /// The operation.
         what: String,
-        /// Why not.
+        /// The reason.
         problem: String,
     },
 }

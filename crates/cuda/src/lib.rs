@@ -2,10 +2,10 @@
 //!
 //! * [`device`]: the GPU. The driver and NVRTC are found at run time, so this builds, and says what is missing, on a
 //!   machine that has neither;
-//! * [`kernels`]: the plain kernels, one typed function for each. Launches are made here and nowhere else;
+//! * [`kernels`]: the plain kernels, one typed function for each;
 //! * [`plain`]: a program as launches of these, one for each line;
 //! * [`fused`]: a training step in two launches, inference in one, for models that fit into a block's shared memory;
-//! * [`step`]: what a training step is made of, plain or fused;
+//! * [`step`]: the steps, the scoring and the memory of a training run, plain or fused;
 //! * [`session`]: a training run, recorded once and replayed.
 //!
 //! **Nothing leaves the device.** The series is uploaded once, windows are gathered there by index, masks are drawn
@@ -14,7 +14,7 @@
 //! **Bits.** Sums are taken in a fixed order, no float is added to atomically, and every rounding is written in the source: a run
 //! gives the same bits each time. They differ from those of the CPU, whose sums have another order.
 //!
-//! `unsafe` is in [`kernels`] and in the modules of [`device`] that call into NVIDIA's libraries.
+//! `unsafe` is in the modules that make launches and in those that call into NVIDIA's libraries.
 
 #![deny(unsafe_code)]
 
@@ -35,11 +35,9 @@ use glassbox_engine::profile::Ceilings;
 
 use device::Gpu;
 pub use error::{DeviceError, LEAST_CAPABILITY, LEAST_DRIVER, Result};
-use fused::{FusedStep, Tunings};
+use fused::Tunings;
 use kernels::Kernels;
-use plain::PlainStep;
 use session::CudaSession;
-use step::TrainingStep;
 
 /// The backend: a device, and the kernels compiled for it.
 #[derive(Debug, Clone)]
@@ -94,15 +92,7 @@ impl Backend<f32> for Cuda {
 
     fn session(&self, plan: Plan) -> glassbox_engine::Result<Box<dyn Session<f32>>> {
         let Self { device, kernels, tunings } = self;
-        let choose = |plan: &Plan, buffers: &_| -> glassbox_engine::Result<Box<dyn TrainingStep>> {
-            if let Some(tunings) = tunings
-                && let Ok(step) = FusedStep::new(device, plan, buffers, tunings.step)?
-            {
-                return Ok(Box::new(step));
-            }
-            Ok(Box::new(PlainStep::new(device, kernels, plan, buffers)?))
-        };
-        Ok(Box::new(CudaSession::new(plan, device, kernels, tunings.map(|tunings| tunings.scoring), choose)?))
+        Ok(Box::new(CudaSession::new(plan, device, kernels, *tunings)?))
     }
 
     fn describe(&self, plan: &Plan) -> Option<String> {

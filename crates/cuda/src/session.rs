@@ -14,114 +14,97 @@ use glassbox_engine::backend::{
     BatchEnd, Dataset, Epoch, Plan, Session, State, check_prediction, locate_non_finite,
 };
 use glassbox_engine::losses::Loss;
-use glassbox_engine::optimizers::Optimizer;
+use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::profile::{Part, StepProfile};
 use glassbox_engine::samples::Samples;
 use glassbox_engine::{Error, Result, When};
 
 use crate::data::Uploads;
 use crate::device::{Buffer, Gpu, Launch, Mark, Recording};
-use crate::error::DeviceError;
-use crate::fused::{FusedScoring, Tuning};
+use crate::fused::{FusedScoring, FusedStep, Tuning, Tunings};
 use crate::kernels::{At, Control, Kernels, Series, require_launchable};
-use crate::plain::{Inference, require_runnable, update};
-use crate::step::{Buffers, Data, STEPS_IN_A_RECORDING, TrainingStep, Work};
-
-/// Samples that inference takes at a time, for each multiprocessor: as many blocks of each kernel's threads as one
-/// can hold, and some in waiting.
-const LOOKS_PER_MULTIPROCESSOR: usize = 16;
-
-/// Launches that take so many batches, by their number.
-type Recordings = BTreeMap<usize, Recording>;
+use crate::plain::{PlainScoring, PlainStep, require_runnable};
+use crate::step::{Buffers, EpochBuffers, STEPS_IN_A_RECORDING, Scoring, TrainingStep};
 
 /// A model on a device.
 pub(crate) struct CudaSession {
     plan: Plan,
+    adam: Adam,
     device: Arc<Gpu>,
     kernels: Arc<Kernels>,
     buffers: Buffers,
     training: Box<dyn TrainingStep>,
-    /// Inference by the plain kernels, once somebody has asked for it.
-    inference: Option<Inference>,
     uploads: Uploads,
     /// Training steps taken.
     step: u64,
-    /// Of the data that was trained on last.
-    epoch: Option<Recorded<Data>>,
-    /// Of the data that was looked at last.
-    looks: Option<Recorded<Look>>,
-    scoring: Scoring,
-}
-
-/// How windows are looked at.
-enum Scoring {
-    /// A launch for each instruction.
-    Plain,
-    /// As may be: nobody has asked yet, and to find out costs a compilation.
-    Open(Tuning),
-    /// All in one launch.
-    Fused(FusedScoring),
-}
-
-/// Recordings, and the data that they are for.
-struct Recorded<T> {
-    data: T,
-    recordings: Recordings,
-}
-
-/// Data in inference.
-struct Look {
-    x: Series,
-    /// The loss, the targets, and room for the loss of each sample; `None` in prediction.
-    loss: Option<(Loss, Series, Buffer<f64>)>,
+    /// The data that was trained on last, and the launches that take so many steps on it, by their number.
+    epoch: Option<(EpochBuffers, BTreeMap<usize, Recording>)>,
+    plain: PlainScoring,
+    fused: Option<FusedScoring>,
+    /// The tuning of fused scoring until it is first needed: whether it fits is known once it was compiled.
+    undecided: Option<Tuning>,
 }
 
 impl CudaSession {
-    /// Lays out all memory of a plan. `choose` makes the training step; inference is fused where it fits, if there
-    /// is a `tuning` for it.
+    /// Lays out all memory of a plan. Training and scoring are fused where they fit, if there are `tunings` for it.
     pub(crate) fn new(
         plan: Plan,
         device: &Arc<Gpu>,
         kernels: &Arc<Kernels>,
-        tuning: Option<Tuning>,
-        choose: impl FnOnce(&Plan, &Buffers) -> Result<Box<dyn TrainingStep>>,
+        tunings: Option<Tunings>,
     ) -> Result<Self> {
         require_runnable(&plan)?;
         // On the host; the device says itself what it has not the memory for.
         plan.require_room(size_of::<f32>(), Some(0), 1, 0)?;
-        let weights = plan.layout.len();
-        let zeros = || Buffer::zeros(device, weights);
+        let Optimizer::Adam(adam) = plan.optimizer else {
+            return Err(Error::Unsupported {
+                place: "the optimiser".into(),
+                feature: format!("{:?} on a GPU", plan.optimizer),
+                instead: "use Adam, or compute on the CPU".into(),
+            });
+        };
+        let zeros = || Buffer::zeros(device, plan.layout.len());
         let buffers = Buffers {
             control: Buffer::zeros(device, Control::WORDS)?,
             weights: zeros()?,
-            slots: plan.optimizer.slots().iter().map(|_| zeros()).collect::<Result<_, _>>()?,
+            slots: [zeros()?, zeros()?],
             gradient: zeros()?,
         };
-        let training = choose(&plan, &buffers)?;
+        let fused = tunings.map(|tunings| FusedStep::new(device, &plan, &buffers, adam, tunings.step));
+        let training: Box<dyn TrainingStep> = match fused.transpose()?.flatten() {
+            Some(fused) => Box::new(fused),
+            None => Box::new(PlainStep::new(device, kernels, &plan, &buffers, adam)?),
+        };
         Ok(Self {
+            plain: PlainScoring::new(device, kernels, &plan, &buffers.weights)?,
+            fused: None,
+            undecided: tunings.map(|tunings| tunings.scoring),
             plan,
+            adam,
             device: Arc::clone(device),
             kernels: Arc::clone(kernels),
-            uploads: Uploads::new(device),
+            uploads: Uploads::default(),
             buffers,
             training,
-            inference: None,
             step: 0,
             epoch: None,
-            looks: None,
-            scoring: tuning.map_or(Scoring::Plain, Scoring::Open),
         })
     }
 
-    /// Inference in one launch, if it fits.
-    fn fused_scoring(&mut self) -> Result<Option<&mut FusedScoring>> {
-        if let Scoring::Open(tuning) = self.scoring {
-            let fused = FusedScoring::new(&self.device, &self.plan, &self.buffers.weights, tuning)?;
-            self.scoring = fused.map_or(Scoring::Plain, Scoring::Fused);
+    /// The samples on the device.
+    fn upload(&mut self, samples: &Samples<'_, f32>) -> Result<Series> {
+        Ok(self.uploads.series(&self.device, samples)?)
+    }
+
+    /// Scoring in one launch, if it fits.
+    fn scoring(&mut self) -> Result<&mut dyn Scoring> {
+        if let Some(tuning) = self.undecided {
+            self.fused = FusedScoring::new(&self.device, &self.plan, &self.buffers.weights, tuning)?;
+            self.undecided = None;
         }
-        Ok(match &mut self.scoring {
-            Scoring::Fused(scoring) => Some(scoring),
-            Scoring::Plain | Scoring::Open(_) => None,
+        Ok(match &mut self.fused {
+            Some(fused) => fused,
+            None => &mut self.plain,
         })
     }
 
@@ -133,18 +116,15 @@ impl CudaSession {
         for index in order {
             assert!((*index as usize) < data.len(), "sample {index} of {}", data.len());
         }
-        let batches = order.len().div_ceil(batch_size);
-        let (x, y) = (self.uploads.series(&data.x)?, self.uploads.series(&data.y)?);
-        let same = |series: &Series, other: &Series| {
-            series.values.is(&other.values) && (series.hop, series.samples) == (other.hop, other.samples)
-        };
-        let fits = self.epoch.as_ref().is_some_and(|Recorded { data, .. }| {
+        let (samples, batches) = (order.len(), order.len().div_ceil(batch_size));
+        let (x, y) = (self.upload(&data.x)?, self.upload(&data.y)?);
+        let fits = self.epoch.as_ref().is_some_and(|(data, _)| {
             let room = data.order.as_ref().map_or(0, Buffer::len);
-            same(&data.x, &x) && same(&data.y, &y) && room >= order.len() && data.means.len() >= batches
+            data.x == x && data.y == y && room >= samples && data.means.len() >= batches
         });
         if !fits {
-            let (device, samples) = (&self.device, order.len());
-            let data = Data {
+            let device = &self.device;
+            let data = EpochBuffers {
                 order: Some(Buffer::zeros(device, samples)?),
                 losses: Buffer::zeros(device, samples)?,
                 means: Buffer::zeros(device, batches)?,
@@ -152,15 +132,12 @@ impl CudaSession {
                 x,
                 y,
             };
-            self.epoch = Some(Recorded { data, recordings: BTreeMap::new() });
+            self.epoch = Some((data, BTreeMap::new()));
         }
-        let control = Control { samples: order.len(), batch: batch_size, step: self.step };
+        let control = Control { samples, batch: batch_size, step: self.step };
         self.buffers.control.write(&control.words())?;
-        let Optimizer::Adam(adam) = &self.plan.optimizer else {
-            return Err(unknown(&self.plan.optimizer));
-        };
-        let alphas: Vec<f32> = (1..=batches as u64).map(|batch| adam.alpha(self.step + batch)).collect();
-        let Recorded { data, .. } = self.epoch.as_ref().expect("set above");
+        let alphas: Vec<f32> = (1..=batches as u64).map(|batch| self.adam.alpha(self.step + batch)).collect();
+        let data = self.data();
         data.alphas.write(&alphas)?;
         if let Some(to) = &data.order {
             to.write(order)?;
@@ -168,130 +145,31 @@ impl CudaSession {
         Ok(())
     }
 
-    fn data(&self) -> &Data {
-        &self.epoch.as_ref().expect("a batch was entered").data
+    /// The data that was entered.
+    fn data(&self) -> &EpochBuffers {
+        &self.epoch.as_ref().expect("an epoch was entered").0
     }
 
-    fn launch(&self, work: &[Work]) -> Result<()> {
-        work.iter().try_for_each(|work| Ok(self.device.launch(&work.launch)?))
-    }
-
-    /// Takes all steps of the epoch that was entered.
+    /// Takes all steps of the epoch that was entered: records what is not recorded yet, and replays it.
     fn take_steps(&mut self, batches: usize) -> Result<()> {
         let Self { device, kernels, buffers, training, epoch, .. } = self;
-        let Recorded { data, recordings } = epoch.as_mut().expect("an epoch was entered");
-        replay(device, recordings, batches, |steps| {
-            let mut launches: Vec<Launch> = (0..steps as u32)
-                .flat_map(|within| training.step(data, within))
-                .map(|work| work.launch)
-                .collect();
-            launches.push(kernels.advance(&buffers.control, steps as u32));
-            launches
-        })
-    }
-
-    /// Brings data to the device for a look at it.
-    fn look(&mut self, x: &Samples<'_, f32>, targets: Option<(Loss, &Samples<'_, f32>)>) -> Result<()> {
-        require_launchable("the data", x.len())?;
-        self.widen(x.len())?;
-        let x = self.uploads.series(x)?;
-        let targets = targets.map(|(loss, y)| Ok::<_, Error>((loss, self.uploads.series(y)?))).transpose()?;
-        let same = |series: &Series, other: &Series| {
-            series.values.is(&other.values) && (series.hop, series.samples) == (other.hop, other.samples)
-        };
-        let fits = self.looks.as_ref().is_some_and(|Recorded { data, .. }| {
-            same(&data.x, &x)
-                && match (&data.loss, &targets) {
-                    (None, None) => true,
-                    (Some((loss, y, _)), Some((other, targets))) => loss == other && same(y, targets),
-                    _ => false,
+        let (data, recordings) = epoch.as_mut().expect("an epoch was entered");
+        let mut left = batches;
+        while left > 0 {
+            let steps = left.min(STEPS_IN_A_RECORDING);
+            let recording = match recordings.entry(steps) {
+                Entry::Occupied(recorded) => recorded.into_mut(),
+                Entry::Vacant(place) => {
+                    let launches = (0..steps as u32).flat_map(|within| training.launches(data, within, true));
+                    let mut launches: Vec<Launch> = launches.map(|(_, launch)| launch).collect();
+                    launches.push(kernels.advance(&buffers.control, steps as u32));
+                    place.insert(device.record(&launches)?)
                 }
-        });
-        if !fits {
-            let losses = |samples| Buffer::zeros(&self.device, samples);
-            let loss = targets.map(|(loss, y)| Ok::<_, Error>((loss, y, losses(x.samples)?))).transpose()?;
-            self.looks = Some(Recorded { data: Look { x, loss }, recordings: BTreeMap::new() });
-        }
-        let samples = self.looks.as_ref().expect("set above").data.x.samples;
-        let inference = self.inference();
-        let control = Control { samples, batch: inference.samples(), step: 0 };
-        inference.control().write(&control.words())?;
-        self.launch(&inference.pack())
-    }
-
-    /// Inference, which [`CudaSession::widen`] has laid out.
-    fn inference(&self) -> &Inference {
-        self.inference.as_ref().expect("it was laid out")
-    }
-
-    /// Lets inference take so many samples at a time, if the device can run as many side by side and has the memory;
-    /// else fewer. A sample's prediction does not depend on its company.
-    fn widen(&mut self, samples: usize) -> Result<()> {
-        let most =
-            (self.device.properties().multiprocessors * LOOKS_PER_MULTIPROCESSOR).max(self.plan.batch_size);
-        let there = self.inference.as_ref().map_or(0, Inference::samples);
-        let mut wanted = samples.clamp(1, most);
-        while wanted > there {
-            match Inference::new(&self.device, &self.kernels, &self.plan, wanted, &self.buffers.weights) {
-                Ok(inference) => {
-                    (self.inference, self.looks) = (Some(inference), None);
-                    break;
-                }
-                Err(DeviceError::OutOfMemory { .. }) if wanted > 1 => wanted /= 2,
-                Err(error) => return Err(error.into()),
-            }
+            };
+            device.replay(recording)?;
+            left -= steps;
         }
         Ok(())
-    }
-
-    /// Runs so many batches of the data that is looked at.
-    fn see(&mut self, batches: usize) -> Result<()> {
-        let Self { device, kernels, inference, looks, .. } = self;
-        let inference = inference.as_ref().expect("it was laid out");
-        let Recorded { data, recordings } = looks.as_mut().expect("data is looked at");
-        let Look { x, loss } = &*data;
-        replay(device, recordings, batches, |steps| {
-            let batch = |within| match loss {
-                None => inference.predict(x, &None, within),
-                Some((loss, y, losses)) => inference.losses(*loss, [x, y], losses, within),
-            };
-            let mut launches: Vec<Launch> =
-                (0..steps as u32).flat_map(batch).map(|work| work.launch).collect();
-            launches.push(kernels.advance(inference.control(), steps as u32));
-            launches
-        })
-    }
-
-    fn at(&self) -> At {
-        At { control: self.buffers.control.clone(), within: 0, samples: self.plan.batch_size }
-    }
-}
-
-/// Replays `batches` batches, recording what is not recorded yet.
-fn replay(
-    device: &Gpu,
-    recordings: &mut Recordings,
-    batches: usize,
-    launches: impl Fn(usize) -> Vec<Launch>,
-) -> Result<()> {
-    let mut left = batches;
-    while left > 0 {
-        let steps = left.min(STEPS_IN_A_RECORDING);
-        let recording = match recordings.entry(steps) {
-            Entry::Occupied(recorded) => recorded.into_mut(),
-            Entry::Vacant(place) => place.insert(device.record(&launches(steps))?),
-        };
-        device.replay(recording)?;
-        left -= steps;
-    }
-    Ok(())
-}
-
-fn unknown(optimizer: &Optimizer) -> Error {
-    Error::Unsupported {
-        place: "the optimiser".into(),
-        feature: format!("{optimizer:?} on a GPU"),
-        instead: "take Adam, or --device cpu".into(),
     }
 }
 
@@ -326,7 +204,9 @@ impl Session<f32> for CudaSession {
             return Ok(f64::NAN);
         }
         self.enter(data, batch, batch.len())?;
-        self.launch(&self.training.gradient(self.data(), 0))?;
+        for (_, launch) in self.training.launches(self.data(), 0, false) {
+            self.device.launch(&launch)?;
+        }
         let mut mean = [0.0];
         self.data().means.read(&mut mean)?;
         Ok(mean[0])
@@ -335,9 +215,9 @@ impl Session<f32> for CudaSession {
     fn profile_step(&mut self, data: &Dataset<'_, f32>, batch: &[u32]) -> Result<StepProfile> {
         assert!(!batch.is_empty() && batch.len() <= self.plan.batch_size, "a batch of {}", batch.len());
         self.enter(data, batch, batch.len())?;
-        let work = self.training.step(self.data(), 0);
+        let launches = self.training.launches(self.data(), 0, true);
         let mut marks = vec![self.device.mark()?];
-        for Work { launch, .. } in &work {
+        for (_, launch) in &launches {
             self.device.launch(launch)?;
             marks.push(self.device.mark()?);
         }
@@ -346,7 +226,7 @@ impl Session<f32> for CudaSession {
         let mut mean = [0.0];
         self.data().means.read(&mut mean)?;
         self.step += 1;
-        let times: Vec<(Part, Duration)> = work.iter().map(|work| work.part).zip(times).collect();
+        let times: Vec<(Part, Duration)> = launches.iter().map(|(part, _)| *part).zip(times).collect();
         Ok(StepProfile::measured(mean[0], batch.len(), self.plan.training.lines.len(), &times))
     }
 
@@ -360,15 +240,12 @@ impl Session<f32> for CudaSession {
     }
 
     fn update(&mut self) -> Result<()> {
-        let Optimizer::Adam(adam) = &self.plan.optimizer else {
-            return Err(unknown(&self.plan.optimizer));
-        };
         // Afresh: a loss that was not finite does not keep a caller from going on.
         let control = Control { samples: 1, batch: 1, step: self.step };
         self.buffers.control.write(&control.words())?;
-        let alphas = Buffer::of(&self.device, &[adam.alpha::<f32>(self.step + 1)])?;
-        let launch = update(&self.kernels, &self.at(), &self.plan.optimizer, &self.buffers, &alphas).launch;
-        self.device.launch(&launch)?;
+        let alphas = Buffer::of(&self.device, &[self.adam.alpha::<f32>(self.step + 1)])?;
+        let at = At { control: self.buffers.control.clone(), within: 0, samples: 1 };
+        self.device.launch(&self.kernels.adam(&at, &self.adam, self.buffers.of_adam(), &alphas))?;
         self.step += 1;
         Ok(())
     }
@@ -414,16 +291,8 @@ impl Session<f32> for CudaSession {
         if data.is_empty() {
             return Ok(());
         }
-        if self.fused_scoring()?.is_some() {
-            let (x, y) = (self.uploads.series(&data.x)?, self.uploads.series(&data.y)?);
-            let scoring = self.fused_scoring()?.expect("it was there");
-            return Ok(scoring.losses(&x, &y, loss, losses)?);
-        }
-        self.look(&data.x, Some((loss, &data.y)))?;
-        self.see(data.len().div_ceil(self.inference().samples()))?;
-        let look = &self.looks.as_ref().expect("data is looked at").data;
-        let (_, _, found) = look.loss.as_ref().expect("its losses were asked for");
-        Ok(found.read(losses)?)
+        let (x, y) = (self.upload(&data.x)?, self.upload(&data.y)?);
+        Ok(self.scoring()?.losses(&x, &y, loss, losses)?)
     }
 
     fn predict(&mut self, x: &Samples<'_, f32>, y: &mut [f32]) -> Result<()> {
@@ -431,41 +300,14 @@ impl Session<f32> for CudaSession {
         if x.is_empty() {
             return Ok(());
         }
-        if self.fused_scoring()?.is_some() {
-            let x = self.uploads.series(x)?;
-            let scoring = self.fused_scoring()?.expect("it was there");
-            return Ok(scoring.predict(&x, y)?);
-        }
-        let len = y.len() / x.len();
-        self.look(x, None)?;
-        for y in y.chunks_mut(self.inference().samples() * len) {
-            self.see(1)?;
-            self.inference().output().read(y)?;
-        }
-        Ok(())
+        let x = self.upload(x)?;
+        Ok(self.scoring()?.predict(&x, y)?)
     }
 
     fn observe(&mut self, sample: &[f32], visit: &mut dyn FnMut(usize, &[f32])) -> Result<()> {
-        self.widen(1)?;
-        let inference = self.inference();
         let program = &self.plan.inference;
-        assert_eq!(
-            sample.len(),
-            program.values[program.input.index()].len(),
-            "a sample of the model's input"
-        );
-        let control = Control { samples: 1, batch: 1, step: 0 };
-        inference.control().write(&control.words())?;
-        inference.input().write(sample)?;
-        self.launch(&inference.pack())?;
-        self.launch(&inference.run())?;
-        for (layer, value) in program.layer_outputs.iter().enumerate() {
-            if let Some(value) = value {
-                let mut y = vec![0.0; program.values[value.index()].len()];
-                inference.value(*value).read(&mut y)?;
-                visit(layer, &y);
-            }
-        }
-        Ok(())
+        let len = program.values[program.input.index()].len();
+        assert_eq!(sample.len(), len, "a sample of the model's input");
+        Ok(self.plain.observe(sample, visit)?)
     }
 }

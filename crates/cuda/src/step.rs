@@ -1,37 +1,46 @@
-//! What a training step is made of, whoever makes it.
+//! The steps, the scoring and the memory of a training run, plain or fused.
 //!
-//! There are two kinds. The plain step ([`crate::plain`]) is a launch for each line of the program and takes any
-//! model. The fused step takes a whole window through the network in one block's shared memory; it is made for
-//! models that fit there. The session asks neither what is in it.
+//! There are two kinds of training steps, and of scoring. The plain ones ([`crate::plain`]) are a launch for each line of
+//! the program and take any model. The fused ones take a whole window through the network in one block's shared memory;
+//! they are made for models that fit there. The session does not ask which it has.
 
 use std::fmt::Debug;
 
+use glassbox_engine::losses::Loss;
 use glassbox_engine::profile::Part;
 
 use crate::device::{Buffer, Launch};
+use crate::error::Result;
 use crate::kernels::{Order, Series};
 
 /// The most steps that are recorded together. More would only make recordings larger: the host's share is small
 /// by then.
 pub const STEPS_IN_A_RECORDING: usize = 32;
 
-/// A launch, and the part of a training step that it is.
-#[derive(Debug)]
-pub struct Work {
-    /// The part.
-    pub part: Part,
-    /// The launch.
-    pub launch: Launch,
-}
+/// A part of a training step, and a launch that belongs to it.
+pub type StepLaunch = (Part, Launch);
 
 /// How training steps are taken.
 pub trait TrainingStep: Debug + Send {
     /// The launches that leave the gradient of a batch's mean loss in [`Buffers::gradient`], each sample's loss in
-    /// [`Data::losses`], and the batch's mean in [`Data::means`]. `within` is the step's place in a recording.
-    fn gradient(&self, data: &Data, within: u32) -> Vec<Work>;
+    /// [`EpochBuffers::losses`], and the batch's mean in [`EpochBuffers::means`]; and, if `update`, take the optimiser's
+    /// step, with the same gradient to the bit. `within` is the step's place in a recording.
+    fn launches(&self, data: &EpochBuffers, within: u32, update: bool) -> Vec<StepLaunch>;
+}
 
-    /// The launches of a whole step: the same gradient to the bit, and the optimiser's step.
-    fn step(&self, data: &Data, within: u32) -> Vec<Work>;
+/// How predictions are made and scored.
+pub(crate) trait Scoring {
+    /// The loss of each sample of `x`, of which there is at least one, given its target in `y`.
+    ///
+    /// # Errors
+    /// If there is not enough device memory, or the device fails.
+    fn losses(&mut self, x: &Series, y: &Series, loss: Loss, losses: &mut [f64]) -> Result<()>;
+
+    /// The predictions for `x`, which has at least one sample, sample by sample.
+    ///
+    /// # Errors
+    /// As [`Scoring::losses`].
+    fn predict(&mut self, x: &Series, predictions: &mut [f32]) -> Result<()>;
 }
 
 /// The device memory of a training run, whatever the data.
@@ -41,18 +50,26 @@ pub struct Buffers {
     pub control: Buffer<u32>,
     /// All weights, in the model's layout.
     pub weights: Buffer<f32>,
-    /// What the optimiser keeps, each in the same layout.
-    pub slots: Vec<Buffer<f32>>,
+    /// Adam's m and v, each in the same layout.
+    pub slots: [Buffer<f32>; 2],
     /// The gradient, in the same layout.
     pub gradient: Buffer<f32>,
 }
 
+impl Buffers {
+    /// The operands of Adam's kernels: the gradient, the weights, m and v.
+    pub(crate) fn of_adam(&self) -> [&Buffer<f32>; 4] {
+        let [m, v] = &self.slots;
+        [&self.gradient, &self.weights, m, v]
+    }
+}
+
 /// The device memory of an epoch.
 #[derive(Debug)]
-pub struct Data {
-    /// What the model reads.
+pub struct EpochBuffers {
+    /// The samples that the model reads.
     pub x: Series,
-    /// What it should give.
+    /// Their targets.
     pub y: Series,
     /// The samples of the epoch, in order.
     pub order: Order,

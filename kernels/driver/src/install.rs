@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use libloading::Library;
 
-use crate::settings::{SETTINGS, Settings, TRACE};
+use crate::settings::{SETTINGS, Settings};
 
 /// The library, under the names of the driver and of NVRTC.
 #[derive(Debug, Clone)]
@@ -48,14 +48,6 @@ impl Installed {
             ("GLASSBOX_NVRTC", self.folder.join("libnvrtc.so.13").into()),
             (SETTINGS, serde_json::to_string(settings).expect("numbers are JSON").into()),
         ]
-    }
-
-    /// The same, and a file that gets a line for each call: see [`TRACE`].
-    #[must_use]
-    pub fn traced(&self, settings: &Settings, trace: &Path) -> Vec<(&'static str, OsString)> {
-        let mut environment = self.environment(settings);
-        environment.push((TRACE, trace.into()));
-        environment
     }
 }
 

@@ -27,6 +27,7 @@
 mod cuda;
 mod image;
 mod install;
+mod interface;
 mod machine;
 mod nvrtc;
 mod settings;

@@ -8,6 +8,7 @@ use std::ffi::{CStr, c_char, c_int};
 use glassbox_shim::{Source, compile};
 
 use crate::image::Image;
+use crate::interface::functions;
 use crate::machine::trace;
 use crate::settings::Settings;
 
@@ -19,7 +20,7 @@ const COMPILATION: c_int = 6;
 /// Options that every kernel has to be compiled with: without them its arithmetic is another.
 const REQUIRED: [&str; 2] = ["--std=c++17", "--fmad=false"];
 
-/// A program.
+/// A source, before and after its compilation.
 pub(crate) struct Program {
     image: Image,
     log: Vec<u8>,
@@ -40,174 +41,137 @@ unsafe fn strings(texts: *const *const c_char, count: c_int) -> Vec<String> {
     (0..count as usize).map(|at| unsafe { string(*texts.add(at)) }).collect()
 }
 
+/// Gives a value to the caller.
+///
 /// # Safety
-/// * both point to room for a number.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn nvrtcVersion(major: *mut c_int, minor: *mut c_int) -> c_int {
-    let (of_it, of_that) = Settings::of_environment().nvrtc;
+/// * `to` points to room for it.
+unsafe fn give<T>(to: *mut T, value: T) -> Result<(), c_int> {
     // SAFETY: the caller's.
-    unsafe {
-        major.write(of_it);
-        minor.write(of_that);
-    }
-    SUCCESS
+    unsafe { to.write(value) };
+    Ok(())
 }
 
-/// # Safety
-/// * `count` points to room for a number.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn nvrtcGetNumSupportedArchs(count: *mut c_int) -> c_int {
-    // SAFETY: the caller's.
-    unsafe { count.write(Settings::of_environment().architectures.len() as c_int) };
-    SUCCESS
-}
+functions! {
+    c_int, SUCCESS;
 
-/// # Safety
-/// * `architectures` points to room for as many as [`nvrtcGetNumSupportedArchs`] says.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn nvrtcGetSupportedArchs(architectures: *mut c_int) -> c_int {
-    for (at, architecture) in Settings::of_environment().architectures.iter().enumerate() {
-        // SAFETY: the caller's.
-        unsafe { architectures.add(at).write(*architecture as c_int) };
-    }
-    SUCCESS
-}
+    fn nvrtcVersion(minor: *mut c_int) -> c_int = {
+        let (of_it, of_that) = Settings::of_environment().nvrtc;
+        // SAFETY: here and below the caller's, by NVRTC's documentation.
+        unsafe { give(minor, of_that) }.map(|()| of_it)
+    };
 
-/// # Safety
-/// * strings end in NUL; there are `count` headers, each a text and a name; `program` points to room for a pointer.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn nvrtcCreateProgram(
-    program: *mut *mut Program,
-    text: *const c_char,
-    name: *const c_char,
-    count: c_int,
-    headers: *const *const c_char,
-    names: *const *const c_char,
-) -> c_int {
-    let (major, minor) = Settings::of_environment().nvrtc;
-    // SAFETY: the caller's.
-    unsafe {
-        let source = Source {
-            name: string(name),
-            text: string(text),
-            headers: strings(names, count).into_iter().zip(strings(headers, count)).collect(),
-            defines: vec![],
+    fn nvrtcGetNumSupportedArchs() -> c_int = Ok(Settings::of_environment().architectures.len() as c_int);
+
+    fn nvrtcGetSupportedArchs(architectures: *mut c_int) = {
+        for (at, architecture) in Settings::of_environment().architectures.iter().enumerate() {
+            // SAFETY: above.
+            unsafe { architectures.add(at).write(*architecture as c_int) };
+        }
+        Ok(())
+    };
+
+    fn nvrtcCreateProgram(
+        text: *const c_char,
+        name: *const c_char,
+        count: c_int,
+        headers: *const *const c_char,
+        names: *const *const c_char
+    ) -> *mut Program = {
+        let (major, minor) = Settings::of_environment().nvrtc;
+        // SAFETY: above.
+        let source = unsafe {
+            let headers = strings(names, count).into_iter().zip(strings(headers, count)).collect();
+            Source { name: string(name), text: string(text), headers }
         };
         let image = Image { source, architecture: String::new(), version: 1000 * major + 10 * minor };
-        program.write(Box::into_raw(Box::new(Program { image, log: vec![0], compiled: false })));
-    }
-    SUCCESS
+        Ok(Box::into_raw(Box::new(Program { image, log: vec![0], compiled: false })))
+    };
+
+    fn nvrtcDestroyProgram(program: *mut *mut Program) = {
+        // SAFETY: above.
+        drop(unsafe { Box::from_raw(program.read()) });
+        Ok(())
+    };
+
+    fn nvrtcCompileProgram(program: *mut Program, count: c_int, options: *const *const c_char) = {
+        // SAFETY: above.
+        let (program, options) = unsafe { (&mut *program, strings(options, count)) };
+        program.compile(&options)
+    };
 }
 
-/// # Safety
-/// * `program` points to a pointer of [`nvrtcCreateProgram`]'s that was not destroyed.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn nvrtcDestroyProgram(program: *mut *mut Program) -> c_int {
-    // SAFETY: the caller's.
-    drop(unsafe { Box::from_raw(program.read()) });
-    SUCCESS
-}
-
-/// # Safety
-/// * `program` is one of [`nvrtcCreateProgram`]'s; there are `count` options that end in NUL.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn nvrtcCompileProgram(
-    program: *mut Program,
-    count: c_int,
-    options: *const *const c_char,
-) -> c_int {
-    // SAFETY: the caller's.
-    let (program, options) = unsafe { (&mut *program, strings(options, count)) };
-    if REQUIRED.iter().any(|required| !options.iter().any(|option| option == required)) {
-        return INVALID_OPTION;
-    }
-    for option in &options {
-        match option.split_once('=') {
-            Some(("--define-macro", define)) => {
-                let (name, value) = define.split_once('=').unwrap_or((define, "1"));
-                program.image.source.defines.push((name.into(), value.into()));
+impl Program {
+    fn compile(&mut self, options: &[String]) -> Result<(), c_int> {
+        if REQUIRED.iter().any(|required| !options.iter().any(|option| option == required)) {
+            return Err(INVALID_OPTION);
+        }
+        for option in options {
+            match option.strip_prefix("--gpu-architecture=") {
+                Some(architecture) => self.image.architecture = architecture.into(),
+                None if REQUIRED.contains(&option.as_str()) => {}
+                None => return Err(INVALID_OPTION),
             }
-            Some(("--gpu-architecture", architecture)) => program.image.architecture = architecture.into(),
-            _ if REQUIRED.contains(&option.as_str()) => {}
-            _ => return INVALID_OPTION,
         }
-    }
-    let number = program.image.architecture.split_once('_').and_then(|(_, number)| number.parse().ok());
-    if !number.is_some_and(|number: u32| Settings::of_environment().architectures.contains(&number)) {
-        return INVALID_OPTION;
-    }
-    let Image { source, architecture, .. } = &program.image;
-    trace(format_args!("nvrtcCompileProgram {} {architecture}", source.name));
-    match compile(source) {
-        Ok(_) => {
-            program.compiled = true;
-            SUCCESS
+        let Image { source, architecture, .. } = &self.image;
+        let number = architecture.split_once('_').and_then(|(_, number)| number.parse().ok());
+        if !number.is_some_and(|number: u32| Settings::of_environment().architectures.contains(&number)) {
+            return Err(INVALID_OPTION);
         }
-        Err(error) => {
-            program.log = format!("{error}\0").into_bytes();
+        trace(format_args!("nvrtcCompileProgram {} {architecture}", source.name));
+        compile(source).map_err(|error| {
+            self.log = format!("{error}\0").into_bytes();
             COMPILATION
+        })?;
+        self.compiled = true;
+        Ok(())
+    }
+
+    fn log(&self) -> Result<Vec<u8>, c_int> {
+        Ok(self.log.clone())
+    }
+
+    /// The image, if it was compiled for machine code (`sm_90`).
+    fn machine_code(&self) -> Result<Vec<u8>, c_int> {
+        self.image_for("sm_")
+    }
+
+    /// The image, if it was compiled for PTX (`compute_90`).
+    fn ptx(&self) -> Result<Vec<u8>, c_int> {
+        self.image_for("compute_")
+    }
+
+    fn image_for(&self, kind: &str) -> Result<Vec<u8>, c_int> {
+        match self.image.architecture.starts_with(kind) {
+            true if self.compiled => Ok(self.image.to_bytes()),
+            true => Ok(vec![]),
+            false => Err(INVALID_INPUT),
         }
     }
 }
 
-/// What a program gives: its bytes.
-type Output = fn(&Program) -> Vec<u8>;
-
-/// # Safety
-/// * `program` is one of [`nvrtcCreateProgram`]'s; `size` points to room for a number.
-unsafe fn size(program: *const Program, size: *mut usize, output: Output) -> c_int {
-    // SAFETY: the caller's.
-    unsafe { size.write(output(&*program).len()) };
-    SUCCESS
-}
-
-/// # Safety
-/// * `program` is one of [`nvrtcCreateProgram`]'s; `to` points to room for as many bytes as [`size`] says.
-unsafe fn get(program: *const Program, to: *mut u8, output: Output) -> c_int {
-    // SAFETY: the caller's.
-    let bytes = output(unsafe { &*program });
-    // SAFETY: the caller's.
-    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
-    SUCCESS
-}
-
-fn log(program: &Program) -> Vec<u8> {
-    program.log.clone()
-}
-
-fn image(program: &Program) -> Vec<u8> {
-    if program.compiled { program.image.to_bytes() } else { vec![] }
-}
-
-/// Whether the program was compiled for machine code (`sm_90`), not for PTX (`compute_90`).
-fn is_machine_code(program: &Program) -> bool {
-    program.image.architecture.starts_with("sm_")
-}
-
+/// For each output of a program, the function for its size and the one for its bytes.
 macro_rules! outputs {
-    ($($size:ident, $get:ident: $output:expr, $condition:expr;)*) => {$(
-        /// # Safety
-        /// * `program` is one of [`nvrtcCreateProgram`]'s; `bytes` points to room for a number.
-        #[unsafe(no_mangle)]
-        pub(crate) unsafe extern "C" fn $size(program: *const Program, bytes: *mut usize) -> c_int {
-            // SAFETY: the caller's.
-            unsafe { if $condition(&*program) { size(program, bytes, $output) } else { INVALID_INPUT } }
-        }
+    ($($size:ident, $get:ident: $output:expr;)*) => {
+        functions! {
+            c_int, SUCCESS;
+            $(
+                fn $size(program: *const Program, bytes: *mut usize) = {
+                    // SAFETY: the caller's, by NVRTC's documentation.
+                    unsafe { $output(&*program).and_then(|output| give(bytes, output.len())) }
+                };
 
-        /// # Safety
-        /// * `program` is one of [`nvrtcCreateProgram`]'s; `to` points to room for all bytes.
-        #[unsafe(no_mangle)]
-        pub(crate) unsafe extern "C" fn $get(program: *const Program, to: *mut u8) -> c_int {
-            // SAFETY: the caller's.
-            unsafe { if $condition(&*program) { get(program, to, $output) } else { INVALID_INPUT } }
+                fn $get(program: *const Program, to: *mut u8) = {
+                    // SAFETY: the caller's; there is room for all bytes.
+                    unsafe { $output(&*program).map(|output| output.as_ptr().copy_to(to, output.len())) }
+                };
+            )*
         }
-    )*};
+    };
 }
-
 outputs! {
-    nvrtcGetProgramLogSize, nvrtcGetProgramLog: log, |_: &Program| true;
-    nvrtcGetCUBINSize, nvrtcGetCUBIN: image, is_machine_code;
-    nvrtcGetPTXSize, nvrtcGetPTX: image, |program: &Program| !is_machine_code(program);
+    nvrtcGetProgramLogSize, nvrtcGetProgramLog: Program::log;
+    nvrtcGetCUBINSize, nvrtcGetCUBIN: Program::machine_code;
+    nvrtcGetPTXSize, nvrtcGetPTX: Program::ptx;
 }
 
 /// Gives a static string.

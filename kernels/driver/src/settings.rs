@@ -15,7 +15,7 @@ pub const TRACE: &str = "GLASSBOX_STAND_IN_TRACE";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Whether the driver sees the GPU.
+    /// True if the driver sees the GPU.
     pub present: bool,
     /// The driver's CUDA version, as 1000 major + 10 minor. This, and what is said of NVRTC, a process has once: from the
     /// environment.

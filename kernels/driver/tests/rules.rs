@@ -115,7 +115,7 @@ fn whoever_breaks_the_drivers_rules_is_told_so() {
     // A module of this architecture, and a kernel that is in it.
     let nvrtc =
         Nvrtc::load_from(&glassbox_stand_in::library().expect("a library")).expect("NVRTC's functions");
-    let source = Source { name: "add.cu", text: KERNEL, headers: &[DIALECT], defines: &[] };
+    let source = Source { name: "add.cu", text: KERNEL, headers: &[DIALECT] };
     let load = |architecture| {
         let image = nvrtc.compile(&source, architecture).expect("a kernel that compiles").image;
         let mut module = 0u64;

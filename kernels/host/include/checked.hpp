@@ -51,6 +51,16 @@ inline bool ordered(const Thread& self, uint32_t in_block, uint64_t epoch, uint3
     return same_warp && turn < block->turns[self.warp()];
 }
 
+// Fails if another thread's write of a word may come at the same time as this access.
+inline void require_written_before(const Where& at, const Access& a, bool atomic, const char* what) {
+    const Thread& self = *block->running;
+    const bool own_write = a.writer == self.number + 1 && a.write_block == block->number;
+    if (a.writer != 0 && !own_write && !(atomic && a.atomic) &&
+        !ordered(self, a.write_block, a.write_epoch, a.write_turn, (a.writer - 1u) / 32 == self.warp())) {
+        fail_race(at, what, "written", a.write_block, a.writer);
+    }
+}
+
 inline void note_read(const Where& at, size_t word, bool atomic) {
     const Thread& self = *block->running;
     Access& a = at.region->accesses[word];
@@ -58,11 +68,7 @@ inline void note_read(const Where& at, size_t word, bool atomic) {
     if (at.region->defined[word] == 0) {
         fail("reads element %lld of %s, which nothing has written", (long long)at.element, at.region->name);
     }
-    const bool own_write = a.writer == me && a.write_block == block->number;
-    if (a.writer != 0 && !own_write && !(atomic && a.atomic) &&
-        !ordered(self, a.write_block, a.write_epoch, a.write_turn, (a.writer - 1u) / 32 == self.warp())) {
-        fail_race(at, "reads", "written", a.write_block, a.writer);
-    }
+    require_written_before(at, a, atomic, "reads");
     // Joins the readers there are, if they still count.
     const uint32_t turn = block->turns[self.warp()];
     const bool current = a.reader != 0 && a.read_epoch >= block->launch_epoch &&
@@ -90,11 +96,7 @@ inline void note_write(const Where& at, size_t word, bool atomic) {
     const Thread& self = *block->running;
     Access& a = at.region->accesses[word];
     const uint16_t me = uint16_t(self.number + 1);
-    const bool own_write = a.writer == me && a.write_block == block->number;
-    if (a.writer != 0 && !own_write && !(atomic && a.atomic) &&
-        !ordered(self, a.write_block, a.write_epoch, a.write_turn, (a.writer - 1u) / 32 == self.warp())) {
-        fail_race(at, "writes", "written", a.write_block, a.writer);
-    }
+    require_written_before(at, a, atomic, "writes");
     const bool own_read = a.reader == me && a.read_block == block->number && a.readers == OneThread;
     if (a.reader != 0 && !own_read && !(atomic && a.atomic)) {
         const bool same_warp = a.readers <= OneWarp && (a.reader - 1u) / 32 == self.warp();
@@ -115,7 +117,7 @@ inline void note_write(const Where& at, size_t word, bool atomic) {
 // Looks at `count` elements of `size` bytes, the first at byte `offset` of the region, and gives their place.
 template <bool writes>
 inline char* access(const Region* region, int64_t offset, size_t size, size_t count, bool atomic = false) {
-    const Where at{region, region == nullptr ? offset / int64_t(size) : offset / int64_t(size), size};
+    const Where at{region, offset / int64_t(size), size};
     if (region == nullptr || offset < 0 || uint64_t(offset) + size * count > region->bytes) {
         fail_bounds(at, writes ? "writes" : "reads");
     }
@@ -158,10 +160,7 @@ class Element {
     }
     const Element& operator=(const Element& other) const { return *this = T(other); }
     const Element& operator+=(T value) const { return *this = T(*this) + value; }
-    const Element& operator-=(T value) const { return *this = T(*this) - value; }
     const Element& operator*=(T value) const { return *this = T(*this) * value; }
-    const Element& operator|=(T value) const { return *this = T(*this) | value; }
-    const Element& operator^=(T value) const { return *this = T(*this) ^ value; }
     Checked<T> operator&() const;
 
     // What an atomic function does: nobody comes between.
@@ -189,7 +188,6 @@ class Checked {
 
   public:
     Checked() = default;
-    Checked(std::nullptr_t) {}
     Checked(const Region* region, int64_t offset) : region(region), offset(offset) {}
     template <class U, class = std::enable_if_t<std::is_same<const U, T>::value>>
     Checked(const Checked<U>& other) : region(other.region), offset(other.offset) {}
@@ -203,11 +201,6 @@ class Checked {
     }
     auto operator*() const { return (*this)[0]; }
     Checked operator+(int64_t n) const { return {region, offset + n * int64_t(sizeof(T))}; }
-    Checked operator-(int64_t n) const { return *this + -n; }
-    Checked& operator+=(int64_t n) { return *this = *this + n; }
-    Checked& operator++() { return *this += 1; }
-    bool operator==(std::nullptr_t) const { return region == nullptr; }
-    bool operator!=(std::nullptr_t) const { return region != nullptr; }
 };
 
 template <class T>
@@ -274,11 +267,6 @@ inline void store4(const Out<float>& x, size_t i, float4 v) {
     memcpy(shim::place<true>(x, int64_t(i), 4), &v, sizeof v);
 }
 
-template <class T>
-T __ldg(const shim::Checked<const T>& x) {
-    return *x;
-}
-
 // Whole numbers only: sums of floats depend on who comes first.
 template <class T>
 T atomicAdd(const shim::Checked<T>& x, T value) {
@@ -286,22 +274,6 @@ T atomicAdd(const shim::Checked<T>& x, T value) {
     return (*x).exchange([=](T old) { return T(old + value); });
 }
 template <class T>
-T atomicMax(const shim::Checked<T>& x, T value) {
-    return (*x).exchange([=](T old) { return old < value ? value : old; });
-}
-template <class T>
-T atomicMin(const shim::Checked<T>& x, T value) {
-    return (*x).exchange([=](T old) { return value < old ? value : old; });
-}
-template <class T>
 T atomicOr(const shim::Checked<T>& x, T value) {
     return (*x).exchange([=](T old) { return T(old | value); });
-}
-template <class T>
-T atomicExch(const shim::Checked<T>& x, T value) {
-    return (*x).exchange([=](T) { return value; });
-}
-template <class T>
-T atomicCAS(const shim::Checked<T>& x, T expected, T value) {
-    return (*x).exchange([=](T old) { return old == expected ? value : old; });
 }

@@ -14,6 +14,7 @@
 
 #include <cstdarg>
 #include <deque>
+#include <functional>
 #include <vector>
 
 #include "builtins.hpp"
@@ -25,7 +26,7 @@ static thread_local dim3 blockDim, gridDim;
 namespace shim {
 
 enum class State { Ready, AtBlockBarrier, AtWarp, Exited };
-enum class WarpOp { Sync, Shuffle, Ballot };
+enum class WarpOp { Sync, Shuffle };
 
 // A CUDA thread.
 struct Thread {
@@ -64,6 +65,7 @@ struct Region {
     uint8_t* defined;
     Access* accesses;
     const char* name;
+    uint64_t address = 0;  // of a buffer in device memory, by which kernels' arguments know it
 };
 
 // What the host asks for, and where the answer goes. The loader has the same structure.
@@ -82,20 +84,16 @@ struct Launch {
 struct SharedPiece {
     const void* declaration;
     Region region;
-    std::vector<uint64_t> memory;
+    std::vector<float4> memory;  // begins at a multiple of 16, and holds NaN, should a fault ever be read on
     std::vector<uint8_t> defined;
     std::vector<Access> accesses;
 
     SharedPiece(const void* declaration, const char* name, size_t bytes)
         : declaration(declaration),
-          memory(2 * ((bytes + 15) / 16) + 2),
+          memory((bytes + 15) / 16, {NAN, NAN, NAN, NAN}),
           defined((bytes + 3) / 4),
           accesses((bytes + 3) / 4) {
-        // Begins at a multiple of 16, and holds NaN, should a fault ever be read on.
-        memset(memory.data(), 0xFF, memory.size() * sizeof(uint64_t));
-        char* first = reinterpret_cast<char*>(memory.data());
-        first += (16 - reinterpret_cast<uintptr_t>(first) % 16) % 16;
-        region = {first, bytes, defined.data(), accesses.data(), name};
+        region = {reinterpret_cast<char*>(memory.data()), bytes, defined.data(), accesses.data(), name};
     }
     SharedPiece(SharedPiece&&) = default;
 };
@@ -103,8 +101,7 @@ struct SharedPiece {
 // The block that is running: there is one at a time in each host thread.
 struct Block {
     const Launch* launch;
-    void (*body)(const void*);
-    const void* closure;
+    std::function<void()> body;
     uint64_t launch_epoch;  // the first of this launch
     uint64_t epoch = 0;     // the present one: between two barriers it stands still
     std::vector<uint32_t> turns;  // of each warp: counts its __syncwarp
@@ -146,7 +143,7 @@ __attribute__((noinline)) inline void wait(State state, const char* file, int li
 
 inline void fiber() {
     for (;;) {
-        block->body(block->closure);
+        block->body();
         wait(State::Exited, "", 0);
     }
 }
@@ -202,23 +199,16 @@ __attribute__((noinline)) inline void resume(Thread& thread, const Stacks& stack
     block->running = nullptr;
 }
 
-inline const char* place(const Thread& thread, char (&text)[256]) {
-    if (thread.state == State::Exited) {
-        snprintf(text, sizeof text, "has left the kernel");
-    } else {
-        const char* what = thread.state == State::AtBlockBarrier ? "__syncthreads" : "a warp operation";
-        snprintf(text, sizeof text, "waits at %s at %s:%d", what, thread.file, thread.line);
-    }
-    return text;
-}
-
 // Reports on a thread that waits for one that does not come.
 [[noreturn]] inline void fail_waiting(Thread& waiting, const Thread& other, const char* what) {
-    char text[256];
+    char text[256] = "has left the kernel";
+    if (other.state != State::Exited) {
+        const char* at = other.state == State::AtBlockBarrier ? "__syncthreads" : "a warp operation";
+        snprintf(text, sizeof text, "waits at %s at %s:%d", at, other.file, other.line);
+    }
     block->running = &waiting;
     const uint3 t = other.index;
-    fail("waits at %s at %s:%d, but thread (%u, %u, %u) %s", what, waiting.file, waiting.line, t.x, t.y, t.z,
-         place(other, text));
+    fail("waits at %s at %s:%d, but thread (%u, %u, %u) %s", what, waiting.file, waiting.line, t.x, t.y, t.z, text);
 }
 
 // Lets the lanes of a warp go on that have found all whom they name. Says whether there were any.
@@ -240,22 +230,15 @@ inline bool resolve_warp(unsigned warp) {
         }
         if (!complete) continue;
         const unsigned mask = thread.mask;
-        uint64_t ballot = 0;
-        for (unsigned other = 0; other < 32; other++) {
-            if ((mask >> other & 1) == 1 && b.threads[first + other].value != 0) ballot |= uint64_t(1) << other;
-        }
         for (unsigned other = 0; other < 32; other++) {
             if ((mask >> other & 1) == 0) continue;
             Thread& named = b.threads[first + other];
-            if (named.op == WarpOp::Ballot) named.result = ballot;
             if (named.op == WarpOp::Shuffle) named.result = b.threads[first + named.source].value;
+            named.state = State::Ready;
         }
         // It orders memory among all lanes only if it names all.
         const bool all = mask == (lanes == 32 ? ~0u : (1u << lanes) - 1);
         if (thread.op == WarpOp::Sync && all) b.turns[warp]++;
-        for (unsigned other = 0; other < 32; other++) {
-            if ((mask >> other & 1) == 1) b.threads[first + other].state = State::Ready;
-        }
         any = true;
     }
     return any;
@@ -338,17 +321,17 @@ inline unsigned lane() { return block->running->lane(); }
 
 inline void __syncthreads(SHIM_HERE) { shim::wait(shim::State::AtBlockBarrier, file, line); }
 inline void __syncwarp(unsigned mask = ~0u, SHIM_HERE) { shim::warp_op(shim::WarpOp::Sync, mask, 0, 0, file, line); }
-inline void __threadfence() {}
-inline void __threadfence_block() {}
 
 inline unsigned __ballot_sync(unsigned mask, int predicate, SHIM_HERE) {
-    return unsigned(shim::warp_op(shim::WarpOp::Ballot, mask, predicate != 0, 0, file, line));
+    unsigned votes = 0;
+    for (unsigned lane = 0; lane < 32; lane++) {
+        if ((mask >> lane & 1) == 1) votes |= shim::shuffle(mask, unsigned(predicate != 0), lane, file, line) << lane;
+    }
+    return votes;
 }
-inline int __any_sync(unsigned mask, int predicate, SHIM_HERE) {
-    return shim::warp_op(shim::WarpOp::Ballot, mask, predicate != 0, 0, file, line) != 0;
-}
+inline int __any_sync(unsigned mask, int predicate, SHIM_HERE) { return __ballot_sync(mask, predicate, file, line) != 0; }
 inline int __all_sync(unsigned mask, int predicate, SHIM_HERE) {
-    return shim::warp_op(shim::WarpOp::Ballot, mask, predicate != 0, 0, file, line) == mask;
+    return __ballot_sync(mask, predicate, file, line) == mask;
 }
 
 // Lanes beyond a segment of `width` leave the caller its own value.

@@ -14,50 +14,30 @@ template <class T>
 struct Parameter {
     static_assert(!std::is_pointer<T>::value, "a kernel's pointers are In<T>, Out<T> or InOut<T>");
     static constexpr uint64_t bytes = sizeof(T);
-    static T make(const void* argument, size_t) {
+    static T make(size_t position) {
         T value;
-        memcpy(&value, argument, sizeof value);
+        memcpy(&value, block->launch->args[position], sizeof value);
         return value;
     }
 };
 template <class T>
 struct Parameter<Checked<T>> {
-    // None of its own: it is an address in device memory.
-    static constexpr uint64_t bytes = 0;
-    static Checked<T> make(const void* argument, size_t position) {
-        char* address;
-        memcpy(&address, argument, sizeof address);
-        if (address == nullptr) return {};
+    static constexpr uint64_t bytes = sizeof(uint64_t);
+    static Checked<T> make(size_t position) {
+        const uint64_t address = Parameter<uint64_t>::make(position);
+        if (address == 0) return {};
         for (uint64_t i = 0; i < block->launch->buffer_count; i++) {
             const Region& buffer = block->launch->buffers[i];
-            if (address >= buffer.base && address < buffer.base + buffer.bytes) return {&buffer, address - buffer.base};
+            const uint64_t offset = address - buffer.address;
+            if (address >= buffer.address && offset < buffer.bytes) return {&buffer, int64_t(offset)};
         }
         fail("argument %zu is no address in device memory, or in memory that was freed", position);
     }
 };
 
 template <class... Parameters, size_t... I>
-std::tuple<Parameters...> parameters(void* const* args, std::index_sequence<I...>) {
-    return std::tuple<Parameters...>{Parameter<Parameters>::make(args[I], I)...};
-}
-
-template <class... Parameters>
-struct Call {
-    void (*kernel)(Parameters...);
-    std::tuple<Parameters...> arguments;
-
-    static void body(const void* closure) {
-        const Call& call = *static_cast<const Call*>(closure);
-        std::apply(call.kernel, call.arguments);
-    }
-};
-
-// How many parameters a kernel has; the bytes of each, 0 for a pointer, into `bytes`, which has that much room.
-template <class... Parameters>
-uint64_t parameters(void (*)(Parameters...), uint64_t* bytes, uint64_t room) {
-    const uint64_t all[] = {Parameter<Parameters>::bytes..., 0};
-    for (uint64_t i = 0; i < sizeof...(Parameters) && i < room; i++) bytes[i] = all[i];
-    return sizeof...(Parameters);
+std::tuple<Parameters...> arguments_of(std::index_sequence<I...>) {
+    return {Parameter<Parameters>::make(I)...};
 }
 
 // Runs all blocks, one after the other. 0, or 1 with a message.
@@ -83,10 +63,8 @@ int launch(void (*kernel)(Parameters...), const Launch* launch) {
     if (launch->arg_count != sizeof...(Parameters)) {
         fail("%llu arguments for %zu parameters", (unsigned long long)launch->arg_count, sizeof...(Parameters));
     }
-    const Call<Parameters...> call{
-        kernel, parameters<Parameters...>(launch->args, std::index_sequence_for<Parameters...>())};
-    b.body = Call<Parameters...>::body;
-    b.closure = &call;
+    const auto arguments = arguments_of<Parameters...>(std::index_sequence_for<Parameters...>());
+    b.body = [&] { std::apply(kernel, arguments); };
     gridDim = {launch->grid[0], launch->grid[1], launch->grid[2]};
     blockDim = {launch->block[0], launch->block[1], launch->block[2]};
     b.threads.resize(threads);
@@ -110,13 +88,22 @@ int launch(void (*kernel)(Parameters...), const Launch* launch) {
     return b.failed;
 }
 
+// What is exported of a kernel: how it is launched, and the bytes of each of its parameters.
+struct Kernel {
+    int (*launch)(const Launch*);
+    const uint64_t* parameters;
+    uint64_t count;
+};
+
+template <class... Parameters>
+Kernel exported(void (*)(Parameters...), int (*launch)(const Launch*)) {
+    static const uint64_t bytes[] = {Parameter<Parameters>::bytes..., 0};
+    return {launch, bytes, sizeof...(Parameters)};
+}
+
 }  // namespace shim
 
-#define SHIM_EXPORT(kernel)                                                                                     \
-    extern "C" __attribute__((visibility("default"))) int shim_launch_##kernel(const shim::Launch* launch) { \
-        return shim::launch(kernel, launch);                                                                   \
-    }                                                                                                          \
-    extern "C" __attribute__((visibility("default"))) uint64_t shim_parameters_##kernel(uint64_t* bytes,       \
-                                                                                        uint64_t room) {       \
-        return shim::parameters(kernel, bytes, room);                                                          \
+#define SHIM_EXPORT(kernel)                                                                      \
+    extern "C" __attribute__((visibility("default"))) shim::Kernel shim_##kernel() {             \
+        return shim::exported(kernel, [](const shim::Launch* l) { return shim::launch(kernel, l); }); \
     }

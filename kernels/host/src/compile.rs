@@ -1,7 +1,6 @@
 //! From a CUDA source to a library that is loaded, by way of the host's C++ compiler.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -31,8 +30,6 @@ pub struct Source {
     pub text: String,
     /// The headers that it may include: names and texts.
     pub headers: Vec<(String, String)>,
-    /// Macros: names and values.
-    pub defines: Vec<(String, String)>,
 }
 
 /// A compiled source. Its library stays loaded until the process ends: kernels of it may be held anywhere.
@@ -86,19 +83,11 @@ pub fn compile(source: &Source) -> Result<Arc<Module>> {
     Ok(module)
 }
 
-/// The translation unit: macros, the source, and an entry for each kernel.
+/// The translation unit: the source, and an entry for each kernel.
 fn unit(source: &Source) -> String {
-    let mut unit = String::new();
-    for (name, value) in &source.defines {
-        writeln!(unit, "#define {name} {value}").expect("a string takes all");
-    }
-    writeln!(unit, "#include \"shim.hpp\"\n#include \"{}\"", source.name).expect("a string takes all");
-    for file in included(source) {
-        for kernel in kernels(file) {
-            writeln!(unit, "SHIM_EXPORT({kernel})").expect("a string takes all");
-        }
-    }
-    unit
+    let exports =
+        included(source).into_iter().flat_map(kernels).map(|kernel| format!("SHIM_EXPORT({kernel})\n"));
+    format!("#include \"shim.hpp\"\n#include \"{}\"\n", source.name) + &exports.collect::<String>()
 }
 
 /// The texts of a source and of all that it includes, each once.
@@ -131,28 +120,24 @@ fn build(source: &Source, unit: &str, folder: &Path, library: &Path) -> Result<(
     }
     let main = folder.join("unit.cpp");
     write(&main, unit)?;
+    // In one move below: another process may be making the same.
     let made = tempfile::Builder::new().prefix("kernels").suffix(".so").tempfile_in(folder);
-    let made =
-        made.map_err(|error| refused(format!("a file in {}", folder.display()), error))?.into_temp_path();
+    let made = made.map_err(|error| refused(format!("a file in {}", folder.display()), error))?;
     let mut command = Command::new(compiler());
     command.args(flags()).arg("-iquote").arg(folder).arg("-iquote").arg(kernels).arg("-iquote").arg(own);
-    command.arg("-o").arg(&made).arg(&main);
-    let output = command
-        .output()
-        .map_err(|error| refused(format!("running the C++ compiler {}", compiler()), error))?;
+    let output = command.arg("-o").arg(made.path()).arg(&main).output();
+    let output =
+        output.map_err(|error| refused(format!("running the C++ compiler {}", compiler()), error))?;
     if !output.status.success() {
         let log = String::from_utf8_lossy(&output.stderr).into_owned();
         return Err(Error(format!("{} does not compile for the host:\n{log}", source.name)));
     }
-    // In one move: another process may be making the same.
-    made.persist(library).map_err(|error| refused(format!("writing {}", library.display()), error))
+    let moved = made.into_temp_path().persist(library);
+    moved.map_err(|error| refused(format!("writing {}", library.display()), error))
 }
 
-/// Writes a file that is not there yet or differs.
+/// Writes a file, in one move.
 fn write(path: &Path, text: &str) -> Result<()> {
-    if std::fs::read_to_string(path).is_ok_and(|found| found == text) {
-        return Ok(());
-    }
     let folder = path.parent().expect("a file in a folder");
     let made = std::fs::create_dir_all(folder).and_then(|()| tempfile::NamedTempFile::new_in(folder));
     let written = made.and_then(|mut file| {
@@ -166,7 +151,7 @@ pub(crate) fn refused(what: String, problem: impl std::fmt::Display) -> Error {
     Error(format!("{what}: {problem}"))
 }
 
-/// Whether there is a C++ compiler: `$CXX`, or else g++.
+/// Returns true if there is a C++ compiler: `$CXX`, or else g++.
 #[must_use]
 pub fn has_compiler() -> bool {
     Command::new(compiler()).arg("--version").output().is_ok_and(|output| output.status.success())

@@ -2,9 +2,6 @@
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use libloading::Symbol;
 
 use crate::compile::Module;
 use crate::memory::{Access, Heap};
@@ -14,72 +11,43 @@ use crate::{Error, Result};
 pub struct HostDevice {
     /// Bytes of shared memory that a block can have.
     shared_bytes: usize,
-    state: Arc<Mutex<State>>,
-}
-
-#[derive(Default)]
-struct State {
     heap: Heap,
     /// Counts the barriers of all launches.
     epoch: u64,
-}
-
-/// A buffer in the device's memory, given back when this is dropped.
-pub struct Memory {
-    address: usize,
-    bytes: usize,
-    state: Arc<Mutex<State>>,
 }
 
 /// A kernel. Its library stays loaded until the process ends.
 #[derive(Clone)]
 pub struct Function {
     name: String,
-    entry: unsafe extern "C" fn(*const RawLaunch) -> c_int,
-    parameters: Vec<Parameter>,
-}
-
-/// What a kernel takes in one place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parameter {
-    /// An address in device memory, or none.
-    Pointer,
-    /// A value of so many bytes.
-    Value(usize),
-}
-
-impl Parameter {
-    /// The size of its argument.
-    #[must_use]
-    pub fn bytes(self) -> usize {
-        match self {
-            Self::Pointer => size_of::<usize>(),
-            Self::Value(bytes) => bytes,
-        }
-    }
+    entry: Entry,
+    parameters: Vec<usize>,
 }
 
 impl Function {
-    /// Its parameters, in their order.
+    /// The bytes of its parameters, in their order.
     #[must_use]
-    pub fn parameters(&self) -> &[Parameter] {
+    pub fn parameters(&self) -> &[usize] {
         &self.parameters
     }
 }
 
-impl Memory {
-    /// Where it begins, as kernels see it.
-    #[must_use]
-    pub fn address(&self) -> usize {
-        self.address
-    }
-
-    /// Its size.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.bytes
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
     }
 }
+
+/// The shim's `Kernel`.
+#[repr(C)]
+struct RawKernel {
+    launch: Entry,
+    parameters: *const u64,
+    count: u64,
+}
+
+/// Runs a kernel.
+type Entry = unsafe extern "C" fn(*const RawLaunch) -> c_int;
 
 /// The shim's `Region`.
 #[repr(C)]
@@ -89,6 +57,7 @@ struct RawRegion {
     defined: *mut u8,
     accesses: *mut Access,
     name: *const c_char,
+    address: u64,
 }
 
 /// The shim's `Launch`.
@@ -118,17 +87,8 @@ pub struct Launch {
     pub block: [u32; 3],
     /// Bytes of dynamic shared memory of a block.
     pub shared_bytes: u32,
-    /// The arguments, in the order of the kernel's parameters.
-    pub args: Vec<Arg>,
-}
-
-/// An argument of a kernel.
-#[derive(Debug, Clone)]
-pub enum Arg {
-    /// A pointer to device memory, so many bytes from its start.
-    Memory(Arc<Memory>, usize),
-    /// The bytes of a value, or of any other pointer.
-    Bytes(Vec<u8>),
+    /// The bytes of the arguments, in the order of the kernel's parameters. Those of a pointer are an address.
+    pub args: Vec<Vec<u8>>,
 }
 
 impl Module {
@@ -137,28 +97,15 @@ impl Module {
     /// # Errors
     /// If there is none.
     pub fn function(&self, name: &str) -> Result<Function> {
-        type Entry = unsafe extern "C" fn(*const RawLaunch) -> c_int;
-        type Parameters = unsafe extern "C" fn(*mut u64, u64) -> u64;
-        let missing = |_| Error(format!("there is no kernel {name} in {}", self.name));
-        // SAFETY: symbols of these prefixes are made by SHIM_EXPORT, which gives them these types.
-        let (entry, parameters): (Symbol<'_, Entry>, Symbol<'_, Parameters>) = unsafe {
-            let library = &self.library;
-            (
-                library.get(format!("shim_launch_{name}")).map_err(missing)?,
-                library.get(format!("shim_parameters_{name}")).map_err(missing)?,
-            )
+        // SAFETY: symbols of this prefix are made by SHIM_EXPORT, which gives them this type; the parameters are static.
+        let (launch, parameters) = unsafe {
+            let kernel = self.library.get::<unsafe extern "C" fn() -> RawKernel>(format!("shim_{name}"));
+            let missing = |_| Error(format!("there is no kernel {name} in {}", self.name));
+            let RawKernel { launch, parameters, count } = kernel.map_err(missing)?();
+            (launch, std::slice::from_raw_parts(parameters, count as usize))
         };
-        // SAFETY: with room for none it only counts; then there is room for all.
-        let bytes = unsafe {
-            let mut bytes = vec![0; parameters(std::ptr::null_mut(), 0) as usize];
-            parameters(bytes.as_mut_ptr(), bytes.len() as u64);
-            bytes
-        };
-        let parameters = bytes.into_iter().map(|bytes| match bytes {
-            0 => Parameter::Pointer,
-            bytes => Parameter::Value(bytes as usize),
-        });
-        Ok(Function { name: name.into(), entry: *entry, parameters: parameters.collect() })
+        let parameters = parameters.iter().map(|bytes| *bytes as usize).collect();
+        Ok(Function { name: name.into(), entry: launch, parameters })
     }
 }
 
@@ -166,67 +113,76 @@ impl HostDevice {
     /// A device with so many bytes of shared memory for a block.
     #[must_use]
     pub fn new(shared_bytes: usize) -> Self {
-        Self { shared_bytes, state: Arc::default() }
+        Self { shared_bytes, heap: Heap::default(), epoch: 0 }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Memory with undefined contents; gives its address.
+    pub fn alloc(&mut self, bytes: usize) -> u64 {
+        self.heap.alloc(bytes)
     }
 
-    /// Memory with undefined contents.
-    #[must_use]
-    pub fn alloc(&self, bytes: usize) -> Memory {
-        Memory { address: self.lock().heap.alloc(bytes), bytes, state: Arc::clone(&self.state) }
+    /// Frees memory by the address that it begins at; gives false if there is none.
+    pub fn free(&mut self, address: u64) -> bool {
+        self.heap.buffers.remove(&address).is_some()
+    }
+
+    /// The sizes of all memory that was not freed.
+    pub fn sizes(&self) -> impl Iterator<Item = usize> {
+        self.heap.buffers.values().map(|buffer| buffer.bytes)
+    }
+
+    /// Checks that there is memory of so many bytes at an address.
+    ///
+    /// # Errors
+    /// If there is not.
+    pub fn require(&mut self, address: u64, bytes: usize) -> Result<()> {
+        self.heap.find(address, bytes).map(|_| ())
     }
 
     /// Copies to the device.
     ///
     /// # Errors
-    /// If the bytes do not fit at that offset.
-    pub fn upload(&self, bytes: &[u8], to: &Memory, offset: usize) -> Result<()> {
-        self.lock().heap.write(to.address, offset, bytes)
+    /// If there are not as many bytes at that address.
+    pub fn upload(&mut self, bytes: &[u8], address: u64) -> Result<()> {
+        self.heap.write(address, bytes)
     }
 
     /// Copies from the device.
     ///
     /// # Errors
-    /// If there are not as many bytes at that offset, or nothing has written one of them.
-    pub fn download(&self, from: &Memory, offset: usize, bytes: &mut [u8]) -> Result<()> {
-        self.lock().heap.read(from.address, offset, bytes)
+    /// If there are not as many bytes at that address, or nothing has written one of them.
+    pub fn download(&mut self, address: u64, bytes: &mut [u8]) -> Result<()> {
+        self.heap.read(address, bytes)
     }
 
     /// Runs a kernel.
     ///
     /// # Errors
     /// If the device cannot take the launch, or the kernel does what it must not: says which thread, what and where.
-    pub fn launch(&self, launch: &Launch) -> Result<()> {
-        let Function { name, entry, parameters } = &launch.function;
+    pub fn launch(&mut self, launch: &Launch) -> Result<()> {
+        let Launch { function: Function { name, entry, parameters }, args, .. } = launch;
         let fault = |problem: &str| Error(format!("kernel {name}: {problem}"));
-        let mut state = self.lock();
-        let State { heap, epoch } = &mut *state;
-        let value = |arg: &Arg| match arg {
-            Arg::Memory(memory, offset) => (memory.address + offset).to_ne_bytes().to_vec(),
-            Arg::Bytes(bytes) => bytes.clone(),
-        };
-        let values: Vec<Vec<u8>> = launch.args.iter().map(value).collect();
-        for (position, (value, parameter)) in values.iter().zip(parameters).enumerate() {
-            let (found, expected) = (value.len(), parameter.bytes());
-            if found != expected {
+        for (position, (arg, expected)) in args.iter().zip(parameters).enumerate() {
+            if arg.len() != *expected {
+                let found = arg.len();
                 return Err(fault(&format!(
                     "argument {position} has {found} bytes, its parameter {expected}"
                 )));
             }
         }
-        let args: Vec<*const c_void> = values.iter().map(|value| value.as_ptr().cast()).collect();
-        let names: Vec<CString> = heap.buffers.keys().map(|address| buffer_name(*address, launch)).collect();
-        let regions = heap.buffers.values_mut().zip(&names).map(|(buffer, name)| RawRegion {
+        let buffers = &mut self.heap.buffers;
+        let names: Vec<CString> =
+            buffers.iter().map(|(at, buffer)| name_of(*at, buffer.bytes, args)).collect();
+        let regions = buffers.iter_mut().zip(&names).map(|((address, buffer), name)| RawRegion {
             base: buffer.base(),
             bytes: buffer.bytes as u64,
             defined: buffer.defined.as_mut_ptr(),
             accesses: buffer.accesses.as_mut_ptr(),
             name: name.as_ptr(),
+            address: *address,
         });
         let regions: Vec<RawRegion> = regions.collect();
+        let args: Vec<*const c_void> = args.iter().map(|arg| arg.as_ptr().cast()).collect();
         let mut message = vec![0u8; 1024];
         let raw = RawLaunch {
             grid: launch.grid,
@@ -237,13 +193,13 @@ impl HostDevice {
             buffer_count: regions.len() as u64,
             args: args.as_ptr(),
             arg_count: args.len() as u64,
-            epoch,
+            epoch: &mut self.epoch,
             message: message.as_mut_ptr().cast(),
             message_bytes: message.len() as u64,
         };
-        // SAFETY: the structures are those of the shim and outlive the call; the regions are whole buffers,
-        // held alone by the lock; the arguments are as large as the kernel's parameters, of which the shim counts them,
-        // and it holds each pointer against the regions.
+        // SAFETY: the structures are those of the shim and outlive the call; the regions are whole buffers, of which
+        // nobody else knows; the arguments are as large as the kernel's parameters, of which the shim counts them, and
+        // it holds each pointer against the regions.
         let status = unsafe { entry(&raw const raw) };
         if status == 0 {
             return Ok(());
@@ -254,27 +210,12 @@ impl HostDevice {
 }
 
 /// How a message names a buffer: by the first argument that points into it.
-fn buffer_name(address: usize, launch: &Launch) -> CString {
-    let points = |arg: &Arg| matches!(arg, Arg::Memory(memory, _) if memory.address == address);
-    let position = launch.args.iter().position(points);
+fn name_of(start: u64, bytes: usize, args: &[Vec<u8>]) -> CString {
+    let points = |arg: &Vec<u8>| {
+        let address = arg.as_slice().try_into().map(u64::from_ne_bytes);
+        address.is_ok_and(|address| (start..start + bytes as u64).contains(&address))
+    };
+    let position = args.iter().position(points);
     let name = position.map_or("a buffer".into(), |position| format!("argument {position}"));
     CString::new(name).expect("no zero byte")
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).heap.free(self.address);
-    }
-}
-
-impl fmt::Debug for Memory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Memory({} bytes)", self.bytes)
-    }
-}
-
-impl fmt::Debug for Function {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
-    }
 }

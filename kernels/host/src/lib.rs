@@ -28,7 +28,7 @@ mod memory;
 mod scan;
 
 pub use compile::{Module, Source, compile, has_compiler};
-pub use device::{Arg, Function, HostDevice, Launch, Memory, Parameter};
+pub use device::{Function, HostDevice, Launch};
 
 /// The problem, in words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use bytemuck::{Pod, Zeroable};
+
 use crate::Result;
 use crate::compile::refused;
 
@@ -10,10 +12,10 @@ const ALIGNMENT: usize = 256;
 const WORD: usize = 4;
 
 #[repr(C, align(256))]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Pod, Zeroable)]
 struct Line([u8; ALIGNMENT]);
 
-/// Who touched a word last: the shim's `Access`, all zero if nobody did.
+/// The last accesses to a word: the shim's `Access`, all zero if there were none.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Access([u64; 5]);
@@ -41,65 +43,55 @@ impl Allocation {
     pub(crate) fn base(&mut self) -> *mut u8 {
         self.lines.as_mut_ptr().cast()
     }
-
-    /// The address by which kernels know it.
-    fn address(&self) -> usize {
-        self.lines.as_ptr() as usize
-    }
 }
 
-/// All buffers of a device, by address.
+/// All buffers of a device, by the addresses that kernels know them by. Those are no addresses of the host's, and none is
+/// given twice: so an address in memory that was freed is found out.
 #[derive(Default)]
 pub(crate) struct Heap {
-    pub(crate) buffers: BTreeMap<usize, Allocation>,
+    pub(crate) buffers: BTreeMap<u64, Allocation>,
+    last: u64,
 }
 
 impl Heap {
-    pub(crate) fn alloc(&mut self, bytes: usize) -> usize {
-        let allocation = Allocation::new(bytes);
-        let address = allocation.address();
-        self.buffers.insert(address, allocation);
+    pub(crate) fn alloc(&mut self, bytes: usize) -> u64 {
+        let address = self.last + ALIGNMENT as u64;
+        // The end of a buffer is not the start of the next.
+        self.last = address + bytes.next_multiple_of(ALIGNMENT) as u64;
+        self.buffers.insert(address, Allocation::new(bytes));
         address
     }
 
-    pub(crate) fn free(&mut self, address: usize) {
-        self.buffers.remove(&address);
-    }
-
-    fn get(&mut self, address: usize, offset: usize, len: usize) -> Result<&mut Allocation> {
-        let buffer = self.buffers.get_mut(&address).expect("a handle frees its buffer when it goes");
+    /// The buffer that `len` bytes at an address lie in, and where they begin.
+    pub(crate) fn find(&mut self, address: u64, len: usize) -> Result<(&mut Allocation, usize)> {
+        let what = || format!("a copy of {len} bytes at address {address:#x}");
+        let Some((start, buffer)) = self.buffers.range_mut(..=address).next_back() else {
+            return Err(refused(what(), "no buffer begins before it"));
+        };
+        let offset = (address - start) as usize;
         if offset.checked_add(len).is_none_or(|end| end > buffer.bytes) {
-            let problem = format!("the buffer has {} bytes", buffer.bytes);
-            return Err(refused(format!("a copy of {len} bytes at byte {offset}"), problem));
+            let problem = format!("it is byte {offset} of a buffer of {} bytes", buffer.bytes);
+            return Err(refused(what(), problem));
         }
-        Ok(buffer)
+        Ok((buffer, offset))
     }
 
-    pub(crate) fn write(&mut self, address: usize, offset: usize, bytes: &[u8]) -> Result<()> {
-        let buffer = self.get(address, offset, bytes.len())?;
-        let mut rest = bytes;
-        let mut at = offset;
-        while !rest.is_empty() {
-            let within = at % ALIGNMENT;
-            let len = rest.len().min(ALIGNMENT - within);
-            buffer.lines[at / ALIGNMENT].0[within..within + len].copy_from_slice(&rest[..len]);
-            (rest, at) = (&rest[len..], at + len);
-        }
+    pub(crate) fn write(&mut self, address: u64, bytes: &[u8]) -> Result<()> {
+        let (buffer, offset) = self.find(address, bytes.len())?;
+        bytemuck::cast_slice_mut(&mut buffer.lines)[offset..][..bytes.len()].copy_from_slice(bytes);
         buffer.defined[offset / WORD..(offset + bytes.len()).div_ceil(WORD)].fill(1);
         Ok(())
     }
 
-    pub(crate) fn read(&mut self, address: usize, offset: usize, bytes: &mut [u8]) -> Result<()> {
+    pub(crate) fn read(&mut self, address: u64, bytes: &mut [u8]) -> Result<()> {
         let len = bytes.len();
-        let buffer = self.get(address, offset, len)?;
-        let words = offset / WORD..(offset + len).div_ceil(WORD);
-        if let Some(word) = words.clone().find(|word| buffer.defined[*word] == 0) {
+        let (buffer, offset) = self.find(address, len)?;
+        let mut words = offset / WORD..(offset + len).div_ceil(WORD);
+        if let Some(word) = words.find(|word| buffer.defined[*word] == 0) {
             let what = format!("a copy from byte {offset} of a buffer of {} bytes", buffer.bytes);
             return Err(refused(what, format!("nothing has written byte {}", word * WORD)));
         }
-        for (i, byte) in bytes.iter_mut().enumerate() {
-            *byte = buffer.lines[(offset + i) / ALIGNMENT].0[(offset + i) % ALIGNMENT];
-        }
+        bytes.copy_from_slice(&bytemuck::cast_slice(&buffer.lines)[offset..][..len]);
         Ok(())
     }
 }

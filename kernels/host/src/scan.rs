@@ -8,50 +8,14 @@ pub(crate) fn includes(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The names of the kernels that `text` defines: what stands between `__global__` and the parameters, bounds
-/// and `void` left out.
+/// The names of the kernels that `text` defines: what stands before the parameters of each `__global__` that has a body.
 pub(crate) fn kernels(text: &str) -> Vec<String> {
-    let text = without_comments(text);
-    let mut kernels = vec![];
-    for after in text.split("__global__").skip(1) {
-        let mut rest = after.trim_start();
-        loop {
-            let len = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-            let (word, after) = rest.split_at(len);
-            rest = after.trim_start();
-            match word {
-                "" => break,
-                "__launch_bounds__" => match closing(rest) {
-                    Some(end) => rest = rest[end..].trim_start(),
-                    None => break,
-                },
-                // A definition, not a declaration, nor the name that a macro completes.
-                name if rest.starts_with('(') => {
-                    let body = closing(rest).map(|end| rest[end..].trim_start());
-                    if body.is_some_and(|body| body.starts_with('{')) {
-                        kernels.push(name.to_string());
-                    }
-                    break;
-                }
-                _ => {}
-            }
-        }
-    }
-    kernels
-}
-
-/// Where the parenthesis that `text` starts with is closed.
-fn closing(text: &str) -> Option<usize> {
-    let mut depth = 0;
-    for (at, c) in text.char_indices() {
-        match c {
-            '(' => depth += 1,
-            ')' if depth == 1 => return Some(at + 1),
-            ')' => depth -= 1,
-            _ => {}
-        }
-    }
-    None
+    let name = |after: &str| {
+        let (signature, _) = after.split_once('{').filter(|(signature, _)| !signature.contains(';'))?;
+        let (before, _) = signature.rsplit_once('(')?;
+        before.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().map(Into::into)
+    };
+    without_comments(text).split("__global__").skip(1).filter_map(name).collect()
 }
 
 fn without_comments(text: &str) -> String {

@@ -1,18 +1,38 @@
 //! Device memory that knows what it holds.
+#![allow(unsafe_code)]
 
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytemuck::Pod;
+use cudarc::driver::{CudaStream, result, sys};
 
-use super::{Arg, Gpu, Memory};
+use super::Gpu;
+use super::errors::done;
 use crate::error::{DeviceError, Result};
+
+/// A piece of device memory, freed at the end.
+#[derive(Debug)]
+pub(super) struct Memory {
+    pub(super) address: sys::CUdeviceptr,
+    /// The stream that keeps all work on it in order.
+    pub(super) stream: Arc<CudaStream>,
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if self.stream.context().bind_to_thread().is_ok() {
+            // SAFETY: allocated once, freed once; freeing waits for the work that uses it. A failure would
+            // change nothing.
+            let _ = unsafe { result::free_sync(self.address) };
+        }
+    }
+}
 
 /// Numbers in device memory. A clone, or a [part](Buffer::part), is the same memory.
 #[derive(Debug, Clone)]
 pub struct Buffer<T> {
-    device: Arc<Gpu>,
     memory: Arc<Memory>,
     /// In numbers, not bytes.
     offset: usize,
@@ -20,24 +40,35 @@ pub struct Buffer<T> {
     holds: PhantomData<T>,
 }
 
+/// Buffers are equal if they are the same memory, from the same number on.
+impl<T> PartialEq for Buffer<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.memory, &other.memory) && self.offset == other.offset
+    }
+}
+
 impl<T: Pod> Buffer<T> {
     /// Room for `len` numbers, with undefined contents.
     ///
     /// # Errors
     /// If there is not as much memory left.
-    pub fn undefined(device: &Arc<Gpu>, len: usize) -> Result<Self> {
+    pub fn undefined(device: &Gpu, len: usize) -> Result<Self> {
         // No device gives nothing at all.
-        let memory = device.alloc(len.max(1) * size_of::<T>())?;
-        Ok(Self { device: Arc::clone(device), memory: Arc::new(memory), offset: 0, len, holds: PhantomData })
+        let memory = Arc::new(device.alloc(len.max(1) * size_of::<T>())?);
+        Ok(Self { memory, offset: 0, len, holds: PhantomData })
     }
 
     /// So many zeros.
     ///
     /// # Errors
     /// As [`Buffer::undefined`], and if the device fails.
-    pub fn zeros(device: &Arc<Gpu>, len: usize) -> Result<Self> {
+    pub fn zeros(device: &Gpu, len: usize) -> Result<Self> {
         let buffer = Self::undefined(device, len)?;
-        device.zero(&buffer.memory)?;
+        let (address, stream) = (buffer.address(), buffer.stream()?);
+        // SAFETY: all numbers of a buffer that is alive.
+        let set =
+            unsafe { result::memset_d8_async(address, 0, len.max(1) * size_of::<T>(), stream.cu_stream()) };
+        done("cuMemsetD8Async", set)?;
         Ok(buffer)
     }
 
@@ -45,7 +76,7 @@ impl<T: Pod> Buffer<T> {
     ///
     /// # Errors
     /// As [`Buffer::undefined`], and if the device fails.
-    pub fn of(device: &Arc<Gpu>, values: &[T]) -> Result<Self> {
+    pub fn of(device: &Gpu, values: &[T]) -> Result<Self> {
         let buffer = Self::undefined(device, values.len())?;
         buffer.write(values)?;
         Ok(buffer)
@@ -57,22 +88,28 @@ impl<T: Pod> Buffer<T> {
         self.len
     }
 
-    /// Whether there is none.
+    /// Returns true if there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Overwrites the first of them.
+    /// Overwrites the first of them. `values` may change as soon as this returns.
     ///
     /// # Errors
     /// If there are fewer than `values`, or the device fails.
     pub fn write(&self, values: &[T]) -> Result<()> {
         self.require(values.len())?;
-        match values {
-            [] => Ok(()),
-            values => self.device.upload(bytemuck::cast_slice(values), &self.memory, self.bytes()),
+        if values.is_empty() {
+            return Ok(());
         }
+        let stream = self.stream()?;
+        // SAFETY: the buffer has as many numbers. The values are in pageable memory, which the driver copies away
+        // before it returns.
+        let copied = unsafe {
+            result::memcpy_htod_async::<u8>(self.address(), bytemuck::cast_slice(values), stream.cu_stream())
+        };
+        done("cuMemcpyHtoDAsync", copied)
     }
 
     /// Reads the first of them, when all work before is done.
@@ -81,10 +118,14 @@ impl<T: Pod> Buffer<T> {
     /// If there are fewer than `values`, or the device or any work before has failed.
     pub fn read(&self, values: &mut [T]) -> Result<()> {
         self.require(values.len())?;
-        match values {
-            [] => Ok(()),
-            values => self.device.download(&self.memory, self.bytes(), bytemuck::cast_slice_mut(values)),
+        if values.is_empty() {
+            return Ok(());
         }
+        let stream = self.stream()?;
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(values);
+        // SAFETY: the buffer has as many numbers, and `values` outlives the wait below.
+        let copied = unsafe { result::memcpy_dtoh_async(bytes, self.address(), stream.cu_stream()) };
+        done("cuMemcpyDtoHAsync", copied).and(done("cuStreamSynchronize", stream.synchronize()))
     }
 
     /// All of them, when all work before is done.
@@ -97,12 +138,6 @@ impl<T: Pod> Buffer<T> {
         Ok(values)
     }
 
-    /// As an argument of a kernel: a pointer to the first.
-    #[must_use]
-    pub fn arg(&self) -> Arg {
-        Arg::Memory(Arc::clone(&self.memory), self.bytes())
-    }
-
     /// Some of them, as the same memory.
     ///
     /// # Panics
@@ -113,14 +148,20 @@ impl<T: Pod> Buffer<T> {
         Self { offset: self.offset + range.start, len: range.len(), ..self.clone() }
     }
 
-    /// Whether this is the same memory, from the same number on.
-    #[must_use]
-    pub fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.memory, &other.memory) && self.offset == other.offset
+    /// The address of the first.
+    pub(super) fn address(&self) -> sys::CUdeviceptr {
+        self.memory.address + (self.offset * size_of::<T>()) as u64
     }
 
-    fn bytes(&self) -> usize {
-        self.offset * size_of::<T>()
+    pub(super) fn memory(&self) -> &Arc<Memory> {
+        &self.memory
+    }
+
+    /// The stream of the memory, whose context is then current in this thread.
+    fn stream(&self) -> Result<&CudaStream> {
+        let stream = &self.memory.stream;
+        done("cuCtxSetCurrent", stream.context().bind_to_thread())?;
+        Ok(stream)
     }
 
     fn require(&self, len: usize) -> Result<()> {

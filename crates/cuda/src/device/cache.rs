@@ -1,16 +1,16 @@
 //! Compiled kernels on disk, so that a process starts without the compiler's half second.
 //!
 //! A file for each module, named by the SHA-256 of all that decides its contents ([`Key`]): the source with its
-//! headers and macros, the options, the versions of compiler and driver, the architecture. A file is never
+//! headers, the options, among them the architecture, the versions of compiler and driver. A file is never
 //! changed. It is written beside its place under a name of its own and then renamed, so that others see all of
 //! it or nothing; whoever comes second replaces it by the same bytes. It carries a checksum: what was torn or
 //! tampered with is as good as absent, and is written anew.
 //!
-//! The cache is a convenience. That it cannot be read or written stops nobody.
+//! The cache is a convenience: if it cannot be read or written, kernels are compiled again.
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
 
@@ -28,47 +28,28 @@ pub struct Cache {
     folder: Option<PathBuf>,
 }
 
-/// What decides the contents of a compiled module.
+/// A hash of all that decides the contents of a compiled module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key([u8; HASH]);
 
 impl Key {
-    /// Of a source, the compiler's options, the versions of compiler and driver, and the architecture. Options
-    /// hold the source's macros.
+    /// The key of a source, the compiler's options, which name the architecture, and the versions of compiler and
+    /// driver.
     #[must_use]
-    pub fn new(
-        source: &Source<'_>,
-        options: &[String],
-        versions: [(u32, u32); 2],
-        architecture: &str,
-    ) -> Self {
+    pub fn new(source: &Source<'_>, options: &[String], versions: [(u32, u32); 2]) -> Self {
         let mut hash = Sha256::new();
-        // Each part with its length before it, so that no two lists of parts are the same bytes.
-        let mut part = |bytes: &[u8]| {
-            hash.update((bytes.len() as u64).to_le_bytes());
-            hash.update(bytes);
+        // Lists with their numbers and parts with their lengths before them, so that no two are the same bytes.
+        let mut list = |parts: Vec<&str>| {
+            hash.update((parts.len() as u64).to_le_bytes());
+            for part in parts {
+                hash.update((part.len() as u64).to_le_bytes());
+                hash.update(part);
+            }
         };
-        part(source.name.as_bytes());
-        part(source.text.as_bytes());
-        part(&(source.headers.len() as u64).to_le_bytes());
-        for (name, text) in source.headers {
-            part(name.as_bytes());
-            part(text.as_bytes());
-        }
-        part(&(source.defines.len() as u64).to_le_bytes());
-        for (name, value) in source.defines {
-            part(name.as_bytes());
-            part(value.as_bytes());
-        }
-        part(&(options.len() as u64).to_le_bytes());
-        for option in options {
-            part(option.as_bytes());
-        }
-        for (major, minor) in versions {
-            part(&major.to_le_bytes());
-            part(&minor.to_le_bytes());
-        }
-        part(architecture.as_bytes());
+        list(vec![source.name, source.text]);
+        list(source.headers.iter().flat_map(|(name, text)| [*name, *text]).collect());
+        list(options.iter().map(String::as_str).collect());
+        list(versions.map(|(major, minor)| format!("{major}.{minor}")).iter().map(String::as_str).collect());
         Self(hash.finalize().into())
     }
 }
@@ -90,12 +71,6 @@ impl Cache {
     #[must_use]
     pub fn none() -> Self {
         Self::default()
-    }
-
-    /// Where it is.
-    #[must_use]
-    pub fn folder(&self) -> Option<&Path> {
-        self.folder.as_deref()
     }
 
     /// The compiled module of that key; `None` if it is absent or not whole.
@@ -138,33 +113,32 @@ fn checksum(image: &[u8]) -> [u8; HASH] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::nvrtc::Nvrtc;
     use super::*;
 
     fn source<'a>(text: &'a str, headers: &'a [(&'a str, &'a str)]) -> Source<'a> {
-        Source { name: "a.cu", text, headers, defines: &[] }
+        Source { name: "a.cu", text, headers }
     }
 
     fn key(text: &str) -> Key {
-        Key::new(&source(text, &[]), &[], [(13, 0), (13, 0)], "sm_90")
+        Key::new(&source(text, &[]), &Nvrtc::options("sm_90"), [(13, 0), (13, 0)])
     }
 
     #[test]
     fn everything_that_decides_is_in_the_key() {
-        let options = |text: &str| vec![text.to_string()];
-        let versions = [(13, 0), (13, 0)];
-        let defines = [("N", "1".to_string())];
+        let (versions, options) = ([(13, 0), (13, 0)], Nvrtc::options("sm_90"));
+        let more = [options.clone(), vec!["-a".to_string()]].concat();
         let plain = source("text", &[]);
         let keys = [
-            Key::new(&plain, &[], versions, "sm_90"),
-            Key::new(&plain, &[], versions, "sm_80"),
-            Key::new(&plain, &[], [(13, 1), (13, 0)], "sm_90"),
-            Key::new(&plain, &[], [(13, 0), (13, 1)], "sm_90"),
-            Key::new(&plain, &options("-a"), versions, "sm_90"),
-            Key::new(&source("texts", &[]), &[], versions, "sm_90"),
-            Key::new(&source("text", &[("h", "x")]), &[], versions, "sm_90"),
-            Key::new(&source("text", &[("hx", "")]), &[], versions, "sm_90"),
-            Key::new(&Source { name: "b.cu", ..plain.clone() }, &[], versions, "sm_90"),
-            Key::new(&Source { defines: &defines, ..plain }, &[], versions, "sm_90"),
+            Key::new(&plain, &options, versions),
+            Key::new(&plain, &Nvrtc::options("sm_80"), versions),
+            Key::new(&plain, &options, [(13, 1), (13, 0)]),
+            Key::new(&plain, &options, [(13, 0), (13, 1)]),
+            Key::new(&plain, &more, versions),
+            Key::new(&source("texts", &[]), &options, versions),
+            Key::new(&source("text", &[("h", "x")]), &options, versions),
+            Key::new(&source("text", &[("hx", "")]), &options, versions),
+            Key::new(&Source { name: "b.cu", ..plain }, &options, versions),
         ];
         for (i, a) in keys.iter().enumerate() {
             assert!(keys[i + 1..].iter().all(|b| a != b), "{i}");

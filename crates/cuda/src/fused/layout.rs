@@ -12,8 +12,9 @@ use glassbox_engine::model::WeightLayout;
 use glassbox_engine::program::{Instruction, Pointwise, Program, Value};
 use glassbox_engine::shape::Shape;
 
+use super::WARP;
+use super::shapes::{self, Product};
 use super::tiling::{self, Block, CorrelateTiles, ProductTiles};
-use super::{WARP, shapes};
 
 /// Where the rows of a value lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,11 +42,19 @@ impl Slot {
     }
 }
 
+/// A product, how it is cut into tiles, and the threads that take it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Phase {
+    pub(super) product: Product,
+    pub(super) tiles: ProductTiles,
+    pub(super) first_thread: usize,
+    pub(super) threads: usize,
+}
+
 /// How a line is cut into tiles.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Tiles {
-    /// Products, each with the threads that take it: the first, and how many.
-    Products(Vec<(shapes::Product, ProductTiles, (usize, usize))>),
+    Products(Vec<Phase>),
     Correlate(CorrelateTiles),
     /// No contraction.
     None,
@@ -115,7 +124,7 @@ impl Layout {
     }
 }
 
-/// Whether a program ends in gradients, not in a prediction.
+/// Returns true if a program ends in gradients, not in a prediction.
 pub(super) fn trains(program: &Program) -> bool {
     program.lines.iter().any(|line| matches!(line.instruction, Instruction::Loss { .. }))
 }
@@ -133,25 +142,20 @@ fn mark_weights(instruction: &Instruction, read: &mut [bool]) {
 }
 
 fn cut(instruction: &Instruction, block: Block) -> Tiles {
-    let threads = block.tuning.threads;
-    match instruction {
-        Instruction::Apply { geometry, .. } => {
-            let product = shapes::apply(geometry);
+    // Phases side by side, a team of whole warps each, or one after the other.
+    let phases = |products: Vec<Product>| {
+        let warps = block.tuning.threads / WARP;
+        let teams = if warps.is_multiple_of(products.len()) { products.len() } else { 1 };
+        let threads = block.tuning.threads / teams;
+        let phase = |(index, product)| {
             let tiles = tiling::product(&product, threads, block);
-            Tiles::Products(vec![(product, tiles, (0, threads))])
-        }
-        Instruction::ApplyTransposed { geometry, .. } => {
-            let products = shapes::apply_transposed(geometry);
-            // Phases side by side, a team of whole warps each, or one after the other.
-            let warps = threads / WARP;
-            let teams = if warps.is_multiple_of(products.len()) { products.len() } else { 1 };
-            let team = threads / teams;
-            let place = |(index, product)| {
-                let tiles = tiling::product(&product, team, block);
-                (product, tiles, (index % teams * team, team))
-            };
-            Tiles::Products(products.into_iter().enumerate().map(place).collect())
-        }
+            Phase { product, tiles, first_thread: index % teams * threads, threads }
+        };
+        Tiles::Products(products.into_iter().enumerate().map(phase).collect())
+    };
+    match instruction {
+        Instruction::Apply { geometry, .. } => phases(vec![shapes::apply(geometry)]),
+        Instruction::ApplyTransposed { geometry, .. } => phases(shapes::apply_transposed(geometry)),
         Instruction::Correlate { geometry, .. } => Tiles::Correlate(tiling::correlate(geometry, block)),
         _ => Tiles::None,
     }
@@ -176,10 +180,10 @@ fn slots(program: &Program, tiles: &[Tiles], block: Block) -> Vec<Slot> {
         match (&line.instruction, tiles) {
             (
                 Instruction::Apply { x, .. } | Instruction::ApplyTransposed { x, .. },
-                Tiles::Products(products),
+                Tiles::Products(phases),
             ) => {
-                for (p, tile, _) in products.iter().filter(|(p, ..)| p.taps > 0) {
-                    let rows = p.rows.next_multiple_of(tile.rows);
+                for Phase { product: p, tiles, .. } in phases.iter().filter(|phase| phase.product.taps > 0) {
+                    let rows = p.rows.next_multiple_of(tiles.rows);
                     let last = p.x_first + ((rows - 1) * p.x_step + (p.taps - 1) * p.apart) as isize;
                     ask(*x, p.x_first, last);
                 }

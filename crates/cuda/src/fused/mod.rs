@@ -7,37 +7,34 @@
 //! * `tiling`, with `banks`: how it is cut into tiles for the threads;
 //! * `layout`: where each value, weight and sum lies in shared memory;
 //! * `emit`: all that as constants, in a header that the kernels include;
-//! * `launch`: the two launches of a step.
+//! * `step`: the two launches of a step.
 //!
 //! [`Tunings`] have what only a clock can decide.
 //!
 //! [`FusedScoring`] does the same for inference: `kernels/fused_score.cu`.
 //!
-//! A plan that does not fit is no error: [`FusedStep::new`] says why, and the plain step takes it.
+//! A plan that does not fit is no error: [`describe`] says why, and the plain kernels take it.
 
 mod banks;
 mod emit;
-mod launch;
 mod layout;
 mod score;
 mod shapes;
+mod step;
 mod tiling;
 mod tuning;
 
 use std::sync::Arc;
 
 use glassbox_engine::backend::Plan;
-use glassbox_engine::optimizers::{Adam, Optimizer};
-use glassbox_engine::profile::Part;
 use glassbox_engine::program::{Instruction, Line, Program};
 
-use crate::device::{Buffer, Function, Gpu, Module, Properties, Source};
+use crate::device::{Arg, Function, Gpu, Launch, Module, Properties, Source, word};
 use crate::error::Result;
 use crate::kernels::FUSED_FILES;
-use crate::step::{Buffers, Data, TrainingStep, Work};
-use emit::Emitter;
 use layout::Layout;
 pub use score::FusedScoring;
+pub use step::FusedStep;
 use tiling::{Block, Spacing};
 pub use tuning::{Tuning, Tunings};
 
@@ -48,92 +45,22 @@ const WARP: usize = 32;
 /// would run from no cache, and take the compiler a minute.
 const MOST_CONTRACTIONS: usize = 64;
 
-/// A training step in two launches.
-#[derive(Debug)]
-pub struct FusedStep {
-    gradient: Function,
-    update: Function,
-    buffers: Buffers,
-    /// The sums of each block.
-    partials: Buffer<f32>,
-    blocks: usize,
-    threads: usize,
-    shared_bytes: usize,
-    sample: (usize, usize),
-    adam: Adam,
-    seed: u64,
-}
-
-impl FusedStep {
-    /// Compiles the step for a plan; or says why the plan does not fit the device.
-    ///
-    /// # Errors
-    /// If the kernels cannot be compiled or loaded, or there is not enough device memory.
-    pub fn new(
-        device: &Arc<Gpu>,
-        plan: &Plan,
-        buffers: &Buffers,
-        tuning: Tuning,
-    ) -> Result<Result<Self, String>> {
-        let Optimizer::Adam(adam) = plan.optimizer else {
-            return Ok(Err("its optimiser is not Adam".into()));
-        };
-        let properties = device.properties();
-        let layout = match lay_out(&plan.training, plan, properties, tuning) {
-            Ok(layout) => layout,
-            Err(reason) => return Ok(Err(reason)),
-        };
-        let header = header(&plan.training, plan, &layout);
-        let module = compile(device, "fused_step.cu", &header)?;
-        let blocks = blocks(plan, properties);
-        let program = &plan.training;
-        Ok(Ok(Self {
-            gradient: device.function(&module, "fused_gradient")?,
-            update: device.function(&module, "fused_update")?,
-            buffers: buffers.clone(),
-            partials: Buffer::undefined(device, blocks * plan.layout.len())?,
-            blocks,
-            threads: tuning.threads,
-            shared_bytes: layout.floats * size_of::<f32>(),
-            sample: (
-                program.values[program.input.index()].len(),
-                program.values[program.output.index()].len(),
-            ),
-            adam,
-            seed: plan.seed,
-        }))
-    }
-}
-
-impl TrainingStep for FusedStep {
-    fn gradient(&self, data: &Data, within: u32) -> Vec<Work> {
-        vec![
-            Work { part: Part::Fused, launch: self.launch_gradient(data, within) },
-            Work { part: Part::Reduction, launch: self.launch_update(data, within, false) },
-        ]
-    }
-
-    fn step(&self, data: &Data, within: u32) -> Vec<Work> {
-        vec![
-            Work { part: Part::Fused, launch: self.launch_gradient(data, within) },
-            Work { part: Part::Update, launch: self.launch_update(data, within, true) },
-        ]
-    }
-}
+/// The file of the training step's kernels, and that of scoring.
+const FILES: [&str; 2] = ["fused_step.cu", "fused_score.cu"];
 
 /// How a plan's steps are taken on a device, in a few words.
 ///
 /// # Errors
 /// Why they are not fused, in words.
 pub fn describe(plan: &Plan, properties: &Properties, tuning: Tuning) -> Result<String, String> {
-    let layout = lay_out(&plan.training, plan, properties, tuning)?;
-    let (kib, blocks) = ((layout.floats * size_of::<f32>()).div_ceil(1024), blocks(plan, properties));
+    let windows = Windows::of(&Fitted::new(&plan.training, plan, properties, tuning)?);
+    let (kib, blocks) = (windows.shared_bytes.div_ceil(1024), windows.blocks(plan.batch_size));
     Ok(format!(
         "fused training steps: {blocks} blocks, each a window at a time in {kib} KiB of shared memory"
     ))
 }
 
-/// What a fused kernel is compiled from, for those who want to read it, to compile it or to count.
+/// The source of a fused kernel, for those who want to read it, to compile it or to count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FusedSource {
     /// The name of its file, which is among [`FUSED_FILES`].
@@ -151,30 +78,67 @@ pub struct FusedSource {
 /// # Errors
 /// Why they are not fused, in words.
 pub fn programs(plan: &Plan, properties: &Properties, tunings: Tunings) -> Result<[FusedSource; 2], String> {
-    let of = |file: &'static str, program: &Program, tuning: Tuning| {
-        let layout = lay_out(program, plan, properties, tuning)?;
-        let header = header(program, plan, &layout);
+    let of = |file, program: &Program, tuning| {
+        let fitted = Fitted::new(program, plan, properties, tuning)?;
+        let header = fitted.header();
         let barriers = header.matches("__syncthreads()").count();
-        Ok::<_, String>(FusedSource { file, header, shared_bytes: bytes(&layout), barriers })
+        Ok::<_, String>(FusedSource { file, header, shared_bytes: bytes(&fitted.layout), barriers })
     };
-    let step = of("fused_step.cu", &plan.training, tunings.step)?;
-    Ok([step, of("fused_score.cu", &plan.inference.fused(), tunings.scoring)?])
+    let [step, score] = FILES;
+    let step = of(step, &plan.training, tunings.step)?;
+    Ok([step, of(score, &plan.inference.fused(), tunings.scoring)?])
 }
 
-/// A block for each window of a batch, up to one for each multiprocessor.
-fn blocks(plan: &Plan, properties: &Properties) -> usize {
-    plan.batch_size.min(properties.multiprocessors).max(1)
+/// A program of a plan, laid out for the blocks of a device.
+struct Fitted<'a> {
+    program: &'a Program,
+    plan: &'a Plan,
+    layout: Layout,
+    multiprocessors: usize,
 }
 
-fn compile(device: &Gpu, name: &str, header: &str) -> Result<Arc<Module>> {
-    let mut files = FUSED_FILES.to_vec();
-    files.push(("fused_program.cuh", header));
-    let (name, text) = FUSED_FILES.iter().find(|(file, _)| *file == name).expect("it is among its files");
-    device.compile(&Source { name, text, headers: &files, defines: &[] })
+impl<'a> Fitted<'a> {
+    /// Lays out a program, or says why it does not fit.
+    fn new(
+        program: &'a Program,
+        plan: &'a Plan,
+        properties: &Properties,
+        tuning: Tuning,
+    ) -> Result<Self, String> {
+        tuning.check()?;
+        require_known(program, &plan.layer_names)?;
+        // From the fastest to the smallest.
+        let ways = [(Spacing::Odd, false), (Spacing::Odd, true), (Spacing::Close, true)];
+        let mut least = usize::MAX;
+        for (spacing, sharing) in ways {
+            let layout = Layout::new(program, &plan.layout, Block { tuning, spacing }, sharing);
+            if bytes(&layout) <= properties.shared_bytes {
+                return Ok(Self { program, plan, layout, multiprocessors: properties.multiprocessors });
+            }
+            least = least.min(bytes(&layout));
+        }
+        Err(format!(
+            "its values, weights and sums take {} KiB of shared memory, a block has at most {} KiB",
+            least.div_ceil(1024),
+            properties.shared_bytes / 1024
+        ))
+    }
 }
 
-fn header(program: &Program, plan: &Plan, layout: &Layout) -> String {
-    Emitter { program, weights: &plan.layout, layout }.text()
+/// Compiles a kernel's file for a program; `None` if it does not fit the device.
+fn compile(
+    device: &Gpu,
+    file: &str,
+    program: &Program,
+    plan: &Plan,
+    tuning: Tuning,
+) -> Result<Option<(Arc<Module>, Windows)>> {
+    let Ok(fitted) = Fitted::new(program, plan, device.properties(), tuning) else { return Ok(None) };
+    let header = fitted.header();
+    let headers = [FUSED_FILES, &[("fused_program.cuh", &header)]].concat();
+    let (name, text) = FUSED_FILES.iter().find(|(name, _)| *name == file).expect("it is among its files");
+    let module = device.compile(&Source { name, text, headers: &headers })?;
+    Ok(Some((module, Windows::of(&fitted))))
 }
 
 /// Shared memory of a block, in bytes.
@@ -182,32 +146,48 @@ fn bytes(layout: &Layout) -> usize {
     layout.floats * size_of::<f32>() + layout.block.tuning.declared_bytes()
 }
 
-fn lay_out(
-    program: &Program,
-    plan: &Plan,
-    properties: &Properties,
-    tuning: Tuning,
-) -> Result<Layout, String> {
-    tuning.check()?;
-    require_known(program, &plan.layer_names)?;
-    // From the fastest to the smallest.
-    let ways = [(Spacing::Odd, false), (Spacing::Odd, true), (Spacing::Close, true)];
-    let mut least = usize::MAX;
-    for (spacing, sharing) in ways {
-        let layout = Layout::new(program, &plan.layout, Block { tuning, spacing }, sharing);
-        if bytes(&layout) <= properties.shared_bytes {
-            return Ok(layout);
-        }
-        least = least.min(bytes(&layout));
-    }
-    Err(format!(
-        "its values, weights and sums take {} KiB of shared memory, a block has at most {} KiB",
-        least.div_ceil(1024),
-        properties.shared_bytes / 1024
-    ))
+/// How blocks take windows through a program, one after the other.
+#[derive(Debug)]
+struct Windows {
+    threads: usize,
+    /// Dynamic shared memory of a block.
+    shared_bytes: usize,
+    multiprocessors: usize,
+    /// Values of a sample and of its target.
+    x_len: usize,
+    y_len: usize,
 }
 
-/// That all instructions are such that the kernels know, and not too many.
+impl Windows {
+    fn of(fitted: &Fitted<'_>) -> Self {
+        let Fitted { program, layout, multiprocessors, .. } = fitted;
+        Self {
+            threads: layout.block.tuning.threads,
+            shared_bytes: layout.floats * size_of::<f32>(),
+            multiprocessors: *multiprocessors,
+            x_len: program.values[program.input.index()].len(),
+            y_len: program.values[program.output.index()].len(),
+        }
+    }
+
+    /// A block for each of so many windows, up to one for each multiprocessor.
+    fn blocks(&self, windows: usize) -> usize {
+        windows.min(self.multiprocessors).max(1)
+    }
+
+    /// A launch for so many windows of a kernel that was compiled for the program.
+    ///
+    /// # Safety
+    /// As [`Launch::new`].
+    #[expect(unsafe_code, reason = "nothing is done here; whoever calls it vouches for the kernel")]
+    unsafe fn launch(&self, kernel: &Function, windows: usize, args: Vec<Arg>) -> Launch {
+        let (grid, block) = ([word(self.blocks(windows)), 1], [word(self.threads), 1]);
+        // SAFETY: the caller's.
+        unsafe { Launch::new(kernel, grid, block, word(self.shared_bytes), args) }
+    }
+}
+
+/// Checks that the kernels know all instructions, and that they are not too many.
 fn require_known(program: &Program, layers: &[String]) -> Result<(), String> {
     for line in &program.lines {
         if let Instruction::Custom { .. } | Instruction::CustomGradient { .. } = line.instruction {

@@ -1,7 +1,6 @@
 //! Predictions and losses in inference, a window at a time in one block's shared memory.
 //!
-//! Making a launch is `unsafe`: its arguments are held against what `kernels/fused_score.cu` reads and writes here, and
-//! nowhere else.
+//! Making a launch is `unsafe`: its arguments are checked against what `kernels/fused_score.cu` reads and writes.
 #![allow(unsafe_code)]
 
 use std::sync::Arc;
@@ -9,11 +8,14 @@ use std::sync::Arc;
 use glassbox_engine::backend::Plan;
 use glassbox_engine::losses::Loss;
 
-use super::launch::{require_series, word};
-use super::{Tuning, compile, header, lay_out};
-use crate::device::{Arg, Buffer, Function, Gpu, Launch};
+use super::{FILES, Tuning, Windows, compile};
+use crate::device::{Buffer, Function, Gpu, args};
 use crate::error::Result;
-use crate::kernels::Series;
+use crate::kernels::{Series, require};
+use crate::step::Scoring;
+
+/// Values that are predicted by one launch, at most: 64 MiB of them.
+const MOST_PREDICTED: usize = 1 << 24;
 
 /// Inference on many windows: each launch takes all that it is given.
 #[derive(Debug)]
@@ -21,19 +23,14 @@ pub struct FusedScoring {
     device: Arc<Gpu>,
     score: Function,
     weights: Buffer<f32>,
-    threads: usize,
-    shared_bytes: usize,
-    sample: (usize, usize),
+    windows: Windows,
     /// Room for losses and predictions, as much as was asked for so far.
     losses: Buffer<f64>,
     predictions: Buffer<f32>,
 }
 
 impl FusedScoring {
-    /// Values that are predicted by one launch, at most: 64 MiB of them.
-    const MOST: usize = 1 << 24;
-
-    /// Compiles the inference of a plan, with the weights in `weights`; or says why it does not fit the device.
+    /// Compiles the inference of a plan, with the weights in `weights`; `None` if it does not fit the device.
     ///
     /// # Errors
     /// If the kernel cannot be compiled or loaded, or there is not enough device memory.
@@ -42,94 +39,70 @@ impl FusedScoring {
         plan: &Plan,
         weights: &Buffer<f32>,
         tuning: Tuning,
-    ) -> Result<Result<Self, String>> {
+    ) -> Result<Option<Self>> {
         let program = plan.inference.fused();
-        let layout = match lay_out(&program, plan, device.properties(), tuning) {
-            Ok(layout) => layout,
-            Err(reason) => return Ok(Err(reason)),
+        let Some((module, windows)) = compile(device, FILES[1], &program, plan, tuning)? else {
+            return Ok(None);
         };
-        let module = compile(device, "fused_score.cu", &header(&program, plan, &layout))?;
-        let len = |value: glassbox_engine::program::Value| program.values[value.index()].len();
-        Ok(Ok(Self {
+        Ok(Some(Self {
             device: Arc::clone(device),
             score: device.function(&module, "fused_score")?,
             weights: weights.clone(),
-            threads: tuning.threads,
-            shared_bytes: layout.floats * size_of::<f32>(),
-            sample: (len(program.input), len(program.output)),
+            windows,
             losses: Buffer::undefined(device, 0)?,
             predictions: Buffer::undefined(device, 0)?,
         }))
     }
 
-    /// The loss of each sample.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn losses(&mut self, x: &Series, y: &Series, loss: Loss, losses: &mut [f64]) -> Result<()> {
-        assert!(x.samples >= losses.len() && y.samples >= losses.len(), "a sample for each loss");
-        require_series(y, self.sample.1);
-        if self.losses.len() < losses.len() {
-            self.losses = Buffer::undefined(&self.device, losses.len())?;
-        }
-        let which = match loss {
-            Loss::MeanSquaredError => 1,
-            Loss::MeanAbsoluteError => 2,
-        };
-        let target = [y.values.arg(), Arg::U32(word(y.hop))];
-        self.launch(
-            (0, losses.len()),
-            x,
-            target,
-            [Arg::U32(which), self.losses.arg()],
-            [Arg::U32(0), Arg::Null],
-        )?;
-        self.losses.read(losses)
-    }
-
-    /// The predictions, sample by sample.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn predict(&mut self, x: &Series, predictions: &mut [f32]) -> Result<()> {
-        let len = self.sample.1;
-        assert_eq!(predictions.len(), x.samples * len, "room for each prediction");
-        let at_once = (Self::MOST / len).clamp(1, x.samples.max(1)) * len;
-        if self.predictions.len() < at_once {
-            self.predictions = Buffer::undefined(&self.device, at_once)?;
-        }
-        for (index, predictions) in predictions.chunks_mut(at_once).enumerate() {
-            let samples = (index * at_once / len, predictions.len() / len);
-            let (target, loss) = ([Arg::Null, Arg::U32(0)], [Arg::U32(0), Arg::Null]);
-            self.launch(samples, x, target, loss, [Arg::U32(1), self.predictions.arg()])?;
-            self.predictions.read(predictions)?;
-        }
-        Ok(())
-    }
-
-    /// Launches `fused_score` for `count` samples from `first` on.
+    /// Launches `fused_score` for `count` samples from `first` on. With targets and a loss, it writes the losses, else
+    /// the predictions.
     fn launch(
         &self,
         (first, count): (usize, usize),
         x: &Series,
-        target: [Arg; 2],
-        loss: [Arg; 2],
-        prediction: [Arg; 2],
+        targets: Option<(&Series, Loss)>,
     ) -> Result<()> {
-        require_series(x, self.sample.0);
-        assert!(first + count <= x.samples, "samples {first} and {count} more of {}", x.samples);
-        let mut args = vec![Arg::U32(word(first)), Arg::U32(word(count))];
-        args.extend([x.values.arg(), Arg::U32(word(x.hop))]);
-        args.extend(target);
-        args.push(self.weights.arg());
-        args.extend(loss);
-        args.extend(prediction);
-        let blocks = count.min(self.device.properties().multiprocessors).max(1);
-        let (grid, block) = ([word(blocks), 1, 1], [word(self.threads), 1, 1]);
-        // SAFETY: all samples are in the series, and their targets where there is a loss; all weights; room for
-        // what is written, as the two callers see to. The kernel was compiled for the plan's shapes and takes this
-        // much shared memory.
-        let launch = unsafe { Launch::new(&self.score, grid, block, word(self.shared_bytes), args) };
-        self.device.launch(&launch)
+        let Self { device, score, weights, windows, losses, predictions } = self;
+        let (predicts, len) = (targets.is_none(), windows.y_len);
+        let (y, hop, which) = match targets {
+            Some((y, Loss::MeanSquaredError)) => (Some(&y.values), y.hop, 1u32),
+            Some((y, Loss::MeanAbsoluteError)) => (Some(&y.values), y.hop, 2),
+            None => (None, 0, 0),
+        };
+        x.require(windows.x_len);
+        require(first + count <= x.samples, "samples that there are");
+        if let Some((y, _)) = targets {
+            y.require(len);
+            require(first + count <= y.samples, "targets that there are");
+        }
+        require(if predicts { predictions.len() >= count * len } else { losses.len() >= count }, "room");
+        let (losses, predictions) = ((!predicts).then_some(losses), predicts.then_some(predictions));
+        let args = args![first, count, x, y, hop, weights, which, losses, predicts, predictions];
+        // SAFETY: all samples are in the series, and their targets where there is a loss; all weights; room for what is
+        // written. The kernel was compiled for the plan's shapes and takes this much shared memory.
+        device.launch(&unsafe { windows.launch(score, count, args) })
+    }
+}
+
+impl Scoring for FusedScoring {
+    fn losses(&mut self, x: &Series, y: &Series, loss: Loss, losses: &mut [f64]) -> Result<()> {
+        if self.losses.len() < losses.len() {
+            self.losses = Buffer::undefined(&self.device, losses.len())?;
+        }
+        self.launch((0, losses.len()), x, Some((y, loss)))?;
+        self.losses.read(losses)
+    }
+
+    fn predict(&mut self, x: &Series, predictions: &mut [f32]) -> Result<()> {
+        let len = self.windows.y_len;
+        let at_once = (MOST_PREDICTED / len).clamp(1, x.samples.max(1)) * len;
+        if self.predictions.len() < at_once {
+            self.predictions = Buffer::undefined(&self.device, at_once)?;
+        }
+        for (index, predictions) in predictions.chunks_mut(at_once).enumerate() {
+            self.launch((index * at_once / len, predictions.len() / len), x, None)?;
+            self.predictions.read(predictions)?;
+        }
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use glassbox_engine::geometry::Geometry;
 /// The product that an `apply` is, or a phase of an `apply_transposed`: see `kernels/fused/product.cuh`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Product {
-    /// Whether the kernel is read as `kernel[tap, column, term]`.
+    /// True if the kernel is read as `kernel[tap, column, term]`.
     pub(super) transposed: bool,
     /// Rows, and the steps of y that the first is and that lie between two of them.
     pub(super) rows: usize,

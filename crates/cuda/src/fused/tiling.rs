@@ -6,9 +6,9 @@
 //! that threads take new tiles, and that instructions which run but once have to be fetched first. It is a way to
 //! choose, not a forecast. [`Tuning`] has those of its numbers that are to be measured.
 
-use super::Tuning;
 use super::banks::rounds;
 use super::shapes::Product;
+use super::{Tuning, WARP};
 use glassbox_engine::geometry::Geometry;
 
 /// Schedulers of a multiprocessor.
@@ -92,26 +92,46 @@ pub(super) struct Block {
     pub(super) spacing: Spacing,
 }
 
-/// What a warp costs.
-#[derive(Default)]
-struct Work {
-    /// Instructions that it issues.
-    issued: f64,
-    /// Rounds of shared memory.
-    rounds: f64,
-    /// Instructions of straight code.
-    code: f64,
+/// The tiles of a contraction, one for each thread of a team or more: each runs through straight code several times, and
+/// then shares its sums out among the lanes that have the same tile.
+struct Tiled {
+    /// Tiles, times the lanes that share one.
+    items: usize,
+    /// Instructions of a piece of straight code, and the rounds of shared memory of a warp in it.
+    piece: f64,
+    rounds: usize,
+    /// Pieces, one after the other.
+    pieces: usize,
+    /// Sums, and the lanes that share them out.
+    sums: usize,
+    split: usize,
+    /// Instructions for the epilogue and the store of an output.
+    epilogue: f64,
 }
 
-/// Cycles of a team of `team` threads for `items` pieces of work, one a thread; `fetch` of them an instruction.
-fn cycles(items: usize, team: usize, work: &Work, fetch: f64) -> f64 {
-    let (turns, mut issue) = (items.div_ceil(team), 0.0);
-    for turn in 0..turns {
-        let warps = (items - turn * team).min(team).div_ceil(32);
-        issue += (warps.div_ceil(SCHEDULERS) as f64).max(ALONE) * work.issued;
+impl Tiled {
+    /// Cycles of a team of `team` threads, `fetch` of them for each instruction of code.
+    fn cycles(&self, team: usize, fetch: f64) -> f64 {
+        let Self { items, piece, rounds, pieces, sums, split, epilogue } = *self;
+        let (pieces, outputs) = (pieces as f64, (sums / split) as f64);
+        let scattered = (sums - sums / split) as f64;
+        let issued = pieces * (piece + 8.0) + SCATTER * scattered + epilogue * outputs + 40.0;
+        let (turns, mut issue) = (items.div_ceil(team), 0.0);
+        for turn in 0..turns {
+            let warps = (items - turn * team).min(team).div_ceil(WARP);
+            issue += (warps.div_ceil(SCHEDULERS) as f64).max(ALONE) * issued;
+        }
+        let rounds = pieces * rounds as f64 + scattered + 2.0 * outputs;
+        let shared = items.div_ceil(WARP) as f64 * rounds;
+        let code = piece + SCATTER * scattered + epilogue * outputs;
+        issue.max(shared) + turns as f64 * TURN + fetch * code
     }
-    let shared = items.div_ceil(32) as f64 * work.rounds;
-    issue.max(shared) + turns as f64 * TURN + fetch * work.code
+}
+
+/// The tiles that take the fewest cycles; the first of equals.
+fn fastest<T: Copy>(tiles: impl Iterator<Item = T>, cycles: impl Fn(T) -> f64) -> T {
+    let fastest = tiles.map(|tiles| (cycles(tiles), tiles)).min_by(|(a, _), (b, _)| a.total_cmp(b));
+    fastest.expect("the smallest tile always fits").1
 }
 
 fn powers_of_two(most: usize) -> impl Iterator<Item = usize> {
@@ -123,6 +143,12 @@ fn neighbours(tiles: usize, most: usize) -> usize {
     powers_of_two(most.min(8)).filter(|n| tiles.is_multiple_of(*n)).last().unwrap_or(1)
 }
 
+/// Where a lane works: the tile among so many side by side, its part of a sum, and the number of the row of tiles.
+fn place(lane: usize, neighbours: usize, split: usize, tiles: usize) -> (usize, usize, usize) {
+    let (rest, groups) = (lane / (neighbours * split), tiles / neighbours);
+    (rest % groups * neighbours + lane % neighbours, lane / neighbours % split, rest / groups)
+}
+
 fn registers(threads: usize) -> usize {
     (REGISTERS / threads).min(255) - OTHER_REGISTERS
 }
@@ -130,20 +156,16 @@ fn registers(threads: usize) -> usize {
 /// Cuts a product for a team of `team` of a block's threads.
 pub(super) fn product(p: &Product, team: usize, block: Block) -> ProductTiles {
     let columns = p.columns.min(4);
-    let mut best: Option<(f64, ProductTiles)> = None;
-    for rows in 1..=p.rows.min(16) {
-        let most = if wide(p.len) && columns.is_power_of_two() { p.len.div_ceil(4).min(32) } else { 1 };
-        for split in powers_of_two(most) {
-            let Some(taps) = taps_at_once(p, rows, columns, block.tuning) else { continue };
+    let most = if wide(p.len) && columns.is_power_of_two() { p.len.div_ceil(4).min(32) } else { 1 };
+    let sizes =
+        (1..=p.rows.min(16)).filter_map(|rows| Some((rows, taps_at_once(p, rows, columns, block.tuning)?)));
+    let tiles = sizes.flat_map(|(rows, taps)| {
+        powers_of_two(most).map(move |split| {
             let neighbours = neighbours(p.columns.div_ceil(columns), 32 / split);
-            let tiles = ProductTiles { rows, columns, taps, split, neighbours };
-            let cost = product_cycles(p, tiles, team, block);
-            if best.is_none_or(|(least, _)| cost < least) {
-                best = Some((cost, tiles));
-            }
-        }
-    }
-    best.expect("a tile of one row, and one tap at a time, always fits").1
+            ProductTiles { rows, columns, taps, split, neighbours }
+        })
+    });
+    fastest(tiles, |tiles| product_cycles(p, tiles, team, block))
 }
 
 /// As many taps as fit into registers and into a piece of straight code. One row and one tap have to do.
@@ -166,10 +188,8 @@ fn product_cycles(p: &Product, t: ProductTiles, team: usize, block: Block) -> f6
     let column_tiles = p.columns.div_ceil(t.columns);
     let terms = if wide(p.len) { 4 } else { 1 };
     let item = |lane: usize| {
-        let rest = lane / (t.neighbours * t.split);
-        let column = rest % (column_tiles / t.neighbours) * t.neighbours + lane % t.neighbours;
-        let row = rest / (column_tiles / t.neighbours) * t.rows;
-        (row.min(p.rows - 1), column, lane / t.neighbours % t.split)
+        let (column, part, rest) = place(lane, t.neighbours, t.split, column_tiles);
+        ((rest * t.rows).min(p.rows - 1), column, part)
     };
     let x_rounds = rounds(terms, |lane| {
         let (row, _, part) = item(lane);
@@ -191,47 +211,38 @@ fn product_cycles(p: &Product, t: ProductTiles, team: usize, block: Block) -> f6
     let multiply_adds = t.rows * t.columns * terms * t.taps;
     let piece = (multiply_adds + span + k_loads) as f64;
     let pieces = p.taps / t.taps * p.len.div_ceil(terms * t.split);
-    let sums = t.columns * t.rows.next_multiple_of((t.split / t.columns).max(1));
-    let scattered = (sums - sums / t.split) as f64;
-    let outputs = (sums / t.split) as f64;
-    let epilogue = if p.rows.is_multiple_of(t.rows) { EPILOGUE } else { RAGGED_EPILOGUE };
-    let work = Work {
-        issued: pieces as f64 * (piece + 8.0) + SCATTER * scattered + epilogue * outputs + 40.0,
-        rounds: pieces as f64 * (span * x_rounds + k_loads * k_rounds) as f64 + scattered + 2.0 * outputs,
-        code: piece + SCATTER * scattered + epilogue * outputs,
+    let tiled = Tiled {
+        items: column_tiles * p.rows.div_ceil(t.rows) * t.split,
+        piece,
+        rounds: span * x_rounds + k_loads * k_rounds,
+        pieces,
+        sums: t.columns * t.rows.next_multiple_of((t.split / t.columns).max(1)),
+        split: t.split,
+        epilogue: if p.rows.is_multiple_of(t.rows) { EPILOGUE } else { RAGGED_EPILOGUE },
     };
-    cycles(column_tiles * p.rows.div_ceil(t.rows) * t.split, team, &work, block.tuning.fetch)
+    tiled.cycles(team, block.tuning.fetch)
 }
 
 /// Cuts a correlation for all threads of a block.
 pub(super) fn correlate(g: &Geometry, block: Block) -> CorrelateTiles {
     let outs = g.out_channels.min(4);
-    let mut best: Option<(f64, CorrelateTiles)> = None;
-    for taps in (1..=g.taps).filter(|taps| g.taps.is_multiple_of(*taps)) {
-        for ins in [1, 2, 4].into_iter().filter(|ins| *ins == 1 || wide(g.in_channels)) {
-            for steps in 1..=g.out_steps.min(16) {
-                let span = (steps - 1) * g.stride + (taps - 1) * g.dilation + 1;
-                let sums = taps * ins * outs;
-                let read = span.min(steps * taps);
-                let one = (taps, ins, steps) == (1, 1, 1);
-                let fits = sums + read * ins + 12 <= registers(block.tuning.threads)
-                    && sums * steps <= block.tuning.straight;
-                if !one && !fits {
-                    continue;
-                }
-                let most = if outs.is_power_of_two() { g.out_steps.div_ceil(steps).min(32) } else { 1 };
-                for split in powers_of_two(most) {
-                    let neighbours = neighbours(g.out_channels.div_ceil(outs), 32 / split);
-                    let tiles = CorrelateTiles { taps, ins, outs, steps, split, neighbours };
-                    let cost = correlate_cycles(g, tiles, block);
-                    if best.is_none_or(|(least, _)| cost < least) {
-                        best = Some((cost, tiles));
-                    }
-                }
-            }
-        }
-    }
-    best.expect("one tap, channel and step at a time always fits").1
+    let fits = |(taps, ins, steps): (usize, usize, usize)| {
+        let span = (steps - 1) * g.stride + (taps - 1) * g.dilation + 1;
+        let (sums, read) = (taps * ins * outs, span.min(steps * taps));
+        sums + read * ins + 12 <= registers(block.tuning.threads) && sums * steps <= block.tuning.straight
+    };
+    let taps = (1..=g.taps).filter(|taps| g.taps.is_multiple_of(*taps));
+    let ins = [1, 2, 4].into_iter().filter(|ins| *ins == 1 || wide(g.in_channels));
+    let sizes = taps.flat_map(|taps| ins.clone().map(move |ins| (taps, ins)));
+    let sizes = sizes.flat_map(|(taps, ins)| (1..=g.out_steps.min(16)).map(move |steps| (taps, ins, steps)));
+    let tiles = sizes.filter(|size| *size == (1, 1, 1) || fits(*size)).flat_map(|(taps, ins, steps)| {
+        let most = if outs.is_power_of_two() { g.out_steps.div_ceil(steps).min(32) } else { 1 };
+        powers_of_two(most).map(move |split| {
+            let neighbours = neighbours(g.out_channels.div_ceil(outs), 32 / split);
+            CorrelateTiles { taps, ins, outs, steps, split, neighbours }
+        })
+    });
+    fastest(tiles, |tiles| correlate_cycles(g, tiles, block))
 }
 
 fn correlate_cycles(g: &Geometry, t: CorrelateTiles, block: Block) -> f64 {
@@ -239,9 +250,8 @@ fn correlate_cycles(g: &Geometry, t: CorrelateTiles, block: Block) -> f64 {
     let (x_pitch, y_pitch) = (pitch(g.in_channels), pitch(g.out_channels));
     let (in_tiles, out_tiles) = (g.in_channels.div_ceil(t.ins), g.out_channels.div_ceil(t.outs));
     let item = |lane: usize| {
-        let rest = lane / (t.neighbours * t.split);
-        let o = (rest % (out_tiles / t.neighbours) * t.neighbours + lane % t.neighbours) * t.outs;
-        (o, rest / (out_tiles / t.neighbours) % in_tiles * t.ins, lane / t.neighbours % t.split * t.steps)
+        let (out_tile, part, rest) = place(lane, t.neighbours, t.split, out_tiles);
+        (out_tile * t.outs, rest % in_tiles * t.ins, part * t.steps)
     };
     let x_rounds = rounds(t.ins, |lane| {
         let (_, c, step) = item(lane);
@@ -256,16 +266,16 @@ fn correlate_cycles(g: &Geometry, t: CorrelateTiles, block: Block) -> f64 {
     let y_loads = t.steps * if y_wide { 1 } else { t.outs };
     let multiply_adds = t.taps * t.ins * t.outs * t.steps;
     let piece = (multiply_adds + span + y_loads) as f64;
-    let pieces = g.out_steps.div_ceil(t.steps * t.split) as f64;
-    let sums = t.ins * t.outs * t.taps.next_multiple_of((t.split / (t.ins * t.outs)).max(1));
-    let (scattered, outputs) = ((sums - sums / t.split) as f64, (sums / t.split) as f64);
-    let work = Work {
-        issued: pieces * (piece + 8.0) + SCATTER * scattered + EPILOGUE * outputs + 40.0,
-        rounds: pieces * (span * x_rounds + y_loads * y_rounds) as f64 + scattered + 2.0 * outputs,
-        code: piece + SCATTER * scattered + EPILOGUE * outputs,
+    let tiled = Tiled {
+        items: g.taps / t.taps * in_tiles * out_tiles * t.split,
+        piece,
+        rounds: span * x_rounds + y_loads * y_rounds,
+        pieces: g.out_steps.div_ceil(t.steps * t.split),
+        sums: t.ins * t.outs * t.taps.next_multiple_of((t.split / (t.ins * t.outs)).max(1)),
+        split: t.split,
+        epilogue: EPILOGUE,
     };
-    let items = g.taps / t.taps * in_tiles * out_tiles * t.split;
-    cycles(items, block.tuning.threads, &work, block.tuning.fetch)
+    tiled.cycles(block.tuning.threads, block.tuning.fetch)
 }
 
 #[cfg(test)]
@@ -293,7 +303,7 @@ mod tests {
         Geometry::new(spec).unwrap()
     }
 
-    /// What the kernels ask of tiles, for any geometry.
+    /// The kernels' conditions on tiles hold for any geometry.
     #[test]
     fn tiles_are_such_that_the_kernels_take() {
         let channels = [1, 2, 3, 4, 5, 8, 16, 31, 32, 33];

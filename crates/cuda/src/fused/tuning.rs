@@ -1,4 +1,4 @@
-//! What a clock has to decide, and no count can.
+//! The constants that only a measurement can decide.
 //!
 //! The layout and the tiles of a network are chosen by a model of a multiprocessor (`tiling`). The model has three
 //! numbers whose best values depend on what it does not know: how well warps hide each other's waiting, and what it
@@ -58,7 +58,7 @@ pub struct Tuning {
 }
 
 impl Tuning {
-    /// That blocks of so many threads can be.
+    /// Checks that there can be blocks of so many threads.
     pub(super) fn check(&self) -> Result<(), String> {
         let Self { threads, fetch, .. } = *self;
         if threads == 0 || !threads.is_multiple_of(WARP) || threads > MOST_THREADS {
@@ -67,7 +67,9 @@ impl Tuning {
             ));
         }
         if !(fetch >= 0.0 && fetch.is_finite()) {
-            return Err(format!("it is tuned for {fetch} cycles an instruction, which are no time"));
+            return Err(format!(
+                "it is tuned for {fetch} cycles an instruction, expected a finite number that is not negative"
+            ));
         }
         Ok(())
     }

@@ -1,7 +1,12 @@
-//! What launches are made of: buffers, and what is said of them beside their address.
+//! The operands of the kernels: buffers, and the numbers that belong to them.
 
-use super::{require, word};
-use crate::device::{Arg, Buffer};
+use bytemuck::Pod;
+use glassbox_engine::geometry::{Geometry, GeometrySpec};
+use glassbox_engine::masks::WORD;
+
+use super::require;
+use crate::device::{Arg, Buffer, Gpu, Operand, word};
+use crate::error::Result;
 
 /// The words of a run's control block: see `control.cuh`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +41,23 @@ pub struct At {
     pub samples: usize,
 }
 
+impl At {
+    /// Panics if a buffer has no room for `len` numbers of each sample.
+    pub(super) fn require<T: Pod>(&self, buffer: &Buffer<T>, len: usize, what: &str) {
+        require(buffer.len() >= self.samples * len, what);
+    }
+}
+
+impl Operand for At {
+    fn push(&self, args: &mut Vec<Arg>) {
+        require(self.control.len() >= Control::WORDS, "a control block");
+        self.control.push(args);
+        self.within.push(args);
+    }
+}
+
 /// A view of samples on the device.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Series {
     /// The values under the view.
     pub values: Buffer<f32>,
@@ -47,15 +67,49 @@ pub struct Series {
     pub samples: usize,
 }
 
-/// Where the places of an epoch's samples stand; `None` if they come as they are.
+impl Series {
+    /// Panics if the values do not have all samples, of `len` values each.
+    pub(crate) fn require(&self, len: usize) {
+        let used = self.samples.checked_sub(1).map_or(0, |last| last * self.hop + len);
+        require(self.values.len() >= used, "a series that has all samples");
+    }
+}
+
+impl Operand for Series {
+    fn push(&self, args: &mut Vec<Arg>) {
+        self.values.push(args);
+        self.hop.push(args);
+    }
+}
+
+/// The places of an epoch's samples, in order; `None` if they come as they are.
 pub type Order = Option<Buffer<u32>>;
 
-/// The functions of an epilogue, up to one of each, with what they read; applied in the order of the fields.
+impl Operand for Order {
+    fn push(&self, args: &mut Vec<Arg>) {
+        self.as_ref().push(args);
+        self.is_some().push(args);
+    }
+}
+
+/// `struct Geometry` of `geometry.cuh`.
+impl Operand for Geometry {
+    fn push(&self, args: &mut Vec<Arg>) {
+        let GeometrySpec { in_steps, in_channels, out_steps, out_channels, taps, stride, dilation, pad_left } =
+            **self;
+        [in_steps, in_channels, out_steps, out_channels, taps, stride, dilation, pad_left]
+            .map(word)
+            .push(args);
+    }
+}
+
+/// The functions that a kernel applies to a value before it stores it, up to one of each, with what they read; in the
+/// order of the fields.
 #[derive(Debug, Default)]
-pub struct Epilogue {
+pub struct EpilogueArgs {
     /// Added, channel by channel.
     pub bias: Option<Buffer<f32>>,
-    /// Whether negative values become 0.
+    /// True if negative values become 0.
     pub relu: bool,
     /// A mask for each sample, and the fraction of elements that it drops.
     pub dropout: Option<(Buffer<u32>, f64)>,
@@ -63,88 +117,72 @@ pub struct Epilogue {
     pub gate: Option<Buffer<f32>>,
 }
 
-impl Epilogue {
-    pub(super) fn args(&self, samples: usize, len: usize, channels: usize) -> [Arg; 4] {
-        let Self { bias, relu, dropout, gate } = self;
-        let words = len.div_ceil(32);
+impl EpilogueArgs {
+    /// Panics if a buffer is too small for values of `len` elements in each sample.
+    pub(super) fn require(&self, at: &At, len: usize, channels: usize) {
+        let Self { bias, dropout, gate, .. } = self;
         require(bias.as_ref().is_none_or(|bias| bias.len() >= channels), "a bias for each channel");
-        require(
-            dropout.as_ref().is_none_or(|(mask, _)| mask.len() >= samples * words),
-            "masks of all samples",
-        );
-        require(gate.as_ref().is_none_or(|gate| gate.len() >= samples * len), "gates of all samples");
-        let functions = u32::from(bias.is_some())
-            | u32::from(*relu) << 1
-            | u32::from(dropout.is_some()) << 2
-            | u32::from(gate.is_some()) << 3;
-        let scale = dropout.as_ref().map_or(1.0, |(_, rate)| (1.0 / (1.0 - rate)) as f32);
-        [
-            Arg::Bytes([functions.to_le_bytes(), scale.to_le_bytes()].concat()),
-            bias.as_ref().map_or(Arg::Null, Buffer::arg),
-            dropout.as_ref().map_or(Arg::Null, |(mask, _)| mask.arg()),
-            gate.as_ref().map_or(Arg::Null, Buffer::arg),
-        ]
+        if let Some((mask, _)) = dropout {
+            at.require(mask, len.div_ceil(WORD), "masks of all samples");
+        }
+        if let Some(gate) = gate {
+            at.require(gate, len, "gates of all samples");
+        }
     }
 }
 
-/// How a batch is cut into parts that have a gradient of their own: see `parts.cuh`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Parts {
+/// `struct Epilogue` of `epilogue.cuh`, and the pointers after it.
+impl Operand for EpilogueArgs {
+    fn push(&self, args: &mut Vec<Arg>) {
+        let Self { bias, relu, dropout, gate } = self;
+        let (mask, rate) = dropout.as_ref().map_or((None, 0.0), |(mask, rate)| (Some(mask), *rate));
+        let functions = [bias.is_some(), *relu, mask.is_some(), gate.is_some()];
+        let functions = functions.into_iter().rev().fold(0, |bits, is_there| bits << 1 | u32::from(is_there));
+        let scale = (1.0 / (1.0 - rate)) as f32;
+        [functions, scale.to_bits()].push(args);
+        bias.as_ref().push(args);
+        mask.push(args);
+        gate.as_ref().push(args);
+    }
+}
+
+/// The gradients of the parts that a batch is cut into, `(parts, weights)`: see `parts.cuh`.
+#[derive(Debug)]
+pub struct Partials {
+    /// The gradients.
+    pub values: Buffer<f32>,
     /// Samples in a part.
     pub per_part: usize,
     /// Parts of a whole batch.
-    pub count: usize,
+    pub parts: usize,
+    /// Weights of the model.
+    pub weights: usize,
 }
 
-impl Parts {
+impl Partials {
     /// Samples in a part: as few as keep the parts of a small batch many, and no fewer.
     const LEAST: usize = 4;
 
     /// Parts, at most: more would cost memory, and fewer blocks are enough to fill a GPU.
     pub(super) const MOST: usize = 256;
 
-    /// Of batches of up to `batch` samples. It decides the order of sums, so it depends on nothing else.
-    #[must_use]
-    pub fn of(batch: usize) -> Self {
+    /// Room for batches of up to `batch` samples.
+    pub(crate) fn new(device: &Gpu, batch: usize, weights: usize) -> Result<Self> {
+        let (per_part, parts) = Self::cut(batch);
+        Ok(Self { values: Buffer::undefined(device, parts * weights)?, per_part, parts, weights })
+    }
+
+    /// Samples in a part, and parts, of batches of up to `batch` samples. It decides the order of sums, so it depends on
+    /// nothing else.
+    pub(super) fn cut(batch: usize) -> (usize, usize) {
         let per_part = batch.div_ceil(Self::MOST).max(Self::LEAST);
-        Self { per_part, count: batch.div_ceil(per_part).max(1) }
+        (per_part, batch.div_ceil(per_part).max(1))
     }
-}
 
-/// The gradients of all parts, `(parts, weights)`.
-#[derive(Debug)]
-pub struct Partials {
-    /// The gradients.
-    pub values: Buffer<f32>,
-    /// How a batch is cut.
-    pub parts: Parts,
-    /// Weights of the model.
-    pub weights: usize,
-}
-
-impl At {
-    pub(super) fn args(&self) -> Vec<Arg> {
-        require(self.control.len() >= Control::WORDS, "a control block");
-        vec![self.control.arg(), Arg::U32(self.within)]
-    }
-}
-
-impl Series {
-    pub(super) fn args(&self) -> Vec<Arg> {
-        vec![self.values.arg(), Arg::U32(word(self.hop))]
-    }
-}
-
-impl Partials {
+    /// Panics if there is no room for the parts of a batch, or no tensor of `len` weights from `offset` on.
     pub(super) fn require(&self, at: &At, offset: usize, len: usize) {
-        let Parts { per_part, count } = self.parts;
-        require(per_part * count >= at.samples, "parts of all samples");
+        require(self.per_part * self.parts >= at.samples, "parts of all samples");
         require(offset + len <= self.weights, "a tensor among the weights");
-        require(self.values.len() >= count * self.weights, "partials of all parts");
-    }
-
-    pub(super) fn args(&self, offset: usize) -> [Arg; 4] {
-        let number = |n| Arg::U32(word(n));
-        [self.values.arg(), number(self.weights), number(offset), number(self.parts.per_part)]
+        require(self.values.len() >= self.parts * self.weights, "partials of all parts");
     }
 }

@@ -1,5 +1,7 @@
 //! The sources in `kernels/`, as they are in this binary.
 
+use std::sync::LazyLock;
+
 use crate::device::Source;
 
 macro_rules! sources {
@@ -21,23 +23,12 @@ pub const FUSED_FILES: &[(&str, &str)] = sources! {
     "control.cuh" "dialect.cuh" "philox.cuh"
 };
 
-/// The plain kernels, as one module: they are compiled together, and a process loads one image.
-const PLAIN: &str = "\
-#include \"gather.cu\"
-#include \"draw.cu\"
-#include \"apply.cu\"
-#include \"apply_transposed.cu\"
-#include \"correlate.cu\"
-#include \"map.cu\"
-#include \"sums.cu\"
-#include \"loss.cu\"
-#include \"adam.cu\"
-#include \"control.cu\"
-#include \"ceilings.cu\"
-";
-
-/// The plain kernels.
+/// The plain kernels: they are compiled together, and a process loads one image.
 #[must_use]
 pub fn plain() -> Source<'static> {
-    Source { name: "plain.cu", text: PLAIN, headers: PLAIN_FILES, defines: &[] }
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let kernels = PLAIN_FILES.iter().filter(|(name, _)| name.ends_with(".cu"));
+        kernels.map(|(name, _)| format!("#include \"{name}\"\n")).collect()
+    });
+    Source { name: "plain.cu", text: &TEXT, headers: PLAIN_FILES }
 }

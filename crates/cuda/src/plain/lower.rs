@@ -1,32 +1,36 @@
 //! A program on the device: room for the values of a batch, and a launch for each line.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use glassbox_engine::backend::Plan;
 use glassbox_engine::geometry::Geometry;
+use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::{WORD, drop_below};
 use glassbox_engine::model::WeightLayout;
 use glassbox_engine::profile::Part;
-use glassbox_engine::program::{Instruction, Mask, Program, Value, Weight};
+use glassbox_engine::program::{Instruction, Mask, Pointwise, Program, Value, Weight};
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::shape::Shape;
 
-use super::epilogue::{Pass, passes};
 use crate::device::{Buffer, Gpu, Launch};
 use crate::error::Result;
-use crate::kernels::{At, Epilogue, Kernels, Order, Partials, Series};
-use crate::step::{Data, Work};
+use crate::kernels::{At, EpilogueArgs, Kernels, Order, Partials, Series};
+use crate::step::{EpochBuffers, StepLaunch};
 
 /// A program, and room for the values of a batch.
 #[derive(Debug)]
 pub(super) struct Lowered {
-    kernels: Arc<Kernels>,
+    device: Arc<Gpu>,
+    pub(super) kernels: Arc<Kernels>,
     program: Program,
     layout: WeightLayout,
     seed: u64,
     /// Samples in a batch, at most.
     samples: usize,
+    control: Buffer<u32>,
+    weights: Buffer<f32>,
     values: Vec<Buffer<f32>>,
     /// Dropout masks, `(batch, words)` each.
     masks: Vec<Buffer<u32>>,
@@ -41,26 +45,25 @@ impl Lowered {
     pub(super) fn new(
         device: &Arc<Gpu>,
         kernels: &Arc<Kernels>,
-        program: &Program,
         plan: &Plan,
+        program: &Program,
         samples: usize,
+        control: &Buffer<u32>,
+        weights: &Buffer<f32>,
     ) -> Result<Self> {
         let values = program.values.iter().map(|shape| Buffer::undefined(device, samples * shape.len()));
         let masks =
             program.masks.iter().map(|spec| Buffer::undefined(device, samples * spec.len.div_ceil(WORD)));
-        let packed: BTreeMap<usize, Geometry> = program
-            .lines
-            .iter()
-            .filter_map(|line| match &line.instruction {
-                Instruction::ApplyTransposed { geometry, kernel, .. } => Some((kernel.index(), *geometry)),
-                _ => None,
-            })
-            .collect();
+        let transposes = program.lines.iter().filter_map(|line| match &line.instruction {
+            Instruction::ApplyTransposed { geometry, kernel, .. } => Some((kernel.index(), *geometry)),
+            _ => None,
+        });
         // A pass reads one and stores the other.
         let most = program.lines.iter().map(|line| passes(line.instruction.epilogue()).len()).max();
         let longest = program.values.iter().map(Shape::len).max().unwrap_or(0);
         let between = (1..most.unwrap_or(1).min(3)).map(|_| Buffer::undefined(device, samples * longest));
         Ok(Self {
+            device: Arc::clone(device),
             kernels: Arc::clone(kernels),
             values: values.collect::<Result<_>>()?,
             between: between.collect::<Result<_>>()?,
@@ -69,13 +72,15 @@ impl Lowered {
             layout: plan.layout.clone(),
             seed: plan.seed,
             samples,
+            control: control.clone(),
+            weights: weights.clone(),
             masks: masks.collect::<Result<_>>()?,
-            packed,
+            packed: transposes.collect(),
         })
     }
 
-    pub(super) fn at(&self, control: &Buffer<u32>, within: u32) -> At {
-        At { control: control.clone(), within, samples: self.samples }
+    pub(super) fn at(&self, within: u32) -> At {
+        At { control: self.control.clone(), within, samples: self.samples }
     }
 
     /// Samples in a batch, at most.
@@ -83,153 +88,216 @@ impl Lowered {
         self.samples
     }
 
+    pub(super) fn input(&self) -> &Buffer<f32> {
+        self.value(self.program.input)
+    }
+
+    pub(super) fn output(&self) -> &Buffer<f32> {
+        self.value(self.program.output)
+    }
+
+    /// A value of a batch, sample by sample.
     pub(super) fn value(&self, value: Value) -> &Buffer<f32> {
         &self.values[value.index()]
     }
 
-    /// The number of elements of a value.
-    pub(super) fn len(&self, value: Value) -> usize {
-        self.program.values[value.index()].len()
+    /// The shape of a value in one sample.
+    pub(super) fn shape(&self, value: Value) -> Shape {
+        self.program.values[value.index()]
     }
 
-    /// The kernels that are read transposed, transposed.
-    pub(super) fn pack(&self, weights: &Buffer<f32>) -> Vec<Work> {
+    pub(super) fn launch(&self, launches: impl IntoIterator<Item = StepLaunch>) -> Result<()> {
+        launches.into_iter().try_for_each(|(_, launch)| self.device.launch(&launch))
+    }
+
+    /// The kernels that are read transposed, transposed; to be launched after each change of the weights.
+    pub(super) fn pack(&self) -> Vec<StepLaunch> {
         let pack = |(kernel, geometry): (&usize, &Geometry)| {
             let range = self.layout.tensors()[*kernel].range.clone();
-            let (from, to) = (weights.part(range.clone()), self.transposed.part(range));
-            Work { part: Part::Packing, launch: self.kernels.transpose_kernel(geometry, &from, &to) }
+            let (from, to) = (self.weights.part(range.clone()), self.transposed.part(range));
+            (Part::Packing, self.kernels.transpose_kernel(geometry, &from, &to))
         };
         self.packed.iter().map(pack).collect()
     }
 
     /// The samples of a batch, to the program's input.
-    pub(super) fn gather(&self, at: &At, x: &Series, order: &Order) -> Work {
-        let input = self.program.input;
-        let launch = self.kernels.gather(at, x, order, self.value(input), self.len(input));
-        Work { part: Part::Gather, launch }
+    pub(super) fn gather(&self, at: &At, x: &Series, order: &Order) -> StepLaunch {
+        let len = self.shape(self.program.input).len();
+        (Part::Gather, self.kernels.gather(at, x, order, self.input(), len))
+    }
+
+    /// From the samples of a batch to their predictions.
+    pub(super) fn predict(&self, at: &At, x: &Series) -> Vec<StepLaunch> {
+        [vec![self.gather(at, x, &None)], self.lines(at, None)].into_iter().flatten().collect()
+    }
+
+    /// The losses of the predictions of a batch.
+    pub(super) fn score(&self, at: &At, loss: Loss, y: &Series, losses: &Buffer<f64>) -> StepLaunch {
+        let len = self.shape(self.program.output).len();
+        (Part::Reduction, self.kernels.loss(at, loss, (self.output(), None), (y, &None), losses, len))
     }
 
     /// All lines. In training, gradients of weights go to the partials.
-    pub(super) fn lines(
+    pub(super) fn lines(&self, at: &At, training: Option<(&Partials, &EpochBuffers)>) -> Vec<StepLaunch> {
+        let mut launches = vec![];
+        for (index, line) in self.program.lines.iter().enumerate() {
+            let of_line = self.line(at, &line.instruction, training).into_iter();
+            launches.extend(of_line.map(|launch| (Part::Line(index), launch)));
+        }
+        launches
+    }
+
+    fn line(
         &self,
         at: &At,
-        weights: &Buffer<f32>,
-        training: Option<(&Partials, &Data)>,
-    ) -> Vec<Work> {
-        let lines = Lines { lowered: self, at, weights, training };
-        let mut work = vec![];
-        for (index, line) in self.program.lines.iter().enumerate() {
-            let launches = lines.launches(&line.instruction);
-            work.extend(launches.into_iter().map(|launch| Work { part: Part::Line(index), launch }));
-        }
-        work
-    }
-}
-
-/// What the lines of a program are lowered with.
-struct Lines<'a> {
-    lowered: &'a Lowered,
-    at: &'a At,
-    weights: &'a Buffer<f32>,
-    training: Option<(&'a Partials, &'a Data)>,
-}
-
-impl Lines<'_> {
-    fn launches(&self, instruction: &Instruction) -> Vec<Launch> {
-        let Self { lowered, at, .. } = self;
-        let kernels = &*lowered.kernels;
-        let value = |value: &Value| lowered.value(*value);
+        instruction: &Instruction,
+        training: Option<(&Partials, &EpochBuffers)>,
+    ) -> Vec<Launch> {
+        let kernels = &*self.kernels;
+        let value = |value: &Value| self.value(*value);
+        let training = || training.expect("an instruction of training");
         match instruction {
             Instruction::Apply { geometry, kernel, x, y, epilogue } => {
                 let kernel = self.weight(*kernel);
-                let first = |y: &_, e: &_| kernels.apply(at, geometry, value(x), &kernel, y, e);
-                self.with_epilogue(*y, &passes(epilogue), first)
+                self.with_epilogue(at, *y, epilogue, |y, e| {
+                    kernels.apply(at, geometry, [value(x), &kernel, y], e)
+                })
             }
             Instruction::ApplyTransposed { geometry, kernel, x, y, epilogue } => {
-                let transposed = lowered.transposed.part(self.range(*kernel));
-                let first =
-                    |y: &_, e: &_| kernels.apply_transposed(at, geometry, value(x), &transposed, y, e);
-                self.with_epilogue(*y, &passes(epilogue), first)
+                let kernel = self.transposed.part(self.range(*kernel));
+                self.with_epilogue(at, *y, epilogue, |y, e| {
+                    kernels.apply_transposed(at, geometry, [value(x), &kernel, y], e)
+                })
             }
             Instruction::Map { x, y, epilogue } => {
-                let first = |to: &_, e: &_| kernels.map(at, value(x), to, self.shape(*y), e);
-                self.with_epilogue(*y, &passes(epilogue), first)
+                let shape = self.shape(*y);
+                self.with_epilogue(at, *y, epilogue, |y, e| kernels.map(at, [value(x), y], shape, e))
             }
             Instruction::Add { a, b, y } => {
-                vec![kernels.add(at, value(a), value(b), value(y), lowered.len(*y))]
+                vec![kernels.add(at, [value(a), value(b), value(y)], self.shape(*y).len())]
             }
             Instruction::Correlate { geometry, x, y, kernel } => {
-                let (partials, _) = self.training("correlate");
-                vec![kernels.correlate(at, geometry, value(x), value(y), partials, self.range(*kernel).start)]
+                let ((partials, _), offset) = (training(), self.range(*kernel).start);
+                vec![kernels.correlate(at, geometry, [value(x), value(y)], partials, offset)]
             }
             Instruction::SumSteps { x, bias } => {
-                let (partials, _) = self.training("sum_steps");
-                let shape = lowered.program.values[x.index()];
-                let offset = self.range(*bias).start;
-                vec![kernels.sum_steps(at, value(x), (shape.steps, shape.channels), partials, offset)]
+                let ((partials, _), offset) = (training(), self.range(*bias).start);
+                vec![kernels.sum_steps(at, value(x), self.shape(*x), partials, offset)]
             }
             Instruction::Loss { loss, y, dy } => {
-                let (_, Data { y: targets, order, losses, .. }) = self.training("loss");
-                let len = lowered.len(*y);
-                vec![kernels.loss(at, *loss, value(y), targets, order, losses, Some(value(dy)), len)]
+                let (_, EpochBuffers { y: targets, order, losses, .. }) = training();
+                let len = self.shape(*y).len();
+                vec![kernels.loss(at, *loss, (value(y), Some(value(dy))), (targets, order), losses, len)]
             }
-            Instruction::Draw { mask } => vec![self.draw(*mask)],
+            Instruction::Draw { mask } => vec![self.draw(at, *mask)],
             Instruction::Custom { op, .. } | Instruction::CustomGradient { op, .. } => {
                 unreachable!("{op:?} was refused when the session was made")
             }
         }
     }
 
-    fn draw(&self, mask: Mask) -> Launch {
-        let spec = self.lowered.program.masks[mask.index()];
+    fn draw(&self, at: &At, mask: Mask) -> Launch {
+        let spec = self.program.masks[mask.index()];
         // The turn is the training step, which the kernel knows.
-        let stream = Stream::new(self.lowered.seed, Purpose::Dropout, mask.index() as u32, 0);
-        let words = &self.lowered.masks[mask.index()];
-        self.lowered.kernels.draw(self.at, words, spec.len, stream, drop_below(spec.rate))
+        let stream = Stream::new(self.seed, Purpose::Dropout, mask.index() as u32, 0);
+        self.kernels.draw(at, &self.masks[mask.index()], spec.len, stream, drop_below(spec.rate))
     }
 
     /// A kernel that stores with the first pass of an epilogue, and a launch for each further pass.
     fn with_epilogue(
         &self,
+        at: &At,
         y: Value,
-        passes: &[Pass],
-        first: impl Fn(&Buffer<f32>, &Epilogue) -> Launch,
+        epilogue: &[Pointwise],
+        first: impl Fn(&Buffer<f32>, &EpilogueArgs) -> Launch,
     ) -> Vec<Launch> {
-        let Self { lowered, at, .. } = self;
+        let passes = passes(epilogue);
         let last = passes.len() - 1;
-        let to = |pass: usize| if pass == last { lowered.value(y) } else { &lowered.between[pass % 2] };
-        let mut launches = vec![first(to(0), &self.epilogue(&passes[0]))];
-        launches.extend((1..passes.len()).map(|pass| {
-            lowered.kernels.map(at, to(pass - 1), to(pass), self.shape(y), &self.epilogue(&passes[pass]))
-        }));
-        launches
+        let to = |pass: usize| if pass == last { self.value(y) } else { &self.between[pass % 2] };
+        let launch = |(pass, functions): (usize, &&[Pointwise])| match (pass, self.epilogue(functions)) {
+            (0, args) => first(to(0), &args),
+            (_, args) => self.kernels.map(at, [to(pass - 1), to(pass)], self.shape(y), &args),
+        };
+        passes.iter().enumerate().map(launch).collect()
     }
 
-    fn epilogue(&self, pass: &Pass) -> Epilogue {
-        let Lowered { program, masks, .. } = self.lowered;
-        Epilogue {
-            bias: pass.bias.map(|bias| self.weight(bias)),
-            relu: pass.relu,
-            dropout: pass.dropout.map(|mask| (masks[mask.index()].clone(), program.masks[mask.index()].rate)),
-            gate: pass.gate.map(|gate| self.lowered.value(gate).clone()),
+    /// The arguments for a pass.
+    fn epilogue(&self, pass: &[Pointwise]) -> EpilogueArgs {
+        let mut args = EpilogueArgs::default();
+        for function in pass {
+            match *function {
+                Pointwise::AddBias(bias) => args.bias = Some(self.weight(bias)),
+                Pointwise::Relu => args.relu = true,
+                Pointwise::Dropout(mask) => {
+                    let rate = self.program.masks[mask.index()].rate;
+                    args.dropout = Some((self.masks[mask.index()].clone(), rate));
+                }
+                Pointwise::ReluGate(gate) => args.gate = Some(self.value(gate).clone()),
+            }
         }
+        args
     }
 
     fn weight(&self, weight: Weight) -> Buffer<f32> {
         self.weights.part(self.range(weight))
     }
 
-    fn range(&self, weight: Weight) -> std::ops::Range<usize> {
-        self.lowered.layout.tensors()[weight.index()].range.clone()
+    fn range(&self, weight: Weight) -> Range<usize> {
+        self.layout.tensors()[weight.index()].range.clone()
     }
+}
 
-    /// Elements and channels of a value.
-    fn shape(&self, value: Value) -> (usize, usize) {
-        let shape = self.lowered.program.values[value.index()];
-        (shape.len(), shape.channels)
-    }
+/// Cuts an epilogue into passes, at least one: up to one of each function in the order of `epilogue.cuh`. Nearly all are
+/// one pass; a bias after a ReLU begins another.
+fn passes(epilogue: &[Pointwise]) -> Vec<&[Pointwise]> {
+    let place = |function: &Pointwise| match function {
+        Pointwise::AddBias(_) => 0,
+        Pointwise::Relu => 1,
+        Pointwise::Dropout(_) => 2,
+        Pointwise::ReluGate(_) => 3,
+    };
+    let passes: Vec<_> = epilogue.chunk_by(|a, b| place(a) < place(b)).collect();
+    if passes.is_empty() { vec![&[]] } else { passes }
+}
 
-    fn training(&self, what: &str) -> (&Partials, &Data) {
-        self.training.unwrap_or_else(|| panic!("{what} is no part of inference"))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glassbox_engine::geometry::Padding;
+    use glassbox_engine::layers::{Conv1D, Dropout, ReLU};
+    use glassbox_engine::model::Sequential;
+
+    #[test]
+    fn functions_stay_in_order() {
+        let mut model = Sequential::new(Shape::new(8, 1));
+        let conv = Conv1D::new(2, 3).padding(Padding::Same);
+        for layer in 0..2 {
+            model.add(conv.clone()).unwrap();
+            model.add(Dropout::new(0.25 * f64::from(layer + 1))).unwrap();
+            model.add(ReLU).unwrap();
+        }
+        let program = model.training_program(Loss::default()).fused();
+        let mut seen = 0;
+        for line in &program.lines {
+            let epilogue = line.instruction.epilogue();
+            assert_eq!(passes(epilogue).concat(), epilogue);
+            if matches!(line.instruction, Instruction::Apply { .. }) {
+                seen = seen.max(passes(epilogue).len());
+            }
+        }
+        // Bias and dropout; then ReLU.
+        assert_eq!(seen, 2);
+        let (bias, dropout) = (program.lines.iter().flat_map(|line| line.instruction.epilogue())).fold(
+            (None, None),
+            |(bias, dropout), function| match function {
+                Pointwise::AddBias(_) => (Some(*function), dropout),
+                Pointwise::Dropout(_) => (bias, Some(*function)),
+                _ => (bias, dropout),
+            },
+        );
+        let (bias, dropout) = (bias.unwrap(), dropout.unwrap());
+        assert_eq!(passes(&[bias, Pointwise::Relu, dropout]).len(), 1);
+        assert_eq!(passes(&[bias, dropout, Pointwise::Relu, bias, bias]).len(), 4);
+        assert_eq!(passes(&[]), [&[] as &[Pointwise]]);
     }
 }

@@ -1,6 +1,6 @@
 //! The GPUs, and the driver's state of each: what has been made and not given back, and the rules for it.
 
-mod work;
+mod stream;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -13,13 +13,13 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use cudarc::driver::sys::CUresult as Code;
-use glassbox_shim::{Arg, Function, HostDevice, Launch, Memory, Module, Parameter, compile};
+use glassbox_shim::{Function, HostDevice, Launch, Module, compile};
 
 use crate::image::Image;
 use crate::settings::{Settings, TRACE};
-pub(crate) use work::{Destination, Work};
+pub(crate) use stream::{Destination, Operation};
 
-/// What a call gives.
+/// The outcome of a call.
 pub(crate) type Answer<T = ()> = Result<T, Code>;
 
 /// Bytes of dynamic shared memory that a kernel can have unless it was allowed more.
@@ -28,7 +28,7 @@ const USUAL_SHARED_BYTES: u32 = 48 << 10;
 /// The last handle that was given. Contexts have the lowest: that of a GPU is its number and 1.
 static LAST_HANDLE: AtomicU64 = AtomicU64::new(1 << 32);
 
-/// Returns whether everything has been started.
+/// True once everything has been started.
 static STARTED: AtomicBool = AtomicBool::new(false);
 
 /// By their numbers: that of the environment, and those that were added.
@@ -83,6 +83,11 @@ pub(crate) fn in_context<T>(ask: impl FnOnce(&mut Machine) -> Answer<T>) -> Answ
     })
 }
 
+/// The context that is current in this thread.
+pub(crate) fn current() -> Answer<u64> {
+    count().map(|_| CURRENT.get())
+}
+
 /// Makes a context current in this thread.
 pub(crate) fn set_current(context: u64) -> Answer {
     if context > count()? as u64 {
@@ -116,16 +121,14 @@ pub(crate) struct Machine {
     /// How often the context was retained and not released.
     retained: usize,
     things: BTreeMap<u64, Thing>,
-    /// By address.
-    memory: BTreeMap<usize, Arc<Memory>>,
     launches: u64,
     /// The answer to every call once the GPU is lost.
     lost: Option<Code>,
 }
 
-/// What a handle is of.
+/// A thing that has a handle.
 enum Thing {
-    Stream(work::Stream),
+    Stream(stream::Stream),
     Event(Option<Instant>),
     Module(Arc<Module>),
     Kernel(Kernel),
@@ -135,9 +138,8 @@ enum Thing {
 
 /// A kernel of a module.
 #[derive(Clone)]
-struct Kernel {
+pub(crate) struct Kernel {
     module: u64,
-    name: String,
     function: Function,
     shared_bytes: u32,
 }
@@ -146,7 +148,7 @@ struct Kernel {
 macro_rules! things {
     ($($name:ident, $kind:ident: $what:ty;)*) => {
         impl Machine {$(
-            fn $name(&mut self, handle: u64) -> Answer<&mut $what> {
+            pub(crate) fn $name(&mut self, handle: u64) -> Answer<&mut $what> {
                 match self.things.get_mut(&handle) {
                     Some(Thing::$kind(thing)) => Ok(thing),
                     _ => Err(Code::CUDA_ERROR_INVALID_HANDLE),
@@ -156,7 +158,7 @@ macro_rules! things {
     };
 }
 things! {
-    stream, Stream: work::Stream;
+    stream, Stream: stream::Stream;
     event, Event: Option<Instant>;
     module, Module: Arc<Module>;
     kernel, Kernel: Kernel;
@@ -171,7 +173,6 @@ impl Machine {
             settings,
             retained: 0,
             things: BTreeMap::new(),
-            memory: BTreeMap::new(),
             launches: 0,
             lost: None,
         }))
@@ -192,10 +193,10 @@ impl Machine {
         self.retained = self.retained.checked_sub(1).ok_or(Code::CUDA_ERROR_INVALID_CONTEXT)?;
         // Kernels go with their modules. Of a device that is lost nothing can be given back.
         let left = self.things.values().filter(|thing| !matches!(thing, Thing::Kernel(_))).count();
-        if self.retained == 0 && self.lost.is_none() && left + self.memory.len() > 0 {
+        let memory = self.device.sizes().count();
+        if self.retained == 0 && self.lost.is_none() && left + memory > 0 {
             complain(format_args!(
-                "the context goes while there are {} pieces of memory and {left} other things in it",
-                self.memory.len()
+                "the context goes while there are {memory} pieces of memory and {left} other things in it"
             ));
         }
         Ok(())
@@ -205,6 +206,13 @@ impl Machine {
         let handle = LAST_HANDLE.fetch_add(1, Ordering::SeqCst) + 1;
         self.things.insert(handle, thing);
         handle
+    }
+
+    /// Forgets a thing, found by its handle.
+    pub(crate) fn destroy<T>(&mut self, handle: u64, find: fn(&mut Self, u64) -> Answer<&mut T>) -> Answer {
+        find(self, handle)?;
+        self.things.remove(&handle);
+        Ok(())
     }
 
     // -----------------------------------------------------------------------------------------------------
@@ -219,42 +227,24 @@ impl Machine {
         if bytes > self.free_bytes() {
             return Err(Code::CUDA_ERROR_OUT_OF_MEMORY);
         }
-        let memory = self.device.alloc(bytes);
-        let address = memory.address();
-        self.memory.insert(address, Arc::new(memory));
-        Ok(address as u64)
+        Ok(self.device.alloc(bytes))
     }
 
     pub(crate) fn free(&mut self, address: u64) -> Answer {
         self.require_no_capture()?;
         // The driver waits for all that may use it.
         self.finish_all()?;
-        match self.memory.remove(&(address as usize)) {
-            Some(_) => Ok(()),
-            None => Err(Code::CUDA_ERROR_INVALID_VALUE),
-        }
+        if self.device.free(address) { Ok(()) } else { Err(Code::CUDA_ERROR_INVALID_VALUE) }
     }
 
     /// Bytes that are free.
     pub(crate) fn free_bytes(&self) -> usize {
-        let used: usize = self.memory.values().map(|memory| memory.bytes()).sum();
-        (self.settings.memory as usize).saturating_sub(used)
+        (self.settings.memory as usize).saturating_sub(self.device.sizes().sum())
     }
 
-    /// The memory that an address lies in, and where in it.
-    fn find(&self, address: u64) -> Answer<(Arc<Memory>, usize)> {
-        let found = self.memory.range(..=address as usize).next_back();
-        match found.map(|(start, memory)| (memory, address as usize - start)) {
-            Some((memory, offset)) if offset < memory.bytes() => Ok((Arc::clone(memory), offset)),
-            _ => Err(Code::CUDA_ERROR_INVALID_VALUE),
-        }
-    }
-
-    /// Memory from an address on, of so many bytes.
-    pub(crate) fn range(&self, address: u64, bytes: usize) -> Answer<(Arc<Memory>, usize)> {
-        let (memory, offset) = self.find(address)?;
-        let fits = offset.checked_add(bytes).is_some_and(|end| end <= memory.bytes());
-        if fits { Ok((memory, offset)) } else { Err(Code::CUDA_ERROR_INVALID_VALUE) }
+    /// Checks that there is memory of so many bytes at an address.
+    pub(crate) fn require_memory(&mut self, address: u64, bytes: usize) -> Answer {
+        self.device.require(address, bytes).map_err(|_| Code::CUDA_ERROR_INVALID_VALUE)
     }
 
     // -----------------------------------------------------------------------------------------------------
@@ -287,8 +277,7 @@ impl Machine {
     pub(crate) fn get_kernel(&mut self, module: u64, name: &str) -> Answer<u64> {
         let loaded = Arc::clone(self.module(module)?);
         let function = loaded.function(name).map_err(|_| Code::CUDA_ERROR_NOT_FOUND)?;
-        let kernel = Kernel { module, name: name.into(), function, shared_bytes: USUAL_SHARED_BYTES };
-        Ok(self.keep(Thing::Kernel(kernel)))
+        Ok(self.keep(Thing::Kernel(Kernel { module, function, shared_bytes: USUAL_SHARED_BYTES })))
     }
 
     pub(crate) fn unload(&mut self, module: u64) -> Answer {
@@ -297,10 +286,6 @@ impl Machine {
         self.things.remove(&module);
         self.things.retain(|_, thing| !matches!(thing, Thing::Kernel(kernel) if kernel.module == module));
         Ok(())
-    }
-
-    pub(crate) fn require_kernel(&mut self, kernel: u64) -> Answer {
-        self.kernel(kernel).map(|_| ())
     }
 
     pub(crate) fn allow_shared_bytes(&mut self, kernel: u64, bytes: i32) -> Answer {
@@ -321,7 +306,7 @@ impl Machine {
         shared_bytes: u32,
         read: impl Fn(usize, usize) -> Vec<u8>,
     ) -> Answer<Launch> {
-        let Kernel { name, function, shared_bytes: most, .. } = self.kernel(kernel)?.clone();
+        let Kernel { function, shared_bytes: most, .. } = self.kernel(kernel)?.clone();
         let threads: u64 = block.iter().map(|n| u64::from(*n)).product();
         let fits = (1..=1024).contains(&threads)
             && grid.iter().all(|n| *n > 0)
@@ -330,27 +315,8 @@ impl Machine {
         if !fits {
             return Err(Code::CUDA_ERROR_INVALID_VALUE);
         }
-        let mut args = vec![];
-        for (position, parameter) in function.parameters().iter().enumerate() {
-            args.push(match *parameter {
-                Parameter::Value(bytes) => Arg::Bytes(read(position, bytes)),
-                Parameter::Pointer => {
-                    let bytes = read(position, parameter.bytes());
-                    let address = bytes.as_slice().try_into().expect("as many bytes as were asked for");
-                    match u64::from_ne_bytes(address) {
-                        0 => Arg::Bytes(bytes),
-                        address => {
-                            let (memory, offset) = self.find(address).inspect_err(|_| {
-                                complain(format_args!(
-                                    "{name}: argument {position}, {address:#x}, is no address in device memory"
-                                ));
-                            })?;
-                            Arg::Memory(memory, offset)
-                        }
-                    }
-                }
-            });
-        }
+        let parameters = function.parameters().iter().enumerate();
+        let args = parameters.map(|(position, bytes)| read(position, *bytes)).collect();
         Ok(Launch { function, grid, block, shared_bytes, args })
     }
 
@@ -359,12 +325,6 @@ impl Machine {
 
     pub(crate) fn create_event(&mut self) -> Answer<u64> {
         Ok(self.keep(Thing::Event(None)))
-    }
-
-    pub(crate) fn destroy_event(&mut self, event: u64) -> Answer {
-        self.event(event)?;
-        self.things.remove(&event);
-        Ok(())
     }
 
     /// Milliseconds from one event to another.
@@ -380,7 +340,7 @@ impl Machine {
         *self.lost.get_or_insert(code)
     }
 
-    /// What became of a piece of work.
+    /// The outcome of an operation; a fault of the device ends it.
     fn settle(&mut self, done: glassbox_shim::Result<()>) -> Answer {
         done.map_err(|error| {
             complain(format_args!("{error}"));
@@ -389,7 +349,7 @@ impl Machine {
     }
 }
 
-/// Says what is wrong.
+/// Reports a mistake of the caller's on standard error.
 pub(crate) fn complain(what: fmt::Arguments<'_>) {
     eprintln!("stand-in: {what}");
 }

@@ -1,167 +1,148 @@
 //! The constants of each line of a program, as a type that a kernel is compiled for.
 
-use std::fmt::Write as _;
-
+use glassbox_engine::geometry::{Geometry, GeometrySpec};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::program::{Instruction, Line, Mask, Pointwise, Value, Weight};
+use glassbox_engine::program::{Instruction, Line, Pointwise, Value, Weight};
 
+use super::super::Fitted;
 use super::super::WARP;
-use super::super::layout::Tiles;
-use super::super::tiling::wide;
-use super::{Emitter, adds_to};
+use super::super::layout::{Phase, Slot, Tiles};
+use super::super::shapes::Product;
+use super::super::tiling::{CorrelateTiles, ProductTiles, wide};
+use super::adds_to;
 
-impl Emitter<'_> {
-    /// The constants of a line, as a type.
+impl Fitted<'_> {
+    /// The constants of a line, as a type; of an `apply_transposed` a type for each phase.
     pub(super) fn line_struct(&self, index: usize, line: &Line) -> String {
-        let mut out = String::new();
-        let epilogue = || self.epilogue(line.instruction.epilogue());
-        let mut put = |name: &str, constants: &[(&str, isize)], flags: &[(&str, bool)], epilogue: &str| {
-            writeln!(out, "// {line}\nstruct {name} {{").expect("a string takes all");
-            let numbers: Vec<String> =
-                constants.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-            for chunk in numbers.chunks(8) {
-                writeln!(out, "    static constexpr int {};", chunk.join(", ")).expect("a string takes all");
-            }
-            if !flags.is_empty() {
-                let flags: Vec<String> =
-                    flags.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-                writeln!(out, "    static constexpr bool {};", flags.join(", ")).expect("a string takes all");
-            }
-            writeln!(out, "{epilogue}}};\n").expect("a string takes all");
-        };
-        let warps = ("WARPS", (self.layout.block.tuning.threads / WARP) as isize);
+        let constants =
+            |name: &str, body: &str| format!("// {line}\nstruct Line{index}{name} {{\n{body}}};\n\n");
         match (&line.instruction, &self.layout.tiles[index]) {
             (
-                Instruction::Apply { x, y, kernel, .. } | Instruction::ApplyTransposed { x, y, kernel, .. },
-                Tiles::Products(products),
+                Instruction::Apply { x, y, kernel, epilogue, .. }
+                | Instruction::ApplyTransposed { x, y, kernel, epilogue, .. },
+                Tiles::Products(phases),
             ) => {
-                let (x, y, (k, k_columns)) = (self.slot(*x), self.slot(*y), self.kernel(*kernel));
-                let tap = self.pitch(k_columns)
-                    * if products[0].0.transposed { products[0].0.columns } else { products[0].0.len };
-                for (phase, (p, tile, (first, team))) in products.iter().enumerate() {
-                    let int = |n: usize| n as isize;
-                    let constants = [
-                        ("FIRST_WARP", int(*first / WARP)),
-                        ("WARPS", int(*team / WARP)),
-                        ("ROWS", int(p.rows)),
-                        ("COLUMNS", int(p.columns)),
-                        ("LEN", int(p.len)),
-                        ("TAPS", int(p.taps)),
-                        ("R", int(tile.rows)),
-                        ("C", int(tile.columns)),
-                        ("TG", int(tile.taps)),
-                        ("SPLIT", int(tile.split)),
-                        ("CL", int(tile.neighbours)),
-                        ("COLUMN_TILES", int(p.columns.div_ceil(tile.columns))),
-                        ("X", int(x.at) + p.x_first * int(x.pitch)),
-                        ("X_PITCH", int(x.pitch)),
-                        ("X_STEP", int(p.x_step)),
-                        ("APART", int(p.apart)),
-                        ("K", int(k + p.tap_first * tap)),
-                        ("K_PITCH", int(self.pitch(k_columns))),
-                        ("TAP", p.tap_step * int(tap)),
-                        ("Y", int(y.at)),
-                        ("Y_PITCH", int(y.pitch)),
-                        ("T_FIRST", int(p.t_first)),
-                        ("T_STEP", int(p.t_step)),
-                    ];
-                    let flags = [
-                        ("FOUR", wide(p.len)),
-                        ("TRANSPOSED", p.transposed),
-                        ("RAGGED_COLUMNS", p.columns % tile.columns != 0),
-                    ];
-                    put(&format!("Line{index}_{phase}"), &constants, &flags, &epilogue());
-                }
+                let epilogue = self.epilogue(epilogue, self.slot(*y).channels);
+                let phase = |(phase, tiles)| {
+                    constants(&format!("_{phase}"), &(self.product(tiles, *x, *y, *kernel) + &epilogue))
+                };
+                phases.iter().enumerate().map(phase).collect()
             }
-            (Instruction::Correlate { geometry: g, x, y, kernel }, Tiles::Correlate(tile)) => {
-                let (x, y) = (self.slot(*x), self.slot(*y));
-                let int = |n: usize| n as isize;
-                let constants = [
-                    warps,
-                    ("IN", int(g.in_channels)),
-                    ("OUT", int(g.out_channels)),
-                    ("TAPS", int(g.taps)),
-                    ("STEPS", int(g.out_steps)),
-                    ("STRIDE", int(g.stride)),
-                    ("DILATION", int(g.dilation)),
-                    ("TT", int(tile.taps)),
-                    ("CC", int(tile.ins)),
-                    ("OO", int(tile.outs)),
-                    ("RT", int(tile.steps)),
-                    ("SPLIT", int(tile.split)),
-                    ("CL", int(tile.neighbours)),
-                    ("X", int(x.at) - int(g.pad_left * x.pitch)),
-                    ("X_PITCH", int(x.pitch)),
-                    ("Y", int(y.at)),
-                    ("Y_PITCH", int(y.pitch)),
-                    ("SUM", int(self.sums_at(*kernel))),
-                ];
-                put(&format!("Line{index}"), &constants, &[("FIRST", self.is_first(index, *kernel))], "");
+            (Instruction::Correlate { geometry, x, y, kernel }, Tiles::Correlate(tiles)) => {
+                let first = self.is_first(index, *kernel);
+                constants("", &self.correlate(geometry, tiles, *x, *y, *kernel, first))
             }
             (Instruction::SumSteps { x, bias }, _) => {
-                let x = self.slot(*x);
-                let constants = [
-                    warps,
-                    ("STEPS", x.steps as isize),
-                    ("CHANNELS", x.channels as isize),
-                    ("X", x.at as isize),
-                    ("X_PITCH", x.pitch as isize),
-                    ("SUM", self.sums_at(*bias) as isize),
-                ];
-                put(&format!("Line{index}"), &constants, &[("FIRST", self.is_first(index, *bias))], "");
+                let (warps, first, sum) = (self.warps(), self.is_first(index, *bias), self.sums_at(*bias));
+                let Slot { at, steps, channels, pitch, .. } = self.slot(*x);
+                constants("", &format!(
+"    static constexpr int WARPS = {warps}, STEPS = {steps}, CHANNELS = {channels}, X = {at}, X_PITCH = {pitch}, SUM = {sum};
+    static constexpr bool FIRST = {first};
+"
+                ))
             }
-            (Instruction::Map { x: a, y, .. }, _) => {
-                put(&format!("Line{index}"), &self.map(*a, *a, *y), &[("ADDS", false)], &epilogue());
+            (Instruction::Map { x, y, epilogue }, _) => {
+                constants("", &self.map([*x, *x, *y], false, epilogue))
             }
-            (Instruction::Add { a, b, y }, _) => {
-                put(&format!("Line{index}"), &self.map(*a, *b, *y), &[("ADDS", true)], &epilogue());
-            }
+            (Instruction::Add { a, b, y }, _) => constants("", &self.map([*a, *b, *y], true, &[])),
             (Instruction::Loss { loss, y, dy }, _) => {
-                let (y, dy) = (self.slot(*y), self.slot(*dy));
-                let constants = [
-                    warps,
-                    ("STEPS", y.steps as isize),
-                    ("CHANNELS", y.channels as isize),
-                    ("PREDICTION", y.at as isize),
-                    ("PREDICTION_PITCH", y.pitch as isize),
-                    ("TARGET", self.layout.target as isize),
-                    ("TARGET_PITCH", y.channels as isize),
-                    ("DY", dy.at as isize),
-                    ("DY_PITCH", dy.pitch as isize),
-                ];
-                let flags = [("SQUARED", *loss == Loss::MeanSquaredError), ("GRADIENT", true)];
-                put(&format!("Line{index}"), &constants, &flags, "");
+                let (warps, target, squared) =
+                    (self.warps(), self.layout.target, *loss == Loss::MeanSquaredError);
+                let Slot { at, steps, channels, pitch, .. } = self.slot(*y);
+                let Slot { at: dy, pitch: dy_pitch, .. } = self.slot(*dy);
+                constants("", &format!(
+"    static constexpr int WARPS = {warps}, STEPS = {steps}, CHANNELS = {channels}, PREDICTION = {at}, PREDICTION_PITCH = {pitch}, TARGET = {target}, TARGET_PITCH = {channels}, DY = {dy};
+    static constexpr int DY_PITCH = {dy_pitch};
+    static constexpr bool SQUARED = {squared}, GRADIENT = true;
+"
+                ))
             }
-            _ => {}
+            _ => String::new(),
         }
-        out
     }
 
-    fn map(&self, a: Value, b: Value, y: Value) -> [(&'static str, isize); 9] {
+    /// See `kernels/fused/product.cuh`.
+    fn product(&self, phase: &Phase, x: Value, y: Value, kernel: Weight) -> String {
+        let Phase { product, tiles, first_thread, threads } = phase;
+        let Product {
+            transposed,
+            rows,
+            t_first,
+            t_step,
+            columns,
+            len,
+            taps,
+            tap_first,
+            tap_step,
+            x_first,
+            x_step,
+            apart,
+        } = product;
+        let ProductTiles { rows: r, columns: c, taps: tg, split, neighbours } = tiles;
+        let (first_warp, warps, column_tiles) = (first_thread / WARP, threads / WARP, columns.div_ceil(*c));
+        let (Slot { at, pitch, .. }, Slot { at: y, pitch: y_pitch, .. }) = (self.slot(x), self.slot(y));
+        let x = *at as isize + x_first * *pitch as isize;
+        let (k, k_columns) = self.kernel(kernel);
+        let k_pitch = self.pitch(k_columns);
+        let tap_pitch = k_pitch * if *transposed { *columns } else { *len };
+        let (k, tap) = (k + tap_first * tap_pitch, tap_step * tap_pitch as isize);
+        let (four, ragged) = (wide(*len), columns % c != 0);
+        format!(
+"    static constexpr int FIRST_WARP = {first_warp}, WARPS = {warps}, ROWS = {rows}, COLUMNS = {columns}, LEN = {len}, TAPS = {taps}, R = {r}, C = {c};
+    static constexpr int TG = {tg}, SPLIT = {split}, CL = {neighbours}, COLUMN_TILES = {column_tiles}, X = {x}, X_PITCH = {pitch}, X_STEP = {x_step}, APART = {apart};
+    static constexpr int K = {k}, K_PITCH = {k_pitch}, TAP = {tap}, Y = {y}, Y_PITCH = {y_pitch}, T_FIRST = {t_first}, T_STEP = {t_step};
+    static constexpr bool FOUR = {four}, TRANSPOSED = {transposed}, RAGGED_COLUMNS = {ragged};
+"
+        )
+    }
+
+    /// See `kernels/fused/correlate.cuh`.
+    fn correlate(
+        &self,
+        g: &Geometry,
+        tiles: &CorrelateTiles,
+        x: Value,
+        y: Value,
+        kernel: Weight,
+        first: bool,
+    ) -> String {
+        let GeometrySpec { in_channels, out_steps, out_channels, taps, stride, dilation, pad_left, .. } = **g;
+        let CorrelateTiles { taps: tt, ins, outs, steps, split, neighbours } = tiles;
+        let (Slot { at, pitch, .. }, Slot { at: y, pitch: y_pitch, .. }) = (self.slot(x), self.slot(y));
+        let x = *at as isize - (pad_left * pitch) as isize;
+        let (warps, sum) = (self.warps(), self.sums_at(kernel));
+        format!(
+"    static constexpr int WARPS = {warps}, IN = {in_channels}, OUT = {out_channels}, TAPS = {taps}, STEPS = {out_steps}, STRIDE = {stride}, DILATION = {dilation}, TT = {tt};
+    static constexpr int CC = {ins}, OO = {outs}, RT = {steps}, SPLIT = {split}, CL = {neighbours}, X = {x}, X_PITCH = {pitch}, Y = {y};
+    static constexpr int Y_PITCH = {y_pitch}, SUM = {sum};
+    static constexpr bool FIRST = {first};
+"
+        )
+    }
+
+    /// See `map` in `kernels/fused/pieces.cuh`.
+    fn map(&self, [a, b, y]: [Value; 3], adds: bool, epilogue: &[Pointwise]) -> String {
         let (a, b, y) = (self.slot(a), self.slot(b), self.slot(y));
-        [
-            ("WARPS", (self.layout.block.tuning.threads / WARP) as isize),
-            ("STEPS", y.steps as isize),
-            ("CHANNELS", y.channels as isize),
-            ("A", a.at as isize),
-            ("A_PITCH", a.pitch as isize),
-            ("B", b.at as isize),
-            ("B_PITCH", b.pitch as isize),
-            ("Y", y.at as isize),
-            ("Y_PITCH", y.pitch as isize),
-        ]
+        format!(
+"    static constexpr int WARPS = {}, STEPS = {}, CHANNELS = {}, A = {}, A_PITCH = {}, B = {}, B_PITCH = {}, Y = {};
+    static constexpr int Y_PITCH = {};
+    static constexpr bool ADDS = {adds};
+{}",
+            self.warps(), y.steps, y.channels, a.at, a.pitch, b.at, b.pitch, y.at, y.pitch, self.epilogue(epilogue, y.channels)
+        )
     }
 
     fn sums_at(&self, weight: Weight) -> usize {
-        self.layout.sums + self.weights.tensors()[weight.index()].range.start
+        self.layout.sums + self.plan.layout.tensors()[weight.index()].range.start
     }
 
-    /// Whether no line before adds to the gradient of `weight`.
+    /// Returns true if no line before adds to the gradient of `weight`.
     fn is_first(&self, index: usize, weight: Weight) -> bool {
         !self.program.lines[..index].iter().any(|line| adds_to(&line.instruction) == Some(weight))
     }
 
-    fn epilogue(&self, ops: &[Pointwise]) -> String {
+    /// The functions that are applied to each element of a value of so many channels.
+    fn epilogue(&self, ops: &[Pointwise], channels: usize) -> String {
         let mut body = String::new();
         for op in ops {
             let line = match op {
@@ -171,7 +152,6 @@ impl Emitter<'_> {
                 }
                 Pointwise::Relu => "v = relu(v);".into(),
                 Pointwise::Dropout(mask) => {
-                    let channels = self.channels_of_mask(*mask);
                     let scale = (1.0 / (1.0 - self.program.masks[mask.index()].rate)) as f32;
                     let at = self.layout.masks[mask.index()];
                     format!("v = dropout(all, {at}, unsigned(t) * {channels} + unsigned(c), v, {scale:?}f);")
@@ -185,24 +165,11 @@ impl Emitter<'_> {
                 }
             };
             // In a scope of its own: an epilogue may have several of a kind.
-            writeln!(body, "        {{\n        {line}\n        }}").expect("a string takes all");
+            body += &format!("        {{\n        {line}\n        }}\n");
         }
         let unused = "        (void)all, (void)t, (void)c;\n";
         format!(
             "    static __device__ __forceinline__ float epilogue(Shared<float> all, float v, int t, int c) {{\n{unused}{body}        return v;\n    }}\n"
         )
-    }
-
-    /// Channels of the values that a mask is applied to: its elements are theirs, row by row.
-    fn channels_of_mask(&self, mask: Mask) -> usize {
-        let line = self
-            .program
-            .lines
-            .iter()
-            .find(|line| line.instruction.epilogue().contains(&Pointwise::Dropout(mask)));
-        let y = line
-            .and_then(|line| line.instruction.stores())
-            .expect("a mask is applied where a value is stored");
-        self.program.values[y.index()].channels
     }
 }

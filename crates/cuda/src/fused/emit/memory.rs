@@ -1,24 +1,27 @@
-//! What comes from device memory to shared memory, and what is drawn or cleared there, before the lines of a program.
-
-use std::fmt::Write as _;
+//! Copies from device memory to shared memory, and draws and zeros there, before the lines of a program.
 
 use glassbox_engine::masks::{WORD, drop_below};
 use glassbox_engine::program::Line;
 use glassbox_engine::random::{Purpose, Stream};
 
-use super::super::WARP;
-use super::super::layout::trains;
+use super::super::Fitted;
+use super::super::layout::{Slot, trains};
 use super::super::tiling::wide;
-use super::{Emitter, adds_to, function};
+use super::{adds_to, function};
 
 /// Reads from device memory that a thread has under way at once.
 const MOST_HELD: usize = 16;
 
-impl Emitter<'_> {
+/// The thread that copies or clears, in functions that may do neither.
+const THREAD: &str = "(void)all;\n    const unsigned thread = opaque(threadIdx.x);\n    (void)thread;";
+
+impl Fitted<'_> {
     pub(super) fn load_weights(&self) -> String {
         let (mut body, mut reads, mut writes, mut held) = (String::new(), String::new(), String::new(), 0);
         let threads = self.layout.block.tuning.threads;
-        for (index, (tensor, place)) in self.weights.tensors().iter().zip(&self.layout.weights).enumerate() {
+        for (index, (tensor, place)) in
+            self.plan.layout.tensors().iter().zip(&self.layout.weights).enumerate()
+        {
             let Some((at, rows, columns)) = place else { continue };
             let (first, pitch) = (tensor.range.start, self.pitch(*columns));
             let four = first.is_multiple_of(4) && columns.is_multiple_of(4);
@@ -35,64 +38,49 @@ impl Emitter<'_> {
                 held += turns;
                 let (from, to, name) =
                     (first + row * columns, at + row * pitch, format!("rows_{index}_{row}"));
-                writeln!(reads, "    Rows<{threads}, {rows}, {columns}, {pitch}, {four}> {name};\n    {name}.read(weights + {from}, thread);")
-                    .expect("a string takes all");
-                writeln!(writes, "    {name}.write(all, {to}, thread);").expect("a string takes all");
+                reads += &format!("    Rows<{threads}, {rows}, {columns}, {pitch}, {four}> {name};\n");
+                reads += &format!("    {name}.read(weights + {from}, thread);\n");
+                writes += &format!("    {name}.write(all, {to}, thread);\n");
             }
             if wide(*columns) && columns % 4 != 0 {
-                let more = columns.next_multiple_of(4) - columns;
-                writeln!(
-                    writes,
-                    "    clear_rows<{threads}, {rows}, {more}, {pitch}>(all, {}, thread);",
-                    at + columns
-                )
-                .expect("a string takes all");
+                writes += &self.clear_rows(*rows, columns.next_multiple_of(4) - columns, pitch, at + columns);
             }
         }
         body += &(reads + &writes);
         // Gradients that no line adds to.
-        let trained = if trains(self.program) { self.weights.tensors() } else { &[] };
+        let trained = if trains(self.program) { self.plan.layout.tensors() } else { &[] };
         for (index, tensor) in trained.iter().enumerate() {
             let adds = |line: &Line| adds_to(&line.instruction).is_some_and(|weight| weight.index() == index);
             if !self.program.lines.iter().any(adds) {
                 let (at, len) = (self.layout.sums + tensor.range.start, tensor.range.len());
-                writeln!(body, "    clear_rows<{threads}, 1, {len}, {len}>(all, {at}, thread);")
-                    .expect("a string takes all");
+                body += &self.clear_rows(1, len, len, at);
             }
         }
-        function(
-            "void load_weights(In<float> weights, Shared<float> all)",
-            "(void)weights, (void)all;\n    const unsigned thread = opaque(threadIdx.x);\n    (void)thread;",
-            &body,
-        )
+        let unused = format!("(void)weights, {THREAD}");
+        function("void load_weights(In<float> weights, Shared<float> all)", &unused, &body)
+    }
+
+    /// Zeros in rows of values, if there are any.
+    fn clear_rows(&self, rows: usize, columns: usize, pitch: usize, at: usize) -> String {
+        let threads = self.layout.block.tuning.threads;
+        match rows * columns {
+            0 => String::new(),
+            _ => format!("    clear_rows<{threads}, {rows}, {columns}, {pitch}>(all, {at}, thread);\n"),
+        }
     }
 
     pub(super) fn clear_margins(&self) -> String {
         let mut body = String::new();
-        let threads = self.layout.block.tuning.threads;
         for (index, slot) in self.layout.slots.iter().enumerate() {
             if self.layout.places[index] != index {
                 continue;
             }
             let (pitch, padded) = (slot.pitch, slot.padded());
-            let mut clear = |rows: usize, columns: usize, at: usize| {
-                if rows * columns > 0 {
-                    writeln!(
-                        body,
-                        "    clear_rows<{threads}, {rows}, {columns}, {pitch}>(all, {at}, thread);"
-                    )
-                    .expect("a string takes all");
-                }
-            };
-            clear(slot.left, padded, slot.at - slot.left * pitch);
-            clear(slot.right, padded, slot.at + slot.steps * pitch);
-            clear(slot.steps, padded - slot.channels, slot.at + slot.channels);
+            body += &self.clear_rows(slot.left, padded, pitch, slot.at - slot.left * pitch);
+            body += &self.clear_rows(slot.right, padded, pitch, slot.at + slot.steps * pitch);
+            body += &self.clear_rows(slot.steps, padded - slot.channels, pitch, slot.at + slot.channels);
         }
-        function(
-            "void clear_margins(Shared<float> all)",
-            "(void)all;\n    const unsigned thread = opaque(threadIdx.x);\n    (void)thread;",
-            &body,
-        )
+        function("void clear_margins(Shared<float> all)", THREAD, &body)
     }
 
     pub(super) fn gather(&self) -> String {
@@ -113,31 +101,29 @@ impl Emitter<'_> {
 
     /// The prediction, for those who ask for its loss; `dy` is not written.
     pub(super) fn scored(&self) -> String {
-        let (y, warps) = (self.slot(self.program.output), self.layout.block.tuning.threads / WARP);
-        let (len, pitch) = (y.steps * y.channels, y.pitch);
-        let constants = format!(
-            "WARPS = {warps}, STEPS = {}, CHANNELS = {c}, LEN = {len}, PREDICTION = {at}, PREDICTION_PITCH = {pitch}, \
-             TARGET = {}, TARGET_PITCH = {c}, DY = {at}, DY_PITCH = {pitch}",
-            y.steps,
-            self.layout.target,
-            c = y.channels,
-            at = y.at,
-        );
+        let Slot { at, steps, channels, pitch, .. } = self.slot(self.program.output);
+        let (warps, len, target) = (self.warps(), steps * channels, self.layout.target);
         format!(
-            "// The prediction and its target.\ntemplate <bool MEAN_SQUARED>\nstruct Scored {{\n    static constexpr int {constants};\n    \
-             static constexpr bool SQUARED = MEAN_SQUARED, GRADIENT = false;\n}};\n\n"
+            "// The prediction and its target.
+template <bool MEAN_SQUARED>
+struct Scored {{
+    static constexpr int WARPS = {warps}, STEPS = {steps}, CHANNELS = {channels}, LEN = {len}, PREDICTION = {at}, \
+PREDICTION_PITCH = {pitch}, TARGET = {target}, TARGET_PITCH = {channels}, DY = {at}, DY_PITCH = {pitch};
+    static constexpr bool SQUARED = MEAN_SQUARED, GRADIENT = false;
+}};
+
+"
         )
     }
 
     pub(super) fn draw_masks(&self) -> String {
-        let warps = self.layout.block.tuning.threads / WARP;
+        let warps = self.warps();
         let mut draws = String::new();
         for (index, (spec, at)) in self.program.masks.iter().zip(&self.layout.masks).enumerate() {
             let words = spec.len.div_ceil(WORD);
             let (_, [_, purpose]) = Stream::new(0, Purpose::Dropout, index as u32, 0).words();
             let limit = drop_below(spec.rate);
-            writeln!(draws, "    draw_mask<{warps}, {words}>(draw, {purpose}u, {limit}u, all, {at});")
-                .expect("a string takes all");
+            draws += &format!("    draw_mask<{warps}, {words}>(draw, {purpose}u, {limit}u, all, {at});\n");
         }
         function("void draw_masks(const Draw& draw, Shared<float> all)", "(void)draw, (void)all;", &draws)
     }

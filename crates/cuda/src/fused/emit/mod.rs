@@ -5,48 +5,39 @@ mod lines;
 mod memory;
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
-use glassbox_engine::model::WeightLayout;
-use glassbox_engine::program::{Instruction, Program, Value, Weight};
+use glassbox_engine::program::{Instruction, Value, Weight};
 
-use super::Tuning;
 use super::layout::{Layout, Slot, Tiles, trains};
-use super::tiling::Block;
+use super::{Fitted, WARP};
 
-/// What two lines between the same barriers must not both touch, if one of them writes.
+/// A place that two lines between the same barriers must not both touch, if one of them writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Slot(usize),
     Sums(usize),
 }
 
-/// All that the header is made of.
-pub(super) struct Emitter<'a> {
-    pub(super) program: &'a Program,
-    pub(super) weights: &'a WeightLayout,
-    pub(super) layout: &'a Layout,
-}
-
-impl Emitter<'_> {
-    /// The whole text.
-    pub(super) fn text(&self) -> String {
-        let Layout { block: Block { tuning: Tuning { threads, .. }, .. }, floats, sums, .. } = *self.layout;
+impl Fitted<'_> {
+    /// The text of `fused_program.cuh`.
+    pub(super) fn header(&self) -> String {
+        let Layout { floats, sums, .. } = self.layout;
+        let threads = self.layout.block.tuning.threads;
+        let gradients = if trains(self.program) { self.plan.layout.len() } else { 0 };
+        let program: Vec<String> =
+            self.program.to_string().lines().map(|line| format!("//     {line}")).collect();
+        let program = program.join("\n");
         let mut text = format!(
-            "// Made by crates/cuda/src/fused/emit, of the program:\n//\n{}\n\n#pragma once\n\n",
-            self.program
-                .to_string()
-                .lines()
-                .map(|line| format!("//     {line}"))
-                .collect::<Vec<_>>()
-                .join("\n")
+            "// Made by crates/cuda/src/fused/emit, of the program:
+//
+{program}
+
+#pragma once
+
+constexpr int THREADS = {threads}, SHARED_FLOATS = {floats}, SUMS_AT = {sums}, GRADIENTS = {gradients};
+
+"
         );
-        let gradients = if trains(self.program) { self.weights.len() } else { 0 };
-        write!(
-            text,
-            "constexpr int THREADS = {threads}, SHARED_FLOATS = {floats}, SUMS_AT = {sums}, GRADIENTS = {gradients};\n\n"
-        )
-        .expect("a string takes all");
         for (index, line) in self.program.lines.iter().enumerate() {
             text += &self.line_struct(index, line);
         }
@@ -61,6 +52,10 @@ impl Emitter<'_> {
 
     fn slot(&self, value: Value) -> &Slot {
         self.layout.slot(value)
+    }
+
+    fn warps(&self) -> usize {
+        self.layout.block.tuning.threads / WARP
     }
 
     fn pitch(&self, channels: usize) -> usize {
@@ -88,21 +83,17 @@ impl Emitter<'_> {
             }
             read.extend(reads);
             written.extend(writes);
-            let name = format!("Line{index}");
+            let mut call = |function: &str, phase: &str, arguments: &str| {
+                body += &format!("    {function}<Line{index}{phase}>(all{arguments});\n");
+            };
             match (&line.instruction, &self.layout.tiles[index]) {
-                (_, Tiles::Products(products)) => {
-                    for phase in 0..products.len() {
-                        writeln!(body, "    product<{name}_{phase}>(all);").expect("a string takes all");
-                    }
+                (_, Tiles::Products(phases)) => {
+                    (0..phases.len()).for_each(|phase| call("product", &format!("_{phase}"), ""));
                 }
-                (Instruction::Correlate { .. }, _) => {
-                    body += &format!("    correlate<{name}>(all, first);\n");
-                }
-                (Instruction::SumSteps { .. }, _) => body += &format!("    sum_steps<{name}>(all, first);\n"),
-                (Instruction::Map { .. } | Instruction::Add { .. }, _) => {
-                    body += &format!("    map<{name}>(all);\n");
-                }
-                (Instruction::Loss { .. }, _) => body += &format!("    lost += loss<{name}>(all, count);\n"),
+                (Instruction::Correlate { .. }, _) => call("correlate", "", ", first"),
+                (Instruction::SumSteps { .. }, _) => call("sum_steps", "", ", first"),
+                (Instruction::Map { .. } | Instruction::Add { .. }, _) => call("map", "", ""),
+                (Instruction::Loss { .. }, _) => call("lost += loss", "", ", count"),
                 _ => {}
             }
         }
@@ -114,7 +105,7 @@ impl Emitter<'_> {
         )
     }
 
-    /// What a line reads and writes while other lines may run.
+    /// The places that a line reads and writes while other lines may run.
     fn touches(&self, instruction: &Instruction) -> (Vec<Place>, Vec<Place>) {
         let slot = |value: Value| Place::Slot(self.layout.places[value.index()]);
         let writes = instruction.stores().map(slot).into_iter();

@@ -1,14 +1,15 @@
 //! The driver, and the GPUs that it sees.
+#![allow(unsafe_code)]
 
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
 use sys::CUdevice_attribute as Attribute;
 
-use super::super::Properties;
+use super::Properties;
 use super::errors::{done, said};
 use crate::error::{DeviceError, LEAST_CAPABILITY, LEAST_DRIVER, Result};
 
-/// What the driver's library is called.
+/// The name of the driver's library.
 const LIBRARY: &str = if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" };
 
 /// A GPU that the driver sees.
@@ -16,18 +17,10 @@ const LIBRARY: &str = if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" };
 pub struct Listed {
     /// Its number, from 0.
     pub ordinal: usize,
-    /// What it is.
+    /// Its properties.
     pub properties: Properties,
-    /// Why it cannot be used, if so.
+    /// The reason why it cannot be used, if there is one.
     pub problem: Option<DeviceError>,
-}
-
-/// The driver's CUDA version: (13, 0).
-///
-/// # Errors
-/// If there is no driver, or it does not start.
-pub fn version() -> Result<(u32, u32)> {
-    start()
 }
 
 /// All GPUs that the driver sees.
@@ -35,7 +28,7 @@ pub fn version() -> Result<(u32, u32)> {
 /// # Errors
 /// If there is no driver, or it does not start.
 pub fn list() -> Result<Vec<Listed>> {
-    start()?;
+    version()?;
     (0..count()?)
         .map(|ordinal| {
             let properties = properties(ordinal)?;
@@ -45,21 +38,25 @@ pub fn list() -> Result<Vec<Listed>> {
         .collect()
 }
 
-/// Loads the driver, starts it, and gives its version.
-pub(super) fn start() -> Result<(u32, u32)> {
+/// Loads the driver, starts it, and gives its CUDA version: (13, 0).
+///
+/// # Errors
+/// If there is no driver, it does not start, or it is too old.
+pub fn version() -> Result<(u32, u32)> {
     // cudarc panics if it has to load a library that is not there: ask first.
     // SAFETY: it loads the driver's library, whose initialisers have no conditions.
     if !unsafe { sys::is_culib_present() } {
         return Err(DeviceError::NoDriver { library: LIBRARY });
     }
-    let mut version = 0;
+    let mut found = 0;
     // SAFETY: the pointer is to an integer that outlives the call. It may be called before all others.
-    done("cuDriverGetVersion", unsafe { sys::cuDriverGetVersion(&mut version) }.result())?;
-    if (version as u32) < LEAST_DRIVER {
-        return Err(DeviceError::OldDriver { found: version as u32 });
+    done("cuDriverGetVersion", unsafe { sys::cuDriverGetVersion(&mut found) }.result())?;
+    let found = found as u32;
+    if found < LEAST_DRIVER {
+        return Err(DeviceError::OldDriver { found });
     }
     match result::init() {
-        Ok(()) => Ok((version as u32 / 1000, version as u32 % 1000 / 10)),
+        Ok(()) => Ok((found / 1000, found % 1000 / 10)),
         Err(DriverError(sys::CUresult::CUDA_ERROR_NO_DEVICE)) => {
             Err(DeviceError::NoSuchGpu { ordinal: 0, found: 0 })
         }

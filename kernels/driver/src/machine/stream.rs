@@ -1,19 +1,18 @@
 //! Streams: work in its order, put off until somebody waits; captures, and the graphs that they make.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::thread::{self, ThreadId};
 use std::time::Instant;
 
 use cudarc::driver::sys::CUresult as Code;
-use glassbox_shim::{Arg, Launch, Memory};
+use glassbox_shim::Launch;
 
-use super::{Answer, Machine, Thing, complain, trace};
+use super::{Answer, Machine, Thing, trace};
 
 /// A stream.
 #[derive(Default)]
 pub(crate) struct Stream {
-    waiting: VecDeque<Work>,
+    waiting: VecDeque<Operation>,
     capture: Option<Capture>,
 }
 
@@ -25,11 +24,11 @@ struct Capture {
     void: bool,
 }
 
-/// A piece of work.
-pub(crate) enum Work {
+/// An operation that a stream does in its turn.
+pub(crate) enum Operation {
     Launch(Launch),
-    Write { to: (Arc<Memory>, usize), bytes: Vec<u8> },
-    Read { from: (Arc<Memory>, usize), to: Destination },
+    Write { to: u64, bytes: Vec<u8> },
+    Read { from: u64, to: Destination },
     Record { event: u64 },
 }
 
@@ -67,9 +66,9 @@ impl Machine {
         Ok(())
     }
 
-    /// Puts work at the end of a stream, or a launch into its capture.
-    pub(crate) fn enqueue(&mut self, stream: u64, work: Work) -> Answer {
-        if let Work::Launch(launch) = &work {
+    /// Puts an operation at the end of a stream, or a launch into its capture.
+    pub(crate) fn enqueue(&mut self, stream: u64, operation: Operation) -> Answer {
+        if let Operation::Launch(launch) = &operation {
             let Launch { function, grid: [gx, gy, gz], block: [bx, by, bz], shared_bytes, .. } = launch;
             let capturing = if self.stream(stream)?.capture.is_some() { "captured: " } else { "" };
             trace(format_args!(
@@ -77,9 +76,9 @@ impl Machine {
             ));
         }
         let stream = self.stream(stream)?;
-        match (&mut stream.capture, work) {
-            (None, work) => stream.waiting.push_back(work),
-            (Some(capture), Work::Launch(launch)) => capture.launches.push(launch),
+        match (&mut stream.capture, operation) {
+            (None, operation) => stream.waiting.push_back(operation),
+            (Some(capture), Operation::Launch(launch)) => capture.launches.push(launch),
             (Some(capture), _) => {
                 capture.void = true;
                 return Err(Code::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
@@ -91,8 +90,8 @@ impl Machine {
     /// Does all work of a stream.
     pub(crate) fn finish(&mut self, stream: u64) -> Answer {
         self.require_no_capture()?;
-        while let Some(work) = self.stream(stream)?.waiting.pop_front() {
-            self.do_work(work)?;
+        while let Some(operation) = self.stream(stream)?.waiting.pop_front() {
+            self.perform(operation)?;
         }
         Ok(())
     }
@@ -111,21 +110,21 @@ impl Machine {
         self.finish_all()
     }
 
-    fn do_work(&mut self, work: Work) -> Answer {
-        match work {
-            Work::Launch(launch) => self.do_launch(&launch),
-            Work::Write { to: (memory, offset), bytes } => {
-                let done = self.device.upload(&bytes, &memory, offset);
+    fn perform(&mut self, operation: Operation) -> Answer {
+        match operation {
+            Operation::Launch(launch) => self.do_launch(&launch),
+            Operation::Write { to, bytes } => {
+                let done = self.device.upload(&bytes, to);
                 self.settle(done)
             }
-            Work::Read { from: (memory, offset), to } => {
+            Operation::Read { from, to } => {
                 let mut bytes = vec![0; to.bytes];
-                let done = self.device.download(&memory, offset, &mut bytes);
+                let done = self.device.download(from, &mut bytes);
                 self.settle(done)?;
                 to.write(&bytes);
                 Ok(())
             }
-            Work::Record { event } => {
+            Operation::Record { event } => {
                 *self.event(event)? = Some(Instant::now());
                 Ok(())
             }
@@ -137,14 +136,6 @@ impl Machine {
             return Err(self.lose(Code::CUDA_ERROR_ECC_UNCORRECTABLE));
         }
         self.launches += 1;
-        for (position, arg) in launch.args.iter().enumerate() {
-            if let Arg::Memory(memory, _) = arg
-                && !self.memory.get(&memory.address()).is_some_and(|there| Arc::ptr_eq(there, memory))
-            {
-                complain(format_args!("{:?}: argument {position} is memory that was freed", launch.function));
-                return Err(self.lose(Code::CUDA_ERROR_ILLEGAL_ADDRESS));
-            }
-        }
         let done = self.device.launch(launch);
         self.settle(done)
     }
@@ -152,7 +143,7 @@ impl Machine {
     // -----------------------------------------------------------------------------------------------------
     // Captures and graphs
 
-    /// What a call asks for that a capture of this thread's would not survive.
+    /// Refuses a call that a capture of this thread's does not survive, and voids the capture.
     pub(super) fn require_no_capture(&mut self) -> Answer {
         let here = thread::current().id();
         for thing in self.things.values_mut() {
@@ -196,19 +187,7 @@ impl Machine {
         self.require_no_capture()?;
         let launches = self.executable(executable)?.clone();
         trace(format_args!("cuGraphLaunch {} launches", launches.len()));
-        self.stream(stream)?.waiting.extend(launches.into_iter().map(Work::Launch));
-        Ok(())
-    }
-
-    pub(crate) fn destroy_graph(&mut self, graph: u64) -> Answer {
-        self.graph(graph)?;
-        self.things.remove(&graph);
-        Ok(())
-    }
-
-    pub(crate) fn destroy_executable(&mut self, executable: u64) -> Answer {
-        self.executable(executable)?;
-        self.things.remove(&executable);
+        self.stream(stream)?.waiting.extend(launches.into_iter().map(Operation::Launch));
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! What the driver says when something fails.
+//! Failures of the driver's calls.
 
 use cudarc::driver::result::DriverError;
 use cudarc::driver::sys;
@@ -14,15 +14,15 @@ pub(super) fn failure(call: &'static str, error: DriverError) -> DeviceError {
     if is_lost(error.0) { DeviceError::Lost { call, problem } } else { DeviceError::Call { call, problem } }
 }
 
-/// What the driver says of an error.
+/// The driver's description of an error.
 pub(super) fn said(error: DriverError) -> String {
     let text =
         error.error_string().map_or_else(|_| String::new(), |text| text.to_string_lossy().into_owned());
     format!("{text} ({:?})", error.0)
 }
 
-/// Whether nothing can be done with the device any more, at least in this process: the driver's documentation
-/// says so of each of these.
+/// Returns true if the device can do no more, at least in this process: the driver's documentation says so of each of
+/// these.
 fn is_lost(code: sys::CUresult) -> bool {
     use sys::CUresult as Code;
     matches!(
