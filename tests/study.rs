@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use glassbox::Device;
 use glassbox_engine::samples::Samples;
-use glassbox_engine::training::EarlyStopping;
+use glassbox_engine::training::{EarlyStopping, Fit};
 use glassbox_formats::output_folder::OutputFolder;
 use glassbox_lab::study::schema::{Study, VariantRun, VerdictInfo};
 use glassbox_lab::study::variants::{TRAININGS, ThresholdRule, VARIANTS, Verdict, Weights};
@@ -24,9 +24,11 @@ const SEEDS: u64 = 2;
 
 fn options() -> StudyOptions {
     // A patience of 1 and few epochs; still the best epoch need not be the last.
+    let defaults = TrainOptions::default();
     let early_stopping =
-        TrainOptions::default().early_stopping.map(|stopping| EarlyStopping { patience: 1, ..stopping });
-    let train = TrainOptions { seed: 3, epochs: 2, early_stopping, ..TrainOptions::default() };
+        defaults.fit.early_stopping.map(|stopping| EarlyStopping { patience: 1, ..stopping });
+    let fit = Fit { epochs: 2, early_stopping, ..defaults.fit };
+    let train = TrainOptions { seed: 3, fit, ..TrainOptions::default() };
     StudyOptions { seeds: SEEDS as usize, time_steps: STEPS, train }
 }
 
@@ -57,7 +59,7 @@ fn errors(series: &[Vec<f32>; 2], training: &str, seed: u64, weights: Weights) -
     let training = TRAININGS.iter().find(|other| other.name == training).expect("a training");
     let model = training.autoencoder.model(STEPS).expect("a length that suits");
     let mut train = TrainOptions { seed, ..options().train };
-    if let Some(stopping) = &mut train.early_stopping {
+    if let Some(stopping) = &mut train.fit.early_stopping {
         stopping.restore_best_weights = weights == Weights::Best;
     }
     let windows = |values| Samples::windows(values, STEPS, 1).expect("long enough");

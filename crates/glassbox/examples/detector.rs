@@ -26,7 +26,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
 
     let device = Device::best()?;
-    let options = TrainOptions { epochs: 10, seed: 1, ..TrainOptions::default() };
+    let defaults = TrainOptions::default();
+    let options = TrainOptions { fit: Fit { epochs: 10, ..defaults.fit }, seed: 1, ..defaults };
     let model = tutorial_model(TIME_STEPS)?;
     let trained = train_detector(&device, &model, None, &normal, &options, vec![])?;
     println!("Threshold: {:.4} standard deviations", trained.detector.threshold.value());

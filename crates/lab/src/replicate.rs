@@ -152,19 +152,11 @@ pub fn fingerprint(
     options: &TutorialOptions,
     backend: &str,
 ) -> Fingerprint {
-    let train = &options.train;
     let mut entries = Fingerprint::default();
     entries.add("training series", format!("sha256 {}", data.train.sha256));
     entries.add("test series", format!("sha256 {}", data.test.sha256));
     entries.model(model);
-    entries.add("loss", train.loss.name());
-    entries.optimizer(&train.optimizer);
-    entries.add("epochs", train.epochs);
-    entries.add("batch_size", train.batch_size);
-    entries.number("validation_split", train.validation_split);
-    entries.add("shuffle", train.shuffle);
-    entries.early_stopping(train.early_stopping.as_ref());
-    entries.add("point rule", options.rule);
+    entries.add_fields(options, "seed");
     entries.add("backend", backend);
     entries.add("glassbox", env!("CARGO_PKG_VERSION"));
     entries
@@ -211,7 +203,7 @@ impl Run {
             points: points.len(),
             first_point: points.first().copied(),
             last_point: points.last().copied(),
-            seconds: Some(run.timings.total.as_secs_f64()),
+            seconds: Some(run.timings.total),
         }
     }
 }

@@ -42,14 +42,14 @@ use glassbox_pipeline::detection::{DetectionError, judged_points};
 use glassbox_pipeline::detector::{DetectorError, fit_scaler, normalise, windows};
 use glassbox_pipeline::evaluation::true_anomaly;
 use glassbox_pipeline::nab::TutorialData;
-use glassbox_pipeline::results::Data;
+use glassbox_pipeline::results::DataInfo;
 use glassbox_pipeline::training::{Split, TrainOptions};
 use glassbox_pipeline::tutorial::{TIME_STEPS, TutorialError};
 pub use schema::Study;
 use variants::{TRAININGS, Training, VARIANTS, Variant};
 
 /// The version of `study.json`.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// The least number of seeds whose agreement is significant at [`LEVEL`], corrected for all variants.
 pub const DEFAULT_SEEDS: usize = 10;
@@ -150,7 +150,7 @@ pub fn run(
         train: windows(&train_values, train, options.time_steps)?,
         test: windows(&test_values, test, options.time_steps)?,
     };
-    let split = Split::of(windows.train.len(), &options.train)?;
+    let split = Split::of(windows.train.len(), &options.train.fit)?;
     let task = Task {
         steps: options.time_steps,
         truth,
@@ -193,7 +193,7 @@ pub fn run(
 /// [`StudyError::UnknownTruth`] if it is not known.
 pub fn require_truth(data: &TutorialData) -> Result<Range<usize>, StudyError> {
     let series = &data.test.series;
-    true_anomaly(&Data::of(data), series)
+    true_anomaly(&DataInfo::of(data), series)
         .ok_or_else(|| StudyError::UnknownTruth { series: series.name().to_string() })
 }
 

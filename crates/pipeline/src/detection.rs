@@ -18,7 +18,6 @@
 //! Both rules test only the points `steps - 1 ..= len - steps`, which are in `steps` windows. The first and the last
 //! `steps - 1` points of a series are never judged, and a series of fewer than `2 * steps - 1` points has no
 //! judged points: see [`judged_points`].
-//! point that is: see [`judged_points`].
 
 use std::fmt;
 use std::ops::Range;
@@ -140,12 +139,20 @@ pub enum PointRule {
     Inclusive,
 }
 
-impl fmt::Display for PointRule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl PointRule {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Published => "published",
             Self::Inclusive => "inclusive",
-        })
+        }
+    }
+}
+
+impl fmt::Display for PointRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

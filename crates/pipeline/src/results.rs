@@ -26,8 +26,8 @@ mod tables;
 use glassbox_engine::training::History;
 
 pub use schema::{
-    Anomalies, Config, Data, EarlyStoppingConfig, Errors, ModelInfo, Point, Points, RunResult, SCHEMA,
-    SeriesInfo, Stretch, TimingsInfo, Training, Versions, WindowRange, Windows,
+    Anomalies, DataInfo, Errors, ModelInfo, Point, Points, RunResult, SCHEMA, SeriesInfo, Stretch, Training,
+    Versions, WindowRange, Windows,
 };
 pub use tables::{write_anomalies_csv, write_first_window_csv, write_history_csv, write_windows_csv};
 

@@ -31,8 +31,6 @@
 //! The jump has so much weight in the standard deviation of the test series that it would differ from the real file's
 //! by more than 1 % for one seed in sixty. Such noise is drawn again (the next turn of the same stream), so that for
 //! every seed both moments of both series are within 1 % of the real file's.
-//! than 1 % off the real file's. Such noise is drawn again (the next turn of the same stream), so that for
-//! every seed both moments of both series are within 1 % of the real file's.
 
 use std::ops::Range;
 

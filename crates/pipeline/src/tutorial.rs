@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use glassbox_engine::model::Sequential;
 use glassbox_engine::training::{Callback, Fitted};
+use serde::{Deserialize, Serialize};
 
 use crate::architecture::{WindowLengthError, tutorial_model};
 use crate::detection::{PointRule, Threshold};
 use crate::detector::{Detection, Detector, DetectorError, fit_scaler, normalise, windows};
 use crate::inside::{Inside, NormsProbe};
 use crate::nab::TutorialData;
-use crate::reconstruction::{PREDICT_BATCH, predict_batches, window_errors};
+use crate::reconstruction::{PREDICT_BATCH, window_errors};
 use crate::scaler::Scaler;
 use crate::training::{Split, TrainOptions, Trained, train_autoencoder};
 use glassbox::Device;
@@ -23,16 +24,18 @@ pub const TIME_STEPS: usize = 288;
 /// The rows that `head()` shows.
 pub const HEAD: usize = 5;
 
-/// The options of the tutorial; the defaults are the tutorial's.
-#[derive(Debug, Clone, PartialEq)]
+/// The options of the tutorial; the defaults are the tutorial's. They serialise as `config` of `result.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TutorialOptions {
     /// The length of a window, in steps; a multiple of 4. Default: 288.
     pub time_steps: usize,
     /// How the model is trained.
+    #[serde(flatten)]
     pub train: TrainOptions,
     /// Which windows must be anomalous for a point to be. Default: as published.
-    pub rule: PointRule,
-    /// Capture the internals of the model. Default: no.
+    pub point_rule: PointRule,
+    /// Capture the internals of the model, which changes no other result. Default: no.
+    #[serde(skip)]
     pub inside: bool,
 }
 
@@ -41,7 +44,7 @@ impl Default for TutorialOptions {
         Self {
             time_steps: TIME_STEPS,
             train: TrainOptions::default(),
-            rule: PointRule::default(),
+            point_rule: PointRule::default(),
             inside: false,
         }
     }
@@ -70,12 +73,8 @@ impl From<glassbox_engine::Error> for TutorialError {
 pub enum Step<'a> {
     /// Both series are there.
     Loaded {
-        /// The series, and where they come from.
+        /// The series, and where they come from; the tutorial prints the `head` of each, [`HEAD`] rows.
         data: &'a TutorialData,
-        /// `head()` of the training series.
-        train_head: &'a str,
-        /// `head()` of the test series.
-        test_head: &'a str,
     },
     /// The training series is normalised.
     Normalised {
@@ -105,8 +104,6 @@ pub enum Step<'a> {
     Threshold {
         /// Their errors, in standard deviations of the training series.
         errors: &'a [f64],
-        /// The batches that it took.
-        batches: usize,
         /// The largest error.
         threshold: Threshold,
     },
@@ -149,21 +146,26 @@ pub struct Quiet;
 impl Callback<f32> for Quiet {}
 impl Observer for Quiet {}
 
-/// How long the parts of a run took.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// How long a run took, in seconds, and where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
+    /// The backend's name.
+    pub backend: String,
+    /// Epochs that were done by an earlier run, from whose checkpoint this one went on.
+    pub resumed_from: usize,
     /// Each epoch, with its validation.
-    pub epochs: Vec<Duration>,
+    pub epochs: Vec<f64>,
     /// All of `fit`.
-    pub fit: Duration,
+    pub fit: f64,
     /// Predicting the training windows.
-    pub predict_train: Duration,
+    pub predict_train: f64,
     /// Normalising and predicting the test series.
-    pub predict_test: Duration,
-    /// Capturing what goes on inside of the model, that during `fit` too; 0 if it is off.
-    pub inside: Duration,
-    /// The whole run, loading the data aside.
-    pub total: Duration,
+    pub predict_test: f64,
+    /// Capturing the internals of the model, during `fit` and after; 0 if that is off.
+    #[serde(default)]
+    pub inside: f64,
+    /// The whole run, without loading the data.
+    pub total: f64,
 }
 
 /// Everything that a run gave.
@@ -173,24 +175,10 @@ pub struct TutorialRun {
     pub data: TutorialData,
     /// The options.
     pub options: TutorialOptions,
-    /// The backend's name.
-    pub backend: String,
-    /// `head()` of the training series.
-    pub train_head: String,
-    /// `head()` of the test series.
-    pub test_head: String,
-    /// (windows, steps, channels) of the training series.
-    pub train_shape: [usize; 3],
-    /// (windows, steps, channels) of the test series.
-    pub test_shape: [usize; 3],
     /// How many training windows are trained on, and in how many steps an epoch.
     pub split: Split,
-    /// The table of `model.summary()`.
-    pub summary: String,
     /// The losses, and how training ended.
     pub fitted: Fitted,
-    /// The batches in which the training windows were predicted.
-    pub predict_batches: usize,
     /// The error of each training window, in standard deviations of the training series.
     pub training_errors: Vec<f64>,
     /// The first training window, in standard deviations of the training series.
@@ -203,7 +191,7 @@ pub struct TutorialRun {
     pub detection: Detection,
     /// The internals of the model, if they were captured.
     pub inside: Option<Inside>,
-    /// How long it took.
+    /// How long it took, and where.
     pub timings: Timings,
 }
 
@@ -223,8 +211,7 @@ pub fn run(
     let time_steps = options.time_steps;
 
     // 1. Both series.
-    let (train_head, test_head) = (train.head(HEAD), test.head(HEAD));
-    observer.on_step(Step::Loaded { data: &data, train_head: &train_head, test_head: &test_head });
+    observer.on_step(Step::Loaded { data: &data });
 
     // 2. Mean 0 and standard deviation 1.
     let scaler = fit_scaler(train)?;
@@ -236,12 +223,10 @@ pub fn run(
     let train_windows = windows(&values, train, time_steps)?;
     // Not first found out once all is trained.
     test.require_window(time_steps).map_err(DetectorError::from)?;
-    let train_shape = [train_windows.len(), time_steps, 1];
-    let split = Split::of(train_windows.len(), &options.train).map_err(DetectorError::from)?;
-    observer.on_step(Step::Windowed { shape: train_shape, split });
+    let split = Split::of(train_windows.len(), &options.train.fit).map_err(DetectorError::from)?;
+    observer.on_step(Step::Windowed { shape: [train_windows.len(), time_steps, 1], split });
 
     // 4. The model.
-    let summary = model.summary().to_string();
     observer.on_step(Step::Built { model: &model });
 
     // 5. Fit.
@@ -260,9 +245,8 @@ pub fn run(
     let training_errors =
         window_errors(session, &train_windows, &mut |done, of| observer.on_predict_batch(done, of))?;
     let predict_train = predicting.elapsed();
-    let batches = predict_batches(train_windows.len());
     let threshold = Threshold::from_training_errors(&training_errors).map_err(DetectorError::from)?;
-    observer.on_step(Step::Threshold { errors: &training_errors, batches, threshold });
+    observer.on_step(Step::Threshold { errors: &training_errors, threshold });
 
     // 7. The first window and its reconstruction.
     let first_window = train_windows.get(0).to_vec();
@@ -271,14 +255,13 @@ pub fn run(
     observer.on_step(Step::Reconstructed { window: &first_window, reconstruction: &first_reconstruction });
 
     // 8. The test series, normalised by the moments of the training series.
-    let test_shape = [test.len() - time_steps + 1, time_steps, 1];
-    observer.on_step(Step::TestWindowed { shape: test_shape });
+    observer.on_step(Step::TestWindowed { shape: [test.len() - time_steps + 1, time_steps, 1] });
     let predicting = Instant::now();
     let test_values = normalise(&scaler, test)?;
     let test_windows = windows(&test_values, test, time_steps)?;
     let errors = window_errors(session, &test_windows, &mut |done, of| observer.on_predict_batch(done, of))?;
     let detection =
-        Detection::new(errors, threshold, time_steps, options.rule).map_err(DetectorError::from)?;
+        Detection::new(errors, threshold, time_steps, options.point_rule).map_err(DetectorError::from)?;
     let weights = session.state()?.weights;
     let detector = Detector { model, weights, scaler, threshold };
     let predict_test = predicting.elapsed();
@@ -300,24 +283,19 @@ pub fn run(
         }
     };
     let timings = Timings {
-        inside: inside_took,
-        epochs: trained.fitted.epoch_durations.clone(),
-        fit: trained.fitted.duration,
-        predict_train,
-        predict_test,
-        total: began.elapsed(),
+        backend: device.to_string(),
+        resumed_from: trained.fitted.resumed_from,
+        epochs: trained.fitted.epoch_durations.iter().map(Duration::as_secs_f64).collect(),
+        fit: trained.fitted.duration.as_secs_f64(),
+        predict_train: predict_train.as_secs_f64(),
+        predict_test: predict_test.as_secs_f64(),
+        inside: inside_took.as_secs_f64(),
+        total: began.elapsed().as_secs_f64(),
     };
     Ok(TutorialRun {
         options: options.clone(),
-        backend: device.to_string(),
-        train_head,
-        test_head,
-        train_shape,
-        test_shape,
         split,
-        summary,
         fitted: trained.fitted,
-        predict_batches: batches,
         training_errors,
         first_window,
         first_reconstruction,

@@ -16,6 +16,7 @@ use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::tutorial::{Quiet, TutorialOptions, TutorialRun, run};
 
 use glassbox_engine::samples::Samples;
+use glassbox_engine::training::Fit;
 
 const STEPS: usize = 24;
 
@@ -32,7 +33,9 @@ fn tutorial(inside: bool) -> TutorialRun {
         test: part(synthetic::Part::Test, 10 * 288..11 * 288),
         source: Source::Twin { seed: 1 },
     };
-    let train = TrainOptions { epochs: 3, seed: 1, batch_size: 32, ..TrainOptions::default() };
+    let defaults = TrainOptions::default();
+    let fit = Fit { epochs: 3, batch_size: 32, ..defaults.fit };
+    let train = TrainOptions { fit, seed: 1, ..defaults };
     let options = TutorialOptions { time_steps: STEPS, train, inside, ..TutorialOptions::default() };
     run(data, &Device::new(Reference), &options, &mut Quiet).unwrap()
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use glassbox::Device;
 use glassbox_engine::reference::Reference;
-use glassbox_engine::training::Callback;
+use glassbox_engine::training::{Callback, Fit};
 use glassbox_formats::hash::Sha256;
 use glassbox_formats::output_folder::OutputFolder;
 use glassbox_pipeline::detector::Detector;
@@ -28,7 +28,8 @@ fn data() -> TutorialData {
 }
 
 fn options() -> TutorialOptions {
-    let train = TrainOptions { epochs: 2, seed: 1, ..TrainOptions::default() };
+    let defaults = TrainOptions::default();
+    let train = TrainOptions { fit: Fit { epochs: 2, ..defaults.fit }, seed: 1, ..defaults };
     TutorialOptions { time_steps: 24, train, ..TutorialOptions::default() }
 }
 
@@ -52,12 +53,12 @@ impl Callback<f32> for Recorder {
 impl Observer for Recorder {
     fn on_step(&mut self, step: Step<'_>) {
         self.steps.push(match step {
-            Step::Loaded { train_head, .. } => format!("loaded {}", train_head.lines().count()),
+            Step::Loaded { data } => format!("loaded {}", data.train.series.len()),
             Step::Normalised { samples, .. } => format!("normalised {samples}"),
             Step::Windowed { shape, split } => format!("windowed {shape:?} {}", split.steps_per_epoch),
             Step::Built { model } => format!("built {}", model.layout().len()),
             Step::Trained { trained } => format!("trained {}", trained.fitted.history.val_loss.len()),
-            Step::Threshold { errors, batches, .. } => format!("threshold {} {batches}", errors.len()),
+            Step::Threshold { errors, .. } => format!("threshold {}", errors.len()),
             Step::Reconstructed { window, reconstruction } => {
                 format!("reconstructed {} {}", window.len(), reconstruction.len())
             }
@@ -78,12 +79,12 @@ fn every_step_is_told_in_order() {
     assert_eq!(
         recorder.steps,
         [
-            "loaded 7",
+            "loaded 432",
             "normalised 432",
             "windowed [409, 24, 1] 3",
             "built 9505",
             "trained 2",
-            "threshold 409 13",
+            "threshold 409",
             "reconstructed 24 24",
             "test [409, 24, 1]",
             "detected 409",
@@ -139,7 +140,8 @@ fn the_results_say_what_the_run_found_and_are_the_same_each_time() {
 
     // The file is the detector that the run used.
     let detector = Detector::load(&a.join("model.safetensors")).unwrap();
-    let again = detector.detect(&Device::new(Reference), &done.data.test.series, options().rule).unwrap();
+    let again =
+        detector.detect(&Device::new(Reference), &done.data.test.series, options().point_rule).unwrap();
     assert_eq!(again, done.detection);
 }
 

@@ -8,7 +8,7 @@ use glassbox_engine::text::one_line;
 use glassbox_lab::study::Study;
 use glassbox_pipeline::detector::{Detector, DetectorError};
 use glassbox_pipeline::inside::{Inside, InsideFileError};
-use glassbox_pipeline::results::{Data, RunResult, SCHEMA};
+use glassbox_pipeline::results::{DataInfo, RunResult, SCHEMA};
 use glassbox_pipeline::series::{Columns, Series, SeriesError, read_csv};
 use serde::de::DeserializeOwned;
 
@@ -131,12 +131,13 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, FolderError> {
 }
 
 /// Reads a study; one of other series is ignored.
-fn read_study(path: &Path, data: &Data) -> Result<Option<Study>, FolderError> {
+fn read_study(path: &Path, data: &DataInfo) -> Result<Option<Study>, FolderError> {
     if matches!(path.try_exists(), Ok(false)) {
         return Ok(None);
     }
     let study: Study = read_json(path)?;
-    let same = |a: &Data, b: &Data| a.train.sha256 == b.train.sha256 && a.test.sha256 == b.test.sha256;
+    let same =
+        |a: &DataInfo, b: &DataInfo| a.train.sha256 == b.train.sha256 && a.test.sha256 == b.test.sha256;
     Ok(Some(study).filter(|study| same(&study.data, data)))
 }
 

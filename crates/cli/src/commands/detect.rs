@@ -29,7 +29,7 @@ pub(crate) fn run(args: &DetectArgs) -> Result<(), Failure> {
         warn(args.quiet, warning);
     }
     let series = &loaded.series;
-    let detection = detector.detect(&args.compute.device(quiet)?, series, args.rule.into())?;
+    let detection = detector.detect(&args.compute.device(quiet)?, series, args.rule)?;
 
     match &args.output {
         Some(path) => {

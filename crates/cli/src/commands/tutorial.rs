@@ -8,12 +8,13 @@ use glassbox_engine::training::{Callback, EpochEnd, Flow};
 use glassbox_formats::output_folder::OutputFolder;
 use glassbox_lab::study::{FILES as STUDY_FILES, Study};
 use glassbox_pipeline::architecture::tutorial_model;
-use glassbox_pipeline::detection::{PointRule, show_indices};
+use glassbox_pipeline::detection::show_indices;
 use glassbox_pipeline::detector::Detection;
 use glassbox_pipeline::nab::{self, Places, Source, TutorialData};
+use glassbox_pipeline::reconstruction::predict_batches;
 use glassbox_pipeline::results::{self, RunResult};
 use glassbox_pipeline::training::Trained;
-use glassbox_pipeline::tutorial::{self, Observer, Step, TutorialOptions};
+use glassbox_pipeline::tutorial::{self, HEAD, Observer, Step, TutorialOptions};
 use glassbox_pipeline::words::counted;
 
 use super::{AFTER_EPOCH, CHECKPOINT, TIME_STEPS, conclusion, print, print_json, report, study, warn};
@@ -138,7 +139,7 @@ impl Observer for Narrator {
 
 fn told(step: &Step<'_>) -> String {
     match step {
-        Step::Loaded { data, train_head, test_head } => loaded(data, train_head, test_head),
+        Step::Loaded { data } => loaded(data),
         Step::Normalised { scaler, samples } => {
             format!(
                 "Number of training samples: {samples}\n\
@@ -157,10 +158,11 @@ fn told(step: &Step<'_>) -> String {
         ),
         Step::Built { model } => format!("{}\n\n", model.summary()),
         Step::Trained { trained } => trained_for(trained),
-        Step::Threshold { errors, batches, threshold } => format!(
-            "Mean absolute error of {} training windows, predicted in {batches} batches\n\
+        Step::Threshold { errors, threshold } => format!(
+            "Mean absolute error of {} training windows, predicted in {} batches\n\
              Reconstruction error threshold: {} (mean absolute error, in standard deviations of the training series)\n\n",
             errors.len(),
+            predict_batches(errors.len()),
             threshold.value()
         ),
         Step::Reconstructed { window, reconstruction } => {
@@ -175,7 +177,7 @@ fn told(step: &Step<'_>) -> String {
     }
 }
 
-fn loaded(data: &TutorialData, train_head: &str, test_head: &str) -> String {
+fn loaded(data: &TutorialData) -> String {
     let mut text = format!("Data: {}\n", data.source);
     if matches!(data.source, Source::Twin { .. }) {
         text.push_str(
@@ -183,13 +185,11 @@ fn loaded(data: &TutorialData, train_head: &str, test_head: &str) -> String {
              or --data DIR with the data folder of a checkout of https://github.com/numenta/NAB\n",
         );
     }
-    let _ = write!(
-        text,
-        "\nTraining series ({}):\n{train_head}\nTest series ({}):\n{test_head}\n",
-        data.train.series.name(),
-        data.test.series.name()
-    );
-    text
+    for (title, part) in [("Training", &data.train), ("Test", &data.test)] {
+        let series = &part.series;
+        let _ = write!(text, "\n{title} series ({}):\n{}", series.name(), series.head(HEAD));
+    }
+    text + "\n"
 }
 
 fn trained_for(trained: &Trained) -> String {
@@ -209,18 +209,15 @@ fn trained_for(trained: &Trained) -> String {
 }
 
 fn detected(detection: &Detection) -> String {
-    let rule = match detection.rule {
-        PointRule::Published => "published",
-        PointRule::Inclusive => "inclusive",
-    };
     format!(
         "Number of anomalous windows: {}\n\
          Indices of anomalous windows: {}\n\
-         Number of anomalous points: {} ({rule} rule)\n\
+         Number of anomalous points: {} ({} rule)\n\
          Indices of anomalous points: {}\n",
         detection.windows.len(),
         show_indices(&detection.windows),
         detection.points.len(),
+        detection.rule,
         show_indices(&detection.points)
     )
 }

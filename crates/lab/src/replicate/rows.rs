@@ -3,7 +3,6 @@
 //! Both are written atomically, the options first and all rows again after each seed, so a run that is stopped loses
 //! only the seeds in progress.
 
-use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -54,9 +53,12 @@ pub enum RowsError {
 #[derive(Serialize, Deserialize)]
 struct Options {
     schema: u32,
-    /// Everything that determines a row, except its seed, as pairs of name and text.
-    options: BTreeMap<String, String>,
+    /// Everything that determines a row, except its seed.
+    options: Fingerprint,
 }
+
+/// The version of `options.json`.
+const SCHEMA: u32 = 2;
 
 /// The rows of a folder.
 #[derive(Debug)]
@@ -81,14 +83,18 @@ impl RunTable {
             known.map(|text| serde_json::from_slice::<Options>(&text).map_err(damaged)).transpose()?;
         let Some(text) = read(&file)? else {
             // Options without a row are replaced.
-            let document =
-                Options { schema: super::SCHEMA, options: fingerprint.entries().iter().cloned().collect() };
+            let document = Options { schema: SCHEMA, options: fingerprint.clone() };
             atomic::write(&options, &atomic::json(&document))?;
             return Ok(Self { file, runs: BySeed::new() });
         };
         let Some(known) = known else {
             return Err(RowsError::NoOptions { options, rows: file });
         };
+        if known.schema != SCHEMA {
+            let problem =
+                format!("its schema is {}, and this version of glassbox reads {SCHEMA}", known.schema);
+            return Err(RowsError::Damaged { file: options, problem });
+        }
         if let Some(difference) = fingerprint.difference(&known.options) {
             return Err(RowsError::OtherOptions { file, difference });
         }

@@ -7,7 +7,7 @@ use glassbox_engine::backend::{Session, State};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::samples::Samples;
-use glassbox_engine::training::{Callback, EarlyStopping, EpochEnd, Flow};
+use glassbox_engine::training::{Callback, EpochEnd, Flow};
 
 use super::variants::{Training, VARIANTS, Weights};
 use glassbox::Device;
@@ -62,11 +62,10 @@ pub(super) fn fit(
 ) -> Result<Fit, glassbox::Error> {
     let needed = |weights| VARIANTS.iter().any(|v| v.training == training.name && v.weights == weights);
     // The run ends with the best weights, and the last ones are picked up on the way: one training has both.
-    let early_stopping = options
-        .early_stopping
-        .clone()
-        .map(|early_stopping| EarlyStopping { restore_best_weights: true, ..early_stopping });
-    let options = TrainOptions { early_stopping, ..options.clone() };
+    let mut options = options.clone();
+    if let Some(early_stopping) = &mut options.fit.early_stopping {
+        early_stopping.restore_best_weights = true;
+    }
     let mut last = LastWeights::default();
     let mut trained = train_autoencoder(device, model, None, windows.train, &options, vec![&mut last])?;
 

@@ -14,7 +14,7 @@ use glassbox_pipeline::detection::{
 use glassbox_pipeline::evaluation::Score;
 use glassbox_pipeline::nab::TutorialData;
 use glassbox_pipeline::reconstruction::ErrorMeasure;
-use glassbox_pipeline::results::{Data, Point, Stretch, Versions};
+use glassbox_pipeline::results::{DataInfo, Point, Stretch, Versions};
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::statistics::quantile;
 use glassbox_pipeline::tutorial::TutorialError;
@@ -42,11 +42,10 @@ pub(super) fn study(
         }
         variants.push(variant_result(variant, runs));
     }
-    let train = &options.train;
     Ok(Study {
         schema: SCHEMA,
         versions: Versions::current(),
-        data: Data::of(data),
+        data: DataInfo::of(data),
         truth: Stretch {
             first: point(task.truth.start),
             last: point(task.truth.end - 1),
@@ -55,11 +54,7 @@ pub(super) fn study(
         config: StudyConfig {
             seeds: seeds(options).collect(),
             time_steps: options.time_steps,
-            epochs: train.epochs,
-            batch_size: train.batch_size,
-            validation_split: train.validation_split,
-            patience: train.early_stopping.as_ref().map(|early_stopping| early_stopping.patience),
-            learning_rate: train.optimizer.learning_rate(),
+            train: options.train.clone(),
         },
         judged: RowRange { first: task.judged.start, last: task.judged.end.saturating_sub(1) },
         baseline: BASELINE.into(),

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::variants::Weights;
 use crate::statistics::Spread;
-use glassbox_pipeline::results::{Data, Stretch, Versions};
+use glassbox_pipeline::results::{DataInfo, Stretch, Versions};
+use glassbox_pipeline::training::TrainOptions;
 
 /// The variants, their results, and the conclusion. Errors and thresholds are in standard deviations of
 /// the training series; rows and epochs are counted from 0.
@@ -15,7 +16,7 @@ pub struct Study {
     /// The versions that computed it.
     pub versions: Versions,
     /// The two series.
-    pub data: Data,
+    pub data: DataInfo,
     /// The ground truth.
     pub truth: Stretch,
     /// The options.
@@ -41,19 +42,16 @@ pub struct RowRange {
     pub last: usize,
 }
 
-/// The options of a study, by the names of Keras's arguments.
+/// The options of a study.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names are Keras's and the tutorial's")]
 pub struct StudyConfig {
     /// The seeds that all variants have.
     pub seeds: Vec<u64>,
+    /// The length of a window, in steps.
     pub time_steps: usize,
-    pub epochs: usize,
-    pub batch_size: usize,
-    pub validation_split: f64,
-    /// `null` if training always does all epochs.
-    pub patience: Option<usize>,
-    pub learning_rate: f64,
+    /// The options of each training, as in `result.json`; `seed` is the first one.
+    #[serde(flatten)]
+    pub train: TrainOptions,
 }
 
 /// A model, trained with each seed.

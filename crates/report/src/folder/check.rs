@@ -121,11 +121,7 @@ impl Folder {
                 return Err(malformed(path, problem));
             }
         }
-        let own = ModelInfo {
-            name: detector.model.name().into(),
-            parameters: detector.model.layout().len(),
-            layers: detector.model.layers().iter().map(|layer| layer.name.clone()).collect(),
-        };
+        let own = ModelInfo::of(&detector.model);
         match follows(&result.model, &own) {
             Some(Difference { place, found, expected }) => {
                 let problem =

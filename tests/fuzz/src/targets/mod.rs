@@ -15,6 +15,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use glassbox_cpu::{Cpu, Simd};
+use glassbox_engine::training::Fit;
 use glassbox_formats::hash::Sha256;
 use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
 use glassbox_pipeline::series::Series;
@@ -67,7 +68,9 @@ fn small_tutorial() -> (TutorialData, TutorialOptions) {
         test: part(Part::Test, 10 * 288 + 96..10 * 288 + 192),
         source: Source::Twin { seed: 1 },
     };
-    let train = TrainOptions { epochs: 2, seed: 1, batch_size: 32, ..TrainOptions::default() };
+    let defaults = TrainOptions::default();
+    let fit = Fit { epochs: 2, batch_size: 32, ..defaults.fit };
+    let train = TrainOptions { fit, seed: 1, ..defaults };
     (data, TutorialOptions { time_steps: 8, train, inside: true, ..TutorialOptions::default() })
 }
 
