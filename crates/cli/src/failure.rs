@@ -4,13 +4,10 @@ use std::fmt::Display;
 use std::process::ExitCode;
 
 use glassbox::checkpoint::CheckpointError;
-
-use glassbox_engine::Error;
 use glassbox_engine::text::one_line;
-use glassbox_lab::study::StudyError;
-use glassbox_pipeline::detection::DetectionError;
-use glassbox_pipeline::detector::DetectorError;
-use glassbox_pipeline::tutorial::TutorialError;
+use glassbox_pipeline::nab::FetchFailure;
+use glassbox_pipeline::series::SeriesError;
+use glassbox_pipeline::{Error, ErrorKind};
 
 /// Why the command ended without success. The exit codes are part of the interface: `glassbox --help` and
 /// `docs/command.md` list them.
@@ -93,93 +90,89 @@ impl<T, E: Display> OrFail<T> for Result<T, E> {
     }
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::of_engine(&error)
+impl From<ErrorKind> for Kind {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Input => Self::Input,
+            ErrorKind::NotFinite => Self::NotFinite,
+            ErrorKind::Output => Self::Output,
+            ErrorKind::Download => Self::Download,
+            ErrorKind::Device => Self::Device,
+            ErrorKind::Interrupted => Self::Interrupted,
+        }
+    }
+}
+
+impl From<glassbox_engine::Error> for Failure {
+    fn from(error: glassbox_engine::Error) -> Self {
+        Error::from(error).into()
     }
 }
 
 impl From<glassbox::Error> for Failure {
     fn from(error: glassbox::Error) -> Self {
-        Self::of_training(&error)
+        Error::from(error).into()
     }
 }
 
-impl From<DetectorError> for Failure {
-    fn from(error: DetectorError) -> Self {
-        Self::of_detector(&error)
+impl From<SeriesError> for Failure {
+    fn from(error: SeriesError) -> Self {
+        Error::from(error).into()
     }
 }
 
-impl From<TutorialError> for Failure {
-    fn from(error: TutorialError) -> Self {
-        match &error {
-            TutorialError::Step(error) => Self::of_detector(error),
-            other => Self::new(Kind::Input, other),
+impl From<glassbox_lab::Error> for Failure {
+    fn from(error: glassbox_lab::Error) -> Self {
+        match error {
+            glassbox_lab::Error::Pipeline(error) => error.into(),
+            other => Self::new(other.kind().into(), other),
         }
     }
 }
 
-impl From<StudyError> for Failure {
-    fn from(error: StudyError) -> Self {
+/// Names options as they are typed, where the libraries use Keras's names or none.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let kind = error.kind().into();
         match error {
-            StudyError::Tutorial(error) => error.into(),
-            other => Self::new(Kind::Input, other),
-        }
-    }
-}
-
-impl Failure {
-    fn of_detector(error: &DetectorError) -> Self {
-        match error {
-            DetectorError::Train(error) => Self::of_training(error),
-            DetectorError::Detection(DetectionError::NotFinite { .. }) => Self::new(Kind::NotFinite, error),
-            other => Self::new(Kind::Input, other),
-        }
-    }
-
-    fn of_training(error: &glassbox::Error) -> Self {
-        match error {
-            glassbox::Error::Engine(error) => Self::of_engine(error),
-            glassbox::Error::Interrupted { .. } => Self::new(Kind::Interrupted, error),
-            // The names of Keras's arguments are options here.
-            glassbox::Error::Checkpoint(CheckpointError::OtherRun { difference, .. })
-                if difference.what.contains('_') =>
-            {
-                let (named, what) = (error.to_string(), &difference.what);
-                let typed = format!("run: --{} is", what.replace('_', "-"));
-                Self::new(Kind::Input, named.replacen(&format!("run: {what} is"), &typed, 1))
+            Error::Engine(glassbox_engine::Error::Option { option, found, expected }) => {
+                let way_out = match option {
+                    "validation_split" => {
+                        "; use more rows, or train without validation: --validation-split 0 (`train` and `fit-arrays`)"
+                    }
+                    _ => "",
+                };
+                let option = match option {
+                    "batch" => "--batch-size".into(),
+                    variable if variable.starts_with("GLASSBOX_") => variable.into(),
+                    argument => typed(argument),
+                };
+                Self::new(kind, format_args!("{option} is {found}, expected {expected}{way_out}"))
             }
-            other => Self::new(Kind::Input, other),
-        }
-    }
-
-    /// Names an option as it is typed, where the engine uses Keras's name.
-    fn of_engine(error: &Error) -> Self {
-        let Error::Option { option, found, expected } = error else {
-            return Self::new(kind_of(error), error);
-        };
-        let typed = match *option {
-            "batch" => "--batch-size".into(),
-            variable if variable.starts_with("GLASSBOX_") => variable.into(),
-            option => format!("--{}", option.replace('_', "-")),
-        };
-        let way_out = match *option {
-            "validation_split" => {
-                "; use more rows, or train without validation: --validation-split 0 (`train` and `fit-arrays`)"
+            Error::Model(glassbox::Error::Checkpoint(CheckpointError::OtherRun { file, mut difference })) => {
+                let what = &mut difference.what;
+                if what.contains('_') && *what != "early_stopping" {
+                    *what = typed(what);
+                }
+                Self::new(kind, CheckpointError::OtherRun { file, difference })
             }
-            _ => "",
-        };
-        Self::new(kind_of(error), format!("{typed} is {found}, expected {expected}{way_out}"))
+            other => Self::new(kind, format_args!("{other}{}", means(&other))),
+        }
     }
 }
 
-fn kind_of(error: &Error) -> Kind {
+/// An argument of Keras as an option.
+fn typed(argument: &str) -> String {
+    format!("--{}", argument.replace('_', "-"))
+}
+
+/// The options or the command that do what an error advises.
+fn means(error: &Error) -> &'static str {
     match error {
-        Error::NonFinite(_) => Kind::NotFinite,
-        Error::Device { .. } => Kind::Device,
-        // The only callback that can fail is the one that writes checkpoints.
-        Error::Callback(_) => Kind::Output,
-        _ => Kind::Input,
+        Error::Series(SeriesError::MissingColumn { .. }) => " (--timestamp-column, --value-column)",
+        Error::MissingFile { .. } => " (--data, $GLASSBOX_NAB)",
+        Error::MissingFromCache { .. } | Error::Damaged { .. } => " (`glassbox data fetch`)",
+        Error::Fetch { failure: FetchFailure::Connection(_), .. } => " (--data)",
+        _ => "",
     }
 }

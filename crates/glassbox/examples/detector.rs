@@ -12,7 +12,7 @@ use glassbox_pipeline::architecture::tutorial_model;
 use glassbox_pipeline::detection::{PointRule, stretches};
 use glassbox_pipeline::detector::{Detector, train_detector};
 use glassbox_pipeline::series::{Columns, Series, read_csv};
-use glassbox_pipeline::synthetic::{self, Part};
+use glassbox_pipeline::synthetic::{self, Subset};
 use glassbox_pipeline::training::TrainOptions;
 
 const TIME_STEPS: usize = 96;
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let read = |file: &String| read_csv(Path::new(file), &Columns::default()).map(|loaded| loaded.series);
     let (normal, new): (Series, Series) = match &files[..] {
         [normal, new] => (read(normal)?, read(new)?),
-        _ => (synthetic::series(Part::Train, 1), synthetic::series(Part::Test, 1)),
+        _ => (synthetic::series(Subset::Train, 1), synthetic::series(Subset::Test, 1)),
     };
 
     let device = Device::best()?;

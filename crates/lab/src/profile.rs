@@ -42,7 +42,7 @@ pub use schema::{
 
 use glassbox_pipeline::detector::{fit_scaler, normalise};
 use glassbox_pipeline::statistics;
-use glassbox_pipeline::synthetic::{self, Part as TwinPart};
+use glassbox_pipeline::synthetic::{self, Subset};
 
 /// Consecutive steps of one kind.
 const TURN: usize = 5;
@@ -197,7 +197,7 @@ impl Signals {
             ((0..values).map(|_| draws.normal() as f32).collect(), shape)
         };
         let (name, x, samples) = if input.channels == 1 && input.steps <= synthetic::ROWS {
-            let twin = synthetic::series(TwinPart::Train, seed);
+            let twin = synthetic::series(Subset::Train, seed);
             let values = fit_scaler(&twin).and_then(|scaler| normalise(&scaler, &twin));
             let values = values.expect("the twin is a series like the tutorial's");
             ("twin", (values, input), synthetic::ROWS - input.steps + 1)

@@ -1,7 +1,7 @@
 //! The tutorial from its first line to its last: every step in order, with its numbers.
 //!
 //! [`run`] takes the data and a backend and gives a [`TutorialRun`]; on the way it tells an [`Observer`] of
-//! each [`Step`] as it is done, so that a command can print while the run goes on.
+//! each [`Stage`] as it is done, so that a command can print while the run goes on.
 
 use std::time::{Duration, Instant};
 
@@ -9,9 +9,10 @@ use glassbox_engine::model::Sequential;
 use glassbox_engine::training::{Callback, Fitted};
 use serde::{Deserialize, Serialize};
 
-use crate::architecture::{WindowLengthError, tutorial_model};
+use crate::architecture::tutorial_model;
 use crate::detection::{PointRule, Threshold};
-use crate::detector::{Detection, Detector, DetectorError, fit_scaler, normalise, windows};
+use crate::detector::{Detection, Detector, fit_scaler, normalise, windows};
+use crate::error::Result;
 use crate::inside::{Inside, NormsProbe};
 use crate::nab::TutorialData;
 use crate::reconstruction::{PREDICT_BATCH, window_errors};
@@ -50,27 +51,9 @@ impl Default for TutorialOptions {
     }
 }
 
-/// Why the tutorial did not come to its end.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TutorialError {
-    /// The window's length does not suit the model.
-    #[error(transparent)]
-    WindowLength(#[from] WindowLengthError),
-    /// A step failed.
-    #[error(transparent)]
-    Step(#[from] DetectorError),
-}
-
-impl From<glassbox_engine::Error> for TutorialError {
-    fn from(error: glassbox_engine::Error) -> Self {
-        Self::Step(error.into())
-    }
-}
-
-/// A step of the tutorial, when it is done. In order, once each.
+/// A stage of the tutorial, when it is done. In order, once each.
 #[derive(Debug, Clone, Copy)]
-pub enum Step<'a> {
+pub enum Stage<'a> {
     /// Both series are there.
     Loaded {
         /// The series, and where they come from; the tutorial prints the `head` of each, [`HEAD`] rows.
@@ -126,11 +109,11 @@ pub enum Step<'a> {
     },
 }
 
-/// Is told how the tutorial goes: as a [`Callback`] of each epoch and batch of training, and of each step.
+/// Is told how the tutorial goes: as a [`Callback`] of each epoch and batch of training, and of each stage.
 pub trait Observer: Callback<f32> {
-    /// A step is done.
-    fn on_step(&mut self, step: Step<'_>) {
-        let _ = step;
+    /// A stage is done.
+    fn on_stage(&mut self, stage: Stage<'_>) {
+        let _ = stage;
     }
 
     /// `done` of `batches` are predicted, for the training windows first and then for the test windows.
@@ -205,29 +188,29 @@ pub fn run(
     device: &Device,
     options: &TutorialOptions,
     observer: &mut dyn Observer,
-) -> Result<TutorialRun, TutorialError> {
+) -> Result<TutorialRun> {
     let began = Instant::now();
     let (train, test) = (&data.train.series, &data.test.series);
     let time_steps = options.time_steps;
 
     // 1. Both series.
-    observer.on_step(Step::Loaded { data: &data });
+    observer.on_stage(Stage::Loaded { data: &data });
 
     // 2. Mean 0 and standard deviation 1.
     let scaler = fit_scaler(train)?;
     let values = normalise(&scaler, train)?;
-    observer.on_step(Step::Normalised { scaler, samples: values.len() });
+    observer.on_stage(Stage::Normalised { scaler, samples: values.len() });
 
     // 3. Windows, as a view. The model is built first: it says whether it can take their length.
     let model = tutorial_model(time_steps)?;
     let train_windows = windows(&values, train, time_steps)?;
     // Not first found out once all is trained.
-    test.require_window(time_steps).map_err(DetectorError::from)?;
-    let split = Split::of(train_windows.len(), &options.train.fit).map_err(DetectorError::from)?;
-    observer.on_step(Step::Windowed { shape: [train_windows.len(), time_steps, 1], split });
+    test.require_window(time_steps)?;
+    let split = Split::of(train_windows.len(), &options.train.fit)?;
+    observer.on_stage(Stage::Windowed { shape: [train_windows.len(), time_steps, 1], split });
 
     // 4. The model.
-    observer.on_step(Step::Built { model: &model });
+    observer.on_stage(Stage::Built { model: &model });
 
     // 5. Fit.
     let mut probe = options.inside.then(|| NormsProbe::new(model.layout()));
@@ -235,39 +218,37 @@ pub fn run(
     if let Some(probe) = &mut probe {
         callbacks.push(probe);
     }
-    let mut trained = train_autoencoder(device, &model, None, train_windows, &options.train, callbacks)
-        .map_err(DetectorError::from)?;
-    observer.on_step(Step::Trained { trained: &trained });
+    let mut trained = train_autoencoder(device, &model, None, train_windows, &options.train, callbacks)?;
+    observer.on_stage(Stage::Trained { trained: &trained });
 
     // 6. The errors of the training windows; the largest is the threshold.
     let predicting = Instant::now();
-    let session = trained.model.session(PREDICT_BATCH).map_err(DetectorError::from)?;
+    let session = trained.model.session(PREDICT_BATCH)?;
     let training_errors =
         window_errors(session, &train_windows, &mut |done, of| observer.on_predict_batch(done, of))?;
     let predict_train = predicting.elapsed();
-    let threshold = Threshold::from_training_errors(&training_errors).map_err(DetectorError::from)?;
-    observer.on_step(Step::Threshold { errors: &training_errors, threshold });
+    let threshold = Threshold::from_training_errors(&training_errors)?;
+    observer.on_stage(Stage::Threshold { errors: &training_errors, threshold });
 
     // 7. The first window and its reconstruction.
     let first_window = train_windows.get(0).to_vec();
     let mut first_reconstruction = vec![0.0; first_window.len()];
     session.predict(&train_windows.slice(0..1), &mut first_reconstruction)?;
-    observer.on_step(Step::Reconstructed { window: &first_window, reconstruction: &first_reconstruction });
+    observer.on_stage(Stage::Reconstructed { window: &first_window, reconstruction: &first_reconstruction });
 
     // 8. The test series, normalised by the moments of the training series.
-    observer.on_step(Step::TestWindowed { shape: [test.len() - time_steps + 1, time_steps, 1] });
+    observer.on_stage(Stage::TestWindowed { shape: [test.len() - time_steps + 1, time_steps, 1] });
     let predicting = Instant::now();
     let test_values = normalise(&scaler, test)?;
     let test_windows = windows(&test_values, test, time_steps)?;
     let errors = window_errors(session, &test_windows, &mut |done, of| observer.on_predict_batch(done, of))?;
-    let detection =
-        Detection::new(errors, threshold, time_steps, options.point_rule).map_err(DetectorError::from)?;
+    let detection = Detection::new(errors, threshold, time_steps, options.point_rule)?;
     let weights = session.state()?.weights;
     let detector = Detector { model, weights, scaler, threshold };
     let predict_test = predicting.elapsed();
 
     // 9. Anomalous windows and points.
-    observer.on_step(Step::Detected { detection: &detection });
+    observer.on_stage(Stage::Detected { detection: &detection });
 
     // Not a part of the tutorial: a look inside.
     let looking = Instant::now();

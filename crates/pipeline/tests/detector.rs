@@ -9,8 +9,9 @@ use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::reference::Reference;
 use glassbox_engine::shape::Shape;
 use glassbox_engine::training::Fit;
+use glassbox_pipeline::Error;
 use glassbox_pipeline::detection::PointRule;
-use glassbox_pipeline::detector::{Detector, DetectorError, train_detector};
+use glassbox_pipeline::detector::{Detector, train_detector};
 use glassbox_pipeline::reconstruction::predict_batches;
 use glassbox_pipeline::training::{Split, TrainOptions};
 
@@ -131,7 +132,7 @@ fn a_plain_model_is_no_detector() {
     let weights = model.layout().initial(0);
     glassbox_formats::model_file::SavedModel::new(model, weights).save(&path).unwrap();
     let error = Detector::load(&path).unwrap_err();
-    assert!(matches!(error, DetectorError::NotADetector { .. }), "{error}");
+    assert!(matches!(error, Error::NotADetector { .. }), "{error}");
     assert!(error.to_string().contains("plain.safetensors"), "{error}");
 }
 

@@ -11,9 +11,9 @@ use glassbox_pipeline::detector::Detector;
 use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
 use glassbox_pipeline::results::{self, RunResult};
 use glassbox_pipeline::series::Series;
-use glassbox_pipeline::synthetic::{self, Part};
+use glassbox_pipeline::synthetic::{self, Subset};
 use glassbox_pipeline::training::TrainOptions;
-use glassbox_pipeline::tutorial::{Observer, Quiet, Step, TutorialOptions, TutorialRun, run};
+use glassbox_pipeline::tutorial::{Observer, Quiet, Stage, TutorialOptions, TutorialRun, run};
 
 /// A day and a half of the twin; the second half of it has the jump in the test series.
 fn data() -> TutorialData {
@@ -24,7 +24,7 @@ fn data() -> TutorialData {
         let series = Series::new(twin.name(), twin.clock(), times.to_vec(), values.to_vec()).unwrap();
         LoadedPart { series, sha256: Sha256::of(b"a test"), warnings: vec![] }
     };
-    TutorialData { train: part(Part::Train), test: part(Part::Test), source: Source::Twin { seed: 1 } }
+    TutorialData { train: part(Subset::Train), test: part(Subset::Test), source: Source::Twin { seed: 1 } }
 }
 
 fn options() -> TutorialOptions {
@@ -51,19 +51,19 @@ impl Callback<f32> for Recorder {
 }
 
 impl Observer for Recorder {
-    fn on_step(&mut self, step: Step<'_>) {
-        self.steps.push(match step {
-            Step::Loaded { data } => format!("loaded {}", data.train.series.len()),
-            Step::Normalised { samples, .. } => format!("normalised {samples}"),
-            Step::Windowed { shape, split } => format!("windowed {shape:?} {}", split.steps_per_epoch),
-            Step::Built { model } => format!("built {}", model.layout().len()),
-            Step::Trained { trained } => format!("trained {}", trained.fitted.history.val_loss.len()),
-            Step::Threshold { errors, .. } => format!("threshold {}", errors.len()),
-            Step::Reconstructed { window, reconstruction } => {
+    fn on_stage(&mut self, stage: Stage<'_>) {
+        self.steps.push(match stage {
+            Stage::Loaded { data } => format!("loaded {}", data.train.series.len()),
+            Stage::Normalised { samples, .. } => format!("normalised {samples}"),
+            Stage::Windowed { shape, split } => format!("windowed {shape:?} {}", split.steps_per_epoch),
+            Stage::Built { model } => format!("built {}", model.layout().len()),
+            Stage::Trained { trained } => format!("trained {}", trained.fitted.history.val_loss.len()),
+            Stage::Threshold { errors, .. } => format!("threshold {}", errors.len()),
+            Stage::Reconstructed { window, reconstruction } => {
                 format!("reconstructed {} {}", window.len(), reconstruction.len())
             }
-            Step::TestWindowed { shape } => format!("test {shape:?}"),
-            Step::Detected { detection } => format!("detected {}", detection.errors.len()),
+            Stage::TestWindowed { shape } => format!("test {shape:?}"),
+            Stage::Detected { detection } => format!("detected {}", detection.errors.len()),
         });
     }
 

@@ -12,7 +12,7 @@ use glassbox_formats::output_folder::OutputFolder;
 use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
 use glassbox_pipeline::results;
 use glassbox_pipeline::series::Series;
-use glassbox_pipeline::synthetic::{self, Part};
+use glassbox_pipeline::synthetic::{self, Subset};
 use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::tutorial::{Quiet, TutorialOptions, TutorialRun, run};
 use glassbox_report::{Folder, ReportError, Written, figures, files};
@@ -29,8 +29,8 @@ fn tutorial() -> &'static TutorialRun {
             LoadedPart { series, sha256: Sha256::of(b"a test"), warnings: vec![] }
         };
         let data = TutorialData {
-            train: part(Part::Train, 0..288),
-            test: part(Part::Test, 10 * 288..11 * 288),
+            train: part(Subset::Train, 0..288),
+            test: part(Subset::Test, 10 * 288..11 * 288),
             source: Source::Twin { seed: 1 },
         };
         let defaults = TrainOptions::default();

@@ -27,7 +27,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     files::check(&input_files(args), &[&[(CHECKPOINT, &*checkpoint)], &outputs[..]].concat())?;
     let _locks = files::lock(&outputs)?;
     let kept = args.checkpoint.lock(&interrupted)?;
-    let loaded = read_csv(&args.input, &args.columns.columns()).or_fail(Kind::Input)?;
+    let loaded = read_csv(&args.input, &args.columns.columns())?;
     for warning in loaded.warnings.iter().chain(&loaded.extreme) {
         warn(args.output.quiet, warning);
     }

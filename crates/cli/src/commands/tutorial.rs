@@ -14,7 +14,7 @@ use glassbox_pipeline::nab::{self, Places, Source, TutorialData};
 use glassbox_pipeline::reconstruction::predict_batches;
 use glassbox_pipeline::results::{self, RunResult};
 use glassbox_pipeline::training::Trained;
-use glassbox_pipeline::tutorial::{self, HEAD, Observer, Step, TutorialOptions};
+use glassbox_pipeline::tutorial::{self, HEAD, Observer, Stage, TutorialOptions};
 use glassbox_pipeline::words::counted;
 
 use super::{AFTER_EPOCH, CHECKPOINT, TIME_STEPS, conclusion, print, print_json, report, study, warn};
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
     let mut out = open(args)?;
     let _kept = args.checkpoint.lock_beside(&args.out)?;
     let source = Source::choose(&Places::from_env(args.data.clone()), args.seed);
-    let data = nab::load(&source).or_fail(Kind::Input)?;
+    let data = nab::load(&source)?;
     for warning in data.train.warnings.iter().chain(&data.test.warnings) {
         warn(args.output.quiet, warning);
     }
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
         failed: None,
     };
     let device = args.compute.device(silent)?;
-    let model = tutorial_model(TIME_STEPS).or_fail(Kind::Input)?;
+    let model = tutorial_model(TIME_STEPS)?;
     explain(&args.compute, silent, &device, &model, args.fit.batch_size)?;
     let run = tutorial::run(data, &device, &options, &mut narrator)
         .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
@@ -127,20 +127,20 @@ impl Callback<f32> for Narrator {
 }
 
 impl Observer for Narrator {
-    fn on_step(&mut self, step: Step<'_>) {
+    fn on_stage(&mut self, stage: Stage<'_>) {
         if self.silent || self.failed.is_some() {
             return;
         }
-        if let Err(failure) = print(&told(&step)) {
+        if let Err(failure) = print(&told(&stage)) {
             self.failed = Some(failure);
         }
     }
 }
 
-fn told(step: &Step<'_>) -> String {
-    match step {
-        Step::Loaded { data } => loaded(data),
-        Step::Normalised { scaler, samples } => {
+fn told(stage: &Stage<'_>) -> String {
+    match stage {
+        Stage::Loaded { data } => loaded(data),
+        Stage::Normalised { scaler, samples } => {
             format!(
                 "Number of training samples: {samples}\n\
                  Normalised by mean {} and standard deviation {}\n\n",
@@ -148,7 +148,7 @@ fn told(step: &Step<'_>) -> String {
                 scaler.std()
             )
         }
-        Step::Windowed { shape, split } => format!(
+        Stage::Windowed { shape, split } => format!(
             "Training input shape: {}\n\
              {} windows for training, in {} batches per epoch; the last {} for validation\n\n",
             shown(shape),
@@ -156,24 +156,24 @@ fn told(step: &Step<'_>) -> String {
             split.steps_per_epoch,
             split.validation
         ),
-        Step::Built { model } => format!("{}\n\n", model.summary()),
-        Step::Trained { trained } => trained_for(trained),
-        Step::Threshold { errors, threshold } => format!(
+        Stage::Built { model } => format!("{}\n\n", model.summary()),
+        Stage::Trained { trained } => trained_for(trained),
+        Stage::Threshold { errors, threshold } => format!(
             "Mean absolute error of {} training windows, predicted in {} batches\n\
              Reconstruction error threshold: {} (mean absolute error, in standard deviations of the training series)\n\n",
             errors.len(),
             predict_batches(errors.len()),
             threshold.value()
         ),
-        Step::Reconstructed { window, reconstruction } => {
+        Stage::Reconstructed { window, reconstruction } => {
             let error: f32 = window.iter().zip(*reconstruction).map(|(x, y)| (x - y).abs()).sum();
             format!(
                 "Mean absolute error of the first window's reconstruction: {:.6} standard deviations\n\n",
                 error / window.len() as f32
             )
         }
-        Step::TestWindowed { shape } => format!("Test input shape: {}\n", shown(shape)),
-        Step::Detected { detection } => detected(detection),
+        Stage::TestWindowed { shape } => format!("Test input shape: {}\n", shown(shape)),
+        Stage::Detected { detection } => detected(detection),
     }
 }
 

@@ -5,27 +5,20 @@ use super::schema::{
     VariantSpread, VerdictInfo,
 };
 use super::variants::{BASELINE, TRAININGS, ThresholdRule, Training, VARIANTS, Variant, Verdict};
-use super::{Fits, SCHEMA, StudyError, StudyOptions, Task, members, seeds};
+use super::{Fits, SCHEMA, StudyOptions, Task, members, seeds};
 use crate::statistics::Spread;
 use crate::study::fits::{Errors, Fit};
-use glassbox_pipeline::detection::{
-    DetectionError, PointRule, Threshold, anomalous_points, anomalous_windows, indices,
-};
+use glassbox_pipeline::Result;
+use glassbox_pipeline::detection::{PointRule, Threshold, anomalous_points, anomalous_windows, indices};
 use glassbox_pipeline::evaluation::Score;
 use glassbox_pipeline::nab::TutorialData;
 use glassbox_pipeline::reconstruction::ErrorMeasure;
 use glassbox_pipeline::results::{DataInfo, Point, Stretch, Versions};
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::statistics::quantile;
-use glassbox_pipeline::tutorial::TutorialError;
 
 /// The study without its conclusion.
-pub(super) fn study(
-    data: &TutorialData,
-    options: &StudyOptions,
-    task: &Task,
-    fits: &Fits,
-) -> Result<Study, StudyError> {
+pub(super) fn study(data: &TutorialData, options: &StudyOptions, task: &Task, fits: &Fits) -> Result<Study> {
     let series = &data.test.series;
     let point = |index: usize| Point { index, timestamp: series.timestamp_text(index) };
     let mut trainings = vec![];
@@ -64,12 +57,8 @@ pub(super) fn study(
     })
 }
 
-fn training_result(
-    training: &Training,
-    options: &StudyOptions,
-    fits: &Fits,
-) -> Result<TrainingResult, StudyError> {
-    let model = training.autoencoder.model(options.time_steps).map_err(TutorialError::from)?;
+fn training_result(training: &Training, options: &StudyOptions, fits: &Fits) -> Result<TrainingResult> {
+    let model = training.autoencoder.model(options.time_steps)?;
     let of_it = fits.iter().filter(|((name, _), _)| *name == training.name);
     let fits = of_it.map(|((_, seed), fit)| FitResult {
         seed: *seed,
@@ -90,13 +79,7 @@ fn training_result(
 }
 
 /// One variant under one seed.
-fn run(
-    variant: &Variant,
-    seed: u64,
-    fits: &[&Fit],
-    task: &Task,
-    series: &Series,
-) -> Result<VariantRun, DetectionError> {
+fn run(variant: &Variant, seed: u64, fits: &[&Fit], task: &Task, series: &Series) -> Result<VariantRun> {
     let errors: Vec<&Errors> =
         fits.iter().map(|fit| &fit.errors[&(variant.weights, variant.error)]).collect();
     let errors = mean_errors(&errors);
@@ -151,7 +134,7 @@ fn mean_errors(members: &[&Errors]) -> Errors {
     Errors { train: mean(|errors| &errors.train), test: mean(|errors| &errors.test) }
 }
 
-fn threshold(rule: ThresholdRule, train: &[f64], task: &Task) -> Result<Threshold, DetectionError> {
+fn threshold(rule: ThresholdRule, train: &[f64], task: &Task) -> Result<Threshold> {
     match rule {
         ThresholdRule::TrainingMax => Threshold::from_training_errors(train),
         ThresholdRule::ValidationMax => Threshold::from_training_errors(&train[task.validation.clone()]),
@@ -164,7 +147,7 @@ fn threshold(rule: ThresholdRule, train: &[f64], task: &Task) -> Result<Threshol
 }
 
 /// The anomalous rows among those that are judged.
-fn points(verdict: Verdict, windows: &[bool], task: &Task) -> Result<Vec<usize>, DetectionError> {
+fn points(verdict: Verdict, windows: &[bool], task: &Task) -> Result<Vec<usize>> {
     match verdict {
         Verdict::Windows(rule) => anomalous_points(windows, task.steps, rule),
         Verdict::LastStep => {
