@@ -5,41 +5,38 @@ use std::process::ExitCode;
 
 use glassbox::checkpoint::CheckpointError;
 use glassbox_engine::text::one_line;
+use glassbox_pipeline::Error;
+pub(crate) use glassbox_pipeline::ErrorKind as Kind;
 use glassbox_pipeline::nab::FetchFailure;
 use glassbox_pipeline::series::SeriesError;
-use glassbox_pipeline::{Error, ErrorKind};
 
 /// Why the command ended without success. The exit codes are part of the interface: `glassbox --help` and
 /// `docs/command.md` list them.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    kind: Kind,
+    code: u8,
     message: String,
 }
 
-/// The kind of a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Kind {
-    /// A requested check failed.
-    Check = 1,
-    /// An input file, a model or an option cannot be used.
-    Input = 3,
-    /// A number is not finite.
-    NotFinite = 4,
-    /// An output could not be written.
-    Output = 5,
-    /// A download failed.
-    Download = 6,
-    /// The requested device cannot be used, or it failed.
-    Device = 7,
-    /// Ctrl-C. Shells use 128 plus the number of SIGINT.
-    Interrupted = 130,
-}
+/// The exit code of an interruption: shells use 128 plus the number of SIGINT.
+const INTERRUPTED: u8 = 130;
 
 impl Failure {
     pub(crate) fn new(kind: Kind, error: impl Display) -> Self {
-        Self { kind, message: message(error) }
+        let code = match kind {
+            Kind::Input => 3,
+            Kind::NotFinite => 4,
+            Kind::Output => 5,
+            Kind::Download => 6,
+            Kind::Device => 7,
+            Kind::Interrupted => INTERRUPTED,
+        };
+        Self { code, message: message(error) }
+    }
+
+    /// A requested check failed.
+    pub(crate) fn of_check(problems: impl Display) -> Self {
+        Self { code: 1, message: message(problems) }
     }
 
     /// Adds the command that continues the run, if this is an interruption.
@@ -56,12 +53,12 @@ impl Failure {
     }
 
     pub(crate) fn is_interruption(&self) -> bool {
-        self.kind == Kind::Interrupted
+        self.code == INTERRUPTED
     }
 
     /// The exit code.
     pub(crate) fn code(&self) -> ExitCode {
-        ExitCode::from(self.kind as u8)
+        ExitCode::from(self.code)
     }
 }
 
@@ -90,19 +87,6 @@ impl<T, E: Display> OrFail<T> for Result<T, E> {
     }
 }
 
-impl From<ErrorKind> for Kind {
-    fn from(kind: ErrorKind) -> Self {
-        match kind {
-            ErrorKind::Input => Self::Input,
-            ErrorKind::NotFinite => Self::NotFinite,
-            ErrorKind::Output => Self::Output,
-            ErrorKind::Download => Self::Download,
-            ErrorKind::Device => Self::Device,
-            ErrorKind::Interrupted => Self::Interrupted,
-        }
-    }
-}
-
 impl From<glassbox_engine::Error> for Failure {
     fn from(error: glassbox_engine::Error) -> Self {
         Error::from(error).into()
@@ -125,7 +109,7 @@ impl From<glassbox_lab::Error> for Failure {
     fn from(error: glassbox_lab::Error) -> Self {
         match error {
             glassbox_lab::Error::Pipeline(error) => error.into(),
-            other => Self::new(other.kind().into(), other),
+            other => Self::new(other.kind(), other),
         }
     }
 }
@@ -133,7 +117,7 @@ impl From<glassbox_lab::Error> for Failure {
 /// Names options as they are typed, where the libraries use Keras's names or none.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let kind = error.kind().into();
+        let kind = error.kind();
         match error {
             Error::Engine(glassbox_engine::Error::Option { option, found, expected }) => {
                 let way_out = match option {

@@ -19,16 +19,14 @@
 //! of the seed and of the two counters.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use glassbox_engine::backend::{Plan, State};
-use glassbox_engine::model::WeightLayout;
 #[cfg(doc)]
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::text::excerpt;
-use glassbox_engine::training::{Callback, Checkpoint, EarlyStoppingState, EpochEnd, Flow, History};
+use glassbox_engine::training::{Checkpoint, EarlyStoppingState, History};
 
 use crate::fingerprint::{Difference, Fingerprint};
 use glassbox_formats::atomic;
@@ -138,15 +136,7 @@ pub fn require_checkpoint(dir: &Path) -> Result<(), CheckpointError> {
 /// If the checkpoint is not one of the plan's.
 #[must_use]
 pub fn to_bytes(checkpoint: &Checkpoint<f32>, plan: &Plan, fingerprint: &Fingerprint) -> Vec<u8> {
-    encode(checkpoint, &plan.layout, plan.optimizer.slots(), fingerprint)
-}
-
-fn encode(
-    checkpoint: &Checkpoint<f32>,
-    layout: &WeightLayout,
-    slots: &[&str],
-    fingerprint: &Fingerprint,
-) -> Vec<u8> {
+    let (layout, slots) = (&plan.layout, plan.optimizer.slots());
     let Checkpoint { state, epochs, history, early_stopping } = checkpoint;
     let mut file = TensorFile::default();
     file.insert_flat("weights/", layout, &state.weights);
@@ -259,12 +249,11 @@ fn verify(content: &mut TensorFile, file: &str) -> Result<(), CheckpointError> {
     }
 }
 
-/// Writes a checkpoint after each epoch, replacing the one before.
+/// Writes checkpoints, each in place of the one before.
 #[derive(Debug)]
-pub struct CheckpointWriter {
+pub(crate) struct CheckpointWriter {
     path: PathBuf,
-    layout: WeightLayout,
-    slots: &'static [&'static str],
+    plan: Plan,
     fingerprint: Fingerprint,
 }
 
@@ -272,18 +261,16 @@ impl CheckpointWriter {
     /// Writes to [`FILE_NAME`] in the folder `dir`, which is created if absent, for the run of this `plan`
     /// and `fingerprint`. Removes temporary files that killed runs left there; that no other run writes into the folder
     /// meanwhile is the caller's part, see [`lock`](glassbox_formats::lock).
-    #[must_use]
-    pub fn new(dir: &Path, plan: &Plan, fingerprint: Fingerprint) -> Self {
+    pub(crate) fn new(dir: &Path, plan: &Plan, fingerprint: Fingerprint) -> Self {
         atomic::sweep(dir, [OsStr::new(FILE_NAME)]);
-        let (layout, slots) = (plan.layout.clone(), plan.optimizer.slots());
-        Self { path: dir.join(FILE_NAME), layout, slots, fingerprint }
+        Self { path: dir.join(FILE_NAME), plan: plan.clone(), fingerprint }
     }
-}
 
-impl Callback<f32> for CheckpointWriter {
-    fn on_epoch_end(&mut self, end: &EpochEnd<'_, f32>) -> Result<Flow, Box<dyn Error + Send + Sync>> {
-        let bytes = encode(end.checkpoint, &self.layout, self.slots, &self.fingerprint);
-        atomic::write(&self.path, &bytes)?;
-        Ok(Flow::Continue)
+    /// Writes a checkpoint.
+    ///
+    /// # Errors
+    /// If the file cannot be written; then the one before is kept.
+    pub(crate) fn write(&self, checkpoint: &Checkpoint<f32>) -> Result<(), atomic::WriteError> {
+        atomic::write(&self.path, &to_bytes(checkpoint, &self.plan, &self.fingerprint))
     }
 }

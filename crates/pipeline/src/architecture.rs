@@ -5,6 +5,7 @@ use glassbox_engine::geometry::Padding;
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout};
 use glassbox_engine::model::Sequential;
 use glassbox_engine::shape::Shape;
+use serde::{Deserialize, Serialize};
 
 /// The longest window: far beyond any memory, as a plan of it says, since each step takes hundreds of bytes; and far
 /// from any overflow.
@@ -20,7 +21,7 @@ const MAX_STEPS: usize = 1 << 40;
 /// ```
 ///
 /// The default is the tutorial's: 32 and 16 channels, strides of 2, a rate of 0.2.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Autoencoder {
     /// Channels of the outer and of the inner layers.
     pub filters: [usize; 2],

@@ -128,7 +128,7 @@ fn conclusion(study: &Study) -> Vec<String> {
         let with = |variant: &&VariantResult| variant.verdict == verdict;
         let shown = |variant: &VariantResult| {
             let difference = variant.difference.expect("only the baseline has none");
-            format!("{} ({:+.3})", variant.title, difference.mean)
+            format!("{} ({:+.3})", variant.variant.title, difference.mean)
         };
         variants.iter().filter(with).map(shown).collect()
     };
@@ -183,7 +183,7 @@ fn noise(baseline: &VariantResult, variants: &[VariantResult]) -> Option<String>
     let noisy: Vec<String> = variants
         .iter()
         .filter(|variant| mean(variant) > (2.0 * base).max(base + 5.0))
-        .map(|variant| format!("{} ({:.1})", variant.title, mean(variant)))
+        .map(|variant| format!("{} ({:.1})", variant.variant.title, mean(variant)))
         .collect();
     (!noisy.is_empty()).then(|| {
         format!(
@@ -203,7 +203,10 @@ fn soonest(baseline: &VariantResult, variants: &[VariantResult]) -> Option<Strin
         .filter_map(|variant| {
             let own = mean(variant).filter(|own| *own < base - 60.0)?;
             let (own_f1, base_f1) = (variant.spread.f1?.mean, baseline.spread.f1?.mean);
-            Some(format!("{} ({own:.0} minutes, at F1 {own_f1:.3} against {base_f1:.3})", variant.title))
+            Some(format!(
+                "{} ({own:.0} minutes, at F1 {own_f1:.3} against {base_f1:.3})",
+                variant.variant.title
+            ))
         })
         .collect();
     let known = format!(
@@ -228,7 +231,8 @@ fn cost(study: &Study) -> Option<String> {
         .filter_map(|training| {
             let own: f64 = training.fits.iter().map(|fit| fit.seconds).sum();
             let same_seeds: f64 = training.fits.iter().filter_map(|fit| base(fit.seed)).sum();
-            let title = &study.variants.iter().find(|variant| variant.training == training.name)?.title;
+            let title =
+                &study.variants.iter().find(|result| result.variant.training == training.name)?.variant.title;
             Some(format!("{title} {:.1}", own / same_seeds))
         })
         .collect();

@@ -1,10 +1,9 @@
 //! From the errors of windows to the numbers of each variant and seed.
 
 use super::schema::{
-    FitResult, RowRange, Study, StudyConfig, ThresholdConfig, TrainingResult, VariantResult, VariantRun,
-    VariantSpread, VerdictInfo,
+    RowRange, Study, StudyConfig, TrainingResult, VariantResult, VariantRun, VariantSpread, VerdictInfo,
 };
-use super::variants::{BASELINE, TRAININGS, ThresholdRule, Training, VARIANTS, Variant, Verdict};
+use super::variants::{BASELINE, Rule, TRAININGS, ThresholdRule, VARIANTS, Variant};
 use super::{Fits, SCHEMA, StudyOptions, Task, members, seeds};
 use crate::statistics::Spread;
 use crate::study::fits::{Errors, Fit};
@@ -23,17 +22,31 @@ pub(super) fn study(data: &TutorialData, options: &StudyOptions, task: &Task, fi
     let point = |index: usize| Point { index, timestamp: series.timestamp_text(index) };
     let mut trainings = vec![];
     for training in &TRAININGS {
-        trainings.push(training_result(training, options, fits)?);
+        let of_it = fits.iter().filter(|((name, _), _)| *name == training.name);
+        trainings.push(TrainingResult {
+            name: training.name.into(),
+            autoencoder: training.autoencoder,
+            parameters: training.autoencoder.model(options.time_steps)?.layout().len(),
+            fits: of_it.map(|(_, fit)| fit.result.clone()).collect(),
+        });
     }
     let mut variants = vec![];
-    for variant in &VARIANTS {
+    for variant in VARIANTS.iter() {
         let mut runs = vec![];
         for seed in seeds(options) {
-            let of_members: Vec<&Fit> =
-                members(variant, seed, options).map(|seed| &fits[&(variant.training, seed)]).collect();
+            let of_members: Vec<&Fit> = members(variant, seed, options)
+                .map(|seed| &fits[&(variant.training.as_str(), seed)])
+                .collect();
             runs.push(run(variant, seed, &of_members, task, series)?);
         }
-        variants.push(variant_result(variant, runs));
+        variants.push(VariantResult {
+            variant: variant.clone(),
+            spread: VariantSpread::of(&runs),
+            runs,
+            difference: None,
+            verdict: VerdictInfo::Baseline,
+            finding: String::new(),
+        });
     }
     Ok(Study {
         schema: SCHEMA,
@@ -57,27 +70,6 @@ pub(super) fn study(data: &TutorialData, options: &StudyOptions, task: &Task, fi
     })
 }
 
-fn training_result(training: &Training, options: &StudyOptions, fits: &Fits) -> Result<TrainingResult> {
-    let model = training.autoencoder.model(options.time_steps)?;
-    let of_it = fits.iter().filter(|((name, _), _)| *name == training.name);
-    let fits = of_it.map(|((_, seed), fit)| FitResult {
-        seed: *seed,
-        epochs: fit.epochs,
-        best_epoch: fit.best_epoch,
-        loss: fit.loss,
-        val_loss: fit.val_loss,
-        seconds: fit.seconds,
-    });
-    Ok(TrainingResult {
-        name: training.name.into(),
-        filters: training.autoencoder.filters,
-        strides: training.autoencoder.strides,
-        dropout: training.autoencoder.dropout,
-        parameters: model.layout().len(),
-        fits: fits.collect(),
-    })
-}
-
 /// One variant under one seed.
 fn run(variant: &Variant, seed: u64, fits: &[&Fit], task: &Task, series: &Series) -> Result<VariantRun> {
     let errors: Vec<&Errors> =
@@ -85,7 +77,7 @@ fn run(variant: &Variant, seed: u64, fits: &[&Fit], task: &Task, series: &Series
     let errors = mean_errors(&errors);
     let threshold = threshold(variant.threshold, &errors.train, task)?;
     let windows = anomalous_windows(&errors.test, threshold)?;
-    let points = points(variant.verdict, &windows, task)?;
+    let points = points(variant.rule, &windows, task)?;
     let score = Score::of(&points, &task.truth);
 
     let minutes = |row: usize| {
@@ -93,10 +85,10 @@ fn run(variant: &Variant, seed: u64, fits: &[&Fit], task: &Task, series: &Series
         times[row].duration_since(times[task.truth.start]).as_secs_f64() / 60.0
     };
     // The last row that the verdict on a point asks.
-    let asked = |point: usize| match variant.verdict {
-        Verdict::LastStep => point,
-        Verdict::Windows(PointRule::Published) => point + task.steps - 2,
-        Verdict::Windows(PointRule::Inclusive) => point + task.steps - 1,
+    let asked = |point: usize| match variant.rule {
+        Rule::LastStep => point,
+        Rule::Windows(PointRule::Published) => point + task.steps - 2,
+        Rule::Windows(PointRule::Inclusive) => point + task.steps - 1,
     };
     let is_false = |window: &&usize| {
         let last = **window + task.steps - 1;
@@ -120,8 +112,8 @@ fn run(variant: &Variant, seed: u64, fits: &[&Fit], task: &Task, series: &Series
         f1: score.f1,
         delay_minutes: score.first_hit.map(minutes),
         live_delay_minutes: score.first_hit.map(|point| minutes(asked(point))),
-        epochs: fits.iter().map(|fit| fit.epochs).sum(),
-        seconds: fits.iter().map(|fit| fit.seconds).sum(),
+        epochs: fits.iter().map(|fit| fit.result.epochs).sum(),
+        seconds: fits.iter().map(|fit| fit.result.seconds).sum(),
     })
 }
 
@@ -138,7 +130,7 @@ fn threshold(rule: ThresholdRule, train: &[f64], task: &Task) -> Result<Threshol
     match rule {
         ThresholdRule::TrainingMax => Threshold::from_training_errors(train),
         ThresholdRule::ValidationMax => Threshold::from_training_errors(&train[task.validation.clone()]),
-        ThresholdRule::TrainingQuantile(q) => {
+        ThresholdRule::TrainingQuantile { q } => {
             let mut sorted = train.to_vec();
             sorted.sort_by(f64::total_cmp);
             Threshold::new(quantile(&sorted, q))
@@ -147,44 +139,10 @@ fn threshold(rule: ThresholdRule, train: &[f64], task: &Task) -> Result<Threshol
 }
 
 /// The anomalous rows among those that are judged.
-fn points(verdict: Verdict, windows: &[bool], task: &Task) -> Result<Vec<usize>> {
-    match verdict {
-        Verdict::Windows(rule) => anomalous_points(windows, task.steps, rule),
-        Verdict::LastStep => {
-            Ok(task.judged.clone().filter(|point| windows[point + 1 - task.steps]).collect())
-        }
-    }
-}
-
-fn variant_result(variant: &Variant, runs: Vec<VariantRun>) -> VariantResult {
-    let (kind, q) = match variant.threshold {
-        ThresholdRule::TrainingMax => ("training_max", None),
-        ThresholdRule::TrainingQuantile(q) => ("training_quantile", Some(q)),
-        ThresholdRule::ValidationMax => ("validation_max", None),
-    };
-    let error = match variant.error {
-        ErrorMeasure::Mean => "mean",
-        ErrorMeasure::LastStep => "last_step",
-    };
-    let rule = match variant.verdict {
-        Verdict::Windows(rule) => rule.to_string(),
-        Verdict::LastStep => "last_step".into(),
-    };
-    VariantResult {
-        name: variant.name.into(),
-        title: variant.title.into(),
-        change: variant.change.into(),
-        training: variant.training.into(),
-        weights: variant.weights,
-        error: error.into(),
-        threshold: ThresholdConfig { kind: kind.into(), q },
-        rule,
-        members: variant.members,
-        spread: VariantSpread::of(&runs),
-        runs,
-        difference: None,
-        verdict: VerdictInfo::Baseline,
-        finding: String::new(),
+fn points(rule: Rule, windows: &[bool], task: &Task) -> Result<Vec<usize>> {
+    match rule {
+        Rule::Windows(rule) => anomalous_points(windows, task.steps, rule),
+        Rule::LastStep => Ok(task.judged.clone().filter(|point| windows[point + 1 - task.steps]).collect()),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::variants::Weights;
+use super::variants::Variant;
 use crate::statistics::Spread;
+use glassbox_pipeline::architecture::Autoencoder;
 use glassbox_pipeline::results::{DataInfo, Stretch, Versions};
 use glassbox_pipeline::training::TrainOptions;
 
@@ -59,12 +60,9 @@ pub struct StudyConfig {
 pub struct TrainingResult {
     /// Its name.
     pub name: String,
-    /// Channels of the outer and of the inner layers.
-    pub filters: [usize; 2],
-    /// Strides of all layers but the last.
-    pub strides: usize,
-    /// The rate of dropout; 0 if there is none.
-    pub dropout: f64,
+    /// The model.
+    #[serde(flatten)]
+    pub autoencoder: Autoencoder,
     /// Its parameters.
     pub parameters: usize,
     /// Each training, by ascending seed.
@@ -91,24 +89,9 @@ pub struct FitResult {
 /// A variant, judged for each seed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VariantResult {
-    /// Its name.
-    pub name: String,
-    /// A few words for it.
-    pub title: String,
-    /// The change, in a sentence.
-    pub change: String,
-    /// The name of its training.
-    pub training: String,
-    /// The epoch whose weights are used.
-    pub weights: Weights,
-    /// `mean` or `last_step`.
-    pub error: String,
-    /// The source of its thresholds.
-    pub threshold: ThresholdConfig,
-    /// `published`, `inclusive` or `last_step`.
-    pub rule: String,
-    /// The number of models in its ensemble.
-    pub members: usize,
+    /// The variant.
+    #[serde(flatten)]
+    pub variant: Variant,
     /// The results of each seed.
     pub runs: Vec<VariantRun>,
     /// Over all seeds.
@@ -119,15 +102,6 @@ pub struct VariantResult {
     pub verdict: VerdictInfo,
     /// The same in a sentence, with the numbers.
     pub finding: String,
-}
-
-/// The source of a threshold.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ThresholdConfig {
-    /// `training_max`, `training_quantile` or `validation_max`.
-    pub kind: String,
-    /// The quantile, if it is one.
-    pub q: Option<f64>,
 }
 
 /// A variant under one seed.

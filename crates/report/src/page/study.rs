@@ -51,8 +51,8 @@ impl<'a> Row<'a> {
             spread.as_ref().map_or_else(|| "–".into(), |spread| format!("{:.digits$}", spread.mean))
         };
         Self {
-            title: &variant.title,
-            change: &variant.change,
+            title: &variant.variant.title,
+            change: &variant.variant.change,
             finding: &variant.finding,
             verdict: match variant.verdict {
                 VerdictInfo::Baseline => "baseline",
