@@ -10,7 +10,7 @@ use glassbox::Device;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::training::{EarlyStopping, Fit};
 use glassbox_formats::output_folder::OutputFolder;
-use glassbox_lab::study::schema::{Study, VariantRun, VerdictInfo};
+use glassbox_lab::study::schema::{Study, VariantRun, Verdict};
 use glassbox_lab::study::variants::{Rule, TRAININGS, ThresholdRule, VARIANTS, Weights};
 use glassbox_lab::study::{self, StudyOptions};
 use glassbox_pipeline::detection::PointRule;
@@ -212,13 +212,13 @@ fn a_study_is_the_same_for_any_number_of_workers_and_says_what_two_seeds_can() {
     let one = study_with(data, 1);
     assert_eq!(without_seconds(one.clone()), without_seconds(two.clone()));
 
-    assert_eq!(one.variants[0].verdict, VerdictInfo::Baseline);
+    assert_eq!(one.variants[0].verdict, Verdict::Baseline);
     assert_eq!(one.variants[0].difference, None);
     for variant in &one.variants[1..] {
         let difference = variant.difference.expect("compared with the tutorial");
         assert_eq!(difference.better + difference.equal + difference.worse, SEEDS as usize);
         // Two seeds support no verdict, not even that nothing changes.
-        assert_eq!(variant.verdict, VerdictInfo::Unclear, "{}", variant.variant.name);
+        assert_eq!(variant.verdict, Verdict::Unclear, "{}", variant.variant.name);
         let f1: Vec<f64> = variant.runs.iter().map(|run| run.f1).collect();
         let spread = variant.spread.f1.expect("two runs");
         assert_eq!((spread.min, spread.max), (f1[0].min(f1[1]), f1[0].max(f1[1])));

@@ -109,8 +109,13 @@ pub enum Stage<'a> {
     },
 }
 
-/// Is told how the tutorial goes: as a [`Callback`] of each epoch and batch of training, and of each stage.
-pub trait Observer: Callback<f32> {
+/// Follows a run of the tutorial.
+pub trait Observer {
+    /// The callbacks of training, told of each epoch and batch.
+    fn callbacks(&mut self) -> Vec<&mut dyn Callback<f32>> {
+        vec![]
+    }
+
     /// A stage is done.
     fn on_stage(&mut self, stage: Stage<'_>) {
         let _ = stage;
@@ -122,11 +127,10 @@ pub trait Observer: Callback<f32> {
     }
 }
 
-/// An observer that looks away.
+/// An observer that does nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Quiet;
 
-impl Callback<f32> for Quiet {}
 impl Observer for Quiet {}
 
 /// How long a run took, in seconds, and where.
@@ -214,7 +218,7 @@ pub fn run(
 
     // 5. Fit.
     let mut probe = options.inside.then(|| NormsProbe::new(model.layout()));
-    let mut callbacks: Vec<&mut dyn Callback<f32>> = vec![&mut *observer];
+    let mut callbacks = observer.callbacks();
     if let Some(probe) = &mut probe {
         callbacks.push(probe);
     }

@@ -51,6 +51,10 @@ impl Callback<f32> for Recorder {
 }
 
 impl Observer for Recorder {
+    fn callbacks(&mut self) -> Vec<&mut dyn Callback<f32>> {
+        vec![self]
+    }
+
     fn on_stage(&mut self, stage: Stage<'_>) {
         self.steps.push(match stage {
             Stage::Loaded { data } => format!("loaded {}", data.train.series.len()),

@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 
 use glassbox::checkpoint;
-use glassbox_engine::backend::BatchEnd;
-use glassbox_engine::training::{Callback, EpochEnd, Flow};
+use glassbox_engine::training::Callback;
 use glassbox_formats::output_folder::OutputFolder;
 use glassbox_lab::study::{FILES as STUDY_FILES, Study};
 use glassbox_pipeline::architecture::tutorial_model;
@@ -108,25 +107,11 @@ struct Narrator {
     failed: Option<Failure>,
 }
 
-impl Callback<f32> for Narrator {
-    fn on_epoch_begin(&mut self, epoch: usize, epochs: usize) {
-        self.opening.on_epoch_begin(epoch, epochs);
-        self.progress.on_epoch_begin(epoch, epochs);
-    }
-
-    fn on_batch_end(&mut self, batch: BatchEnd) {
-        self.progress.on_batch_end(batch);
-    }
-
-    fn on_epoch_end(
-        &mut self,
-        end: &EpochEnd<'_, f32>,
-    ) -> Result<Flow, Box<dyn std::error::Error + Send + Sync>> {
-        self.progress.on_epoch_end(end)
-    }
-}
-
 impl Observer for Narrator {
+    fn callbacks(&mut self) -> Vec<&mut dyn Callback<f32>> {
+        vec![&mut self.opening, &mut self.progress]
+    }
+
     fn on_stage(&mut self, stage: Stage<'_>) {
         if self.silent || self.failed.is_some() {
             return;

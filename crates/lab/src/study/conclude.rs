@@ -1,6 +1,6 @@
 //! The conclusion of a study, in sentences made from its numbers.
 
-use super::schema::{Difference, Study, VariantResult, VariantRun, VerdictInfo};
+use super::schema::{Difference, Study, VariantResult, VariantRun, Verdict};
 use super::{LEVEL, POINTS_WORTH};
 use crate::statistics::{Spread, holm, sign_test};
 use glassbox_pipeline::words::{counted, probability};
@@ -49,14 +49,14 @@ fn are_enough(seeds: usize, variants: usize) -> bool {
     variants as f64 * sign_test(seeds, 0) <= LEVEL
 }
 
-fn verdict(difference: &Difference, enough: bool) -> VerdictInfo {
+fn verdict(difference: &Difference, enough: bool) -> Verdict {
     let Difference { min, max, better, worse, p_adjusted, .. } = *difference;
     match () {
-        () if !enough => VerdictInfo::Unclear,
-        () if min >= -POINTS_WORTH && max <= POINTS_WORTH => VerdictInfo::Same,
-        () if p_adjusted > LEVEL => VerdictInfo::Unclear,
-        () if better > worse => VerdictInfo::Helps,
-        () => VerdictInfo::Hurts,
+        () if !enough => Verdict::Unclear,
+        () if min >= -POINTS_WORTH && max <= POINTS_WORTH => Verdict::Same,
+        () if p_adjusted > LEVEL => Verdict::Unclear,
+        () if better > worse => Verdict::Helps,
+        () => Verdict::Hurts,
     }
 }
 
@@ -124,7 +124,7 @@ fn conclusion(study: &Study) -> Vec<String> {
         ranged(Some(&f1), 3),
         1.0 - f1.mean
     )];
-    let of = |verdict: VerdictInfo| -> Vec<String> {
+    let of = |verdict: Verdict| -> Vec<String> {
         let with = |variant: &&VariantResult| variant.verdict == verdict;
         let shown = |variant: &VariantResult| {
             let difference = variant.difference.expect("only the baseline has none");
@@ -132,20 +132,20 @@ fn conclusion(study: &Study) -> Vec<String> {
         };
         variants.iter().filter(with).map(shown).collect()
     };
-    said.push(match of(VerdictInfo::Helps) {
+    said.push(match of(Verdict::Helps) {
         none if none.is_empty() => "No variant helps significantly.".into(),
         some => format!("Helps (mean change of F1): {}.", some.join(", ")),
     });
-    if let some @ [_, ..] = &of(VerdictInfo::Hurts)[..] {
+    if let some @ [_, ..] = &of(Verdict::Hurts)[..] {
         said.push(format!("Hurts (mean change of F1): {}.", some.join(", ")));
     }
-    if let some @ [_, ..] = &of(VerdictInfo::Same)[..] {
+    if let some @ [_, ..] = &of(Verdict::Same)[..] {
         said.push(format!(
             "Changes F1 by no more than about one point's worth, for every seed: {}.",
             some.join(", ")
         ));
     }
-    if let some @ [_, ..] = &of(VerdictInfo::Unclear)[..] {
+    if let some @ [_, ..] = &of(Verdict::Unclear)[..] {
         said.push(format!("Inconclusive: {}. {}", some.join(", "), too_few(seeds, variants.len())));
     }
     said.extend(noise(baseline, variants));
@@ -256,7 +256,7 @@ fn ranged(spread: Option<&Spread>, digits: usize) -> String {
 mod tests {
     use super::*;
 
-    fn of(differences: &[f64], p_adjusted: f64) -> VerdictInfo {
+    fn of(differences: &[f64], p_adjusted: f64) -> Verdict {
         let runs = |f1: &dyn Fn(f64) -> f64| -> Vec<VariantRun> {
             differences.iter().map(|d| VariantRun { f1: f1(*d), ..RUN }).collect()
         };
@@ -285,12 +285,12 @@ mod tests {
 
     #[test]
     fn a_verdict_needs_significance_and_more_than_a_point() {
-        assert_eq!(of(&[0.1, 0.2, 0.01], 0.01), VerdictInfo::Helps);
-        assert_eq!(of(&[-0.1, -0.2, 0.01], 0.01), VerdictInfo::Hurts);
-        assert_eq!(of(&[0.1, 0.2, 0.01], 0.06), VerdictInfo::Unclear);
-        assert_eq!(of(&[0.004, -0.004, 0.0], 1.0), VerdictInfo::Same);
-        assert_eq!(of(&[0.004, 0.004, 0.004], 0.001), VerdictInfo::Same);
-        assert_eq!(of(&[0.0], 1.0), VerdictInfo::Same);
+        assert_eq!(of(&[0.1, 0.2, 0.01], 0.01), Verdict::Helps);
+        assert_eq!(of(&[-0.1, -0.2, 0.01], 0.01), Verdict::Hurts);
+        assert_eq!(of(&[0.1, 0.2, 0.01], 0.06), Verdict::Unclear);
+        assert_eq!(of(&[0.004, -0.004, 0.0], 1.0), Verdict::Same);
+        assert_eq!(of(&[0.004, 0.004, 0.004], 0.001), Verdict::Same);
+        assert_eq!(of(&[0.0], 1.0), Verdict::Same);
     }
 
     #[test]
@@ -306,8 +306,8 @@ mod tests {
             p: 1.0,
             p_adjusted: 1.0,
         };
-        assert_eq!(verdict(&none, false), VerdictInfo::Unclear);
-        assert_eq!(verdict(&none, true), VerdictInfo::Same);
+        assert_eq!(verdict(&none, false), Verdict::Unclear);
+        assert_eq!(verdict(&none, true), Verdict::Same);
         assert!(too_few(1, 13).starts_with("1 seed is too few"), "{}", too_few(1, 13));
     }
 

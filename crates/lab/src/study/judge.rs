@@ -1,7 +1,7 @@
 //! From the errors of windows to the numbers of each variant and seed.
 
 use super::schema::{
-    RowRange, Study, StudyConfig, TrainingResult, VariantResult, VariantRun, VariantSpread, VerdictInfo,
+    RowRange, Study, StudyConfig, TrainingResult, VariantResult, VariantRun, VariantSpread, Verdict,
 };
 use super::variants::{BASELINE, Rule, TRAININGS, ThresholdRule, VARIANTS, Variant};
 use super::{Fits, SCHEMA, StudyOptions, Task, members, seeds};
@@ -44,7 +44,7 @@ pub(super) fn study(data: &TutorialData, options: &StudyOptions, task: &Task, fi
             spread: VariantSpread::of(&runs),
             runs,
             difference: None,
-            verdict: VerdictInfo::Baseline,
+            verdict: Verdict::Baseline,
             finding: String::new(),
         });
     }

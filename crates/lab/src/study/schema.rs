@@ -99,7 +99,7 @@ pub struct VariantResult {
     /// Against the baseline; `null` for the baseline itself.
     pub difference: Option<Difference>,
     /// The verdict.
-    pub verdict: VerdictInfo,
+    pub verdict: Verdict,
     /// The same in a sentence, with the numbers.
     pub finding: String,
 }
@@ -182,7 +182,7 @@ pub struct Difference {
 /// The verdict on a variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum VerdictInfo {
+pub enum Verdict {
     /// It is what the others are compared with.
     Baseline,
     /// F1 is higher, and that is significant.
@@ -195,7 +195,7 @@ pub enum VerdictInfo {
     Unclear,
 }
 
-impl VerdictInfo {
+impl Verdict {
     /// A few words for a table.
     #[must_use]
     pub fn name(self) -> &'static str {
