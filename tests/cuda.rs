@@ -15,6 +15,7 @@ use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
+use glassbox_engine::training::Fit;
 use glassbox_pipeline::architecture::tutorial_model;
 use glassbox_pipeline::training::{TrainOptions, train_autoencoder};
 use glassbox_stand_in::Settings;
@@ -237,9 +238,7 @@ fn a_lost_device_leaves_the_last_checkpoint() {
     let data = windows(&series);
     let folder = tempfile::tempdir().expect("a folder");
     let options = |resume| TrainOptions {
-        epochs: 4,
-        batch_size: 20,
-        early_stopping: None,
+        fit: Fit { epochs: 4, batch_size: 20, early_stopping: None, ..TrainOptions::default().fit },
         checkpoints: Some(Checkpoints { dir: folder.path().join("run"), every_epoch: true, resume }),
         ..TrainOptions::default()
     };

@@ -19,7 +19,7 @@ use glassbox_engine::reference;
 use glassbox_engine::shape::Shape;
 use glassbox_pipeline::architecture::tutorial_model;
 use glassbox_pipeline::scaler::Scaler;
-use glassbox_pipeline::synthetic::{self, Part};
+use glassbox_pipeline::synthetic::{self, Subset};
 use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3};
 use yardstick::Yardstick;
 
@@ -233,7 +233,7 @@ pub fn plan() -> (Plan, State<f32>) {
 /// Never: the twin varies and stays in range.
 #[must_use]
 pub fn series() -> Vec<f32> {
-    let twin = synthetic::series(Part::Train, 1);
+    let twin = synthetic::series(Subset::Train, 1);
     let scaler = Scaler::fit(twin.values()).expect("the twin varies");
     scaler.normalise(twin.values()).expect("the twin stays in range")
 }

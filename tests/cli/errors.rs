@@ -45,7 +45,7 @@ fn input_that_cannot_be_used_is_code_3_and_named() {
     assert!(!home.path().join("history.json").exists());
 
     let error = fail(glassbox(home.path()).args(["tutorial", "--data", "nowhere"]), 3);
-    assert!(error.contains("nowhere"), "{error}");
+    assert!(error.contains("nowhere") && error.contains("(--data, $GLASSBOX_NAB)"), "{error}");
     let error = fail(glassbox(home.path()).args(["train", "short.csv", "--time-steps", "30"]), 3);
     assert!(error.contains("multiple of 4"), "{error}");
     let error = fail(glassbox(home.path()).args(["tutorial", "--threads", "0"]), 3);

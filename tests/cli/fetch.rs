@@ -43,6 +43,9 @@ fn wrong_bytes_and_missing_files_leave_nothing_behind() {
     let empty = serve(home.path().join("nothing"));
     let error = fail(glassbox(home.path()).args(["data", "fetch", "--base-url", &empty]), 6);
     assert!(error.contains("404"), "{error}");
+    let nowhere = ["data", "fetch", "--base-url", "not an address"];
+    let error = fail(glassbox(home.path()).args(nowhere), 6);
+    assert!(error.contains("by other means and name its folder (--data)"), "{error}");
 
     let files = walk(&home.path().join("cache"));
     assert!(files.is_empty(), "{files:?}");
@@ -70,7 +73,7 @@ fn fetched_files_are_used_and_not_fetched_again() {
     let file = walk(&home.path().join("cache")).pop().expect("a cached file");
     std::fs::write(file, "timestamp,value\n").expect("room");
     let error = fail(glassbox(home.path()).args(["data", "show"]), 3);
-    assert!(error.contains("fetch"), "{error}");
+    assert!(error.contains("fetch it again (`glassbox data fetch`)"), "{error}");
 }
 
 fn walk(folder: &std::path::Path) -> Vec<PathBuf> {

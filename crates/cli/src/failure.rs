@@ -4,45 +4,39 @@ use std::fmt::Display;
 use std::process::ExitCode;
 
 use glassbox::checkpoint::CheckpointError;
-
-use glassbox_engine::Error;
 use glassbox_engine::text::one_line;
-use glassbox_lab::study::StudyError;
-use glassbox_pipeline::detection::DetectionError;
-use glassbox_pipeline::detector::DetectorError;
-use glassbox_pipeline::tutorial::TutorialError;
+use glassbox_pipeline::Error;
+pub(crate) use glassbox_pipeline::ErrorKind as Kind;
+use glassbox_pipeline::nab::FetchFailure;
+use glassbox_pipeline::series::SeriesError;
 
 /// Why the command ended without success. The exit codes are part of the interface: `glassbox --help` and
 /// `docs/command.md` list them.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    kind: Kind,
+    code: u8,
     message: String,
 }
 
-/// The kind of a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Kind {
-    /// A requested check failed.
-    Check = 1,
-    /// An input file, a model or an option cannot be used.
-    Input = 3,
-    /// A number is not finite.
-    NotFinite = 4,
-    /// An output could not be written.
-    Output = 5,
-    /// A download failed.
-    Download = 6,
-    /// The requested device cannot be used, or it failed.
-    Device = 7,
-    /// Ctrl-C. Shells use 128 plus the number of SIGINT.
-    Interrupted = 130,
-}
+/// The exit code of an interruption: shells use 128 plus the number of SIGINT.
+const INTERRUPTED: u8 = 130;
 
 impl Failure {
     pub(crate) fn new(kind: Kind, error: impl Display) -> Self {
-        Self { kind, message: message(error) }
+        let code = match kind {
+            Kind::Input => 3,
+            Kind::NotFinite => 4,
+            Kind::Output => 5,
+            Kind::Download => 6,
+            Kind::Device => 7,
+            Kind::Interrupted => INTERRUPTED,
+        };
+        Self { code, message: message(error) }
+    }
+
+    /// A requested check failed.
+    pub(crate) fn of_check(problems: impl Display) -> Self {
+        Self { code: 1, message: message(problems) }
     }
 
     /// Adds the command that continues the run, if this is an interruption.
@@ -59,12 +53,12 @@ impl Failure {
     }
 
     pub(crate) fn is_interruption(&self) -> bool {
-        self.kind == Kind::Interrupted
+        self.code == INTERRUPTED
     }
 
     /// The exit code.
     pub(crate) fn code(&self) -> ExitCode {
-        ExitCode::from(self.kind as u8)
+        ExitCode::from(self.code)
     }
 }
 
@@ -93,97 +87,79 @@ impl<T, E: Display> OrFail<T> for Result<T, E> {
     }
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::of_engine(&error)
+impl From<glassbox_engine::Error> for Failure {
+    fn from(error: glassbox_engine::Error) -> Self {
+        Error::from(error).into()
     }
 }
 
 impl From<glassbox::Error> for Failure {
     fn from(error: glassbox::Error) -> Self {
-        Self::of_training(&error)
+        Error::from(error).into()
     }
 }
 
-impl From<DetectorError> for Failure {
-    fn from(error: DetectorError) -> Self {
-        Self::of_detector(&error)
+impl From<SeriesError> for Failure {
+    fn from(error: SeriesError) -> Self {
+        Error::from(error).into()
     }
 }
 
-impl From<TutorialError> for Failure {
-    fn from(error: TutorialError) -> Self {
-        match &error {
-            TutorialError::Step(error) => Self::of_detector(error),
-            other => Self::new(Kind::Input, other),
+impl From<glassbox_lab::Error> for Failure {
+    fn from(error: glassbox_lab::Error) -> Self {
+        match error {
+            glassbox_lab::Error::Pipeline(error) => error.into(),
+            other => Self::new(other.kind(), other),
         }
     }
 }
 
-impl From<StudyError> for Failure {
-    fn from(error: StudyError) -> Self {
+/// Names options as they are typed, where the libraries use Keras's names or none.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let kind = error.kind();
         match error {
-            StudyError::Tutorial(error) => error.into(),
-            other => Self::new(Kind::Input, other),
-        }
-    }
-}
-
-impl Failure {
-    fn of_detector(error: &DetectorError) -> Self {
-        match error {
-            DetectorError::Train(error) => Self::of_training(error),
-            DetectorError::Detection(DetectionError::NotFinite { .. }) => Self::new(Kind::NotFinite, error),
-            other => Self::new(Kind::Input, other),
-        }
-    }
-
-    fn of_training(error: &glassbox::Error) -> Self {
-        match error {
-            glassbox::Error::Engine(error) => Self::of_engine(error),
-            glassbox::Error::Interrupted { .. } => Self::new(Kind::Interrupted, error),
-            // The names of Keras's arguments are options here.
-            glassbox::Error::Checkpoint(CheckpointError::OtherRun { difference, .. })
-                if difference.what.contains('_') =>
-            {
-                let (named, what) = (error.to_string(), &difference.what);
-                let typed = format!("run: --{} is", what.replace('_', "-"));
-                Self::new(Kind::Input, named.replacen(&format!("run: {what} is"), &typed, 1))
+            Error::Engine(glassbox_engine::Error::Option { option, found, expected }) => {
+                let way_out = match option {
+                    "validation_split" => {
+                        "; use more rows, or train without validation: --validation-split 0 (`train` and `fit-arrays`)"
+                    }
+                    _ => "",
+                };
+                let option = match option {
+                    "batch" => "--batch-size".into(),
+                    variable if variable.starts_with("GLASSBOX_") => variable.into(),
+                    argument => typed(argument),
+                };
+                Self::new(kind, format_args!("{option} is {found}, expected {expected}{way_out}"))
             }
-            other => Self::new(Kind::Input, other),
-        }
-    }
-
-    /// Names an option as it is typed, where the engine uses Keras's name, or no name.
-    fn of_engine(error: &Error) -> Self {
-        let Error::Option { option, found, expected } = error else {
-            let options = match error {
-                Error::Device { .. } => " (see --batch-size, --device, and --checkpoint-dir with --resume)",
-                _ => "",
-            };
-            return Self::new(kind_of(error), format_args!("{error}{options}"));
-        };
-        let typed = match *option {
-            "batch" => "--batch-size".into(),
-            variable if variable.starts_with("GLASSBOX_") => variable.into(),
-            option => format!("--{}", option.replace('_', "-")),
-        };
-        let way_out = match *option {
-            "validation_split" => {
-                "; use more rows, or train without validation: --validation-split 0 (`train` and `fit-arrays`)"
+            Error::Model(glassbox::Error::Checkpoint(CheckpointError::OtherRun { file, mut difference })) => {
+                let what = &mut difference.what;
+                if what.contains('_') && *what != "early_stopping" {
+                    *what = typed(what);
+                }
+                Self::new(kind, CheckpointError::OtherRun { file, difference })
             }
-            _ => "",
-        };
-        Self::new(kind_of(error), format!("{typed} is {found}, expected {expected}{way_out}"))
+            other => Self::new(kind, format_args!("{other}{}", means(&other))),
+        }
     }
 }
 
-fn kind_of(error: &Error) -> Kind {
+/// An argument of Keras as an option.
+fn typed(argument: &str) -> String {
+    format!("--{}", argument.replace('_', "-"))
+}
+
+/// The options or the command that do what an error advises.
+fn means(error: &Error) -> &'static str {
     match error {
-        Error::NonFinite(_) => Kind::NotFinite,
-        Error::Device { .. } => Kind::Device,
-        // The only callback that can fail is the one that writes checkpoints.
-        Error::Callback(_) => Kind::Output,
-        _ => Kind::Input,
+        Error::Engine(glassbox_engine::Error::Device { .. }) => {
+            " (see --batch-size, --device, and --checkpoint-dir with --resume)"
+        }
+        Error::Series(SeriesError::MissingColumn { .. }) => " (--timestamp-column, --value-column)",
+        Error::MissingFile { .. } => " (--data, $GLASSBOX_NAB)",
+        Error::MissingFromCache { .. } | Error::Damaged { .. } => " (`glassbox data fetch`)",
+        Error::Fetch { failure: FetchFailure::Connection(_), .. } => " (--data)",
+        _ => "",
     }
 }

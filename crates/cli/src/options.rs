@@ -4,25 +4,22 @@ use std::path::{Path, PathBuf};
 
 use glassbox::checkpoint::FILE_NAME;
 use glassbox::training::Checkpoints;
-use glassbox_cpu::Simd;
-use glassbox_engine::losses::Loss;
 use glassbox_engine::model::{Compilation, Sequential};
 use glassbox_engine::optimizers::{Adam, Optimizer};
-use glassbox_engine::training::{Callback, EarlyStopping, Mode, Monitor};
+use glassbox_engine::training::{Callback, EarlyStopping, Fit, Mode};
 use glassbox_formats::atomic;
 use glassbox_formats::lock::Lock;
-use glassbox_pipeline::detection::PointRule;
 use glassbox_pipeline::series::Columns;
 use glassbox_pipeline::training::TrainOptions;
 
-use crate::args::{CheckpointArgs, ColumnArgs, EarlyStoppingArgs, FitArgs, LossName, Rule, SimdPath};
+use crate::args::{CheckpointArgs, ColumnArgs, EarlyStoppingArgs, FitArgs};
 use crate::commands::note;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::files::Named;
 
 impl FitArgs {
-    /// The options of training `model`, with the tutorial's early stopping and no checkpoints. Says how the model was
-    /// compiled, where it was.
+    /// The options of training `model`, without early stopping and checkpoints. Says how the model was compiled, where
+    /// it was.
     pub(crate) fn options(&self, model: &Sequential, quiet: bool) -> Result<TrainOptions, Failure> {
         let Compilation { optimizer, loss, metrics } = self.compilation(model)?;
         if model.is_compiled() {
@@ -45,13 +42,16 @@ impl FitArgs {
             note(quiet, "the metrics that the model was compiled with are not computed");
         }
         Ok(TrainOptions {
-            epochs: self.epochs,
-            batch_size: self.batch_size,
-            validation_split: self.validation_split,
-            shuffle: !self.no_shuffle,
+            fit: Fit {
+                epochs: self.epochs,
+                batch_size: self.batch_size,
+                validation_split: self.validation_split,
+                shuffle: !self.no_shuffle,
+                early_stopping: None,
+            },
             seed: self.seed,
-            optimizer,
             loss,
+            optimizer,
             ..TrainOptions::default()
         })
     }
@@ -59,22 +59,13 @@ impl FitArgs {
     /// How the model was compiled, but for what the command line says.
     fn compilation(&self, model: &Sequential) -> Result<Compilation, Failure> {
         let optimizer = self.learning_rate.map(|rate| Optimizer::Adam(Adam::new(rate)));
-        let compilation = model.compilation(optimizer, self.loss.map(Loss::from));
+        let compilation = model.compilation(optimizer, self.loss);
         compilation.map_err(|error| {
             let message = format!(
                 "{error}; to train otherwise than the model was compiled, give --learning-rate for Adam, and --loss"
             );
             Failure::new(Kind::Input, message)
         })
-    }
-}
-
-impl From<LossName> for Loss {
-    fn from(name: LossName) -> Self {
-        match name {
-            LossName::Mse => Self::MeanSquaredError,
-            LossName::Mae => Self::MeanAbsoluteError,
-        }
     }
 }
 
@@ -89,12 +80,10 @@ impl EarlyStoppingArgs {
             return None;
         }
         Some(EarlyStopping {
-            monitor: Monitor::ValLoss,
-            patience: self.patience,
             min_delta: self.min_delta,
             mode: Mode::Min,
             restore_best_weights: self.restore_best_weights,
-            ..EarlyStopping::default()
+            ..EarlyStopping::patience(self.patience)
         })
     }
 }
@@ -186,25 +175,5 @@ impl Callback<f32> for Opening {
 impl ColumnArgs {
     pub(crate) fn columns(&self) -> Columns {
         Columns { timestamp: self.timestamp_column.clone(), value: self.value_column.clone() }
-    }
-}
-
-impl From<Rule> for PointRule {
-    fn from(rule: Rule) -> Self {
-        match rule {
-            Rule::Published => Self::Published,
-            Rule::Inclusive => Self::Inclusive,
-        }
-    }
-}
-
-impl From<SimdPath> for Simd {
-    fn from(path: SimdPath) -> Self {
-        match path {
-            SimdPath::Avx512 => Self::Avx512,
-            SimdPath::Avx2 => Self::Avx2,
-            SimdPath::Portable => Self::Portable,
-            SimdPath::MatrixMultiply => Self::MatrixMultiply,
-        }
     }
 }

@@ -16,6 +16,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 /// A part of a training step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Part {
@@ -264,7 +266,7 @@ pub fn reading_cost() -> f64 {
 /// *Roofline: an insightful visual performance model for multicore architectures*, 2009).
 ///
 /// A kernel that needs F floating-point operations on B bytes takes at least `max(F / peak, B / bandwidth)`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ceilings {
     /// Arithmetic throughput: of the backend's kernels first, then others to compare with.
     pub peaks: Vec<Ceiling>,
@@ -273,7 +275,7 @@ pub struct Ceilings {
 }
 
 /// One ceiling, of all threads together.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ceiling {
     /// The measured quantity: `avx2, 2 threads`.
     pub name: String,

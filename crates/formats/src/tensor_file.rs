@@ -12,12 +12,14 @@
 //! [`checkpoint`]: ../../glassbox/checkpoint/index.html
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::Path;
 
 use glassbox_engine::model::WeightLayout;
 use glassbox_engine::text::{excerpt, listed, one_line};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json, json};
 
 use crate::atomic;
@@ -248,6 +250,59 @@ impl TensorFile {
             layout.tensors().iter().all(|tensor| name.strip_prefix(prefix) != Some(&tensor.name))
         };
         listed(self.tensors.keys().filter(asked))
+    }
+}
+
+/// Reads the metadata of a file. An error names the file and the key, and ends with `advice`.
+#[derive(Debug, Clone, Copy)]
+pub struct Entries<'a> {
+    /// The path of the file as given.
+    pub file: &'a str,
+    /// Texts by key.
+    pub metadata: &'a BTreeMap<String, String>,
+    /// What to do about an invalid entry.
+    pub advice: &'static str,
+}
+
+impl<'a> Entries<'a> {
+    /// The text of `key`.
+    ///
+    /// # Errors
+    /// [`TensorFileError::MissingKey`].
+    pub fn text(&self, key: &str, expected: &str) -> Result<&'a str, TensorFileError> {
+        let missing = || TensorFileError::MissingKey {
+            file: self.file.into(),
+            key: key.into(),
+            expected: expected.into(),
+            advice: self.advice,
+        };
+        self.metadata.get(key).map(String::as_str).ok_or_else(missing)
+    }
+
+    /// The value that the text of `key` holds as JSON.
+    ///
+    /// # Errors
+    /// If the key is missing, or the text is another value: the error names the field.
+    pub fn json<T: DeserializeOwned>(&self, key: &str, expected: &str) -> Result<T, TensorFileError> {
+        let text = self.text(key, expected)?;
+        let document: Json =
+            serde_json::from_str(text).map_err(|problem| self.bad(key, text, &problem.to_string()))?;
+        serde_path_to_error::deserialize(document).map_err(|problem| {
+            let expected = format!("{expected}, `{}`: {}", problem.path(), problem.inner());
+            self.bad(key, text, &expected)
+        })
+    }
+
+    /// The error for a text of `key` that is not as expected.
+    #[must_use]
+    pub fn bad(&self, key: &str, found: impl Display, expected: &str) -> TensorFileError {
+        TensorFileError::BadKey {
+            file: self.file.into(),
+            key: key.into(),
+            found: found.to_string(),
+            expected: expected.into(),
+            advice: self.advice,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use glassbox_pipeline::architecture::tutorial_model;
 use glassbox_pipeline::detection::{PointRule, stretches};
 use glassbox_pipeline::detector::{Detector, train_detector};
 use glassbox_pipeline::series::{Columns, Series, read_csv};
-use glassbox_pipeline::synthetic::{self, Part};
+use glassbox_pipeline::synthetic::{self, Subset};
 use glassbox_pipeline::training::TrainOptions;
 
 const TIME_STEPS: usize = 96;
@@ -22,11 +22,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let read = |file: &String| read_csv(Path::new(file), &Columns::default()).map(|loaded| loaded.series);
     let (normal, new): (Series, Series) = match &files[..] {
         [normal, new] => (read(normal)?, read(new)?),
-        _ => (synthetic::series(Part::Train, 1), synthetic::series(Part::Test, 1)),
+        _ => (synthetic::series(Subset::Train, 1), synthetic::series(Subset::Test, 1)),
     };
 
     let device = Device::best()?;
-    let options = TrainOptions { epochs: 10, seed: 1, ..TrainOptions::default() };
+    let defaults = TrainOptions::default();
+    let options = TrainOptions { fit: Fit { epochs: 10, ..defaults.fit }, seed: 1, ..defaults };
     let model = tutorial_model(TIME_STEPS)?;
     let trained = train_detector(&device, &model, None, &normal, &options, vec![])?;
     println!("Threshold: {:.4} standard deviations", trained.detector.threshold.value());

@@ -10,42 +10,41 @@
 //!
 //! | metadata | |
 //! |---|---|
-//! | `glassbox.checkpoint` | the version of this format, `1` |
-//! | `glassbox.epochs`, `glassbox.step` | epochs and training steps done |
-//! | `glassbox.history.loss`, `glassbox.history.val_loss` | a decimal for each epoch, parted by blanks |
-//! | `glassbox.early_stopping.{wait,...}` | how far early stopping has come; `none` where there is none |
-//! | `glassbox.run.{...}` | the [`Fingerprint`] of the run |
+//! | `glassbox.checkpoint` | the version of this format, `2` |
+//! | `glassbox.progress` | JSON: the `epochs` and training `step`s done, the `history`, the state of `early_stopping` |
+//! | `glassbox.run` | JSON: the [`Fingerprint`] of the run |
 //! | `glassbox.sha256` | the checksum of the file without this entry |
 //!
-//! Decimals have as many digits as give the same bits again. Random numbers need no entry: they are functions
+//! Numbers have as many digits as give the same bits again. Random numbers need no entry: they are functions
 //! of the seed and of the two counters.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use glassbox_engine::backend::{Plan, State};
-use glassbox_engine::model::WeightLayout;
 #[cfg(doc)]
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::text::excerpt;
-use glassbox_engine::training::{Callback, Checkpoint, EarlyStoppingState, EpochEnd, Flow, History};
+use glassbox_engine::training::{Checkpoint, EarlyStoppingState, History};
 
 use crate::fingerprint::{Difference, Fingerprint};
 use glassbox_formats::atomic;
 use glassbox_formats::hash::Sha256;
-use glassbox_formats::tensor_file::{TensorFile, TensorFileError};
+use glassbox_formats::tensor_file::{Entries, TensorFile, TensorFileError};
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
 
 /// The name of the file within its folder.
 pub const FILE_NAME: &str = "checkpoint.safetensors";
 
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 const VERSION_KEY: &str = "glassbox.checkpoint";
 const CHECKSUM_KEY: &str = "glassbox.sha256";
-const RUN: &str = "glassbox.run.";
-const NONE: &str = "none";
+const PROGRESS: &str = "glassbox.progress";
+const RUN: &str = "glassbox.run";
+/// Prefix of the names of the best epoch's weights.
+const BEST_WEIGHTS: &str = "best_weights/";
 
 /// Why a run cannot go on from a checkpoint. The file is never changed by reading it.
 #[derive(Debug, thiserror::Error)]
@@ -126,8 +125,8 @@ pub fn require_checkpoint(dir: &Path) -> Result<(), CheckpointError> {
         return Ok(());
     }
     let file = path.display().to_string();
-    let keys = TensorFile::read(&path).map_err(CheckpointError::InTheWay)?.metadata;
-    let found = Keys { file: &file, metadata: &keys }.text(VERSION_KEY, "a checkpoint's version").map(drop);
+    let content = TensorFile::read(&path).map_err(CheckpointError::InTheWay)?;
+    let found = entries(&content, &file).text(VERSION_KEY, "a checkpoint's version").map(drop);
     found.map_err(CheckpointError::InTheWay)
 }
 
@@ -137,15 +136,7 @@ pub fn require_checkpoint(dir: &Path) -> Result<(), CheckpointError> {
 /// If the checkpoint is not one of the plan's.
 #[must_use]
 pub fn to_bytes(checkpoint: &Checkpoint<f32>, plan: &Plan, fingerprint: &Fingerprint) -> Vec<u8> {
-    encode(checkpoint, &plan.layout, plan.optimizer.slots(), fingerprint)
-}
-
-fn encode(
-    checkpoint: &Checkpoint<f32>,
-    layout: &WeightLayout,
-    slots: &[&str],
-    fingerprint: &Fingerprint,
-) -> Vec<u8> {
+    let (layout, slots) = (&plan.layout, plan.optimizer.slots());
     let Checkpoint { state, epochs, history, early_stopping } = checkpoint;
     let mut file = TensorFile::default();
     file.insert_flat("weights/", layout, &state.weights);
@@ -154,27 +145,58 @@ fn encode(
         file.insert_flat(&format!("{name}/"), layout, slot);
     }
     if let Some(best) = &early_stopping.best_weights {
-        file.insert_flat("best_weights/", layout, best);
+        file.insert_flat(BEST_WEIGHTS, layout, best);
     }
-    let best_weights = early_stopping.best_weights.as_ref().map(|_| "kept");
+    let progress = json!({
+        "epochs": epochs, "step": state.step, "history": history, "early_stopping": early_stopping,
+    });
     file.metadata = BTreeMap::from([
         (VERSION_KEY.into(), VERSION.into()),
-        ("glassbox.epochs".into(), epochs.to_string()),
-        ("glassbox.step".into(), state.step.to_string()),
-        ("glassbox.history.loss".into(), decimals(&history.loss)),
-        ("glassbox.history.val_loss".into(), decimals(&history.val_loss)),
-        ("glassbox.early_stopping.wait".into(), early_stopping.wait.to_string()),
-        ("glassbox.early_stopping.best".into(), optional(early_stopping.best.map(decimal))),
-        ("glassbox.early_stopping.best_epoch".into(), early_stopping.best_epoch.to_string()),
-        ("glassbox.early_stopping.best_weights".into(), optional(best_weights)),
-        ("glassbox.early_stopping.stopped_epoch".into(), optional(early_stopping.stopped_epoch)),
+        (PROGRESS.into(), progress.to_string()),
+        (RUN.into(), json!(fingerprint).to_string()),
     ]);
-    for (what, text) in fingerprint.entries() {
-        file.metadata.insert(format!("{RUN}{what}"), text.clone());
-    }
     let checksum = Sha256::of(&file.to_bytes()).to_string();
     file.metadata.insert(CHECKSUM_KEY.into(), checksum);
     file.to_bytes()
+}
+
+/// The numbers of a [`Checkpoint`] besides its tensors.
+#[derive(Deserialize)]
+struct Progress {
+    epochs: usize,
+    step: u64,
+    history: History,
+    early_stopping: EarlyStoppingState<f32>,
+}
+
+impl Progress {
+    /// Reads the progress, and checks that a run can have made it.
+    fn read(entries: Entries<'_>) -> Result<Self, TensorFileError> {
+        let document: Json = entries.json(PROGRESS, "the progress of a run")?;
+        let progress: Self = entries.json(PROGRESS, "the progress of a run")?;
+        let Self { epochs, step, history, early_stopping } = &progress;
+        let EarlyStoppingState { wait, best_epoch, stopped_epoch, .. } = early_stopping;
+        // An epoch has fewer steps than there can be samples.
+        let most_steps = (*epochs as u64).saturating_mul(u32::MAX.into());
+        for (good, field, expected) in [
+            (history.loss.len() == *epochs, "history/loss", "a number for each epoch"),
+            ([0, *epochs].contains(&history.val_loss.len()), "history/val_loss", "a number for each epoch"),
+            (wait <= epochs, "early_stopping/wait", "a number of epochs that were done"),
+            (best_epoch <= epochs, "early_stopping/best_epoch", "an epoch that was done"),
+            (
+                stopped_epoch.is_none_or(|epoch| epoch < *epochs),
+                "early_stopping/stopped_epoch",
+                "an epoch that was done",
+            ),
+            (*step <= most_steps, "step", "a number of steps that so many epochs have"),
+        ] {
+            if !good {
+                let found = document.pointer(&format!("/{field}")).unwrap_or(&Json::Null);
+                return Err(entries.bad(&format!("{PROGRESS}/{field}"), found, expected));
+            }
+        }
+        Ok(progress)
+    }
 }
 
 /// Reads what [`to_bytes`] wrote; `file` is for messages.
@@ -188,57 +210,37 @@ pub fn from_bytes(
     fingerprint: &Fingerprint,
 ) -> Result<Checkpoint<f32>, CheckpointError> {
     let mut content = TensorFile::from_bytes(bytes, file)?;
-    let version: String =
-        Keys { file, metadata: &content.metadata }.get(VERSION_KEY, "a checkpoint's version")?;
+    let version = entries(&content, file).text(VERSION_KEY, "a checkpoint's version")?;
     if version != VERSION {
         let expected = format!("{VERSION}, which this version of glassbox writes");
-        return Err(Keys { file, metadata: &content.metadata }.bad(VERSION_KEY, &expected).into());
+        return Err(entries(&content, file).bad(VERSION_KEY, version, &expected).into());
     }
     verify(&mut content, file)?;
-
-    let run = |(key, text): (&String, &String)| Some((key.strip_prefix(RUN)?.to_owned(), text.clone()));
-    let run: BTreeMap<_, _> = content.metadata.iter().filter_map(run).collect();
+    let run: Fingerprint = entries(&content, file).json(RUN, "the options of a run")?;
     if let Some(difference) = fingerprint.difference(&run) {
         return Err(CheckpointError::OtherRun { file: file.into(), difference });
     }
-    let metadata = std::mem::take(&mut content.metadata);
-    let keys = Keys { file, metadata: &metadata };
+    let Progress { epochs, step, history, mut early_stopping } = Progress::read(entries(&content, file))?;
+
     let weights = content.take_flat("weights/", &plan.layout, file)?;
     let mut slots = vec![];
     for name in plan.optimizer.slots() {
         slots.push(content.take_flat(&format!("{name}/"), &plan.layout, file)?);
     }
-    let kept: Option<String> = keys.optional("glassbox.early_stopping.best_weights", "kept")?;
-    let best_weights = kept.map(|_| content.take_flat("best_weights/", &plan.layout, file)).transpose()?;
-    content.require_empty(file)?;
-
-    let epochs: usize = keys.get("glassbox.epochs", "a number of epochs")?;
-    let history = History {
-        loss: keys.decimals("glassbox.history.loss", |n| n == epochs)?,
-        val_loss: keys.decimals("glassbox.history.val_loss", |n| n == 0 || n == epochs)?,
-    };
-    let early_stopping = EarlyStoppingState {
-        wait: keys
-            .number("glassbox.early_stopping.wait", "a number of epochs that were done", |n| n <= epochs)?,
-        best: keys.optional("glassbox.early_stopping.best", "a loss")?,
-        best_epoch: keys
-            .number("glassbox.early_stopping.best_epoch", "an epoch that was done", |n| n <= epochs)?,
-        best_weights,
-        stopped_epoch: keys.optional("glassbox.early_stopping.stopped_epoch", "an epoch")?,
-    };
-    if early_stopping.stopped_epoch.is_some_and(|epoch: usize| epoch >= epochs) {
-        return Err(keys.bad("glassbox.early_stopping.stopped_epoch", "an epoch that was done").into());
+    if content.tensors.keys().any(|name| name.starts_with(BEST_WEIGHTS)) {
+        early_stopping.best_weights = Some(content.take_flat(BEST_WEIGHTS, &plan.layout, file)?);
     }
-    // An epoch has fewer steps than there can be samples.
-    let most_steps = epochs as u64 * u64::from(u32::MAX);
-    let step =
-        keys.number("glassbox.step", "a number of steps that so many epochs have", |n| n <= most_steps)?;
+    content.require_empty(file)?;
     Ok(Checkpoint { state: State { weights, slots, step }, epochs, history, early_stopping })
+}
+
+fn entries<'a>(content: &'a TensorFile, file: &'a str) -> Entries<'a> {
+    Entries { file, metadata: &content.metadata, advice: "it is no checkpoint of this version of glassbox" }
 }
 
 /// Takes the checksum out and compares it.
 fn verify(content: &mut TensorFile, file: &str) -> Result<(), CheckpointError> {
-    let expected: String = Keys { file, metadata: &content.metadata }.get(CHECKSUM_KEY, "a checksum")?;
+    let expected = entries(content, file).text(CHECKSUM_KEY, "a checksum")?.to_owned();
     content.metadata.remove(CHECKSUM_KEY);
     let found = Sha256::of(&content.to_bytes()).to_string();
     match found == expected {
@@ -247,12 +249,11 @@ fn verify(content: &mut TensorFile, file: &str) -> Result<(), CheckpointError> {
     }
 }
 
-/// Writes a checkpoint after each epoch, replacing the one before.
+/// Writes checkpoints, each in place of the one before.
 #[derive(Debug)]
-pub struct CheckpointWriter {
+pub(crate) struct CheckpointWriter {
     path: PathBuf,
-    layout: WeightLayout,
-    slots: &'static [&'static str],
+    plan: Plan,
     fingerprint: Fingerprint,
 }
 
@@ -260,84 +261,16 @@ impl CheckpointWriter {
     /// Writes to [`FILE_NAME`] in the folder `dir`, which is created if absent, for the run of this `plan`
     /// and `fingerprint`. Removes temporary files that killed runs left there; that no other run writes into the folder
     /// meanwhile is the caller's part, see [`lock`](glassbox_formats::lock).
-    #[must_use]
-    pub fn new(dir: &Path, plan: &Plan, fingerprint: Fingerprint) -> Self {
+    pub(crate) fn new(dir: &Path, plan: &Plan, fingerprint: Fingerprint) -> Self {
         atomic::sweep(dir, [OsStr::new(FILE_NAME)]);
-        let (layout, slots) = (plan.layout.clone(), plan.optimizer.slots());
-        Self { path: dir.join(FILE_NAME), layout, slots, fingerprint }
+        Self { path: dir.join(FILE_NAME), plan: plan.clone(), fingerprint }
+    }
+
+    /// Writes a checkpoint.
+    ///
+    /// # Errors
+    /// If the file cannot be written; then the one before is kept.
+    pub(crate) fn write(&self, checkpoint: &Checkpoint<f32>) -> Result<(), atomic::WriteError> {
+        atomic::write(&self.path, &to_bytes(checkpoint, &self.plan, &self.fingerprint))
     }
 }
-
-impl Callback<f32> for CheckpointWriter {
-    fn on_epoch_end(&mut self, end: &EpochEnd<'_, f32>) -> Result<Flow, Box<dyn Error + Send + Sync>> {
-        let bytes = encode(end.checkpoint, &self.layout, self.slots, &self.fingerprint);
-        atomic::write(&self.path, &bytes)?;
-        Ok(Flow::Continue)
-    }
-}
-
-fn decimal(value: f64) -> String {
-    format!("{value:?}")
-}
-
-fn decimals(values: &[f64]) -> String {
-    values.iter().map(|value| decimal(*value)).collect::<Vec<_>>().join(" ")
-}
-
-fn optional(value: Option<impl ToString>) -> String {
-    value.map_or_else(|| NONE.into(), |value| value.to_string())
-}
-
-/// The metadata of a file, read key by key.
-struct Keys<'a> {
-    file: &'a str,
-    metadata: &'a BTreeMap<String, String>,
-}
-
-impl Keys<'_> {
-    fn text(&self, key: &str, expected: &str) -> Result<&str, TensorFileError> {
-        self.metadata.get(key).map(String::as_str).ok_or_else(|| TensorFileError::MissingKey {
-            file: self.file.into(),
-            key: key.into(),
-            expected: expected.into(),
-            advice: ADVICE,
-        })
-    }
-
-    fn get<T: FromStr>(&self, key: &str, expected: &str) -> Result<T, TensorFileError> {
-        self.text(key, expected)?.parse().map_err(|_| self.bad(key, expected))
-    }
-
-    fn number<T: FromStr + Copy>(
-        &self,
-        key: &str,
-        expected: &str,
-        good: impl Fn(T) -> bool,
-    ) -> Result<T, TensorFileError> {
-        let number = self.get(key, expected)?;
-        if good(number) { Ok(number) } else { Err(self.bad(key, expected)) }
-    }
-
-    fn optional<T: FromStr>(&self, key: &str, expected: &str) -> Result<Option<T>, TensorFileError> {
-        if self.text(key, expected)? == NONE { Ok(None) } else { self.get(key, expected).map(Some) }
-    }
-
-    fn decimals(&self, key: &str, good: impl Fn(usize) -> bool) -> Result<Vec<f64>, TensorFileError> {
-        let expected = "a number for each epoch";
-        let numbers = self.text(key, expected)?.split_whitespace().map(str::parse).collect();
-        let numbers: Vec<f64> = Result::ok(numbers).ok_or_else(|| self.bad(key, expected))?;
-        if good(numbers.len()) { Ok(numbers) } else { Err(self.bad(key, expected)) }
-    }
-
-    fn bad(&self, key: &str, expected: &str) -> TensorFileError {
-        TensorFileError::BadKey {
-            file: self.file.into(),
-            key: key.into(),
-            found: self.metadata.get(key).cloned().unwrap_or_default(),
-            expected: expected.into(),
-            advice: ADVICE,
-        }
-    }
-}
-
-const ADVICE: &str = "it is no checkpoint of this version of glassbox";

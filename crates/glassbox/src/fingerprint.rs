@@ -1,32 +1,32 @@
-//! The identity of a training run, as texts: a checkpoint continues the run that wrote it and no other.
-
-use std::collections::BTreeMap;
+//! The identity of a training run: a checkpoint continues the run that wrote it and no other.
 
 use glassbox_engine::backend::{Dataset, Plan};
 use glassbox_engine::model::Sequential;
-use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::samples::Samples;
-use glassbox_engine::training::{EarlyStopping, Fit};
+use glassbox_engine::training::Fit;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
 
 use glassbox_formats::hash::Sha256;
 
-/// All that decides the numbers of a run, as pairs of name and text, in the order in which two runs are
-/// compared: the model, the loss and the optimiser, `fit`'s options, the data, the initial weights.
+/// All that decides the numbers of a run, by name, in the order in which two runs are compared: the model, the loss and
+/// the optimiser, `fit`'s options, the data, the initial weights.
 ///
 /// The number of epochs is no part of it: a run may be resumed with more. Nor is the backend, whose name has
 /// the number of its threads; a run that is resumed on another *kind* of backend goes on from the same
 /// numbers, and is no longer equal to the bit.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Fingerprint(Vec<(String, String)>);
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint(Map<String, Json>);
 
 /// The first thing in which two runs differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// Its name.
     pub what: String,
-    /// Its text in this run.
+    /// Its value in this run, as text.
     pub here: String,
-    /// Its text in the other run.
+    /// Its value in the other run, as text.
     pub there: String,
 }
 
@@ -42,82 +42,67 @@ impl Fingerprint {
     ) -> Self {
         let mut entries = Self::default();
         entries.model(model);
-        entries.add("loss", plan.loss.name());
-        entries.optimizer(&plan.optimizer);
+        entries.add("loss", plan.loss);
+        entries.add_fields(&plan.optimizer, "");
         entries.add("seed", plan.seed);
         entries.add("masks", format!("drawn with seed {}", plan.seed));
-        entries.add("batch_size", options.batch_size);
-        entries.number("validation_split", options.validation_split);
-        entries.add("shuffle", options.shuffle);
-        entries.early_stopping(options.early_stopping.as_ref());
+        entries.add_fields(options, "epochs");
         entries.add("data", dataset(data));
         entries.add("initial weights", format!("sha256 {}", Sha256::of(&bytes(start))));
         entries
     }
 
-    /// The pairs of name and text.
+    /// The first entry that `other` lacks or has with another value, or the first that only `other` has.
     #[must_use]
-    pub fn entries(&self) -> &[(String, String)] {
-        &self.0
+    pub fn difference(&self, other: &Self) -> Option<Difference> {
+        difference_in(&self.0, &other.0)
     }
 
-    /// The first entry that `other` (text by name) has not or has otherwise; or one that only it has.
-    #[must_use]
-    pub fn difference(&self, other: &BTreeMap<String, String>) -> Option<Difference> {
-        let absent = || "absent".to_owned();
-        for (what, here) in &self.0 {
-            let there = other.get(what);
-            if there != Some(here) {
-                let there = there.cloned().unwrap_or_else(absent);
-                return Some(Difference { what: what.clone(), here: here.clone(), there });
-            }
+    /// Adds an entry.
+    ///
+    /// # Panics
+    /// If the value is not one of numbers and texts.
+    pub fn add(&mut self, name: &str, value: impl Serialize) {
+        self.0.insert(name.into(), serde_json::to_value(value).expect("numbers and texts"));
+    }
+
+    /// Adds all fields of a struct except the one called `except`.
+    ///
+    /// # Panics
+    /// If a value is not one of numbers and texts.
+    pub fn add_fields(&mut self, fields: &impl Serialize, except: &str) {
+        if let Json::Object(fields) = serde_json::to_value(fields).expect("numbers and texts") {
+            self.0.extend(fields.into_iter().filter(|(name, _)| name != except));
         }
-        let only_there = |what: &&String| self.0.iter().all(|(ours, _)| ours != *what);
-        let what = other.keys().find(only_there)?;
-        Some(Difference { what: what.clone(), here: absent(), there: other[what].clone() })
-    }
-
-    /// Adds a pair of name and text.
-    pub fn add(&mut self, what: &str, value: impl ToString) {
-        self.0.push((what.to_owned(), value.to_string()));
-    }
-
-    /// Adds a number, with as many digits as tell it apart from every other.
-    pub fn number(&mut self, what: &str, value: f64) {
-        self.add(what, format!("{value:?}"));
     }
 
     /// Adds the shape of the input and the layers, with their arguments.
     pub fn model(&mut self, model: &Sequential) {
-        self.add("input", model.input_shape());
+        self.add("input", model.input_shape().to_string());
         for (index, named) in model.layers().iter().enumerate() {
-            let config = named.layer.config();
-            self.add(
-                &format!("layer {index}"),
-                format!("{} ({}) {config}", named.name, named.layer.class_name()),
-            );
+            let (class, config) = (named.layer.class_name(), named.layer.config());
+            self.add(&format!("layer {index}"), format!("{} ({class}) {config}", named.name));
         }
     }
+}
 
-    /// Adds the optimiser and its hyperparameters.
-    pub fn optimizer(&mut self, optimizer: &Optimizer) {
-        self.add("optimizer", optimizer.class_name());
-        for (name, value) in optimizer.hyperparameters() {
-            self.number(name, value);
-        }
-    }
+fn difference_in(here: &Map<String, Json>, there: &Map<String, Json>) -> Option<Difference> {
+    let only_there = there.keys().filter(|name| !here.contains_key(*name));
+    here.keys().chain(only_there).find_map(|name| match (here.get(name), there.get(name)) {
+        (Some(Json::Object(here)), Some(Json::Object(there))) => difference_in(here, there),
+        (here, there) if here == there => None,
+        (here, there) => Some(Difference { what: name.clone(), here: text(here), there: text(there) }),
+    })
+}
 
-    /// Adds the arguments of early stopping.
-    pub fn early_stopping(&mut self, options: Option<&EarlyStopping>) {
-        self.add("early stopping", if options.is_some() { "on" } else { "off" });
-        let Some(options) = options else { return };
-        self.add("monitor", format!("{:?}", options.monitor));
-        self.number("min_delta", options.min_delta);
-        self.add("patience", options.patience);
-        self.add("mode", format!("{:?}", options.mode));
-        self.add("baseline", format!("{:?}", options.baseline));
-        self.add("start_from_epoch", options.start_from_epoch);
-        self.add("restore_best_weights", options.restore_best_weights);
+/// A value in a message.
+fn text(value: Option<&Json>) -> String {
+    match value {
+        None => "absent".into(),
+        Some(Json::Null) => "off".into(),
+        Some(Json::Object(_)) => "on".into(),
+        Some(Json::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
     }
 }
 

@@ -20,6 +20,7 @@ const TRAINING: &str = "glassbox.training";
 /// The training options and the progress of a model.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Training {
+    #[serde(flatten)]
     optimizer: Optimizer,
     loss: Loss,
     seed: u64,

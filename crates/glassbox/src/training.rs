@@ -106,8 +106,8 @@ struct Keeper {
 impl Callback<f32> for Keeper {
     fn on_epoch_end(&mut self, end: &EpochEnd<'_, f32>) -> Result<Flow, Box<dyn StdError + Send + Sync>> {
         let stop = self.interrupt.as_ref().is_some_and(Interrupt::is_requested);
-        if let Some(writer) = self.writer.as_mut().filter(|_| self.every_epoch || stop) {
-            writer.on_epoch_end(end)?;
+        if let Some(writer) = self.writer.as_ref().filter(|_| self.every_epoch || stop) {
+            writer.write(end.checkpoint)?;
         }
         if !stop {
             return Ok(Flow::Continue);

@@ -6,7 +6,7 @@
 //! are medians, which a few disturbed steps do not change; a ceiling is the best measurement.
 //!
 //! Two checks are built in. The parts are timed with the clock and the step without it, so their sum equals the step's
-//! time only if the estimated cost of the clock is right and no part is missing ([`Step::agreement`]). A share of a
+//! time only if the estimated cost of the clock is right and no part is missing ([`StepInfo::agreement`]). A share of a
 //! ceiling above 1 would show a mistake in the count of operations or in the ceiling.
 //!
 //! [`Profile`] is a table when it is printed, JSON when it is serialised (`docs/profile.md` has the fields), and
@@ -25,8 +25,7 @@ use glassbox_engine::backend::{Backend, Dataset, Epoch, Plan, Session, State};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
-use glassbox_engine::profile::{Ceiling, Ceilings, Part, PartTime, StepProfile, reading_cost};
-use glassbox_engine::program::Pass;
+use glassbox_engine::profile::{Ceilings, Part, PartTime, StepProfile, reading_cost};
 use glassbox_engine::program::cost::Cost;
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::samples::Samples;
@@ -36,13 +35,13 @@ use glassbox_engine::{Error, Result, memory};
 pub use beside::{Beside, Pair, SideBySide};
 pub use roofline::roofline_svg;
 pub use schema::{
-    Bound, BoundBy, CeilingsInfo, ClockInfo, Config, ModelInfo, PartInfo, PassInfo, Profile, Rate, SCHEMA,
-    Step, What,
+    Bound, BoundBy, CeilingsInfo, ClockInfo, Config, ModelInfo, PartInfo, PassInfo, Profile, ProfileOptions,
+    SCHEMA, StepInfo, What,
 };
 
 use glassbox_pipeline::detector::{fit_scaler, normalise};
 use glassbox_pipeline::statistics;
-use glassbox_pipeline::synthetic::{self, Part as TwinPart};
+use glassbox_pipeline::synthetic::{self, Subset};
 
 /// Consecutive steps of one kind.
 const TURN: usize = 5;
@@ -65,23 +64,6 @@ pub const MOST: usize = 1 << 16;
 
 /// Floating-point operations of Adam for each weight: 3 for m, 4 for v, 5 for the step.
 const ADAM: u64 = 12;
-
-/// Options of a profile; the defaults are the tutorial's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProfileOptions {
-    /// Samples in a batch, at most [`MOST`]. Default: 128.
-    pub batch_size: usize,
-    /// Measured steps of each kind, at most [`MOST`]. Default: 50.
-    pub steps: usize,
-    /// The seed of initial weights, dropout masks and data. Default: 1.
-    pub seed: u64,
-}
-
-impl Default for ProfileOptions {
-    fn default() -> Self {
-        Self { batch_size: 128, steps: 50, seed: 1 }
-    }
-}
 
 /// Profiles training steps of `model` on `backend`, starting from `weights` or, without them, from initial weights.
 ///
@@ -123,12 +105,7 @@ pub fn run(
             input_shape: [model.input_shape().steps, model.input_shape().channels],
             parameters: model.layout().len(),
         },
-        config: Config {
-            batch_size: options.batch_size,
-            steps: options.steps,
-            seed: options.seed,
-            data: signals.name,
-        },
+        config: Config { options: *options, data: signals.name },
         plan,
         costs: &costs,
         ceilings: measured.ceilings(working_set),
@@ -197,7 +174,7 @@ impl Signals {
             ((0..values).map(|_| draws.normal() as f32).collect(), shape)
         };
         let (name, x, samples) = if input.channels == 1 && input.steps <= synthetic::ROWS {
-            let twin = synthetic::series(TwinPart::Train, seed);
+            let twin = synthetic::series(Subset::Train, seed);
             let values = fit_scaler(&twin).and_then(|scaler| normalise(&scaler, &twin));
             let values = values.expect("the twin is a series like the tutorial's");
             ("twin", (values, input), synthetic::ROWS - input.steps + 1)
@@ -318,7 +295,7 @@ impl Measured {
                 readings: of_first.iter().map(|time| time.readings).sum(),
                 seconds: of_first.iter().map(clock).sum(),
             },
-            step: Step {
+            step: StepInfo {
                 seconds,
                 fastest: quantile(&self.ordinary, 0.0),
                 lower_quartile: quantile(&self.ordinary, 0.25),
@@ -326,10 +303,12 @@ impl Measured {
                 parts_seconds,
                 agreement: parts_seconds / seconds,
                 steps_per_second: 1.0 / seconds,
-                samples_per_second: config.batch_size as f64 / seconds,
+                samples_per_second: config.options.batch_size as f64 / seconds,
                 flops,
                 flops_per_second,
-                share_of_peak: ceilings.as_ref().map(|ceilings| flops_per_second / ceilings.peaks[0].rate),
+                share_of_peak: ceilings
+                    .as_ref()
+                    .map(|ceilings| flops_per_second / ceilings.rates.peaks[0].rate),
             },
             model,
             config,
@@ -342,14 +321,13 @@ impl Measured {
     /// disturbed either, because a part is short.
     fn ceilings(&self, working_set: usize) -> Option<CeilingsInfo> {
         let first = self.ceilings.first()?;
-        let best = |list: fn(&Ceilings) -> &[Ceiling]| -> Vec<Rate> {
-            let rate =
-                |index: usize| self.ceilings.iter().map(|all| list(all)[index].rate).fold(0.0, f64::max);
-            let names = list(first).iter().enumerate();
-            names.map(|(index, one)| Rate { name: one.name.clone(), rate: rate(index) }).collect()
-        };
-        let (peaks, bandwidths) = (best(|all| &all.peaks), best(|all| &all.bandwidths));
-        Some(CeilingsInfo { peaks, bandwidths, working_set })
+        let mut rates = first.clone();
+        for other in &self.ceilings {
+            let all = |ceilings: &'_ Ceilings| [ceilings.peaks.clone(), ceilings.bandwidths.clone()].concat();
+            let best = rates.peaks.iter_mut().chain(&mut rates.bandwidths);
+            best.zip(all(other)).for_each(|(best, other)| best.rate = best.rate.max(other.rate));
+        }
+        Some(CeilingsInfo { rates, working_set })
     }
 
     /// A part, without its share.
@@ -368,12 +346,7 @@ impl Measured {
         let (pass, what, cost) = match first.part {
             Part::Line(line) => {
                 let recorded = &plan.training.lines[line];
-                let pass = match recorded.pass {
-                    Pass::Forward => PassInfo::Forward,
-                    Pass::Loss => PassInfo::Loss,
-                    Pass::Backward => PassInfo::Backward,
-                };
-                (pass, What::of_line(recorded), costs[line].times(samples))
+                (recorded.pass.into(), What::of_line(recorded), costs[line].times(samples))
             }
             Part::Fused => (PassInfo::Outside, What::WholeProgram, cost_fused(plan, costs, samples)),
             outside => {
@@ -388,7 +361,7 @@ impl Measured {
         let has_ceiling = cost.bytes > 0 && what != What::DropoutMask;
         let part_of_threads = first.threads as f64 / threads as f64;
         let bound = |ceilings: &CeilingsInfo| {
-            let (peak, bandwidth) = (ceilings.peaks[0].rate, ceilings.bandwidths[0].rate);
+            let (peak, bandwidth) = (ceilings.rates.peaks[0].rate, ceilings.rates.bandwidths[0].rate);
             let least = cost.least_seconds(peak * part_of_threads, bandwidth * part_of_threads);
             let by = match cost.flops() as f64 / peak >= cost.bytes as f64 / bandwidth {
                 true => BoundBy::Arithmetic,

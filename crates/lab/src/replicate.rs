@@ -25,61 +25,16 @@ pub use keras::{KerasRuns, PublishedRun, keras_runs};
 pub use schema::{Comparison, Replication, ReplicationConfig, Run, SCHEMA};
 
 use crate::jobs::{self, Advance, MakeDevice};
+use crate::{Error, Result, require_seeds};
 use glassbox::fingerprint::Fingerprint;
 use glassbox_engine::model::Sequential;
-use glassbox_figures::DrawError;
 use glassbox_formats::atomic;
-use glassbox_formats::output_folder::{OutputFolder, OutputFolderError};
-use glassbox_pipeline::detector::DetectorError;
+use glassbox_formats::output_folder::OutputFolder;
+use glassbox_pipeline::ErrorKind;
 use glassbox_pipeline::nab::TutorialData;
 use glassbox_pipeline::training::TrainOptions;
-use glassbox_pipeline::tutorial::{self, Quiet, TutorialError, TutorialOptions, TutorialRun};
-use rows::{RowsError, RunTable};
-
-/// A replication failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReplicateError {
-    /// The number of seeds is out of range.
-    #[error("{found} seeds: expected from 1 to {most}")]
-    Seeds {
-        /// The number of seeds.
-        found: usize,
-        /// The largest number.
-        most: usize,
-    },
-    /// The folder holds rows that cannot be used.
-    #[error(transparent)]
-    Rows(#[from] RowsError),
-    /// Stopped before all seeds were done.
-    #[error("interrupted after {done} of {of} seeds, whose rows are kept in {}", file.display())]
-    Interrupted {
-        /// Seeds that have a row.
-        done: usize,
-        /// Seeds asked for.
-        of: usize,
-        /// The file of the rows.
-        file: std::path::PathBuf,
-    },
-    /// A run failed; the rows of those before it are written.
-    #[error(transparent)]
-    Tutorial(#[from] TutorialError),
-    /// The results cannot be written.
-    #[error(transparent)]
-    Folder(#[from] OutputFolderError),
-    /// A plot could not be drawn.
-    #[error(transparent)]
-    Plot(#[from] DrawError),
-}
-
-impl From<glassbox::Error> for ReplicateError {
-    fn from(error: glassbox::Error) -> Self {
-        Self::Tutorial(DetectorError::from(error).into())
-    }
-}
-
-/// The most seeds; so many cannot overflow a count.
-const MOST_SEEDS: usize = 1_000_000;
+use glassbox_pipeline::tutorial::{self, Quiet, TutorialOptions, TutorialRun};
+use rows::RunTable;
 
 /// Runs the tutorial on `data` with `seeds` consecutive seeds, starting with that of `options`, on `workers` threads.
 /// Seeds that have a row in `folder` are taken from there. Writes all files into `folder`. Calls `on_advance` at the
@@ -96,14 +51,11 @@ pub fn run(
     seeds: usize,
     folder: &mut OutputFolder,
     on_advance: &mut dyn FnMut(Advance),
-) -> Result<Replication, ReplicateError> {
-    if seeds == 0 || seeds > MOST_SEEDS {
-        return Err(ReplicateError::Seeds { found: seeds, most: MOST_SEEDS });
-    }
+) -> Result<Replication> {
+    require_seeds(seeds)?;
     let first = options.train.seed;
     let seeds: Vec<u64> = (0..seeds as u64).map(|index| first.wrapping_add(index)).collect();
-    let model =
-        glassbox_pipeline::architecture::tutorial_model(options.time_steps).map_err(TutorialError::from)?;
+    let model = glassbox_pipeline::architecture::tutorial_model(options.time_steps)?;
     let backend_name = device()?.to_string();
     let fingerprint = fingerprint(&model, data, options, &backend_name);
     let mut rows = RunTable::open(folder.dir(), &fingerprint)?;
@@ -112,7 +64,7 @@ pub fn run(
     let there = seeds.len() - missing.len();
     let all = |done: usize| Advance { done, of: seeds.len(), part: done as f64 / seeds.len() as f64 };
     on_advance(all(there));
-    let trained = jobs::run::<_, _, ReplicateError>(
+    let trained = jobs::run::<_, _, Error>(
         missing,
         workers,
         device,
@@ -127,14 +79,12 @@ pub fn run(
             Ok(())
         },
     );
-    trained.map_err(|error| match error {
-        ReplicateError::Tutorial(TutorialError::Step(DetectorError::Train(
-            glassbox::Error::Interrupted { .. },
-        ))) => {
+    trained.map_err(|error| match error.kind() {
+        ErrorKind::Interrupted => {
             let done = seeds.iter().filter(|seed| rows.get(**seed).is_some()).count();
-            ReplicateError::Interrupted { done, of: seeds.len(), file: folder.dir().join(rows::FILE_NAME) }
+            Error::Interrupted { done, of: seeds.len(), file: folder.dir().join(rows::FILE_NAME) }
         }
-        other => other,
+        _ => error,
     })?;
     let runs: Vec<Run> = seeds.iter().filter_map(|seed| rows.get(*seed)).cloned().collect();
     let replication = Replication::of(data, options, &backend_name, runs);
@@ -152,19 +102,11 @@ pub fn fingerprint(
     options: &TutorialOptions,
     backend: &str,
 ) -> Fingerprint {
-    let train = &options.train;
     let mut entries = Fingerprint::default();
     entries.add("training series", format!("sha256 {}", data.train.sha256));
     entries.add("test series", format!("sha256 {}", data.test.sha256));
     entries.model(model);
-    entries.add("loss", train.loss.name());
-    entries.optimizer(&train.optimizer);
-    entries.add("epochs", train.epochs);
-    entries.add("batch_size", train.batch_size);
-    entries.number("validation_split", train.validation_split);
-    entries.add("shuffle", train.shuffle);
-    entries.early_stopping(train.early_stopping.as_ref());
-    entries.add("point rule", options.rule);
+    entries.add_fields(options, "seed");
     entries.add("backend", backend);
     entries.add("glassbox", env!("CARGO_PKG_VERSION"));
     entries
@@ -181,7 +123,7 @@ fn plot_file(name: &str) -> String {
     format!("plots/{name}.svg")
 }
 
-fn write(folder: &mut OutputFolder, replication: &Replication) -> Result<(), ReplicateError> {
+fn write(folder: &mut OutputFolder, replication: &Replication) -> Result<()> {
     let keras = keras_runs();
     let mut batch = folder.batch();
     batch.add(&plot_file("distributions"), plot::overview(replication, &keras)?.as_bytes())?;
@@ -211,7 +153,7 @@ impl Run {
             points: points.len(),
             first_point: points.first().copied(),
             last_point: points.last().copied(),
-            seconds: Some(run.timings.total.as_secs_f64()),
+            seconds: Some(run.timings.total),
         }
     }
 }

@@ -35,21 +35,22 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::jobs::{self, Advance, MakeDevice};
+use crate::{Error, Result, require_seeds};
 use fits::{Fit, Windows};
 use glassbox_formats::atomic;
 use glassbox_formats::output_folder::{OutputFolder, OutputFolderError};
-use glassbox_pipeline::detection::{DetectionError, judged_points};
-use glassbox_pipeline::detector::{DetectorError, fit_scaler, normalise, windows};
+use glassbox_pipeline::detection::judged_points;
+use glassbox_pipeline::detector::{fit_scaler, normalise, windows};
 use glassbox_pipeline::evaluation::true_anomaly;
 use glassbox_pipeline::nab::TutorialData;
-use glassbox_pipeline::results::Data;
+use glassbox_pipeline::results::DataInfo;
 use glassbox_pipeline::training::{Split, TrainOptions};
-use glassbox_pipeline::tutorial::{TIME_STEPS, TutorialError};
+use glassbox_pipeline::tutorial::TIME_STEPS;
 pub use schema::Study;
 use variants::{TRAININGS, Training, VARIANTS, Variant};
 
 /// The version of `study.json`.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// The least number of seeds whose agreement is significant at [`LEVEL`], corrected for all variants.
 pub const DEFAULT_SEEDS: usize = 10;
@@ -78,53 +79,6 @@ impl Default for StudyOptions {
     }
 }
 
-/// A study failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StudyError {
-    /// The ground truth is not known.
-    #[error(
-        "the ground truth of series `{series}` is not known, but a study compares its variants with it: use the \
-         published test file or the built-in synthetic copy"
-    )]
-    UnknownTruth {
-        /// The series' name.
-        series: String,
-    },
-    /// The number of seeds is out of range.
-    #[error("a study of {found} seeds: expected from 1 to {most}")]
-    Seeds {
-        /// The number of seeds.
-        found: usize,
-        /// The largest number.
-        most: usize,
-    },
-    /// The length of a window does not fit a model, or a step failed.
-    #[error(transparent)]
-    Tutorial(#[from] TutorialError),
-}
-
-impl From<DetectorError> for StudyError {
-    fn from(error: DetectorError) -> Self {
-        Self::Tutorial(error.into())
-    }
-}
-
-impl From<glassbox::Error> for StudyError {
-    fn from(error: glassbox::Error) -> Self {
-        DetectorError::from(error).into()
-    }
-}
-
-impl From<DetectionError> for StudyError {
-    fn from(error: DetectionError) -> Self {
-        DetectorError::from(error).into()
-    }
-}
-
-/// The most seeds; so many cannot overflow a count.
-pub const MOST_SEEDS: usize = 1_000_000;
-
 /// Trains and judges all [`VARIANTS`] on `data`, on as many threads as `workers`, each with a device of its own;
 /// `on_advance` hears of the beginning and of each training that is done.
 ///
@@ -138,19 +92,17 @@ pub fn run(
     workers: usize,
     options: &StudyOptions,
     on_advance: &mut dyn FnMut(Advance),
-) -> Result<Study, StudyError> {
+) -> Result<Study> {
     let (train, test) = (&data.train.series, &data.test.series);
     let truth = require_truth(data)?;
-    if options.seeds == 0 || options.seeds > MOST_SEEDS {
-        return Err(StudyError::Seeds { found: options.seeds, most: MOST_SEEDS });
-    }
+    require_seeds(options.seeds)?;
     let scaler = fit_scaler(train)?;
     let [train_values, test_values] = [normalise(&scaler, train)?, normalise(&scaler, test)?];
     let windows = Windows {
         train: windows(&train_values, train, options.time_steps)?,
         test: windows(&test_values, test, options.time_steps)?,
     };
-    let split = Split::of(windows.train.len(), &options.train)?;
+    let split = Split::of(windows.train.len(), &options.train.fit)?;
     let task = Task {
         steps: options.time_steps,
         truth,
@@ -160,7 +112,7 @@ pub fn run(
 
     let mut jobs = vec![];
     for training in &TRAININGS {
-        let model = training.autoencoder.model(options.time_steps).map_err(TutorialError::from)?;
+        let model = training.autoencoder.model(options.time_steps)?;
         let cost = fits::cost(&model);
         for seed in fit_seeds(training, options) {
             jobs.push(((training, model.clone(), seed), cost));
@@ -168,7 +120,7 @@ pub fn run(
     }
     on_advance(Advance { done: 0, of: jobs.len(), part: 0.0 });
     let mut fitted = Fits::new();
-    jobs::run::<_, Fit, StudyError>(
+    jobs::run::<_, Fit, Error>(
         jobs,
         workers,
         device,
@@ -190,11 +142,11 @@ pub fn run(
 /// The rows of the ground truth.
 ///
 /// # Errors
-/// [`StudyError::UnknownTruth`] if it is not known.
-pub fn require_truth(data: &TutorialData) -> Result<Range<usize>, StudyError> {
+/// [`Error::UnknownTruth`] if it is not known.
+pub fn require_truth(data: &TutorialData) -> Result<Range<usize>> {
     let series = &data.test.series;
-    true_anomaly(&Data::of(data), series)
-        .ok_or_else(|| StudyError::UnknownTruth { series: series.name().to_string() })
+    true_anomaly(&DataInfo::of(data), series)
+        .ok_or_else(|| Error::UnknownTruth { series: series.name().to_string() })
 }
 
 /// The files of a study.

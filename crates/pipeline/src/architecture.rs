@@ -1,28 +1,11 @@
 //! The tutorial's model and its family, as code.
 
-use crate::words::counted;
+use crate::error::{Error, Result};
 use glassbox_engine::geometry::Padding;
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout};
 use glassbox_engine::model::Sequential;
 use glassbox_engine::shape::Shape;
-
-/// A window length that an [`Autoencoder`] cannot reconstruct.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the model strides over a window by {strides} twice and then back, so windows of {} do not come back as long as \
-     they were: choose a multiple of {multiple}, at least {multiple}, such as {suggestion}, or a model of your own",
-    counted(*time_steps, "step", "steps")
-)]
-pub struct WindowLengthError {
-    /// The length asked for, in steps.
-    pub time_steps: usize,
-    /// The strides of the model.
-    pub strides: usize,
-    /// The number that a length must be a multiple of.
-    pub multiple: usize,
-    /// A length near it that works.
-    pub suggestion: usize,
-}
+use serde::{Deserialize, Serialize};
 
 /// The longest window: far beyond any memory, as a plan of it says, since each step takes hundreds of bytes; and far
 /// from any overflow.
@@ -38,7 +21,7 @@ const MAX_STEPS: usize = 1 << 40;
 /// ```
 ///
 /// The default is the tutorial's: 32 and 16 channels, strides of 2, a rate of 0.2.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Autoencoder {
     /// Channels of the outer and of the inner layers.
     pub filters: [usize; 2],
@@ -64,13 +47,13 @@ impl Autoencoder {
     ///
     /// # Panics
     /// If there are no filters, the strides are 0, or the rate is not in [0, 1).
-    pub fn model(&self, time_steps: usize) -> Result<Sequential, WindowLengthError> {
+    pub fn model(&self, time_steps: usize) -> Result<Sequential> {
         let Self { filters: [outer, inner], strides, dropout } = *self;
         let multiple = strides * strides;
         let suggestion =
             time_steps.clamp(multiple, MAX_STEPS / multiple * multiple).next_multiple_of(multiple);
         if time_steps != suggestion {
-            return Err(WindowLengthError { time_steps, strides, multiple, suggestion });
+            return Err(Error::WindowLength { time_steps, strides, multiple, suggestion });
         }
         let mut model = Sequential::new(Shape::new(time_steps, 1));
         let relu = Activation::Relu;
@@ -104,12 +87,12 @@ impl Autoencoder {
 /// assert_eq!(model.layout().len(), 9505);
 /// assert_eq!(model.output_shape(), model.input_shape());
 /// assert!(tutorial_model(90).is_err());
-/// # Ok::<(), glassbox_pipeline::architecture::WindowLengthError>(())
+/// # Ok::<(), glassbox_pipeline::Error>(())
 /// ```
 ///
 /// # Errors
 /// Unless `time_steps` is a multiple of 4: see [`Autoencoder::model`].
-pub fn tutorial_model(time_steps: usize) -> Result<Sequential, WindowLengthError> {
+pub fn tutorial_model(time_steps: usize) -> Result<Sequential> {
     Autoencoder::default().model(time_steps)
 }
 
@@ -154,10 +137,11 @@ mod tests {
         for time_steps in 0..50 {
             match tutorial_model(time_steps) {
                 Ok(model) => assert_eq!(model.output_shape(), Shape::new(time_steps, 1)),
-                Err(error) => {
+                Err(Error::WindowLength { suggestion, .. }) => {
                     assert!(time_steps % 4 != 0 || time_steps == 0);
-                    assert!(tutorial_model(error.suggestion).is_ok());
+                    assert!(tutorial_model(suggestion).is_ok());
                 }
+                Err(error) => panic!("{error}"),
             }
         }
         let error = tutorial_model(90).unwrap_err().to_string();

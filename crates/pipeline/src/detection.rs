@@ -18,53 +18,13 @@
 //! Both rules test only the points `steps - 1 ..= len - steps`, which are in `steps` windows. The first and the last
 //! `steps - 1` points of a series are never judged, and a series of fewer than `2 * steps - 1` points has no
 //! judged points: see [`judged_points`].
-//! point that is: see [`judged_points`].
 
 use std::fmt;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::words::counted;
-
-/// An error of detection.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum DetectionError {
-    /// There are no training windows.
-    #[error("there is no training window to compute a threshold from: train on at least one window of rows")]
-    NoTrainingErrors,
-    /// An error of a window is NaN or infinite.
-    #[error(
-        "the error of window {window} (counted from 0) is {error}, which is not a finite number: the model has \
-         diverged, or its input was not finite"
-    )]
-    NotFinite {
-        /// The window, counted from 0.
-        window: usize,
-        /// Its error.
-        error: f64,
-    },
-    /// A threshold that no training can give, for example from a damaged model file.
-    #[error(
-        "{0} is not a valid threshold: expected a finite number, not below 0, because a mean absolute error is never \
-         negative"
-    )]
-    BadThreshold(f64),
-    /// The window length is too short for the rule.
-    #[error(
-        "windows of {} are too short for the {rule} rule of anomalous points, which needs at least {least}",
-        counted(*steps, "step", "steps")
-    )]
-    WindowTooShort {
-        /// The window length in steps.
-        steps: usize,
-        /// The requested rule.
-        rule: PointRule,
-        /// The minimum length of a window for this rule, in steps.
-        least: usize,
-    },
-}
+use crate::error::{Error, Result};
 
 /// The error above which a window is anomalous.
 ///
@@ -77,14 +37,10 @@ impl Threshold {
     /// A given threshold, in standard deviations of the training series.
     ///
     /// # Errors
-    /// [`DetectionError::BadThreshold`] if it is not finite or below 0. Mean absolute errors are never negative, so
+    /// [`Error::BadThreshold`] if it is not finite or below 0. Mean absolute errors are never negative, so
     /// every window would be anomalous.
-    pub fn new(error: f64) -> Result<Self, DetectionError> {
-        if error.is_finite() && error >= 0.0 {
-            Ok(Self(error))
-        } else {
-            Err(DetectionError::BadThreshold(error))
-        }
+    pub fn new(error: f64) -> Result<Self> {
+        if error.is_finite() && error >= 0.0 { Ok(Self(error)) } else { Err(Error::BadThreshold(error)) }
     }
 
     /// The tutorial's threshold: the largest error of the training windows (f32 or f64; in standard
@@ -92,13 +48,13 @@ impl Threshold {
     ///
     /// # Errors
     /// If there are no errors, or one is not finite.
-    pub fn from_training_errors<E: Copy + Into<f64>>(errors: &[E]) -> Result<Self, DetectionError> {
+    pub fn from_training_errors<E: Copy + Into<f64>>(errors: &[E]) -> Result<Self> {
         let mut largest = None;
         for (window, &error) in errors.iter().enumerate() {
             let error = finite(window, error)?;
             largest = Some(largest.map_or(error, |largest: f64| largest.max(error)));
         }
-        largest.map(Self).ok_or(DetectionError::NoTrainingErrors)
+        largest.map(Self).ok_or(Error::NoTrainingErrors)
     }
 
     /// The threshold in standard deviations of the training series.
@@ -115,18 +71,15 @@ impl Threshold {
 ///
 /// # Errors
 /// If an error is not finite; a comparison with NaN would always be false.
-pub fn anomalous_windows<E: Copy + Into<f64>>(
-    errors: &[E],
-    threshold: Threshold,
-) -> Result<Vec<bool>, DetectionError> {
+pub fn anomalous_windows<E: Copy + Into<f64>>(errors: &[E], threshold: Threshold) -> Result<Vec<bool>> {
     let exceeds =
         |(window, &error): (usize, &E)| finite(window, error).map(|error| error > threshold.value());
     errors.iter().enumerate().map(exceeds).collect()
 }
 
-fn finite<E: Into<f64>>(window: usize, error: E) -> Result<f64, DetectionError> {
+fn finite<E: Into<f64>>(window: usize, error: E) -> Result<f64> {
     let error = error.into();
-    if error.is_finite() { Ok(error) } else { Err(DetectionError::NotFinite { window, error }) }
+    if error.is_finite() { Ok(error) } else { Err(Error::ErrorNotFinite { window, error }) }
 }
 
 /// The rule for which windows must be anomalous for a point to be. It serialises as `published` or `inclusive`.
@@ -140,12 +93,20 @@ pub enum PointRule {
     Inclusive,
 }
 
-impl fmt::Display for PointRule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl PointRule {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Published => "published",
             Self::Inclusive => "inclusive",
-        })
+        }
+    }
+}
+
+impl fmt::Display for PointRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -169,23 +130,19 @@ pub fn judged_points(windows: usize, steps: usize) -> Range<usize> {
 /// let windows = [false, true, true, true, false];
 /// assert_eq!(anomalous_points(&windows, 3, PointRule::Published)?, [3, 4]);
 /// assert_eq!(anomalous_points(&windows, 3, PointRule::Inclusive)?, [3]);
-/// # Ok::<(), glassbox_pipeline::detection::DetectionError>(())
+/// # Ok::<(), glassbox_pipeline::Error>(())
 /// ```
 ///
 /// # Errors
-/// [`DetectionError::WindowTooShort`] if `steps` is 0, or if it is 1 under the published rule. That rule tests
+/// [`Error::WindowTooShort`] if `steps` is 0, or if it is 1 under the published rule. That rule tests
 /// `steps - 1` windows, so every point would be anomalous.
-pub fn anomalous_points(
-    windows: &[bool],
-    steps: usize,
-    rule: PointRule,
-) -> Result<Vec<usize>, DetectionError> {
+pub fn anomalous_points(windows: &[bool], steps: usize, rule: PointRule) -> Result<Vec<usize>> {
     let (least, asked) = match rule {
         PointRule::Published => (2, steps.saturating_sub(1)),
         PointRule::Inclusive => (1, steps),
     };
     if steps < least {
-        return Err(DetectionError::WindowTooShort { steps, rule, least });
+        return Err(Error::WindowTooShort { steps, rule: rule.name(), least });
     }
     // before[w] is the number of anomalous windows among 0..w, so any run of windows takes one difference.
     let mut before = Vec::with_capacity(windows.len() + 1);
@@ -275,14 +232,13 @@ mod tests {
     #[test]
     fn what_is_not_a_number_is_refused() {
         let none: [f32; 0] = [];
-        assert_eq!(Threshold::from_training_errors(&none), Err(DetectionError::NoTrainingErrors));
+        assert!(matches!(Threshold::from_training_errors(&none), Err(Error::NoTrainingErrors)));
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             // First, in the middle, last: whether a maximum keeps or drops a NaN may depend on its position.
             for window in 0..3 {
                 let mut errors = [0.1; 3];
                 errors[window] = bad;
-                let is_it =
-                    |error| matches!(error, DetectionError::NotFinite { window: w, .. } if w == window);
+                let is_it = |error| matches!(error, Error::ErrorNotFinite { window: w, .. } if w == window);
                 assert!(is_it(Threshold::from_training_errors(&errors).unwrap_err()));
                 assert!(is_it(anomalous_windows(&errors, Threshold(0.2)).unwrap_err()));
             }

@@ -6,65 +6,13 @@ use glassbox_engine::model::Sequential;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::training::Callback;
 
-use crate::detection::{DetectionError, PointRule, Threshold, anomalous_points, anomalous_windows, indices};
+use crate::detection::{PointRule, Threshold, anomalous_points, anomalous_windows, indices};
+use crate::error::{Error, Result};
 use crate::reconstruction::{PREDICT_BATCH, window_errors};
-use crate::scaler::{Scaler, ScalerError};
-use crate::series::{Series, SeriesError};
+use crate::scaler::Scaler;
+use crate::series::Series;
 use crate::training::{TrainOptions, Trained, require_autoencoder, train_autoencoder};
 use glassbox::{Device, Model};
-use glassbox_formats::model_file::ModelFileError;
-
-/// Why a detector cannot be had, or cannot judge a series.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DetectorError {
-    /// The series has fewer rows than a window.
-    #[error(transparent)]
-    Series(#[from] SeriesError),
-    /// The series cannot be normalised.
-    #[error("series `{series}`: {problem}")]
-    Scaler {
-        /// The series' name.
-        series: String,
-        /// Why not.
-        problem: ScalerError,
-    },
-    /// The model reads another number of channels than a series has.
-    #[error(
-        "model {model} reads {channels} channels, and a series has one value a row: give a model whose input is \
-         (steps, 1)"
-    )]
-    Channels {
-        /// The model's name.
-        model: String,
-        /// The channels of its input.
-        channels: usize,
-    },
-    /// The model is none that can be trained, or training failed.
-    #[error(transparent)]
-    Train(#[from] glassbox::Error),
-    /// The errors of windows say nothing.
-    #[error(transparent)]
-    Detection(#[from] DetectionError),
-    /// The model file is not as it should be.
-    #[error(transparent)]
-    File(#[from] ModelFileError),
-    /// A model file without what makes a detector.
-    #[error(
-        "{file} holds a model and no detector: its metadata has no `glassbox.mean`, `glassbox.std`, \
-         `glassbox.time_steps` and `glassbox.threshold`; train one on a series"
-    )]
-    NotADetector {
-        /// The file's path as given.
-        file: String,
-    },
-}
-
-impl From<glassbox_engine::Error> for DetectorError {
-    fn from(error: glassbox_engine::Error) -> Self {
-        Self::Train(error.into())
-    }
-}
 
 /// A trained autoencoder, and what it takes to judge a series with it.
 #[derive(Debug, Clone)]
@@ -102,12 +50,7 @@ impl Detection {
     ///
     /// # Errors
     /// If an error is not finite, or windows are too short for the rule.
-    pub fn new(
-        errors: Vec<f64>,
-        threshold: Threshold,
-        time_steps: usize,
-        rule: PointRule,
-    ) -> Result<Self, DetectionError> {
+    pub fn new(errors: Vec<f64>, threshold: Threshold, time_steps: usize, rule: PointRule) -> Result<Self> {
         let anomalous = anomalous_windows(&errors, threshold)?;
         let points = anomalous_points(&anomalous, time_steps, rule)?;
         Ok(Self { time_steps, rule, threshold, errors, windows: indices(&anomalous), points })
@@ -126,18 +69,13 @@ impl Detector {
     /// # Errors
     /// If the series is shorter than a window, or has values that cannot be normalised; if the model is no
     /// autoencoder of one channel; if an error is not finite.
-    pub fn detect(
-        &self,
-        device: &Device,
-        series: &Series,
-        rule: PointRule,
-    ) -> Result<Detection, DetectorError> {
+    pub fn detect(&self, device: &Device, series: &Series, rule: PointRule) -> Result<Detection> {
         require_series_model(&self.model)?;
         let mut model = Model::with_weights(self.model.clone(), self.weights.clone(), device.clone())?;
         let values = normalise(&self.scaler, series)?;
         let windows = windows(&values, series, self.time_steps())?;
         let errors = window_errors(model.session(PREDICT_BATCH)?, &windows, &mut |_, _| ())?;
-        Ok(Detection::new(errors, self.threshold, self.time_steps(), rule)?)
+        Detection::new(errors, self.threshold, self.time_steps(), rule)
     }
 }
 
@@ -165,7 +103,7 @@ pub fn train_detector<'a>(
     series: &Series,
     options: &'a TrainOptions,
     callbacks: Vec<&'a mut dyn Callback<f32>>,
-) -> Result<TrainedDetector, DetectorError> {
+) -> Result<TrainedDetector> {
     require_series_model(model)?;
     series.require_window(model.input_shape().steps)?;
     let scaler = fit_scaler(series)?;
@@ -183,11 +121,11 @@ pub fn train_detector<'a>(
 ///
 /// # Errors
 /// If it reads several channels, or gives back another shape.
-pub fn require_series_model(model: &Sequential) -> Result<(), DetectorError> {
+pub fn require_series_model(model: &Sequential) -> Result<()> {
     require_autoencoder(model)?;
     match model.input_shape().channels {
         1 => Ok(()),
-        channels => Err(DetectorError::Channels { model: model.name().into(), channels }),
+        channels => Err(Error::Channels { model: model.name().into(), channels }),
     }
 }
 
@@ -195,7 +133,7 @@ pub fn require_series_model(model: &Sequential) -> Result<(), DetectorError> {
 ///
 /// # Errors
 /// If it has none; the series is named.
-pub fn fit_scaler(series: &Series) -> Result<Scaler, DetectorError> {
+pub fn fit_scaler(series: &Series) -> Result<Scaler> {
     Scaler::fit(series.values()).map_err(|problem| named(series, problem))
 }
 
@@ -203,7 +141,7 @@ pub fn fit_scaler(series: &Series) -> Result<Scaler, DetectorError> {
 ///
 /// # Errors
 /// If one is too far out; the series is named.
-pub fn normalise(scaler: &Scaler, series: &Series) -> Result<Vec<f32>, DetectorError> {
+pub fn normalise(scaler: &Scaler, series: &Series) -> Result<Vec<f32>> {
     scaler.normalise(series.values()).map_err(|problem| named(series, problem))
 }
 
@@ -211,15 +149,11 @@ pub fn normalise(scaler: &Scaler, series: &Series) -> Result<Vec<f32>, DetectorE
 ///
 /// # Errors
 /// If the series is shorter than one.
-pub fn windows<'a>(
-    values: &'a [f32],
-    series: &Series,
-    steps: usize,
-) -> Result<Samples<'a, f32>, DetectorError> {
+pub fn windows<'a>(values: &'a [f32], series: &Series, steps: usize) -> Result<Samples<'a, f32>> {
     series.require_window(steps)?;
     Ok(Samples::windows(values, steps, 1)?)
 }
 
-fn named(series: &Series, problem: ScalerError) -> DetectorError {
-    DetectorError::Scaler { series: series.name().into(), problem }
+fn named(series: &Series, problem: Error) -> Error {
+    Error::Values { series: series.name().into(), problem: problem.into() }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use jiff::SignedDuration;
 
 use crate::nab::TEST;
-use crate::results::Data;
+use crate::results::DataInfo;
 use crate::series::Series;
 use crate::synthetic::{START, STEP_MINUTES, TRUE_ANOMALY};
 
@@ -16,7 +16,7 @@ use crate::synthetic::{START, STEP_MINUTES, TRUE_ANOMALY};
 /// ([`TRUE_ANOMALY`]); at 18:00 the level has begun to fall but is still at 46 where a normal day has 32. What is
 /// left of it in the hour after is not counted, though a detector may well see it.
 #[must_use]
-pub fn true_anomaly(data: &Data, test: &Series) -> Option<Range<usize>> {
+pub fn true_anomaly(data: &DataInfo, test: &Series) -> Option<Range<usize>> {
     let known = data.is_twin() || data.test.sha256 == TEST.sha256.to_string();
     // By their times: the series may be a part of the whole.
     let row_of = |row: usize| {
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn the_true_anomaly_is_known_of_the_twin_and_of_the_published_file() {
         let loaded = nab::load(&Source::Twin { seed: 3 }).unwrap();
-        let (mut data, test) = (Data::of(&loaded), &loaded.test.series);
+        let (mut data, test) = (DataInfo::of(&loaded), &loaded.test.series);
         let truth = true_anomaly(&data, test).unwrap();
         let at = |row| test.timestamp_text(row);
         assert_eq!(

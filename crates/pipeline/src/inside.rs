@@ -23,31 +23,22 @@ use glassbox_engine::samples::Samples;
 use serde::{Deserialize, Serialize};
 
 pub use activity::Activity;
-pub use file::InsideFileError;
 pub use norms::{Norms, NormsProbe};
-pub use rows::Rows;
+pub use rows::RowMeans;
 
 use crate::detector::Detection;
+use crate::synthetic::Subset;
 
 /// The file in a folder of results.
 pub const FILE_NAME: &str = "inside.safetensors";
 /// Windows of the test series that are observed at even distances, besides those that are of interest.
 const EVENLY: usize = 24;
 
-/// One of the tutorial's two series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Part {
-    Train,
-    Test,
-}
-
 /// Which window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WindowId {
     /// Of which series.
-    pub series: Part,
+    pub series: Subset,
     /// Its first row.
     pub window: usize,
 }
@@ -73,7 +64,7 @@ pub struct Inside {
     /// For each layer with a ReLU, its place in the model and how active its units are.
     pub activity: Vec<(usize, Activity)>,
     /// The reconstruction of each row of the test series.
-    pub rows: Rows,
+    pub rows: RowMeans,
 }
 
 impl Inside {
@@ -89,9 +80,10 @@ impl Inside {
         detection: &Detection,
         norms: Norms,
     ) -> Result<Self> {
-        let mut windows = vec![observe(session, WindowId { series: Part::Train, window: 0 }, train.get(0))?];
+        let mut windows =
+            vec![observe(session, WindowId { series: Subset::Train, window: 0 }, train.get(0))?];
         for window in windows_of_interest(detection) {
-            windows.push(observe(session, WindowId { series: Part::Test, window }, test.get(window))?);
+            windows.push(observe(session, WindowId { series: Subset::Test, window }, test.get(window))?);
         }
         let activity = activity::of_relus(session, model, train)?;
         let rows = rows::of(session, test)?;

@@ -26,14 +26,15 @@
 //! deviations of the training series*. Each number says which it is.
 //!
 //! # Errors
-//! Each module has one error type. The text of an error is complete by itself: what was being done, what
-//! was found, what was expected, what to do. There is no chain of sources to print after it.
+//! [`Error`] is the error of this crate, with a [kind](Error::kind) for programs. Its text is complete by itself: there is
+//! no chain of sources to print after it.
 
 #![forbid(unsafe_code)]
 
 pub mod architecture;
 pub mod detection;
 pub mod detector;
+mod error;
 pub mod evaluation;
 pub mod inside;
 pub mod nab;
@@ -46,3 +47,5 @@ pub mod synthetic;
 pub mod training;
 pub mod tutorial;
 pub mod words;
+
+pub use error::{Error, ErrorKind, Result};

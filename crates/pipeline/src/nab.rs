@@ -18,13 +18,15 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::series::{self, Columns, Series, SeriesError};
-use crate::synthetic::{self, Part};
+use crate::error::{Error, Result};
+use crate::series::{self, Columns, Series};
+use crate::synthetic::{self, Subset};
 use glassbox_formats::hash::Sha256;
 
 mod fetch;
 
-pub use fetch::{FetchError, FetchFailure, FetchOptions, Fetched, fetch, fetch_files};
+pub use crate::error::FetchFailure;
+pub use fetch::{FetchOptions, Fetched, fetch, fetch_files};
 
 /// The environment variable that names NAB's `data` folder.
 pub const DATA_VARIABLE: &str = "GLASSBOX_NAB";
@@ -139,58 +141,6 @@ impl fmt::Display for Source {
     }
 }
 
-/// An error of loading the tutorial's files.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum NabError {
-    /// A file is missing in the folder that the user named.
-    #[error(
-        "{} has no {file}: --data and ${DATA_VARIABLE} name the `data` folder of a checkout of numenta/NAB; {}",
-        folder.display(),
-        match below { Some(below) => format!("it is in {}: name that", below.display()),
-                      None => "name another, or none to use downloaded files or the built-in synthetic copy".into() }
-    )]
-    MissingFile {
-        /// The folder that was named.
-        folder: PathBuf,
-        /// The missing file.
-        file: &'static str,
-        /// The subfolder that has the file, if there is one.
-        below: Option<PathBuf>,
-    },
-    /// One of the two files is missing in the cache.
-    #[error("the downloaded file {} is missing: run `glassbox data fetch` to fetch it again", path.display())]
-    MissingFromCache {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The checksum of a file in the cache is wrong.
-    #[error(
-        "the downloaded file {} is damaged: its SHA-256 is {found}, expected {expected}; run `glassbox data \
-         fetch` to fetch it again",
-        path.display()
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// The checksum of the file.
-        found: Sha256,
-        /// The checksum of the published file.
-        expected: Sha256,
-    },
-    /// A file exists but cannot be read.
-    #[error("cannot read {}: {cause}; check that the file may be read", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        cause: io::Error,
-    },
-    /// A file is not a valid CSV of a series.
-    #[error(transparent)]
-    Series(#[from] SeriesError),
-}
-
 /// A warning about data that is used all the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -248,37 +198,37 @@ pub struct TutorialData {
 ///
 /// # Errors
 /// If a file is missing, cannot be read, is not a valid CSV of a series, or, in the cache, is not the published one.
-pub fn load(source: &Source) -> Result<TutorialData, NabError> {
+pub fn load(source: &Source) -> Result<TutorialData> {
     Ok(TutorialData {
-        train: load_part(source, Part::Train)?,
-        test: load_part(source, Part::Test)?,
+        train: load_part(source, Subset::Train)?,
+        test: load_part(source, Subset::Test)?,
         source: source.clone(),
     })
 }
 
-fn load_part(source: &Source, part: Part) -> Result<LoadedPart, NabError> {
-    let file = match part {
-        Part::Train => TRAIN,
-        Part::Test => TEST,
+fn load_part(source: &Source, subset: Subset) -> Result<LoadedPart> {
+    let file = match subset {
+        Subset::Train => TRAIN,
+        Subset::Test => TEST,
     };
     let (folder, cached) = match source {
         Source::Directory(folder) => (folder, false),
         Source::Cache(folder) => (folder, true),
-        Source::Twin { seed } => return Ok(twin(part, *seed)),
+        Source::Twin { seed } => return Ok(twin(subset, *seed)),
     };
     let path = folder.join(file.path);
     let bytes = std::fs::read(&path).map_err(|cause| match cause.kind() {
-        io::ErrorKind::NotFound if cached => NabError::MissingFromCache { path: path.clone() },
+        io::ErrorKind::NotFound if cached => Error::MissingFromCache { path: path.clone() },
         io::ErrorKind::NotFound => missing(folder, file),
-        _ => NabError::Unreadable { path: path.clone(), cause },
+        _ => Error::Unreadable { path: path.clone(), cause },
     })?;
     let (found, expected) = (Sha256::of(&bytes), file.sha256);
     if cached && found != expected {
-        return Err(NabError::Damaged { path, found, expected });
+        return Err(Error::Damaged { path, found, expected });
     }
     let loaded = series::parse_csv(&bytes, &path.display().to_string(), &Columns::default())?;
     // In the test series an extreme value may be the anomaly.
-    let extreme = loaded.extreme.filter(|_| part == Part::Train);
+    let extreme = loaded.extreme.filter(|_| subset == Subset::Train);
     let mut warnings: Vec<_> = loaded.warnings.into_iter().chain(extreme).map(DataWarning::Series).collect();
     if found != expected {
         warnings.push(DataWarning::NotPublished { path, found, expected });
@@ -286,15 +236,15 @@ fn load_part(source: &Source, part: Part) -> Result<LoadedPart, NabError> {
     Ok(LoadedPart { series: loaded.series, sha256: found, warnings })
 }
 
-fn missing(folder: &Path, file: PublishedFile) -> NabError {
+fn missing(folder: &Path, file: PublishedFile) -> Error {
     // The likeliest mistake is to name the checkout and not its `data` folder.
     let below = folder.join("data");
     let below = below.join(file.path).is_file().then_some(below);
-    NabError::MissingFile { folder: folder.to_owned(), file: file.path, below }
+    Error::MissingFile { folder: folder.to_owned(), file: file.path, below }
 }
 
-fn twin(part: Part, seed: u64) -> LoadedPart {
-    let series = synthetic::series(part, seed);
+fn twin(subset: Subset, seed: u64) -> LoadedPart {
+    let series = synthetic::series(subset, seed);
     let mut csv = Vec::new();
     series::write_csv(&series, &Columns::default(), &mut csv).expect("memory takes every byte");
     LoadedPart { series, sha256: Sha256::of(&csv), warnings: Vec::new() }

@@ -5,6 +5,7 @@ use glassbox_engine::losses::Loss;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
 use glassbox_engine::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 /// Samples in a batch of `model.predict` of Keras.
 pub const PREDICT_BATCH: usize = 32;
@@ -19,7 +20,8 @@ pub fn predict_batches(samples: usize) -> usize {
 }
 
 /// The part of a window that counts as its error; in the unit of the window (standard deviations of the training series).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ErrorMeasure {
     /// The mean over its values of |x - reconstruction|, as in the tutorial.
     #[default]

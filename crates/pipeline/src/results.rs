@@ -26,17 +26,17 @@ mod tables;
 use glassbox_engine::training::History;
 
 pub use schema::{
-    Anomalies, Config, Data, EarlyStoppingConfig, Errors, ModelInfo, Point, Points, RunResult, SCHEMA,
-    SeriesInfo, Stretch, TimingsInfo, Training, Versions, WindowRange, Windows,
+    Anomalies, DataInfo, Errors, ModelInfo, Point, Points, RunResult, SCHEMA, SeriesInfo, Stretch, Training,
+    Versions, WindowRange, Windows,
 };
 pub use tables::{write_anomalies_csv, write_first_window_csv, write_history_csv, write_windows_csv};
 
+use crate::error::Result;
 use crate::inside;
 use crate::series::{Columns, write_csv};
 use crate::tutorial::TutorialRun;
 use glassbox_formats::atomic;
-use glassbox_formats::model_file::ModelFileError;
-use glassbox_formats::output_folder::{OutputFolder, OutputFolderError};
+use glassbox_formats::output_folder::OutputFolder;
 
 /// The files of a run; `inside.safetensors` if the run captures it.
 pub const FILES: [&str; 9] = [
@@ -51,24 +51,12 @@ pub const FILES: [&str; 9] = [
     "result.json",
 ];
 
-/// Why the results of a run were not written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ResultsError {
-    /// The folder does not take them.
-    #[error(transparent)]
-    Folder(#[from] OutputFolderError),
-    /// The model cannot be written.
-    #[error(transparent)]
-    Model(#[from] ModelFileError),
-}
-
 /// Writes all files of a run into `folder`, and removes all those of earlier runs.
 ///
 /// # Errors
 /// If a file cannot be written: then those of earlier runs are as they were. If one cannot be removed or renamed, some
 /// may be gone or new, and `result.json` is not there.
-pub fn write(folder: &mut OutputFolder, run: &TutorialRun) -> Result<(), ResultsError> {
+pub fn write(folder: &mut OutputFolder, run: &TutorialRun) -> Result<()> {
     let test = &run.data.test.series;
     let model = run.detector.to_saved_model().bytes_for(&folder.dir().join("model.safetensors"))?;
     let mut batch = folder.batch();

@@ -13,7 +13,7 @@
 //! - distances are scaled by a power of two near the largest one, which is exact, so that their squares neither
 //!   overflow nor underflow.
 
-use crate::words::counted;
+use crate::error::{Error, Result};
 
 /// A training value is extreme if it alone makes up more than this fraction of the variance: it determines the scale of
 /// all values, and the others look alike. Of n values, one that is z standard deviations from the mean makes up
@@ -30,86 +30,16 @@ pub struct Scaler {
     std: f64,
 }
 
-/// An error of normalising a series.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ScalerError {
-    /// There are fewer than two values.
-    #[error(
-        "a training series of {} has no sample standard deviation: it needs at least 2 values, and many more to be \
-         meaningful",
-        counted(*values, "value", "values")
-    )]
-    TooFew {
-        /// Number of values.
-        values: usize,
-    },
-    /// All values are the same.
-    #[error(
-        "the training series is constant: all {values} values are {value}, so its standard deviation is 0 and \
-         it cannot be normalised; train on a series that varies"
-    )]
-    Constant {
-        /// Number of values.
-        values: usize,
-        /// The common value (raw).
-        value: f64,
-    },
-    /// A value is NaN or infinite.
-    #[error("value {index} (counted from 0) is {value}, which is not a finite number: remove or replace it")]
-    NotFinite {
-        /// Its index, from 0.
-        index: usize,
-        /// The value.
-        value: f64,
-    },
-    /// The values are so large that their moments overflow.
-    #[error(
-        "the mean or the standard deviation of these values exceeds the range of 64-bit numbers (largest \
-         magnitude {largest:e}): give the values in a larger unit"
-    )]
-    MomentOverflow {
-        /// The largest magnitude (raw value).
-        largest: f64,
-    },
-    /// A normalised value is outside of the range of f32.
-    #[error(
-        "value {index} (counted from 0), {value:e}, exceeds the range of 32-bit numbers when normalised with mean {mean} and \
-         standard deviation {std}: use the scaler of a series with similar values"
-    )]
-    ValueOverflow {
-        /// Its index, from 0.
-        index: usize,
-        /// The value to transform.
-        value: f64,
-        /// The scaler's mean (raw value).
-        mean: f64,
-        /// The scaler's standard deviation (raw value).
-        std: f64,
-    },
-    /// Moments that no fit can give, for example from a damaged model file.
-    #[error(
-        "mean {mean} and standard deviation {std} are not those of a series: both must be finite, the second \
-         above 0"
-    )]
-    BadMoments {
-        /// The mean given (raw value).
-        mean: f64,
-        /// The standard deviation given (raw value).
-        std: f64,
-    },
-}
-
 impl Scaler {
     /// A scaler with given moments (raw values), for example from a model file.
     ///
     /// # Errors
-    /// [`ScalerError::BadMoments`] unless both are finite and `std` is above 0.
-    pub fn new(mean: f64, std: f64) -> Result<Self, ScalerError> {
+    /// [`Error::BadMoments`] unless both are finite and `std` is above 0.
+    pub fn new(mean: f64, std: f64) -> Result<Self> {
         if mean.is_finite() && std.is_finite() && std > 0.0 {
             Ok(Self { mean, std })
         } else {
-            Err(ScalerError::BadMoments { mean, std })
+            Err(Error::BadMoments { mean, std })
         }
     }
 
@@ -119,25 +49,25 @@ impl Scaler {
     /// let scaler = glassbox_pipeline::scaler::Scaler::fit(&[1.0, 2.0, 3.0, 4.0])?;
     /// assert_eq!(scaler.mean(), 2.5);
     /// assert_eq!(scaler.std(), (5.0_f64 / 3.0).sqrt());
-    /// # Ok::<(), glassbox_pipeline::scaler::ScalerError>(())
+    /// # Ok::<(), glassbox_pipeline::Error>(())
     /// ```
     ///
     /// # Errors
     /// If there are fewer than two values, one is not finite, all are equal, or a moment overflows.
-    pub fn fit(values: &[f64]) -> Result<Self, ScalerError> {
+    pub fn fit(values: &[f64]) -> Result<Self> {
         if let Some((index, &value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
-            return Err(ScalerError::NotFinite { index, value });
+            return Err(Error::ValueNotFinite { index, value });
         }
         if values.len() < 2 {
-            return Err(ScalerError::TooFew { values: values.len() });
+            return Err(Error::TooFewValues { values: values.len() });
         }
         // The values are compared, and not the standard deviation tested for 0, because the rounded mean of many equal
         // values can be at a tiny distance from each of them.
         if values.iter().all(|&value| value == values[0]) {
-            return Err(ScalerError::Constant { values: values.len(), value: values[0] });
+            return Err(Error::Constant { values: values.len(), value: values[0] });
         }
         let largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
-        let overflow = ScalerError::MomentOverflow { largest };
+        let overflow = Error::MomentOverflow { largest };
 
         let n = values.len() as f64;
         let mean = compensated_sum(values.iter().copied()) / n;
@@ -179,15 +109,13 @@ impl Scaler {
     ///
     /// # Errors
     /// If a value is not finite, or its normalised value is outside of the range of f32; the error names the value.
-    pub fn normalise(&self, values: &[f64]) -> Result<Vec<f32>, ScalerError> {
+    pub fn normalise(&self, values: &[f64]) -> Result<Vec<f32>> {
         let normalised = |(index, &value): (usize, &f64)| {
             let z = ((value - self.mean) / self.std) as f32;
             match (value.is_finite(), z.is_finite()) {
                 (true, true) => Ok(z),
-                (true, false) => {
-                    Err(ScalerError::ValueOverflow { index, value, mean: self.mean, std: self.std })
-                }
-                (false, _) => Err(ScalerError::NotFinite { index, value }),
+                (true, false) => Err(Error::ValueOverflow { index, value, mean: self.mean, std: self.std }),
+                (false, _) => Err(Error::ValueNotFinite { index, value }),
             }
         };
         values.iter().enumerate().map(normalised).collect()
@@ -238,15 +166,15 @@ mod tests {
 
     #[test]
     fn what_has_no_moments_is_refused_by_name() {
-        assert_eq!(Scaler::fit(&[]), Err(ScalerError::TooFew { values: 0 }));
-        assert_eq!(Scaler::fit(&[1.0]), Err(ScalerError::TooFew { values: 1 }));
+        assert!(matches!(Scaler::fit(&[]), Err(Error::TooFewValues { values: 0 })));
+        assert!(matches!(Scaler::fit(&[1.0]), Err(Error::TooFewValues { values: 1 })));
         // 0.1 is not a binary fraction, so the mean of these need not be one of them.
-        assert_eq!(Scaler::fit(&[0.1; 1001]), Err(ScalerError::Constant { values: 1001, value: 0.1 }));
-        assert!(matches!(Scaler::fit(&[1.0, f64::NAN]), Err(ScalerError::NotFinite { index: 1, .. })));
-        assert!(matches!(Scaler::fit(&[f64::MAX, f64::MAX, 0.0]), Err(ScalerError::MomentOverflow { .. })));
-        assert!(matches!(Scaler::fit(&[f64::MAX, f64::MIN]), Err(ScalerError::MomentOverflow { .. })));
+        assert!(matches!(Scaler::fit(&[0.1; 1001]), Err(Error::Constant { values: 1001, value: 0.1 })));
+        assert!(matches!(Scaler::fit(&[1.0, f64::NAN]), Err(Error::ValueNotFinite { index: 1, .. })));
+        assert!(matches!(Scaler::fit(&[f64::MAX, f64::MAX, 0.0]), Err(Error::MomentOverflow { .. })));
+        assert!(matches!(Scaler::fit(&[f64::MAX, f64::MIN]), Err(Error::MomentOverflow { .. })));
         for (mean, std) in [(0.0, 0.0), (f64::NAN, 1.0), (0.0, f64::INFINITY), (0.0, -1.0), (0.0, f64::NAN)] {
-            assert!(matches!(Scaler::new(mean, std), Err(ScalerError::BadMoments { .. })), "{mean} {std}");
+            assert!(matches!(Scaler::new(mean, std), Err(Error::BadMoments { .. })), "{mean} {std}");
         }
     }
 
@@ -273,9 +201,9 @@ mod tests {
         let scaler = Scaler::new(0.0, 1e-3).unwrap();
         assert!(matches!(
             scaler.normalise(&[0.0, 1e36]),
-            Err(ScalerError::ValueOverflow { index: 1, value: 1e36, .. })
+            Err(Error::ValueOverflow { index: 1, value: 1e36, .. })
         ));
-        assert!(matches!(scaler.normalise(&[f64::NAN]), Err(ScalerError::NotFinite { index: 0, .. })));
+        assert!(matches!(scaler.normalise(&[f64::NAN]), Err(Error::ValueNotFinite { index: 0, .. })));
     }
 
     proptest! {

@@ -31,14 +31,13 @@
 //! The jump has so much weight in the standard deviation of the test series that it would differ from the real file's
 //! by more than 1 % for one seed in sixty. Such noise is drawn again (the next turn of the same stream), so that for
 //! every seed both moments of both series are within 1 % of the real file's.
-//! than 1 % off the real file's. Such noise is drawn again (the next turn of the same stream), so that for
-//! every seed both moments of both series are within 1 % of the real file's.
 
 use std::ops::Range;
 
 use glassbox_engine::random::{Purpose, Stream};
 use jiff::SignedDuration;
 use jiff::civil::{DateTime, date};
+use serde::{Deserialize, Serialize};
 
 use crate::scaler::Scaler;
 use crate::series::{Clock, Series};
@@ -72,17 +71,18 @@ const NOISE: f64 = 0.1;
 /// Maximum relative difference of a moment from the real file's.
 const MOMENT_TOLERANCE: f64 = 0.01;
 
-/// One of the tutorial's two series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Part {
+/// One of the tutorial's two series. It serialises as `train` or `test`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Subset {
     /// The training series, without an anomaly.
     Train,
     /// The test series, with the anomaly.
     Test,
 }
 
-impl Part {
-    /// Mean and sample standard deviation (raw values) of the real file of this part.
+impl Subset {
+    /// Mean and sample standard deviation (raw values) of the real file of this series.
     #[must_use]
     pub fn real_moments(self) -> (f64, f64) {
         match self {
@@ -95,21 +95,21 @@ impl Part {
 /// The level of each hour of the 14 days (raw values): the series without its noise.
 ///
 /// ```
-/// use glassbox_pipeline::synthetic::{Part, hourly_levels};
+/// use glassbox_pipeline::synthetic::{Subset, hourly_levels};
 ///
-/// let levels = hourly_levels(Part::Train);
+/// let levels = hourly_levels(Subset::Train);
 /// assert_eq!(levels.len(), 336);
 /// assert_eq!(levels[0], 20.0);
 /// assert_eq!(levels[9..12], [68.0, 77.6, 79.52]);
 /// ```
 #[must_use]
-pub fn hourly_levels(part: Part) -> Vec<f64> {
+pub fn hourly_levels(subset: Subset) -> Vec<f64> {
     let mut level = NIGHT;
     let mut levels = Vec::with_capacity(ROWS / ROWS_PER_HOUR);
     for hour in 0..ROWS / ROWS_PER_HOUR {
-        let target = match (part, hour / 24, DAYTIME.contains(&(hour % 24))) {
+        let target = match (subset, hour / 24, DAYTIME.contains(&(hour % 24))) {
             (_, _, false) => NIGHT,
-            (Part::Test, JUMP_DAY, true) => JUMP,
+            (Subset::Test, JUMP_DAY, true) => JUMP,
             (_, _, true) => DAY,
         };
         level += APPROACH * (target - level);
@@ -121,35 +121,35 @@ pub fn hourly_levels(part: Part) -> Vec<f64> {
 /// Generates the training or the test series from `seed`: 4032 rows from [`START`], raw values.
 ///
 /// ```
-/// use glassbox_pipeline::synthetic::{Part, series};
+/// use glassbox_pipeline::synthetic::{Subset, series};
 ///
-/// let twin = series(Part::Train, 42);
+/// let twin = series(Subset::Train, 42);
 /// assert_eq!(twin.len(), 4032);
-/// assert_eq!(twin, series(Part::Train, 42));
-/// assert_ne!(twin, series(Part::Train, 43));
+/// assert_eq!(twin, series(Subset::Train, 42));
+/// assert_ne!(twin, series(Subset::Train, 43));
 /// ```
 #[must_use]
-pub fn series(part: Part, seed: u64) -> Series {
-    let (name, which) = match part {
-        Part::Train => ("synthetic_small_noise", 0),
-        Part::Test => ("synthetic_jumpsup", 1),
+pub fn series(subset: Subset, seed: u64) -> Series {
+    let (name, which) = match subset {
+        Subset::Train => ("synthetic_small_noise", 0),
+        Subset::Test => ("synthetic_jumpsup", 1),
     };
-    let levels = hourly_levels(part);
+    let levels = hourly_levels(subset);
     let with_noise = |turn| -> Vec<f64> {
         let mut noise = Stream::new(seed, Purpose::Series, which, turn).draws();
         let value = |row| levels[row / ROWS_PER_HOUR] * (1.0 + noise.uniform_in(-NOISE, NOISE));
         (0..ROWS).map(value).collect()
     };
     let values =
-        (0..=u32::MAX).map(with_noise).find(|values| is_near(values, part)).expect("most noise is near");
+        (0..=u32::MAX).map(with_noise).find(|values| is_near(values, subset)).expect("most noise is near");
     let timestamps =
         (0..ROWS).map(|row| START + SignedDuration::from_mins((row * STEP_MINUTES) as i64)).collect();
     Series::new(name, Clock::Local, timestamps, values).expect("finite values of the year 2014")
 }
 
 /// Returns true if both moments of `values` are within 1 % of the real file's.
-fn is_near(values: &[f64], part: Part) -> bool {
-    let (mean, std) = part.real_moments();
+fn is_near(values: &[f64], subset: Subset) -> bool {
+    let (mean, std) = subset.real_moments();
     let near = |found: f64, real: f64| (found / real - 1.0).abs() <= MOMENT_TOLERANCE;
     Scaler::fit(values).is_ok_and(|found| near(found.mean(), mean) && near(found.std(), std))
 }
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn the_levels_are_those_of_the_noiseless_file() {
-        let levels = hourly_levels(Part::Train);
+        let levels = hourly_levels(Subset::Train);
         let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
         for (hour, level) in
             [(8, 20.0), (12, 79.904), (17, 79.999_969_28), (18, 31.999_993_856), (20, 20.479_999_754_24)]
@@ -169,7 +169,7 @@ mod tests {
         }
         // Six hours after sunset the night's level is restored except for 0.2^6 of 60.
         assert!((levels[24] - 20.0).abs() < 60.0 * 0.2_f64.powi(6));
-        let jump = hourly_levels(Part::Test);
+        let jump = hourly_levels(Subset::Test);
         assert_eq!(jump[..249], levels[..249]);
         assert!(near(jump[249], levels[249] + 0.8 * 70.0), "{}", jump[249]);
         assert!((jump[257] - 150.0).abs() < 1e-3 && (jump[258] - 46.0).abs() < 1e-3);
@@ -179,15 +179,15 @@ mod tests {
 
     #[test]
     fn rows_are_five_minutes_apart_from_the_first_of_april() {
-        for part in [Part::Train, Part::Test] {
-            let series = series(part, 0);
+        for subset in [Subset::Train, Subset::Test] {
+            let series = series(subset, 0);
             assert_eq!(series.len(), 4032);
             assert_eq!(series.timestamp_text(0), "2014-04-01 00:00:00");
             assert_eq!(series.timestamp_text(4031), "2014-04-14 23:55:00");
             let sampling = series.sampling();
             assert_eq!((sampling.step, sampling.regular), (Some(SignedDuration::from_mins(5)), 4031));
         }
-        let test = series(Part::Test, 0);
+        let test = series(Subset::Test, 0);
         assert_eq!(TRUE_ANOMALY, 2988..3096);
         assert_eq!(test.timestamp_text(TRUE_ANOMALY.start), "2014-04-11 09:00:00");
         assert_eq!(test.timestamp_text(TRUE_ANOMALY.end), "2014-04-11 18:00:00");
@@ -195,15 +195,15 @@ mod tests {
 
     #[test]
     fn moments_are_within_one_percent_of_the_real_files_for_every_seed() {
-        for part in [Part::Train, Part::Test] {
-            let (real_mean, real_std) = part.real_moments();
+        for subset in [Subset::Train, Subset::Test] {
+            let (real_mean, real_std) = subset.real_moments();
             for seed in (0..300).chain([u64::MAX]) {
                 // Plain sums, independent of the scaler that the generator uses.
-                let values = series(part, seed).values().to_vec();
+                let values = series(subset, seed).values().to_vec();
                 let mean = values.iter().sum::<f64>() / 4032.0;
                 let std = (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 4031.0).sqrt();
                 let (mean, std) = (mean / real_mean - 1.0, std / real_std - 1.0);
-                assert!(mean.abs() < 0.01 && std.abs() < 0.01, "{part:?}, seed {seed}: {mean} {std}");
+                assert!(mean.abs() < 0.01 && std.abs() < 0.01, "{subset:?}, seed {seed}: {mean} {std}");
             }
         }
     }
@@ -213,8 +213,8 @@ mod tests {
         // A wrong distribution of the noise would be hidden by redrawing. Of 300 seeds, about 5 are redrawn by chance.
         let redrawn = |&seed: &u64| {
             let mut noise = Stream::new(seed, Purpose::Series, 1, 0).draws();
-            let first = hourly_levels(Part::Test)[0] * (1.0 + noise.uniform_in(-NOISE, NOISE));
-            series(Part::Test, seed).values()[0] != first
+            let first = hourly_levels(Subset::Test)[0] * (1.0 + noise.uniform_in(-NOISE, NOISE));
+            series(Subset::Test, seed).values()[0] != first
         };
         let redrawn = (0..300).filter(redrawn).count();
         assert!((1..=15).contains(&redrawn), "{redrawn}");
@@ -222,16 +222,16 @@ mod tests {
 
     #[test]
     fn the_noise_is_within_a_tenth_and_the_two_series_have_their_own() {
-        let ratios = |part| -> Vec<f64> {
-            let levels = hourly_levels(part);
-            series(part, 9)
+        let ratios = |subset| -> Vec<f64> {
+            let levels = hourly_levels(subset);
+            series(subset, 9)
                 .values()
                 .iter()
                 .zip(0..)
                 .map(|(value, row)| value / levels[row / 12] - 1.0)
                 .collect()
         };
-        let (train, test) = (ratios(Part::Train), ratios(Part::Test));
+        let (train, test) = (ratios(Subset::Train), ratios(Subset::Test));
         assert!(train.iter().chain(&test).all(|u| u.abs() <= 0.1 + 1e-15));
         let correlation: f64 = train.iter().zip(&test).map(|(a, b)| a * b).sum::<f64>() / 4032.0 * 300.0;
         // Each u has variance 1/300; a correlation of independent series has standard error 1/sqrt(4032).

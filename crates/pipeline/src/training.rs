@@ -6,51 +6,47 @@ use glassbox_engine::losses::Loss;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::samples::Samples;
-use glassbox_engine::training::{Callback, EarlyStopping, Fit, Fitted, Mode, Monitor, split_at};
+use glassbox_engine::training::{Callback, EarlyStopping, Fit, Fitted, Mode, split_at};
+use serde::{Deserialize, Serialize};
 
-/// How a model is trained; the defaults are the tutorial's.
-#[derive(Debug, Clone, PartialEq)]
+/// How a model is trained; the defaults are the tutorial's. It serialises as one table of Keras's arguments, without
+/// `checkpoints` and `interrupt`, which no result depends on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainOptions {
-    /// Epochs at most, counted from the start of the run, also after a resume. Default: 50.
-    pub epochs: usize,
-    /// Samples in a batch. Default: 128.
-    pub batch_size: usize,
-    /// The fraction of the samples, cut from the end before any shuffling, that is not trained on but
-    /// evaluated after each epoch; in [0, 1). Default: 0.1.
-    pub validation_split: f64,
-    /// Put the training samples into a new order for each epoch. Default: true.
-    pub shuffle: bool,
-    /// Decides the initial weights, the shuffles and the dropout masks. Default: 0.
+    /// The arguments of `fit`. Default: up to 50 epochs of batches of 128 samples, shuffled; the last tenth of the
+    /// samples is for validation; training stops once `val_loss` has not improved for 5 epochs, and the weights of the
+    /// last epoch are kept.
+    #[serde(flatten)]
+    pub fit: Fit,
+    /// Seed of the initial weights, the shuffles and the dropout masks. Default: 0.
     pub seed: u64,
-    /// How a gradient becomes a step. Default: Adam, with Keras's defaults.
-    pub optimizer: Optimizer,
     /// The loss to minimise. Default: the mean squared error.
     pub loss: Loss,
-    /// When to stop before all epochs are done. Default: once `val_loss` has not improved for 5 epochs, the
-    /// weights of the last epoch being kept.
-    pub early_stopping: Option<EarlyStopping>,
-    /// Where the run is kept, to go on from there. Default: nowhere.
+    /// The optimiser. Default: Adam, with Keras's defaults.
+    #[serde(flatten)]
+    pub optimizer: Optimizer,
+    /// The place of the run's checkpoint. Default: none.
+    #[serde(skip)]
     pub checkpoints: Option<Checkpoints>,
     /// A request to stop, heeded at the end of each epoch. Default: none will be made.
+    #[serde(skip)]
     pub interrupt: Option<Interrupt>,
 }
 
 impl Default for TrainOptions {
     fn default() -> Self {
+        let early_stopping = EarlyStopping { mode: Mode::Min, ..EarlyStopping::patience(5) };
         Self {
-            epochs: 50,
-            batch_size: 128,
-            validation_split: 0.1,
-            shuffle: true,
+            fit: Fit {
+                epochs: 50,
+                batch_size: 128,
+                validation_split: 0.1,
+                shuffle: true,
+                early_stopping: Some(early_stopping),
+            },
             seed: 0,
+            loss: Loss::default(),
             optimizer: Optimizer::default(),
-            loss: Loss::MeanSquaredError,
-            early_stopping: Some(EarlyStopping {
-                monitor: Monitor::ValLoss,
-                patience: 5,
-                mode: Mode::Min,
-                ..EarlyStopping::default()
-            }),
             checkpoints: None,
             interrupt: None,
         }
@@ -58,18 +54,6 @@ impl Default for TrainOptions {
 }
 
 impl TrainOptions {
-    /// The arguments of `fit`.
-    #[must_use]
-    pub fn fit(&self) -> Fit {
-        Fit {
-            epochs: self.epochs,
-            batch_size: self.batch_size,
-            validation_split: self.validation_split,
-            shuffle: self.shuffle,
-            early_stopping: self.early_stopping.clone(),
-        }
-    }
-
     /// A model with fresh weights that trains in this way.
     ///
     /// # Errors
@@ -110,7 +94,7 @@ impl Split {
     ///
     /// # Errors
     /// If the validation split leaves one of the parts empty.
-    pub fn of(samples: usize, options: &TrainOptions) -> Result<Self, Error> {
+    pub fn of(samples: usize, options: &Fit) -> Result<Self, Error> {
         let training = split_at(samples, options.validation_split)?;
         let steps_per_epoch = training.div_ceil(options.batch_size.max(1));
         Ok(Self { training, validation: samples - training, steps_per_epoch })
@@ -144,7 +128,7 @@ pub fn train_autoencoder<'a>(
     callbacks: Vec<&'a mut dyn Callback<f32>>,
 ) -> Result<Trained, Error> {
     require_autoencoder(architecture)?;
-    if options.epochs == 0 {
+    if options.fit.epochs == 0 {
         let expected = "at least 1: an autoencoder that was not trained detects nothing".into();
         return Err(glassbox_engine::Error::Option { option: "epochs", found: "0".into(), expected }.into());
     }
@@ -152,6 +136,6 @@ pub fn train_autoencoder<'a>(
     if let Some(start) = start {
         model = model.start_from(start.to_vec())?;
     }
-    let fitted = model.fit_with(&x, &x, &options.fit(), options.hooks(callbacks))?;
+    let fitted = model.fit_with(&x, &x, &options.fit, options.hooks(callbacks))?;
     Ok(Trained { model, fitted })
 }

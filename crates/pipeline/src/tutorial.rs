@@ -1,19 +1,21 @@
 //! The tutorial from its first line to its last: every step in order, with its numbers.
 //!
 //! [`run`] takes the data and a backend and gives a [`TutorialRun`]; on the way it tells an [`Observer`] of
-//! each [`Step`] as it is done, so that a command can print while the run goes on.
+//! each [`Stage`] as it is done, so that a command can print while the run goes on.
 
 use std::time::{Duration, Instant};
 
 use glassbox_engine::model::Sequential;
 use glassbox_engine::training::{Callback, Fitted};
+use serde::{Deserialize, Serialize};
 
-use crate::architecture::{WindowLengthError, tutorial_model};
+use crate::architecture::tutorial_model;
 use crate::detection::{PointRule, Threshold};
-use crate::detector::{Detection, Detector, DetectorError, fit_scaler, normalise, windows};
+use crate::detector::{Detection, Detector, fit_scaler, normalise, windows};
+use crate::error::Result;
 use crate::inside::{Inside, NormsProbe};
 use crate::nab::TutorialData;
-use crate::reconstruction::{PREDICT_BATCH, predict_batches, window_errors};
+use crate::reconstruction::{PREDICT_BATCH, window_errors};
 use crate::scaler::Scaler;
 use crate::training::{Split, TrainOptions, Trained, train_autoencoder};
 use glassbox::Device;
@@ -23,16 +25,18 @@ pub const TIME_STEPS: usize = 288;
 /// The rows that `head()` shows.
 pub const HEAD: usize = 5;
 
-/// The options of the tutorial; the defaults are the tutorial's.
-#[derive(Debug, Clone, PartialEq)]
+/// The options of the tutorial; the defaults are the tutorial's. They serialise as `config` of `result.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TutorialOptions {
     /// The length of a window, in steps; a multiple of 4. Default: 288.
     pub time_steps: usize,
     /// How the model is trained.
+    #[serde(flatten)]
     pub train: TrainOptions,
     /// Which windows must be anomalous for a point to be. Default: as published.
-    pub rule: PointRule,
-    /// Capture the internals of the model. Default: no.
+    pub point_rule: PointRule,
+    /// Capture the internals of the model, which changes no other result. Default: no.
+    #[serde(skip)]
     pub inside: bool,
 }
 
@@ -41,41 +45,19 @@ impl Default for TutorialOptions {
         Self {
             time_steps: TIME_STEPS,
             train: TrainOptions::default(),
-            rule: PointRule::default(),
+            point_rule: PointRule::default(),
             inside: false,
         }
     }
 }
 
-/// Why the tutorial did not come to its end.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TutorialError {
-    /// The window's length does not suit the model.
-    #[error(transparent)]
-    WindowLength(#[from] WindowLengthError),
-    /// A step failed.
-    #[error(transparent)]
-    Step(#[from] DetectorError),
-}
-
-impl From<glassbox_engine::Error> for TutorialError {
-    fn from(error: glassbox_engine::Error) -> Self {
-        Self::Step(error.into())
-    }
-}
-
-/// A step of the tutorial, when it is done. In order, once each.
+/// A stage of the tutorial, when it is done. In order, once each.
 #[derive(Debug, Clone, Copy)]
-pub enum Step<'a> {
+pub enum Stage<'a> {
     /// Both series are there.
     Loaded {
-        /// The series, and where they come from.
+        /// The series, and where they come from; the tutorial prints the `head` of each, [`HEAD`] rows.
         data: &'a TutorialData,
-        /// `head()` of the training series.
-        train_head: &'a str,
-        /// `head()` of the test series.
-        test_head: &'a str,
     },
     /// The training series is normalised.
     Normalised {
@@ -105,8 +87,6 @@ pub enum Step<'a> {
     Threshold {
         /// Their errors, in standard deviations of the training series.
         errors: &'a [f64],
-        /// The batches that it took.
-        batches: usize,
         /// The largest error.
         threshold: Threshold,
     },
@@ -129,11 +109,16 @@ pub enum Step<'a> {
     },
 }
 
-/// Is told how the tutorial goes: as a [`Callback`] of each epoch and batch of training, and of each step.
-pub trait Observer: Callback<f32> {
-    /// A step is done.
-    fn on_step(&mut self, step: Step<'_>) {
-        let _ = step;
+/// Follows a run of the tutorial.
+pub trait Observer {
+    /// The callbacks of training, told of each epoch and batch.
+    fn callbacks(&mut self) -> Vec<&mut dyn Callback<f32>> {
+        vec![]
+    }
+
+    /// A stage is done.
+    fn on_stage(&mut self, stage: Stage<'_>) {
+        let _ = stage;
     }
 
     /// `done` of `batches` are predicted, for the training windows first and then for the test windows.
@@ -142,28 +127,32 @@ pub trait Observer: Callback<f32> {
     }
 }
 
-/// An observer that looks away.
+/// An observer that does nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Quiet;
 
-impl Callback<f32> for Quiet {}
 impl Observer for Quiet {}
 
-/// How long the parts of a run took.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// How long a run took, in seconds, and where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
+    /// The backend's name.
+    pub backend: String,
+    /// Epochs that were done by an earlier run, from whose checkpoint this one went on.
+    pub resumed_from: usize,
     /// Each epoch, with its validation.
-    pub epochs: Vec<Duration>,
+    pub epochs: Vec<f64>,
     /// All of `fit`.
-    pub fit: Duration,
+    pub fit: f64,
     /// Predicting the training windows.
-    pub predict_train: Duration,
+    pub predict_train: f64,
     /// Normalising and predicting the test series.
-    pub predict_test: Duration,
-    /// Capturing what goes on inside of the model, that during `fit` too; 0 if it is off.
-    pub inside: Duration,
-    /// The whole run, loading the data aside.
-    pub total: Duration,
+    pub predict_test: f64,
+    /// Capturing the internals of the model, during `fit` and after; 0 if that is off.
+    #[serde(default)]
+    pub inside: f64,
+    /// The whole run, without loading the data.
+    pub total: f64,
 }
 
 /// Everything that a run gave.
@@ -173,24 +162,10 @@ pub struct TutorialRun {
     pub data: TutorialData,
     /// The options.
     pub options: TutorialOptions,
-    /// The backend's name.
-    pub backend: String,
-    /// `head()` of the training series.
-    pub train_head: String,
-    /// `head()` of the test series.
-    pub test_head: String,
-    /// (windows, steps, channels) of the training series.
-    pub train_shape: [usize; 3],
-    /// (windows, steps, channels) of the test series.
-    pub test_shape: [usize; 3],
     /// How many training windows are trained on, and in how many steps an epoch.
     pub split: Split,
-    /// The table of `model.summary()`.
-    pub summary: String,
     /// The losses, and how training ended.
     pub fitted: Fitted,
-    /// The batches in which the training windows were predicted.
-    pub predict_batches: usize,
     /// The error of each training window, in standard deviations of the training series.
     pub training_errors: Vec<f64>,
     /// The first training window, in standard deviations of the training series.
@@ -203,7 +178,7 @@ pub struct TutorialRun {
     pub detection: Detection,
     /// The internals of the model, if they were captured.
     pub inside: Option<Inside>,
-    /// How long it took.
+    /// How long it took, and where.
     pub timings: Timings,
 }
 
@@ -217,74 +192,67 @@ pub fn run(
     device: &Device,
     options: &TutorialOptions,
     observer: &mut dyn Observer,
-) -> Result<TutorialRun, TutorialError> {
+) -> Result<TutorialRun> {
     let began = Instant::now();
     let (train, test) = (&data.train.series, &data.test.series);
     let time_steps = options.time_steps;
 
     // 1. Both series.
-    let (train_head, test_head) = (train.head(HEAD), test.head(HEAD));
-    observer.on_step(Step::Loaded { data: &data, train_head: &train_head, test_head: &test_head });
+    observer.on_stage(Stage::Loaded { data: &data });
 
     // 2. Mean 0 and standard deviation 1.
     let scaler = fit_scaler(train)?;
     let values = normalise(&scaler, train)?;
-    observer.on_step(Step::Normalised { scaler, samples: values.len() });
+    observer.on_stage(Stage::Normalised { scaler, samples: values.len() });
 
     // 3. Windows, as a view. The model is built first: it says whether it can take their length.
     let model = tutorial_model(time_steps)?;
     let train_windows = windows(&values, train, time_steps)?;
     // Not first found out once all is trained.
-    test.require_window(time_steps).map_err(DetectorError::from)?;
-    let train_shape = [train_windows.len(), time_steps, 1];
-    let split = Split::of(train_windows.len(), &options.train).map_err(DetectorError::from)?;
-    observer.on_step(Step::Windowed { shape: train_shape, split });
+    test.require_window(time_steps)?;
+    let split = Split::of(train_windows.len(), &options.train.fit)?;
+    observer.on_stage(Stage::Windowed { shape: [train_windows.len(), time_steps, 1], split });
 
     // 4. The model.
-    let summary = model.summary().to_string();
-    observer.on_step(Step::Built { model: &model });
+    observer.on_stage(Stage::Built { model: &model });
 
     // 5. Fit.
     let mut probe = options.inside.then(|| NormsProbe::new(model.layout()));
-    let mut callbacks: Vec<&mut dyn Callback<f32>> = vec![&mut *observer];
+    let mut callbacks = observer.callbacks();
     if let Some(probe) = &mut probe {
         callbacks.push(probe);
     }
-    let mut trained = train_autoencoder(device, &model, None, train_windows, &options.train, callbacks)
-        .map_err(DetectorError::from)?;
-    observer.on_step(Step::Trained { trained: &trained });
+    let mut trained = train_autoencoder(device, &model, None, train_windows, &options.train, callbacks)?;
+    observer.on_stage(Stage::Trained { trained: &trained });
 
     // 6. The errors of the training windows; the largest is the threshold.
     let predicting = Instant::now();
-    let session = trained.model.session(PREDICT_BATCH).map_err(DetectorError::from)?;
+    let session = trained.model.session(PREDICT_BATCH)?;
     let training_errors =
         window_errors(session, &train_windows, &mut |done, of| observer.on_predict_batch(done, of))?;
     let predict_train = predicting.elapsed();
-    let batches = predict_batches(train_windows.len());
-    let threshold = Threshold::from_training_errors(&training_errors).map_err(DetectorError::from)?;
-    observer.on_step(Step::Threshold { errors: &training_errors, batches, threshold });
+    let threshold = Threshold::from_training_errors(&training_errors)?;
+    observer.on_stage(Stage::Threshold { errors: &training_errors, threshold });
 
     // 7. The first window and its reconstruction.
     let first_window = train_windows.get(0).to_vec();
     let mut first_reconstruction = vec![0.0; first_window.len()];
     session.predict(&train_windows.slice(0..1), &mut first_reconstruction)?;
-    observer.on_step(Step::Reconstructed { window: &first_window, reconstruction: &first_reconstruction });
+    observer.on_stage(Stage::Reconstructed { window: &first_window, reconstruction: &first_reconstruction });
 
     // 8. The test series, normalised by the moments of the training series.
-    let test_shape = [test.len() - time_steps + 1, time_steps, 1];
-    observer.on_step(Step::TestWindowed { shape: test_shape });
+    observer.on_stage(Stage::TestWindowed { shape: [test.len() - time_steps + 1, time_steps, 1] });
     let predicting = Instant::now();
     let test_values = normalise(&scaler, test)?;
     let test_windows = windows(&test_values, test, time_steps)?;
     let errors = window_errors(session, &test_windows, &mut |done, of| observer.on_predict_batch(done, of))?;
-    let detection =
-        Detection::new(errors, threshold, time_steps, options.rule).map_err(DetectorError::from)?;
+    let detection = Detection::new(errors, threshold, time_steps, options.point_rule)?;
     let weights = session.state()?.weights;
     let detector = Detector { model, weights, scaler, threshold };
     let predict_test = predicting.elapsed();
 
     // 9. Anomalous windows and points.
-    observer.on_step(Step::Detected { detection: &detection });
+    observer.on_stage(Stage::Detected { detection: &detection });
 
     // Not a part of the tutorial: a look inside.
     let looking = Instant::now();
@@ -300,24 +268,19 @@ pub fn run(
         }
     };
     let timings = Timings {
-        inside: inside_took,
-        epochs: trained.fitted.epoch_durations.clone(),
-        fit: trained.fitted.duration,
-        predict_train,
-        predict_test,
-        total: began.elapsed(),
+        backend: device.to_string(),
+        resumed_from: trained.fitted.resumed_from,
+        epochs: trained.fitted.epoch_durations.iter().map(Duration::as_secs_f64).collect(),
+        fit: trained.fitted.duration.as_secs_f64(),
+        predict_train: predict_train.as_secs_f64(),
+        predict_test: predict_test.as_secs_f64(),
+        inside: inside_took.as_secs_f64(),
+        total: began.elapsed().as_secs_f64(),
     };
     Ok(TutorialRun {
         options: options.clone(),
-        backend: device.to_string(),
-        train_head,
-        test_head,
-        train_shape,
-        test_shape,
         split,
-        summary,
         fitted: trained.fitted,
-        predict_batches: batches,
         training_errors,
         first_window,
         first_reconstruction,

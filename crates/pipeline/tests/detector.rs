@@ -8,18 +8,26 @@ use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::reference::Reference;
 use glassbox_engine::shape::Shape;
+use glassbox_engine::training::Fit;
+use glassbox_pipeline::Error;
 use glassbox_pipeline::detection::PointRule;
-use glassbox_pipeline::detector::{Detector, DetectorError, train_detector};
+use glassbox_pipeline::detector::{Detector, train_detector};
 use glassbox_pipeline::reconstruction::predict_batches;
 use glassbox_pipeline::training::{Split, TrainOptions};
 
 fn options() -> TrainOptions {
+    let defaults = TrainOptions::default();
     TrainOptions {
-        epochs: 40,
-        batch_size: 16,
+        fit: Fit { epochs: 40, batch_size: 16, ..defaults.fit },
         optimizer: Optimizer::Adam(Adam::new(0.02)),
-        ..TrainOptions::default()
+        ..defaults
     }
+}
+
+fn with(change: impl Fn(&mut Fit)) -> TrainOptions {
+    let mut options = options();
+    change(&mut options.fit);
+    options
 }
 
 #[test]
@@ -67,7 +75,7 @@ fn a_detector_finds_what_it_was_not_trained_on_also_after_a_reload() {
 #[test]
 fn what_cannot_be_trained_or_judged_is_refused_before_any_training() {
     let refusal = |model: &Sequential, series: &_| {
-        let options = TrainOptions { epochs: usize::from(u16::MAX), ..options() };
+        let options = with(|fit| fit.epochs = usize::from(u16::MAX));
         train_detector(&Device::new(Reference), model, None, series, &options, vec![])
             .unwrap_err()
             .to_string()
@@ -94,10 +102,10 @@ fn what_cannot_be_trained_or_judged_is_refused_before_any_training() {
     let error = refusal(&tiny::model(), &flat.unwrap());
     assert!(error.contains("series `flat`: the training series is constant"), "{error}");
     for (bad, named) in [
-        (TrainOptions { batch_size: 0, ..options() }, "batch_size is 0"),
+        (with(|fit| fit.batch_size = 0), "batch_size is 0"),
         (TrainOptions { optimizer: Optimizer::Adam(Adam::new(-1.0)), ..options() }, "learning_rate is -1"),
-        (TrainOptions { validation_split: 1.0, ..options() }, "validation_split is 1"),
-        (TrainOptions { validation_split: 0.0, ..options() }, "monitor is val_loss without"),
+        (with(|fit| fit.validation_split = 1.0), "validation_split is 1"),
+        (with(|fit| fit.validation_split = 0.0), "monitor is val_loss without"),
     ] {
         let series = tiny::series(100, 0.0);
         let error =
@@ -124,7 +132,7 @@ fn a_plain_model_is_no_detector() {
     let weights = model.layout().initial(0);
     glassbox_formats::model_file::SavedModel::new(model, weights).save(&path).unwrap();
     let error = Detector::load(&path).unwrap_err();
-    assert!(matches!(error, DetectorError::NotADetector { .. }), "{error}");
+    assert!(matches!(error, Error::NotADetector { .. }), "{error}");
     assert!(error.to_string().contains("plain.safetensors"), "{error}");
 }
 
@@ -132,7 +140,7 @@ fn a_plain_model_is_no_detector() {
 fn a_batch_larger_than_the_data_is_one_batch() {
     let train = tiny::series(60, 0.0);
     let weights = |batch_size| {
-        let options = TrainOptions { epochs: 2, batch_size, ..options() };
+        let options = with(|fit| (fit.epochs, fit.batch_size) = (2, batch_size));
         train_detector(&Device::new(Reference), &tiny::model(), None, &train, &options, vec![])
             .unwrap()
             .detector
@@ -143,7 +151,7 @@ fn a_batch_larger_than_the_data_is_one_batch() {
 
 #[test]
 fn the_tutorials_counts() {
-    let split = Split::of(3745, &TrainOptions::default()).unwrap();
+    let split = Split::of(3745, &TrainOptions::default().fit).unwrap();
     assert_eq!((split.training, split.validation, split.steps_per_epoch), (3370, 375, 27));
     assert_eq!(predict_batches(3745), 118);
 }

@@ -7,15 +7,16 @@ use glassbox_engine::reference::Reference;
 use glassbox_formats::hash::Sha256;
 use glassbox_formats::output_folder::OutputFolder;
 use glassbox_formats::tensor_file::{Tensor, TensorFile};
-use glassbox_pipeline::inside::{Inside, Part};
+use glassbox_pipeline::inside::Inside;
 use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
-use glassbox_pipeline::results::{self, ResultsError};
+use glassbox_pipeline::results;
 use glassbox_pipeline::series::Series;
-use glassbox_pipeline::synthetic;
+use glassbox_pipeline::synthetic::{self, Subset};
 use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::tutorial::{Quiet, TutorialOptions, TutorialRun, run};
 
 use glassbox_engine::samples::Samples;
+use glassbox_engine::training::Fit;
 
 const STEPS: usize = 24;
 
@@ -28,11 +29,13 @@ fn tutorial(inside: bool) -> TutorialRun {
         LoadedPart { series, sha256: Sha256::of(b"a test"), warnings: vec![] }
     };
     let data = TutorialData {
-        train: part(synthetic::Part::Train, 0..144),
-        test: part(synthetic::Part::Test, 10 * 288..11 * 288),
+        train: part(Subset::Train, 0..144),
+        test: part(Subset::Test, 10 * 288..11 * 288),
         source: Source::Twin { seed: 1 },
     };
-    let train = TrainOptions { epochs: 3, seed: 1, batch_size: 32, ..TrainOptions::default() };
+    let defaults = TrainOptions::default();
+    let fit = Fit { epochs: 3, batch_size: 32, ..defaults.fit };
+    let train = TrainOptions { fit, seed: 1, ..defaults };
     let options = TutorialOptions { time_steps: STEPS, train, inside, ..TutorialOptions::default() };
     run(data, &Device::new(Reference), &options, &mut Quiet).unwrap()
 }
@@ -72,7 +75,7 @@ fn what_is_captured_is_what_the_model_has() {
     // Windows: the first of the training series, then some of the test series, those of most interest too.
     let weights = done.detector.weights.clone();
     let mut again = Model::with_weights(model.clone(), weights, Device::new(Reference)).unwrap();
-    assert_eq!((inside.windows[0].id.series, inside.windows[0].id.window), (Part::Train, 0));
+    assert_eq!((inside.windows[0].id.series, inside.windows[0].id.window), (Subset::Train, 0));
     assert_eq!(inside.windows[0].outputs.last(), Some(&done.first_reconstruction));
     let worst = (0..done.detection.errors.len())
         .max_by(|a, b| done.detection.errors[*a].total_cmp(&done.detection.errors[*b]))
@@ -108,7 +111,7 @@ fn what_is_captured_is_what_the_model_has() {
     }
 }
 
-fn write(dir: &Path, run: &TutorialRun) -> Result<(), ResultsError> {
+fn write(dir: &Path, run: &TutorialRun) -> glassbox_pipeline::Result<()> {
     results::write(&mut OutputFolder::open(dir, &results::FILES, &[])?, run)
 }
 

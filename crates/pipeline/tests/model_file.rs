@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 use glassbox_engine::model::Sequential;
 use glassbox_formats::model_file::{ModelFileError, SavedModel};
 use glassbox_formats::tensor_file::{TensorFile, TensorFileError};
+use glassbox_pipeline::Error;
 use glassbox_pipeline::detection::Threshold;
-use glassbox_pipeline::detector::{Detector, DetectorError};
+use glassbox_pipeline::detector::Detector;
 use glassbox_pipeline::scaler::Scaler;
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView};
@@ -37,9 +38,8 @@ fn refusal(change: impl FnOnce(&mut TensorFile)) -> String {
         file.metadata.remove("glassbox.sha256");
         change(file);
     });
-    let detector = saved
-        .map_err(DetectorError::from)
-        .and_then(|saved| Detector::from_saved_model(saved, "m.safetensors"));
+    let detector =
+        saved.map_err(Error::from).and_then(|saved| Detector::from_saved_model(saved, "m.safetensors"));
     detector.unwrap_err().to_string()
 }
 
@@ -154,7 +154,7 @@ fn what_does_not_belong_together_is_refused_by_name() {
     let plain = changed(|file| file.metadata.retain(|key, _| key == "keras_json")).unwrap();
     assert!(plain.metadata.is_empty());
     let refused = Detector::from_saved_model(plain, "m.safetensors").unwrap_err();
-    assert!(matches!(refused, DetectorError::NotADetector { .. }), "{refused}");
+    assert!(matches!(refused, Error::NotADetector { .. }), "{refused}");
 }
 
 #[test]

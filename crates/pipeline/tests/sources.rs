@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use glassbox_pipeline::nab::{
-    self, DataWarning, FetchOptions, NabError, Places, PublishedFile, Source, TEST, TRAIN,
-};
-use glassbox_pipeline::synthetic::{self, Part};
+use glassbox_pipeline::Error;
+use glassbox_pipeline::nab::{self, DataWarning, FetchOptions, Places, PublishedFile, Source, TEST, TRAIN};
+use glassbox_pipeline::synthetic::{self, Subset};
 
 mod common;
 #[path = "common/server.rs"]
@@ -39,8 +38,8 @@ fn the_first_place_that_applies_is_chosen() {
 fn the_twin_is_loaded_with_the_hash_of_its_csv() {
     let source = Source::Twin { seed: 3 };
     let data = nab::load(&source).unwrap();
-    assert_eq!(data.train.series, synthetic::series(Part::Train, 3));
-    assert_eq!(data.test.series, synthetic::series(Part::Test, 3));
+    assert_eq!(data.train.series, synthetic::series(Subset::Train, 3));
+    assert_eq!(data.test.series, synthetic::series(Subset::Test, 3));
     assert_ne!(data.train.sha256, data.test.sha256);
     assert_eq!(data.train.sha256, nab::load(&source).unwrap().train.sha256);
     assert_eq!(data.source.to_string(), "the built-in synthetic copy (seed 3)");
@@ -60,7 +59,7 @@ fn a_named_folder_that_lacks_a_file_is_an_error_that_names_it() {
     assert!(message(&source).contains(TEST.path), "{}", message(&source));
     // There, and no file.
     std::fs::create_dir_all(folder.path().join(TEST.path)).unwrap();
-    assert!(matches!(nab::load(&source), Err(NabError::Unreadable { .. })));
+    assert!(matches!(nab::load(&source), Err(Error::Unreadable { .. })));
 }
 
 #[test]
@@ -88,12 +87,12 @@ fn a_damaged_or_incomplete_cache_says_to_fetch_again() {
     let source = Source::Cache(cache.path().to_owned());
     put(cache.path(), TRAIN, SMALL);
     let error = nab::load(&source).unwrap_err();
-    assert!(matches!(error, NabError::Damaged { .. }), "{error}");
-    assert!(error.to_string().contains("glassbox data fetch"), "{error}");
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("fetch it again"), "{error}");
     std::fs::remove_file(cache.path().join(TRAIN.path)).unwrap();
     let error = nab::load(&source).unwrap_err();
-    assert!(matches!(error, NabError::MissingFromCache { .. }), "{error}");
-    assert!(error.to_string().contains("glassbox data fetch"), "{error}");
+    assert!(matches!(error, Error::MissingFromCache { .. }), "{error}");
+    assert!(error.to_string().contains("fetch it again"), "{error}");
 }
 
 #[test]

@@ -4,16 +4,16 @@ use std::path::Path;
 
 use glassbox::Device;
 use glassbox_engine::reference::Reference;
-use glassbox_engine::training::Callback;
+use glassbox_engine::training::{Callback, Fit};
 use glassbox_formats::hash::Sha256;
 use glassbox_formats::output_folder::OutputFolder;
 use glassbox_pipeline::detector::Detector;
 use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
 use glassbox_pipeline::results::{self, RunResult};
 use glassbox_pipeline::series::Series;
-use glassbox_pipeline::synthetic::{self, Part};
+use glassbox_pipeline::synthetic::{self, Subset};
 use glassbox_pipeline::training::TrainOptions;
-use glassbox_pipeline::tutorial::{Observer, Quiet, Step, TutorialOptions, TutorialRun, run};
+use glassbox_pipeline::tutorial::{Observer, Quiet, Stage, TutorialOptions, TutorialRun, run};
 
 /// A day and a half of the twin; the second half of it has the jump in the test series.
 fn data() -> TutorialData {
@@ -24,11 +24,12 @@ fn data() -> TutorialData {
         let series = Series::new(twin.name(), twin.clock(), times.to_vec(), values.to_vec()).unwrap();
         LoadedPart { series, sha256: Sha256::of(b"a test"), warnings: vec![] }
     };
-    TutorialData { train: part(Part::Train), test: part(Part::Test), source: Source::Twin { seed: 1 } }
+    TutorialData { train: part(Subset::Train), test: part(Subset::Test), source: Source::Twin { seed: 1 } }
 }
 
 fn options() -> TutorialOptions {
-    let train = TrainOptions { epochs: 2, seed: 1, ..TrainOptions::default() };
+    let defaults = TrainOptions::default();
+    let train = TrainOptions { fit: Fit { epochs: 2, ..defaults.fit }, seed: 1, ..defaults };
     TutorialOptions { time_steps: 24, train, ..TutorialOptions::default() }
 }
 
@@ -50,19 +51,23 @@ impl Callback<f32> for Recorder {
 }
 
 impl Observer for Recorder {
-    fn on_step(&mut self, step: Step<'_>) {
-        self.steps.push(match step {
-            Step::Loaded { train_head, .. } => format!("loaded {}", train_head.lines().count()),
-            Step::Normalised { samples, .. } => format!("normalised {samples}"),
-            Step::Windowed { shape, split } => format!("windowed {shape:?} {}", split.steps_per_epoch),
-            Step::Built { model } => format!("built {}", model.layout().len()),
-            Step::Trained { trained } => format!("trained {}", trained.fitted.history.val_loss.len()),
-            Step::Threshold { errors, batches, .. } => format!("threshold {} {batches}", errors.len()),
-            Step::Reconstructed { window, reconstruction } => {
+    fn callbacks(&mut self) -> Vec<&mut dyn Callback<f32>> {
+        vec![self]
+    }
+
+    fn on_stage(&mut self, stage: Stage<'_>) {
+        self.steps.push(match stage {
+            Stage::Loaded { data } => format!("loaded {}", data.train.series.len()),
+            Stage::Normalised { samples, .. } => format!("normalised {samples}"),
+            Stage::Windowed { shape, split } => format!("windowed {shape:?} {}", split.steps_per_epoch),
+            Stage::Built { model } => format!("built {}", model.layout().len()),
+            Stage::Trained { trained } => format!("trained {}", trained.fitted.history.val_loss.len()),
+            Stage::Threshold { errors, .. } => format!("threshold {}", errors.len()),
+            Stage::Reconstructed { window, reconstruction } => {
                 format!("reconstructed {} {}", window.len(), reconstruction.len())
             }
-            Step::TestWindowed { shape } => format!("test {shape:?}"),
-            Step::Detected { detection } => format!("detected {}", detection.errors.len()),
+            Stage::TestWindowed { shape } => format!("test {shape:?}"),
+            Stage::Detected { detection } => format!("detected {}", detection.errors.len()),
         });
     }
 
@@ -78,12 +83,12 @@ fn every_step_is_told_in_order() {
     assert_eq!(
         recorder.steps,
         [
-            "loaded 7",
+            "loaded 432",
             "normalised 432",
             "windowed [409, 24, 1] 3",
             "built 9505",
             "trained 2",
-            "threshold 409 13",
+            "threshold 409",
             "reconstructed 24 24",
             "test [409, 24, 1]",
             "detected 409",
@@ -139,7 +144,8 @@ fn the_results_say_what_the_run_found_and_are_the_same_each_time() {
 
     // The file is the detector that the run used.
     let detector = Detector::load(&a.join("model.safetensors")).unwrap();
-    let again = detector.detect(&Device::new(Reference), &done.data.test.series, options().rule).unwrap();
+    let again =
+        detector.detect(&Device::new(Reference), &done.data.test.series, options().point_rule).unwrap();
     assert_eq!(again, done.detection);
 }
 

@@ -2,17 +2,17 @@
 
 use glassbox_pipeline::scaler::Scaler;
 use glassbox_pipeline::series::{Columns, Series, read_csv};
-use glassbox_pipeline::synthetic::{self, Part};
+use glassbox_pipeline::synthetic::{self, Subset};
 
 mod common;
 
-const FILES: [(Part, &str); 2] = [
-    (Part::Train, "artificialNoAnomaly/art_daily_small_noise.csv"),
-    (Part::Test, "artificialWithAnomaly/art_daily_jumpsup.csv"),
+const FILES: [(Subset, &str); 2] = [
+    (Subset::Train, "artificialNoAnomaly/art_daily_small_noise.csv"),
+    (Subset::Test, "artificialWithAnomaly/art_daily_jumpsup.csv"),
 ];
 
 /// The noise of each value: value / level - 1.
-fn noise(part: Part, series: &Series) -> Vec<f64> {
+fn noise(part: Subset, series: &Series) -> Vec<f64> {
     let levels = synthetic::hourly_levels(part);
     series.values().iter().zip(0..).map(|(value, row)| value / levels[row / 12] - 1.0).collect()
 }

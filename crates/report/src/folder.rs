@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use glassbox_engine::text::one_line;
 use glassbox_lab::study::Study;
-use glassbox_pipeline::detector::{Detector, DetectorError};
-use glassbox_pipeline::inside::{Inside, InsideFileError};
-use glassbox_pipeline::results::{Data, RunResult, SCHEMA};
-use glassbox_pipeline::series::{Columns, Series, SeriesError, read_csv};
+use glassbox_pipeline::detector::Detector;
+use glassbox_pipeline::inside::Inside;
+use glassbox_pipeline::results::{DataInfo, RunResult, SCHEMA};
+use glassbox_pipeline::series::{Columns, Series, read_csv};
 use serde::de::DeserializeOwned;
 
 /// A folder of results cannot be read.
@@ -34,15 +34,9 @@ pub enum FolderError {
         /// The problem.
         problem: String,
     },
-    /// A series cannot be read.
+    /// A series, the model, or the file of its internals is damaged, or of another run.
     #[error(transparent)]
-    Series(#[from] SeriesError),
-    /// The model file is damaged.
-    #[error(transparent)]
-    Detector(#[from] DetectorError),
-    /// The file of the model's internals is damaged, or of another run.
-    #[error(transparent)]
-    Inside(#[from] InsideFileError),
+    Content(#[from] glassbox_pipeline::Error),
 }
 
 /// The first training window, in standard deviations of the training series.
@@ -86,8 +80,11 @@ impl Folder {
         let [values, reconstruction] = columns(&dir.join("first_window.csv"), ["value", "reconstruction"])?;
         // The CSV does not hold the name of the series.
         let series = |file: &str, name: &str| {
-            let read = read_csv(&dir.join(file), &Columns::default())?.series;
-            Series::new(name, read.clock(), read.timestamps().to_vec(), read.values().to_vec())
+            let read = read_csv(&dir.join(file), &Columns::default())
+                .map_err(glassbox_pipeline::Error::from)?
+                .series;
+            let (times, values) = (read.timestamps().to_vec(), read.values().to_vec());
+            Series::new(name, read.clock(), times, values).map_err(glassbox_pipeline::Error::from)
         };
         let detector = Detector::load(&dir.join("model.safetensors"))?;
         let inside = Inside::read(dir, &detector.model)?;
@@ -131,12 +128,13 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, FolderError> {
 }
 
 /// Reads a study; one of other series is ignored.
-fn read_study(path: &Path, data: &Data) -> Result<Option<Study>, FolderError> {
+fn read_study(path: &Path, data: &DataInfo) -> Result<Option<Study>, FolderError> {
     if matches!(path.try_exists(), Ok(false)) {
         return Ok(None);
     }
     let study: Study = read_json(path)?;
-    let same = |a: &Data, b: &Data| a.train.sha256 == b.train.sha256 && a.test.sha256 == b.test.sha256;
+    let same =
+        |a: &DataInfo, b: &DataInfo| a.train.sha256 == b.train.sha256 && a.test.sha256 == b.test.sha256;
     Ok(Some(study).filter(|study| same(&study.data, data)))
 }
 

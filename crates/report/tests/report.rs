@@ -5,13 +5,14 @@ use std::sync::OnceLock;
 
 use glassbox::Device;
 use glassbox_engine::reference::Reference;
+use glassbox_engine::training::Fit;
 use glassbox_figures::Figure;
 use glassbox_formats::hash::Sha256;
 use glassbox_formats::output_folder::OutputFolder;
 use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
 use glassbox_pipeline::results;
 use glassbox_pipeline::series::Series;
-use glassbox_pipeline::synthetic::{self, Part};
+use glassbox_pipeline::synthetic::{self, Subset};
 use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::tutorial::{Quiet, TutorialOptions, TutorialRun, run};
 use glassbox_report::{Folder, ReportError, Written, figures, files};
@@ -28,11 +29,13 @@ fn tutorial() -> &'static TutorialRun {
             LoadedPart { series, sha256: Sha256::of(b"a test"), warnings: vec![] }
         };
         let data = TutorialData {
-            train: part(Part::Train, 0..288),
-            test: part(Part::Test, 10 * 288..11 * 288),
+            train: part(Subset::Train, 0..288),
+            test: part(Subset::Test, 10 * 288..11 * 288),
             source: Source::Twin { seed: 1 },
         };
-        let train = TrainOptions { epochs: 3, seed: 1, batch_size: 32, ..TrainOptions::default() };
+        let defaults = TrainOptions::default();
+        let fit = Fit { epochs: 3, batch_size: 32, ..defaults.fit };
+        let train = TrainOptions { fit, seed: 1, ..defaults };
         let options = TutorialOptions { time_steps: 24, train, inside: true, ..TutorialOptions::default() };
         run(data, &Device::new(Reference), &options, &mut Quiet).unwrap()
     })
@@ -424,11 +427,11 @@ fn study_of(result: &Json) -> Json {
     });
     let point = |index: usize| serde_json::json!({"index": index, "timestamp": "2014-04-11 09:00:00"});
     serde_json::json!({
-        "schema": 1, "versions": result["versions"], "data": result["data"],
+        "schema": 2, "versions": result["versions"], "data": result["data"],
         "truth": {"first": point(108), "last": point(216), "count": 109},
         "config": {
-            "seeds": [1, 2], "time_steps": 24, "epochs": 3, "batch_size": 32, "validation_split": 0.1, "patience": 5,
-            "learning_rate": 0.001,
+            "seeds": [1, 2], "time_steps": 24, "epochs": 3, "batch_size": 32, "validation_split": 0.1,
+            "shuffle": true, "early_stopping": null, "seed": 1, "loss": "mean_squared_error", "optimizer": "adam",
         },
         "judged": {"first": 23, "last": 264}, "baseline": "tutorial", "trainings": [],
         "variants": [variant("tutorial", 0.875, Json::Null, "baseline"), variant("worse", 0.775, difference, "hurts")],

@@ -219,22 +219,26 @@ fn models() -> Vec<Entry> {
 /// The largest numbers that a checkpoint can hold, where training goes on to count.
 fn checkpoints() -> Vec<Entry> {
     let good = checkpoint();
-    let with = |key: &str, text: String| {
+    let with = |field: &str, value: Json| {
         changed(&good, Checksum::Checkpoint, &|header| {
-            header["__metadata__"][format!("glassbox.{key}")] = json!(text);
+            let text = &mut header["__metadata__"]["glassbox.progress"];
+            let mut progress: Json =
+                serde_json::from_str(text.as_str().expect("a text")).expect("JSON of ours");
+            *progress.pointer_mut(field).expect("a field of the progress") = value.clone();
+            *text = progress.to_string().into();
         })
     };
-    let largest = || usize::MAX.to_string();
+    let largest = || json!(usize::MAX);
     let entry = |name: &str, input| Entry { name: name.into(), input, expected: None };
     vec![
         accepted("a checkpoint", good.clone()),
-        entry("the largest step", with("step", u64::MAX.to_string())),
-        entry("the largest wait", with("early_stopping.wait", largest())),
-        entry("the largest stopped epoch", with("early_stopping.stopped_epoch", largest())),
-        entry("the largest best epoch", with("early_stopping.best_epoch", largest())),
-        refused("the most epochs", with("epochs", largest()), "epoch"),
-        refused("escapes in a text", with("step", "\u{1b}[2J\n".into()), "step"),
-        refused("a text of a megabyte", with("history.loss", "1 ".repeat(1 << 19)), "loss"),
+        entry("the largest step", with("/step", json!(u64::MAX))),
+        entry("the largest wait", with("/early_stopping/wait", largest())),
+        entry("the largest stopped epoch", with("/early_stopping/stopped_epoch", largest())),
+        entry("the largest best epoch", with("/early_stopping/best_epoch", largest())),
+        refused("the most epochs", with("/epochs", largest()), "epoch"),
+        refused("escapes in a text", with("/step", "\u{1b}[2J\n".into()), "step"),
+        refused("a text of a megabyte", with("/history/loss", vec![1.5; 1 << 18].into()), "loss"),
     ]
 }
 

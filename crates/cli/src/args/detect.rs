@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use glassbox_pipeline::detection::PointRule;
 
-use super::shared::{ColumnArgs, ComputeArgs, Rule};
+use super::shared::{ColumnArgs, ComputeArgs, point_rule};
 
 #[derive(Debug, Args)]
 pub(crate) struct DetectArgs {
@@ -29,8 +30,8 @@ pub(crate) struct DetectArgs {
     pub(crate) output: Option<PathBuf>,
 
     /// Rule for anomalous points
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) rule: Rule,
+    #[arg(long, default_value_t, value_parser = point_rule())]
+    pub(crate) rule: PointRule,
 
     /// Mean absolute error above which a window is anomalous, in standard deviations of the training series [default: the
     /// threshold in the model file]

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValue, TypedValueParser};
+use glassbox_cpu::Simd;
 
-use super::shared::ComputeArgs;
+use super::shared::{ComputeArgs, one_of};
 
 #[derive(Debug, Args)]
 pub(crate) struct SummaryArgs {
@@ -95,8 +97,8 @@ pub(crate) struct ProfileArgs {
     pub(crate) seed: u64,
 
     /// CPU instruction set [default: $GLASSBOX_SIMD, else the best one available]
-    #[arg(long, value_enum, value_name = "PATH")]
-    pub(crate) simd: Option<SimdPath>,
+    #[arg(long, value_name = "PATH", value_parser = simd())]
+    pub(crate) simd: Option<Simd>,
 
     #[command(flatten)]
     pub(crate) compute: ComputeArgs,
@@ -114,16 +116,16 @@ pub(crate) struct ProfileArgs {
     pub(crate) svg: Option<PathBuf>,
 }
 
-/// Instruction set of the CPU backend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SimdPath {
-    /// AVX-512: 16 values in each register
-    Avx512,
-    /// AVX2 and FMA: 8 values in each register
-    Avx2,
-    /// Plain Rust without intrinsics, for any processor
-    Portable,
-    /// Matrix products by the crate `matrixmultiply`, for comparison
-    #[value(name = "matrixmultiply")]
-    MatrixMultiply,
+/// Parses an instruction set of the CPU backend.
+fn simd() -> impl TypedValueParser<Value = Simd> {
+    let named = |simd: Simd| {
+        let help = match simd {
+            Simd::Avx512 => "AVX-512: 16 values in each register",
+            Simd::Avx2 => "AVX2 and FMA: 8 values in each register",
+            Simd::Portable => "Plain Rust without intrinsics, for any processor",
+            Simd::MatrixMultiply => "Matrix products by the crate `matrixmultiply`, for comparison",
+        };
+        (simd, PossibleValue::new(simd.name()).help(help))
+    };
+    one_of(Simd::ALL.map(named).into())
 }

@@ -16,11 +16,9 @@ use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcomma
 
 pub(crate) use data::DataCommand;
 pub(crate) use detect::{DetectArgs, Format, ModelArgs, PredictArgs};
-pub(crate) use inspect::{ArchitectureArgs, DevicesArgs, GradcheckArgs, ProfileArgs, SimdPath, SummaryArgs};
+pub(crate) use inspect::{ArchitectureArgs, DevicesArgs, GradcheckArgs, ProfileArgs, SummaryArgs};
 pub(crate) use replicate::ReplicateArgs;
-pub(crate) use shared::{
-    CheckpointArgs, ColumnArgs, ComputeArgs, EarlyStoppingArgs, FitArgs, LossName, Rule,
-};
+pub(crate) use shared::{CheckpointArgs, ColumnArgs, ComputeArgs, EarlyStoppingArgs, FitArgs};
 pub(crate) use shell::{CompletionsArgs, ManArgs};
 pub(crate) use train::{FitArraysArgs, TrainArgs};
 pub(crate) use tutorial::{ReportArgs, TutorialArgs};

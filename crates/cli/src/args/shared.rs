@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use glassbox_engine::losses::Loss;
 use glassbox_engine::optimizers::{Adam, Optimizer};
-use glassbox_engine::training::EarlyStopping;
-use glassbox_pipeline::training::TrainOptions;
+use glassbox_pipeline::detection::PointRule;
 use glassbox_pipeline::tutorial::TutorialOptions;
 
 use crate::device::DeviceChoice;
@@ -42,27 +43,23 @@ pub(crate) struct TutorialFitArgs {
     pub(crate) learning_rate: f64,
 
     /// Rule for anomalous points
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) rule: Rule,
+    #[arg(long, default_value_t, value_parser = point_rule())]
+    pub(crate) rule: PointRule,
 }
 
 impl TutorialFitArgs {
     /// The tutorial with these choices.
     pub(crate) fn options(&self, seed: u64) -> TutorialOptions {
-        let defaults = TrainOptions::default();
-        let patience = |stop: EarlyStopping| EarlyStopping { patience: self.patience, ..stop };
-        TutorialOptions {
-            train: TrainOptions {
-                seed,
-                epochs: self.epochs,
-                batch_size: self.batch_size,
-                optimizer: Optimizer::Adam(Adam::new(self.learning_rate)),
-                early_stopping: defaults.early_stopping.map(patience),
-                ..TrainOptions::default()
-            },
-            rule: self.rule.into(),
-            ..TutorialOptions::default()
+        let mut options = TutorialOptions { point_rule: self.rule, ..TutorialOptions::default() };
+        let train = &mut options.train;
+        train.seed = seed;
+        train.fit.epochs = self.epochs;
+        train.fit.batch_size = self.batch_size;
+        train.optimizer = Optimizer::Adam(Adam::new(self.learning_rate));
+        if let Some(early_stopping) = &mut train.fit.early_stopping {
+            early_stopping.patience = self.patience;
         }
+        options
     }
 }
 
@@ -95,19 +92,8 @@ pub(crate) struct FitArgs {
     pub(crate) learning_rate: Option<f64>,
 
     /// Minimise this loss [default: the loss that the model was compiled with, else mse]
-    #[arg(long, value_enum)]
-    pub(crate) loss: Option<LossName>,
-}
-
-/// A loss, by Keras's short name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LossName {
-    /// Mean squared error
-    #[value(alias = "mean_squared_error")]
-    Mse,
-    /// Mean absolute error
-    #[value(alias = "mean_absolute_error")]
-    Mae,
+    #[arg(long, value_parser = loss())]
+    pub(crate) loss: Option<Loss>,
 }
 
 /// Early stopping.
@@ -181,14 +167,35 @@ pub(crate) struct OutputArgs {
     pub(crate) json: bool,
 }
 
-/// Rule that turns anomalous windows into anomalous points.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum Rule {
-    /// A point is anomalous if all windows that contain it are, except the one that starts at it (as in the tutorial)
-    #[default]
-    Published,
-    /// A point is anomalous if all windows that contain it are
-    Inclusive,
+/// Parses the name of a value of a library's type; `help` lists the names with their descriptions.
+pub(super) fn one_of<T: Clone + Send + Sync + 'static>(
+    values: Vec<(T, PossibleValue)>,
+) -> impl TypedValueParser<Value = T> {
+    let names: Vec<PossibleValue> = values.iter().map(|(_, name)| name.clone()).collect();
+    PossibleValuesParser::new(names).map(move |typed| {
+        let (value, _) = values.iter().find(|(_, name)| name.matches(&typed, false)).expect("a listed name");
+        value.clone()
+    })
+}
+
+/// Parses a rule for anomalous points.
+pub(super) fn point_rule() -> impl TypedValueParser<Value = PointRule> {
+    let published = "A point is anomalous if all windows that contain it are, except the one that starts at it (as in \
+                     the tutorial)";
+    let inclusive = "A point is anomalous if all windows that contain it are";
+    let rules = [(PointRule::Published, published), (PointRule::Inclusive, inclusive)];
+    one_of(rules.map(|(rule, help)| (rule, PossibleValue::new(rule.name()).help(help))).into())
+}
+
+/// Parses a loss by Keras's names, of which the short ones are listed.
+fn loss() -> impl TypedValueParser<Value = Loss> {
+    let losses = [
+        (Loss::MeanSquaredError, "mse", "Mean squared error"),
+        (Loss::MeanAbsoluteError, "mae", "Mean absolute error"),
+    ];
+    let named =
+        losses.map(|(loss, short, help)| (loss, PossibleValue::new(short).alias(loss.name()).help(help)));
+    one_of(named.into())
 }
 
 /// Parses a number of epochs. An untrained detector would detect nothing.

@@ -31,7 +31,7 @@ pub(crate) struct TutorialArgs {
         value_name = "N",
         requires = "study",
         default_value_t = glassbox_lab::study::DEFAULT_SEEDS as u64,
-        value_parser = clap::value_parser!(u64).range(1..=glassbox_lab::study::MOST_SEEDS as u64),
+        value_parser = clap::value_parser!(u64).range(1..=glassbox_lab::MOST_SEEDS as u64),
     )]
     pub(crate) study_seeds: u64,
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use glassbox_pipeline::detection::stretches;
 use glassbox_pipeline::evaluation::{Score, true_anomaly};
-use glassbox_pipeline::results::Data;
+use glassbox_pipeline::results::DataInfo;
 use glassbox_pipeline::tutorial::TutorialRun;
 use glassbox_pipeline::words::counted;
 
@@ -29,7 +29,7 @@ fn found(run: &TutorialRun) -> String {
 
 fn against_ground_truth(run: &TutorialRun) -> String {
     let detection = &run.detection;
-    let Some(truth) = true_anomaly(&Data::of(&run.data), &run.data.test.series) else {
+    let Some(truth) = true_anomaly(&DataInfo::of(&run.data), &run.data.test.series) else {
         return format!(
             "Error above {2:.4}: {0} of {1} windows. Ground truth: not known for this series.",
             detection.windows.len(),

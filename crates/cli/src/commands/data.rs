@@ -7,7 +7,7 @@ use glassbox_formats::atomic;
 use glassbox_formats::hash::Sha256;
 use glassbox_pipeline::nab::{self, FetchOptions, Places, Source};
 use glassbox_pipeline::series::{Columns, write_csv};
-use glassbox_pipeline::synthetic::{self, Part};
+use glassbox_pipeline::synthetic::{self, Subset};
 use serde_json::json;
 
 use super::{print, print_json, warn};
@@ -37,7 +37,7 @@ fn fetch(force: bool, base_url: Option<String>, timeout: f64) -> Result<(), Fail
         overall_timeout: Duration::from_secs_f64(timeout),
         ..FetchOptions::default()
     };
-    for file in nab::fetch(&cache, &options).or_fail(Kind::Download)? {
+    for file in nab::fetch(&cache, &options)? {
         let how = if file.downloaded { "downloaded and verified" } else { "already there, verified" };
         print(&format!("{}: {how}\n", file.path.display()))?;
     }
@@ -45,7 +45,7 @@ fn fetch(force: bool, base_url: Option<String>, timeout: f64) -> Result<(), Fail
 }
 
 fn show(source: &Source, as_json: bool) -> Result<(), Failure> {
-    let data = nab::load(source).or_fail(Kind::Input)?;
+    let data = nab::load(source)?;
     for warning in data.train.warnings.iter().chain(&data.test.warnings) {
         warn(false, warning);
     }
@@ -76,7 +76,7 @@ fn twin(out: &Path, seed: u64) -> Result<(), Failure> {
             return Err(Failure::new(Kind::Input, message));
         }
     }
-    for (part, file) in [(Part::Train, nab::TRAIN), (Part::Test, nab::TEST)] {
+    for (part, file) in [(Subset::Train, nab::TRAIN), (Subset::Test, nab::TEST)] {
         let series = synthetic::series(part, seed);
         let path = out.join(file.path);
         atomic::write_with(&path, |out| write_csv(&series, &Columns::default(), out))

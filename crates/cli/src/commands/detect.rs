@@ -22,14 +22,14 @@ pub(crate) fn run(args: &DetectArgs) -> Result<(), Failure> {
     let _locks = files::claim(&[("the series", &args.input), ("--model", &args.model)], output.as_slice())?;
     let mut detector = Detector::load(&args.model)?;
     if let Some(threshold) = args.threshold {
-        detector.threshold = Threshold::new(threshold).or_fail(Kind::Input)?;
+        detector.threshold = Threshold::new(threshold)?;
     }
-    let loaded = read_csv(&args.input, &args.columns.columns()).or_fail(Kind::Input)?;
+    let loaded = read_csv(&args.input, &args.columns.columns())?;
     for warning in &loaded.warnings {
         warn(args.quiet, warning);
     }
     let series = &loaded.series;
-    let detection = detector.detect(&args.compute.device(quiet)?, series, args.rule.into())?;
+    let detection = detector.detect(&args.compute.device(quiet)?, series, args.rule)?;
 
     match &args.output {
         Some(path) => {

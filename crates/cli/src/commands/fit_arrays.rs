@@ -25,7 +25,6 @@ pub(crate) fn run(args: &FitArraysArgs) -> Result<(), Failure> {
     let (model, start) = load(args, x.dim().1)?;
     let quiet = args.output.quiet || args.output.json;
     let options = TrainOptions {
-        early_stopping: None,
         checkpoints: Some(args.checkpoint.checkpoints(&interrupted)),
         interrupt: Some(interrupt::listen(quiet, AFTER_EPOCH)?),
         ..args.fit.options(&model, quiet)?
@@ -40,7 +39,7 @@ pub(crate) fn run(args: &FitArraysArgs) -> Result<(), Failure> {
     }
     let hooks = options.hooks(vec![&mut opening, &mut progress]);
     let fitted = trained
-        .fit_with(&x, &x, &options.fit(), hooks)
+        .fit_with(&x, &x, &options.fit, hooks)
         .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
 
     let saved = SavedModel::new(trained.architecture().clone(), trained.flat_weights()?);

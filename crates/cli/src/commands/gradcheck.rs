@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{print, print_json};
 use crate::args::GradcheckArgs;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 
 /// Steps of the tutorial's model unless --time-steps says otherwise: its kernels do not depend on the length,
 /// and at 288 steps a check of all of them would take many minutes.
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &GradcheckArgs) -> Result<(), Failure> {
     }
     match passed {
         true => Ok(()),
-        false => Err(Failure::new(Kind::Check, problems(&checks))),
+        false => Err(Failure::of_check(problems(&checks))),
     }
 }
 

@@ -52,7 +52,7 @@ impl ArchitectureArgs {
     /// The model to look at; the tutorial's has `tutorial_steps` steps unless --time-steps says otherwise.
     fn model(&self, tutorial_steps: usize) -> Result<Sequential, Failure> {
         match &self.architecture {
-            None => tutorial_model(self.time_steps.unwrap_or(tutorial_steps)).or_fail(Kind::Input),
+            None => Ok(tutorial_model(self.time_steps.unwrap_or(tutorial_steps))?),
             Some(path) => Ok(start_model(Some(path), self.time_steps)?.0),
         }
     }
@@ -64,7 +64,7 @@ fn start_model(
     time_steps: Option<usize>,
 ) -> Result<(Sequential, Option<Vec<f32>>), Failure> {
     match model {
-        None => Ok((tutorial_model(time_steps.unwrap_or(TIME_STEPS)).or_fail(Kind::Input)?, None)),
+        None => Ok((tutorial_model(time_steps.unwrap_or(TIME_STEPS))?, None)),
         Some(path) if is_safetensors(path) => {
             let saved = SavedModel::load(path).or_fail(Kind::Input)?;
             let steps = saved.model.input_shape().steps;

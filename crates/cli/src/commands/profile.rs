@@ -44,7 +44,7 @@ fn draw(args: &ProfileArgs, profile: &Profile) -> Result<(), Failure> {
 }
 
 fn choose(args: &ProfileArgs) -> Result<Chosen, Failure> {
-    let Some(path) = args.simd else { return args.compute.choose(args.json) };
+    let Some(simd) = args.simd else { return args.compute.choose(args.json) };
     if let DeviceChoice::Cuda(_) = args.compute.device {
         let message = format!(
             "--simd selects a CPU instruction set, but --device is {}: give only one of them",
@@ -52,7 +52,6 @@ fn choose(args: &ProfileArgs) -> Result<Chosen, Failure> {
         );
         return Err(Failure::new(Kind::Input, message));
     }
-    let simd = Simd::from(path);
     if !simd.is_available() {
         let names: Vec<&str> = Simd::available().into_iter().map(Simd::name).collect();
         let message =

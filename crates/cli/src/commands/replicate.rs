@@ -1,7 +1,7 @@
 //! `glassbox replicate`
 
 use glassbox_formats::output_folder::OutputFolder;
-use glassbox_lab::replicate::{self, ReplicateError, rows};
+use glassbox_lab::replicate::{self, rows};
 use glassbox_pipeline::nab::{self, Places, Source};
 
 use super::{AFTER_EPOCH, note, print, print_json, warn};
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &ReplicateArgs) -> Result<(), Failure> {
     let goes_on_from = [rows::FILE_NAME, rows::OPTIONS];
     let mut out = OutputFolder::open(&args.out, &replicate::files(), &goes_on_from).or_fail(Kind::Output)?;
     let source = Source::choose(&Places::from_env(args.data.clone()), TWIN_SEED);
-    let data = nab::load(&source).or_fail(Kind::Input)?;
+    let data = nab::load(&source)?;
     let silent = args.output.quiet || args.output.json;
     for warning in data.train.warnings.iter().chain(&data.test.warnings) {
         warn(args.output.quiet, warning);
@@ -46,17 +46,4 @@ pub(crate) fn run(args: &ReplicateArgs) -> Result<(), Failure> {
          plots/distributions.svg.\n",
         out = args.out.display()
     ))
-}
-
-impl From<ReplicateError> for Failure {
-    fn from(error: ReplicateError) -> Self {
-        match error {
-            ReplicateError::Tutorial(error) => error.into(),
-            ReplicateError::Interrupted { .. } => Self::new(Kind::Interrupted, error),
-            ReplicateError::Folder(error) => Self::new(Kind::Output, error),
-            ReplicateError::Rows(rows::RowsError::Write(error)) => Self::new(Kind::Output, error),
-            ReplicateError::Plot(error) => Self::new(Kind::Output, error),
-            other => Self::new(Kind::Input, other),
-        }
-    }
 }

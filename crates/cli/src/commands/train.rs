@@ -27,17 +27,17 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     files::check(&input_files(args), &[&[(CHECKPOINT, &*checkpoint)], &outputs[..]].concat())?;
     let _locks = files::lock(&outputs)?;
     let kept = args.checkpoint.lock(&interrupted)?;
-    let loaded = read_csv(&args.input, &args.columns.columns()).or_fail(Kind::Input)?;
+    let loaded = read_csv(&args.input, &args.columns.columns())?;
     for warning in loaded.warnings.iter().chain(&loaded.extreme) {
         warn(args.output.quiet, warning);
     }
     let (model, start) = start_model(args.model.as_deref(), args.time_steps)?;
-    let options = TrainOptions {
-        early_stopping: args.early_stopping.early_stopping(args.fit.validation_split, quiet),
+    let mut options = TrainOptions {
         checkpoints: Some(args.checkpoint.checkpoints(&interrupted)),
         interrupt: Some(interrupt::listen(quiet, AFTER_EPOCH)?),
         ..args.fit.options(&model, quiet)?
     };
+    options.fit.early_stopping = args.early_stopping.early_stopping(args.fit.validation_split, quiet);
     let device = args.compute.device(quiet)?;
     explain(&args.compute, quiet, &device, &model, args.fit.batch_size)?;
     let mut opening = args.checkpoint.opening(&interrupted, &outputs, quiet);

@@ -3,17 +3,17 @@
 use std::fmt::Write as _;
 
 use glassbox::checkpoint;
-use glassbox_engine::backend::BatchEnd;
-use glassbox_engine::training::{Callback, EpochEnd, Flow};
+use glassbox_engine::training::Callback;
 use glassbox_formats::output_folder::OutputFolder;
 use glassbox_lab::study::{FILES as STUDY_FILES, Study};
 use glassbox_pipeline::architecture::tutorial_model;
-use glassbox_pipeline::detection::{PointRule, show_indices};
+use glassbox_pipeline::detection::show_indices;
 use glassbox_pipeline::detector::Detection;
 use glassbox_pipeline::nab::{self, Places, Source, TutorialData};
+use glassbox_pipeline::reconstruction::predict_batches;
 use glassbox_pipeline::results::{self, RunResult};
 use glassbox_pipeline::training::Trained;
-use glassbox_pipeline::tutorial::{self, Observer, Step, TutorialOptions};
+use glassbox_pipeline::tutorial::{self, HEAD, Observer, Stage, TutorialOptions};
 use glassbox_pipeline::words::counted;
 
 use super::{AFTER_EPOCH, CHECKPOINT, TIME_STEPS, conclusion, print, print_json, report, study, warn};
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
     let mut out = open(args)?;
     let _kept = args.checkpoint.lock_beside(&args.out)?;
     let source = Source::choose(&Places::from_env(args.data.clone()), args.seed);
-    let data = nab::load(&source).or_fail(Kind::Input)?;
+    let data = nab::load(&source)?;
     for warning in data.train.warnings.iter().chain(&data.test.warnings) {
         warn(args.output.quiet, warning);
     }
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
         failed: None,
     };
     let device = args.compute.device(silent)?;
-    let model = tutorial_model(TIME_STEPS).or_fail(Kind::Input)?;
+    let model = tutorial_model(TIME_STEPS)?;
     explain(&args.compute, silent, &device, &model, args.fit.batch_size)?;
     let run = tutorial::run(data, &device, &options, &mut narrator)
         .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
@@ -107,39 +107,25 @@ struct Narrator {
     failed: Option<Failure>,
 }
 
-impl Callback<f32> for Narrator {
-    fn on_epoch_begin(&mut self, epoch: usize, epochs: usize) {
-        self.opening.on_epoch_begin(epoch, epochs);
-        self.progress.on_epoch_begin(epoch, epochs);
-    }
-
-    fn on_batch_end(&mut self, batch: BatchEnd) {
-        self.progress.on_batch_end(batch);
-    }
-
-    fn on_epoch_end(
-        &mut self,
-        end: &EpochEnd<'_, f32>,
-    ) -> Result<Flow, Box<dyn std::error::Error + Send + Sync>> {
-        self.progress.on_epoch_end(end)
-    }
-}
-
 impl Observer for Narrator {
-    fn on_step(&mut self, step: Step<'_>) {
+    fn callbacks(&mut self) -> Vec<&mut dyn Callback<f32>> {
+        vec![&mut self.opening, &mut self.progress]
+    }
+
+    fn on_stage(&mut self, stage: Stage<'_>) {
         if self.silent || self.failed.is_some() {
             return;
         }
-        if let Err(failure) = print(&told(&step)) {
+        if let Err(failure) = print(&told(&stage)) {
             self.failed = Some(failure);
         }
     }
 }
 
-fn told(step: &Step<'_>) -> String {
-    match step {
-        Step::Loaded { data, train_head, test_head } => loaded(data, train_head, test_head),
-        Step::Normalised { scaler, samples } => {
+fn told(stage: &Stage<'_>) -> String {
+    match stage {
+        Stage::Loaded { data } => loaded(data),
+        Stage::Normalised { scaler, samples } => {
             format!(
                 "Number of training samples: {samples}\n\
                  Normalised by mean {} and standard deviation {}\n\n",
@@ -147,7 +133,7 @@ fn told(step: &Step<'_>) -> String {
                 scaler.std()
             )
         }
-        Step::Windowed { shape, split } => format!(
+        Stage::Windowed { shape, split } => format!(
             "Training input shape: {}\n\
              {} windows for training, in {} batches per epoch; the last {} for validation\n\n",
             shown(shape),
@@ -155,27 +141,28 @@ fn told(step: &Step<'_>) -> String {
             split.steps_per_epoch,
             split.validation
         ),
-        Step::Built { model } => format!("{}\n\n", model.summary()),
-        Step::Trained { trained } => trained_for(trained),
-        Step::Threshold { errors, batches, threshold } => format!(
-            "Mean absolute error of {} training windows, predicted in {batches} batches\n\
+        Stage::Built { model } => format!("{}\n\n", model.summary()),
+        Stage::Trained { trained } => trained_for(trained),
+        Stage::Threshold { errors, threshold } => format!(
+            "Mean absolute error of {} training windows, predicted in {} batches\n\
              Reconstruction error threshold: {} (mean absolute error, in standard deviations of the training series)\n\n",
             errors.len(),
+            predict_batches(errors.len()),
             threshold.value()
         ),
-        Step::Reconstructed { window, reconstruction } => {
+        Stage::Reconstructed { window, reconstruction } => {
             let error: f32 = window.iter().zip(*reconstruction).map(|(x, y)| (x - y).abs()).sum();
             format!(
                 "Mean absolute error of the first window's reconstruction: {:.6} standard deviations\n\n",
                 error / window.len() as f32
             )
         }
-        Step::TestWindowed { shape } => format!("Test input shape: {}\n", shown(shape)),
-        Step::Detected { detection } => detected(detection),
+        Stage::TestWindowed { shape } => format!("Test input shape: {}\n", shown(shape)),
+        Stage::Detected { detection } => detected(detection),
     }
 }
 
-fn loaded(data: &TutorialData, train_head: &str, test_head: &str) -> String {
+fn loaded(data: &TutorialData) -> String {
     let mut text = format!("Data: {}\n", data.source);
     if matches!(data.source, Source::Twin { .. }) {
         text.push_str(
@@ -183,13 +170,11 @@ fn loaded(data: &TutorialData, train_head: &str, test_head: &str) -> String {
              or --data DIR with the data folder of a checkout of https://github.com/numenta/NAB\n",
         );
     }
-    let _ = write!(
-        text,
-        "\nTraining series ({}):\n{train_head}\nTest series ({}):\n{test_head}\n",
-        data.train.series.name(),
-        data.test.series.name()
-    );
-    text
+    for (title, part) in [("Training", &data.train), ("Test", &data.test)] {
+        let series = &part.series;
+        let _ = write!(text, "\n{title} series ({}):\n{}", series.name(), series.head(HEAD));
+    }
+    text + "\n"
 }
 
 fn trained_for(trained: &Trained) -> String {
@@ -209,18 +194,15 @@ fn trained_for(trained: &Trained) -> String {
 }
 
 fn detected(detection: &Detection) -> String {
-    let rule = match detection.rule {
-        PointRule::Published => "published",
-        PointRule::Inclusive => "inclusive",
-    };
     format!(
         "Number of anomalous windows: {}\n\
          Indices of anomalous windows: {}\n\
-         Number of anomalous points: {} ({rule} rule)\n\
+         Number of anomalous points: {} ({} rule)\n\
          Indices of anomalous points: {}\n",
         detection.windows.len(),
         show_indices(&detection.windows),
         detection.points.len(),
+        detection.rule,
         show_indices(&detection.points)
     )
 }

@@ -19,6 +19,7 @@ use crate::float::Float;
 /// root of the *uncorrected* v ("epsilon hat" there). It also defaults to 1e-7, where PyTorch takes 1e-8
 /// with Algorithm 1, so the two give different results.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Adam {
     /// Scale of a step. Keras's default: 0.001.
     pub learning_rate: f64,

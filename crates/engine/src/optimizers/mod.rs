@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::float::Float;
 
-/// An optimiser and its hyperparameters.
+/// An optimiser and its hyperparameters. It serialises as `optimizer`, its name in lower case, and the hyperparameters
+/// beside that, all under the names of Keras's arguments.
 ///
 /// An optimiser keeps [`slots`](Optimizer::slots) numbers per weight. They belong to the state of a training run and
 /// not to the optimiser, so that a device can store them next to the weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(tag = "optimizer", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Optimizer {
     /// Kingma and Ba's Adam, as Keras computes it.

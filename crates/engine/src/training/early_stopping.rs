@@ -66,8 +66,9 @@ impl Default for EarlyStopping {
     }
 }
 
-/// The state of an [`EarlyStopping`], part of a checkpoint.
-#[derive(Debug, Clone, PartialEq)]
+/// The state of an [`EarlyStopping`], part of a checkpoint. It serialises without the weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "")]
 pub struct EarlyStoppingState<F> {
     /// Epochs since the last improvement.
     pub wait: usize,
@@ -76,6 +77,7 @@ pub struct EarlyStoppingState<F> {
     /// The epoch of the best value, from 0.
     pub best_epoch: usize,
     /// The weights after that epoch, if they are to be restored.
+    #[serde(skip)]
     pub best_weights: Option<Vec<F>>,
     /// The epoch that stopped training, from 0.
     pub stopped_epoch: Option<usize>,

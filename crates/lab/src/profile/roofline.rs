@@ -7,9 +7,10 @@
 //! A point is a line of the training program that does floating-point operations; its area is its share of the
 //! time of all points. A large point far below the roof is worth optimising.
 
+use glassbox_engine::profile::Ceilings;
 use glassbox_figures::{Axis, Dot, DrawError, Figure, Mark, Role, sheet};
 
-use super::{CeilingsInfo, PartInfo, PassInfo, Profile, What};
+use super::{PartInfo, PassInfo, Profile, What};
 
 const SIZE: (u32, u32) = (1240, 860);
 
@@ -30,7 +31,7 @@ fn figure(profile: &Profile) -> Figure {
         .iter()
         .filter(|part| part.instruction.is_some() && part.flops > 0 && part.seconds > 0.0)
         .collect();
-    let lines = profile.ceilings.as_ref().map(lines).unwrap_or_default();
+    let lines = profile.ceilings.as_ref().map(|ceilings| lines(&ceilings.rates)).unwrap_or_default();
     let mut figure = Figure::new(
         "roofline",
         heading(profile),
@@ -67,7 +68,7 @@ fn heading(profile: &Profile) -> String {
          Area: share of the time of all points.",
         profile.model.name,
         profile.backend,
-        profile.config.batch_size,
+        profile.config.options.batch_size,
         step.seconds * 1e6,
         step.flops_per_second / 1e9,
     )
@@ -100,7 +101,7 @@ impl Line {
 }
 
 /// The ceilings; the first of each kind limits this step.
-fn lines(ceilings: &CeilingsInfo) -> Vec<Line> {
+fn lines(ceilings: &Ceilings) -> Vec<Line> {
     let role = |index: usize| if index == 0 { Role::Limit } else { Role::Aside };
     let bandwidth = ceilings.bandwidths[0].rate / 1e9;
     let mut lines: Vec<Line> = vec![];

@@ -1,8 +1,25 @@
 //! A profile, field by field; a page for the readers of its JSON is `docs/profile.md`.
 
-use glassbox_engine::profile::Part;
+use glassbox_engine::profile::{Ceilings, Part};
 use glassbox_engine::program::{Instruction, Line, Pass};
 use serde::Serialize;
+
+/// Options of a profile; the defaults are the tutorial's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ProfileOptions {
+    /// Samples in a batch, at most [`MOST`](super::MOST). Default: 128.
+    pub batch_size: usize,
+    /// Measured steps of each kind, at most [`MOST`](super::MOST). Default: 50.
+    pub steps: usize,
+    /// The seed of initial weights, dropout masks and data. Default: 1.
+    pub seed: u64,
+}
+
+impl Default for ProfileOptions {
+    fn default() -> Self {
+        Self { batch_size: 128, steps: 50, seed: 1 }
+    }
+}
 
 /// The version of the JSON: raised by a change that a reader of the one before would misread.
 pub const SCHEMA: u32 = 1;
@@ -27,7 +44,7 @@ pub struct Profile {
     /// The clock.
     pub clock: ClockInfo,
     /// The step as a whole.
-    pub step: Step,
+    pub step: StepInfo,
     /// The parts of the step: the lines of the training program in order, then the parts outside of it. Parts that the
     /// backend does not have are left out.
     pub parts: Vec<PartInfo>,
@@ -47,12 +64,9 @@ pub struct ModelInfo {
 /// The options of a profile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Config {
-    /// Samples in a batch.
-    pub batch_size: usize,
-    /// Measured steps of each kind.
-    pub steps: usize,
-    /// The seed of initial weights, dropout masks and data.
-    pub seed: u64,
+    /// The options that were given.
+    #[serde(flatten)]
+    pub options: ProfileOptions,
     /// `twin`, windows of the tutorial's built-in training series, or `random`, standard normal values.
     pub data: &'static str,
 }
@@ -60,21 +74,11 @@ pub struct Config {
 /// The ceilings of the machine, all threads together.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CeilingsInfo {
-    /// Floating-point operations a second; the first is the backend's own.
-    pub peaks: Vec<Rate>,
-    /// Bytes a second; the first is for as many bytes as a sample's values, the weights and their gradients have.
-    pub bandwidths: Vec<Rate>,
+    /// Of arithmetic and of bandwidth; the first ones are the backend's own, and those of the working set.
+    #[serde(flatten)]
+    pub rates: Ceilings,
     /// The working set in bytes: the memory of a thread that takes a sample through the program.
     pub working_set: usize,
-}
-
-/// One ceiling.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Rate {
-    /// Its name.
-    pub name: String,
-    /// Floating-point operations or bytes a second.
-    pub rate: f64,
 }
 
 /// The clock around the parts.
@@ -90,7 +94,7 @@ pub struct ClockInfo {
 
 /// The step as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Step {
+pub struct StepInfo {
     /// The median time of an ordinary step, without clocks.
     pub seconds: f64,
     /// The time of the fastest ordinary step.
@@ -176,6 +180,16 @@ pub enum PassInfo {
     Loss,
     Backward,
     Outside,
+}
+
+impl From<Pass> for PassInfo {
+    fn from(pass: Pass) -> Self {
+        match pass {
+            Pass::Forward => Self::Forward,
+            Pass::Loss => Self::Loss,
+            Pass::Backward => Self::Backward,
+        }
+    }
 }
 
 /// The work of a part.

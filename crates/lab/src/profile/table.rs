@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::{BoundBy, PartInfo, PassInfo, Profile};
+use super::{BoundBy, CeilingsInfo, PartInfo, PassInfo, Profile};
 
 /// Spaces between columns.
 const GAP: usize = 2;
@@ -54,18 +54,18 @@ impl Profile {
         writeln!(
             f,
             "A training step of {}: {} weights, {} {data} of shape ({steps}, {channels}), on {}",
-            self.model.name, self.model.parameters, self.config.batch_size, self.backend
+            self.model.name, self.model.parameters, self.config.options.batch_size, self.backend
         )?;
         writeln!(
             f,
             "Medians of {} steps; bytes and operations are those of the whole batch.",
-            self.config.steps
+            self.config.options.steps
         )?;
         self.list_ceilings(f)
     }
 
     pub(super) fn list_ceilings(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Some(ceilings) = &self.ceilings else {
+        let Some(CeilingsInfo { rates: ceilings, .. }) = &self.ceilings else {
             return writeln!(f, "This backend cannot measure ceilings.");
         };
         writeln!(f, "\nCeilings, the best measured between the steps:")?;

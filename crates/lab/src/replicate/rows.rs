@@ -3,60 +3,31 @@
 //! Both are written atomically, the options first and all rows again after each seed, so a run that is stopped loses
 //! only the seeds in progress.
 
-use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use glassbox_engine::text::{excerpt, one_line};
 use serde::{Deserialize, Serialize};
 
 use super::{BySeed, Run};
-use glassbox::fingerprint::{Difference, Fingerprint};
-use glassbox_formats::atomic::{self, WriteError};
+use crate::{Error, Result};
+use glassbox::fingerprint::Fingerprint;
+use glassbox_formats::atomic;
 
 /// Name of the file of rows.
 pub const FILE_NAME: &str = "runs.csv";
 /// Name of the file of their options.
 pub const OPTIONS: &str = "options.json";
 
-/// The rows of a folder cannot be used. They are left unchanged.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-#[expect(missing_docs, reason = "the fields are what the messages call them")]
-pub enum RowsError {
-    /// A file cannot be read.
-    #[error("cannot read {}: {cause}; check that it may be read, or choose another folder", file.display())]
-    Unreadable { file: PathBuf, cause: std::io::Error },
-    /// Rows without their options.
-    #[error(
-        "{} is missing, so the options of the rows in {} are unknown; choose another folder, or remove the rows",
-        options.display(), rows.display()
-    )]
-    NoOptions { options: PathBuf, rows: PathBuf },
-    /// A file is damaged, or was not written by a replication.
-    #[error(
-        "{}: {}; remove runs.csv and options.json to run all seeds again, or choose another folder",
-        file.display(), one_line(problem).up_to(200)
-    )]
-    Damaged { file: PathBuf, problem: String },
-    /// The rows have other options.
-    #[error(
-        "{} has rows of other options: {} is {} in them and {} now; choose another folder, or the same options",
-        file.display(), excerpt(&difference.what), excerpt(&difference.there), excerpt(&difference.here)
-    )]
-    OtherOptions { file: PathBuf, difference: Difference },
-    /// A file cannot be written.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-}
-
 /// The content of `options.json`.
 #[derive(Serialize, Deserialize)]
 struct Options {
     schema: u32,
-    /// Everything that determines a row, except its seed, as pairs of name and text.
-    options: BTreeMap<String, String>,
+    /// Everything that determines a row, except its seed.
+    options: Fingerprint,
 }
+
+/// The version of `options.json`.
+const SCHEMA: u32 = 2;
 
 /// The rows of a folder.
 #[derive(Debug)]
@@ -70,9 +41,9 @@ impl RunTable {
     ///
     /// # Errors
     /// If they cannot be read, or have other options, the first of which is named.
-    pub fn open(dir: &Path, fingerprint: &Fingerprint) -> Result<Self, RowsError> {
+    pub fn open(dir: &Path, fingerprint: &Fingerprint) -> Result<Self> {
         let (file, options) = (dir.join(FILE_NAME), dir.join(OPTIONS));
-        let damaged = |error: serde_json::Error| RowsError::Damaged {
+        let damaged = |error: serde_json::Error| Error::Damaged {
             file: options.clone(),
             problem: format!("it holds no options of a run ({error})"),
         };
@@ -81,20 +52,24 @@ impl RunTable {
             known.map(|text| serde_json::from_slice::<Options>(&text).map_err(damaged)).transpose()?;
         let Some(text) = read(&file)? else {
             // Options without a row are replaced.
-            let document =
-                Options { schema: super::SCHEMA, options: fingerprint.entries().iter().cloned().collect() };
+            let document = Options { schema: SCHEMA, options: fingerprint.clone() };
             atomic::write(&options, &atomic::json(&document))?;
             return Ok(Self { file, runs: BySeed::new() });
         };
         let Some(known) = known else {
-            return Err(RowsError::NoOptions { options, rows: file });
+            return Err(Error::NoOptions { options, rows: file });
         };
+        if known.schema != SCHEMA {
+            let problem =
+                format!("its schema is {}, and this version of glassbox reads {SCHEMA}", known.schema);
+            return Err(Error::Damaged { file: options, problem });
+        }
         if let Some(difference) = fingerprint.difference(&known.options) {
-            return Err(RowsError::OtherOptions { file, difference });
+            return Err(Error::OtherOptions { file, difference });
         }
         let mut runs = BySeed::new();
         for row in csv::Reader::from_reader(text.as_slice()).deserialize::<Run>() {
-            let damaged = |problem: String| RowsError::Damaged { file: file.clone(), problem };
+            let damaged = |problem: String| Error::Damaged { file: file.clone(), problem };
             let run = row.map_err(|error| damaged(error.to_string()))?;
             run.require_possible().map_err(damaged)?;
             runs.insert(run.seed, run);
@@ -112,7 +87,7 @@ impl RunTable {
     ///
     /// # Errors
     /// If they cannot be written; then the file is unchanged.
-    pub fn add(&mut self, run: Run) -> Result<(), RowsError> {
+    pub fn add(&mut self, run: Run) -> Result<()> {
         self.runs.insert(run.seed, run);
         atomic::write_with(&self.file, |out| {
             let mut csv = csv::Writer::from_writer(out);
@@ -125,10 +100,10 @@ impl RunTable {
     }
 }
 
-fn read(file: &Path) -> Result<Option<Vec<u8>>, RowsError> {
+fn read(file: &Path) -> Result<Option<Vec<u8>>> {
     match std::fs::read(file) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
-        Err(cause) => Err(RowsError::Unreadable { file: file.to_owned(), cause }),
+        Err(cause) => Err(Error::Unreadable { file: file.to_owned(), cause }),
     }
 }

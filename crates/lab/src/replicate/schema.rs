@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::keras::{KerasRuns, keras_runs};
 use crate::statistics::{Spread, ks_critical_distance, ks_distance, ks_p_value};
 use glassbox_pipeline::nab::TutorialData;
-use glassbox_pipeline::results::{Config, Data, Versions};
+use glassbox_pipeline::results::{DataInfo, Versions};
 use glassbox_pipeline::tutorial::TutorialOptions;
 use glassbox_pipeline::words::{counted, probability};
 
@@ -23,7 +23,7 @@ pub struct Replication {
     /// The versions that computed it.
     pub versions: Versions,
     /// The two series.
-    pub data: Data,
+    pub data: DataInfo,
     /// The options.
     pub config: ReplicationConfig,
     /// Our runs, in the order of their seeds.
@@ -47,7 +47,7 @@ pub struct ReplicationConfig {
     pub backend: String,
     /// The options as in `result.json`; `seed` is the first one.
     #[serde(flatten)]
-    pub tutorial: Config,
+    pub tutorial: TutorialOptions,
 }
 
 /// The numbers of a run, ours or Keras's; a row of `runs.csv`.
@@ -164,7 +164,7 @@ impl Replication {
     pub(super) fn of(data: &TutorialData, options: &TutorialOptions, backend: &str, runs: Vec<Run>) -> Self {
         let keras = keras_runs();
         let comparison = Comparison::all(&runs, &keras.measured);
-        let data = Data::of(data);
+        let data = DataInfo::of(data);
         let indicative = !data.is_published();
         Self {
             schema: SCHEMA,
@@ -173,7 +173,7 @@ impl Replication {
             config: ReplicationConfig {
                 seeds: runs.iter().map(|run| run.seed).collect(),
                 backend: backend.into(),
-                tutorial: Config::of(options),
+                tutorial: options.clone(),
             },
             conclusion: conclusion(runs.len(), keras.measured.len(), &comparison, indicative),
             runs,

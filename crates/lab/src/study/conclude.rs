@@ -1,6 +1,6 @@
 //! The conclusion of a study, in sentences made from its numbers.
 
-use super::schema::{Difference, Study, VariantResult, VariantRun, VerdictInfo};
+use super::schema::{Difference, Study, VariantResult, VariantRun, Verdict};
 use super::{LEVEL, POINTS_WORTH};
 use crate::statistics::{Spread, holm, sign_test};
 use glassbox_pipeline::words::{counted, probability};
@@ -49,14 +49,14 @@ fn are_enough(seeds: usize, variants: usize) -> bool {
     variants as f64 * sign_test(seeds, 0) <= LEVEL
 }
 
-fn verdict(difference: &Difference, enough: bool) -> VerdictInfo {
+fn verdict(difference: &Difference, enough: bool) -> Verdict {
     let Difference { min, max, better, worse, p_adjusted, .. } = *difference;
     match () {
-        () if !enough => VerdictInfo::Unclear,
-        () if min >= -POINTS_WORTH && max <= POINTS_WORTH => VerdictInfo::Same,
-        () if p_adjusted > LEVEL => VerdictInfo::Unclear,
-        () if better > worse => VerdictInfo::Helps,
-        () => VerdictInfo::Hurts,
+        () if !enough => Verdict::Unclear,
+        () if min >= -POINTS_WORTH && max <= POINTS_WORTH => Verdict::Same,
+        () if p_adjusted > LEVEL => Verdict::Unclear,
+        () if better > worse => Verdict::Helps,
+        () => Verdict::Hurts,
     }
 }
 
@@ -124,28 +124,28 @@ fn conclusion(study: &Study) -> Vec<String> {
         ranged(Some(&f1), 3),
         1.0 - f1.mean
     )];
-    let of = |verdict: VerdictInfo| -> Vec<String> {
+    let of = |verdict: Verdict| -> Vec<String> {
         let with = |variant: &&VariantResult| variant.verdict == verdict;
         let shown = |variant: &VariantResult| {
             let difference = variant.difference.expect("only the baseline has none");
-            format!("{} ({:+.3})", variant.title, difference.mean)
+            format!("{} ({:+.3})", variant.variant.title, difference.mean)
         };
         variants.iter().filter(with).map(shown).collect()
     };
-    said.push(match of(VerdictInfo::Helps) {
+    said.push(match of(Verdict::Helps) {
         none if none.is_empty() => "No variant helps significantly.".into(),
         some => format!("Helps (mean change of F1): {}.", some.join(", ")),
     });
-    if let some @ [_, ..] = &of(VerdictInfo::Hurts)[..] {
+    if let some @ [_, ..] = &of(Verdict::Hurts)[..] {
         said.push(format!("Hurts (mean change of F1): {}.", some.join(", ")));
     }
-    if let some @ [_, ..] = &of(VerdictInfo::Same)[..] {
+    if let some @ [_, ..] = &of(Verdict::Same)[..] {
         said.push(format!(
             "Changes F1 by no more than about one point's worth, for every seed: {}.",
             some.join(", ")
         ));
     }
-    if let some @ [_, ..] = &of(VerdictInfo::Unclear)[..] {
+    if let some @ [_, ..] = &of(Verdict::Unclear)[..] {
         said.push(format!("Inconclusive: {}. {}", some.join(", "), too_few(seeds, variants.len())));
     }
     said.extend(noise(baseline, variants));
@@ -183,7 +183,7 @@ fn noise(baseline: &VariantResult, variants: &[VariantResult]) -> Option<String>
     let noisy: Vec<String> = variants
         .iter()
         .filter(|variant| mean(variant) > (2.0 * base).max(base + 5.0))
-        .map(|variant| format!("{} ({:.1})", variant.title, mean(variant)))
+        .map(|variant| format!("{} ({:.1})", variant.variant.title, mean(variant)))
         .collect();
     (!noisy.is_empty()).then(|| {
         format!(
@@ -203,7 +203,10 @@ fn soonest(baseline: &VariantResult, variants: &[VariantResult]) -> Option<Strin
         .filter_map(|variant| {
             let own = mean(variant).filter(|own| *own < base - 60.0)?;
             let (own_f1, base_f1) = (variant.spread.f1?.mean, baseline.spread.f1?.mean);
-            Some(format!("{} ({own:.0} minutes, at F1 {own_f1:.3} against {base_f1:.3})", variant.title))
+            Some(format!(
+                "{} ({own:.0} minutes, at F1 {own_f1:.3} against {base_f1:.3})",
+                variant.variant.title
+            ))
         })
         .collect();
     let known = format!(
@@ -228,7 +231,8 @@ fn cost(study: &Study) -> Option<String> {
         .filter_map(|training| {
             let own: f64 = training.fits.iter().map(|fit| fit.seconds).sum();
             let same_seeds: f64 = training.fits.iter().filter_map(|fit| base(fit.seed)).sum();
-            let title = &study.variants.iter().find(|variant| variant.training == training.name)?.title;
+            let title =
+                &study.variants.iter().find(|result| result.variant.training == training.name)?.variant.title;
             Some(format!("{title} {:.1}", own / same_seeds))
         })
         .collect();
@@ -252,7 +256,7 @@ fn ranged(spread: Option<&Spread>, digits: usize) -> String {
 mod tests {
     use super::*;
 
-    fn of(differences: &[f64], p_adjusted: f64) -> VerdictInfo {
+    fn of(differences: &[f64], p_adjusted: f64) -> Verdict {
         let runs = |f1: &dyn Fn(f64) -> f64| -> Vec<VariantRun> {
             differences.iter().map(|d| VariantRun { f1: f1(*d), ..RUN }).collect()
         };
@@ -281,12 +285,12 @@ mod tests {
 
     #[test]
     fn a_verdict_needs_significance_and_more_than_a_point() {
-        assert_eq!(of(&[0.1, 0.2, 0.01], 0.01), VerdictInfo::Helps);
-        assert_eq!(of(&[-0.1, -0.2, 0.01], 0.01), VerdictInfo::Hurts);
-        assert_eq!(of(&[0.1, 0.2, 0.01], 0.06), VerdictInfo::Unclear);
-        assert_eq!(of(&[0.004, -0.004, 0.0], 1.0), VerdictInfo::Same);
-        assert_eq!(of(&[0.004, 0.004, 0.004], 0.001), VerdictInfo::Same);
-        assert_eq!(of(&[0.0], 1.0), VerdictInfo::Same);
+        assert_eq!(of(&[0.1, 0.2, 0.01], 0.01), Verdict::Helps);
+        assert_eq!(of(&[-0.1, -0.2, 0.01], 0.01), Verdict::Hurts);
+        assert_eq!(of(&[0.1, 0.2, 0.01], 0.06), Verdict::Unclear);
+        assert_eq!(of(&[0.004, -0.004, 0.0], 1.0), Verdict::Same);
+        assert_eq!(of(&[0.004, 0.004, 0.004], 0.001), Verdict::Same);
+        assert_eq!(of(&[0.0], 1.0), Verdict::Same);
     }
 
     #[test]
@@ -302,8 +306,8 @@ mod tests {
             p: 1.0,
             p_adjusted: 1.0,
         };
-        assert_eq!(verdict(&none, false), VerdictInfo::Unclear);
-        assert_eq!(verdict(&none, true), VerdictInfo::Same);
+        assert_eq!(verdict(&none, false), Verdict::Unclear);
+        assert_eq!(verdict(&none, true), Verdict::Same);
         assert!(too_few(1, 13).starts_with("1 seed is too few"), "{}", too_few(1, 13));
     }
 

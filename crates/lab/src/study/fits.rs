@@ -7,8 +7,9 @@ use glassbox_engine::backend::{Session, State};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::samples::Samples;
-use glassbox_engine::training::{Callback, EarlyStopping, EpochEnd, Flow};
+use glassbox_engine::training::{Callback, EpochEnd, Flow};
 
+use super::schema::FitResult;
 use super::variants::{Training, VARIANTS, Weights};
 use glassbox::Device;
 use glassbox_pipeline::reconstruction::{ErrorMeasure, PREDICT_BATCH, measured_errors};
@@ -33,16 +34,7 @@ type ErrorsBy = BTreeMap<(Weights, ErrorMeasure), Errors>;
 /// The results of a training.
 #[derive(Debug)]
 pub(super) struct Fit {
-    /// Epochs done.
-    pub(super) epochs: usize,
-    /// The epoch with the best `val_loss`, from 0.
-    pub(super) best_epoch: usize,
-    /// The training loss of the last epoch.
-    pub(super) loss: f64,
-    /// The validation loss after it.
-    pub(super) val_loss: f64,
-    /// Seconds of training, on one thread.
-    pub(super) seconds: f64,
+    pub(super) result: FitResult,
     pub(super) errors: ErrorsBy,
 }
 
@@ -62,11 +54,10 @@ pub(super) fn fit(
 ) -> Result<Fit, glassbox::Error> {
     let needed = |weights| VARIANTS.iter().any(|v| v.training == training.name && v.weights == weights);
     // The run ends with the best weights, and the last ones are picked up on the way: one training has both.
-    let early_stopping = options
-        .early_stopping
-        .clone()
-        .map(|early_stopping| EarlyStopping { restore_best_weights: true, ..early_stopping });
-    let options = TrainOptions { early_stopping, ..options.clone() };
+    let mut options = options.clone();
+    if let Some(early_stopping) = &mut options.fit.early_stopping {
+        early_stopping.restore_best_weights = true;
+    }
     let mut last = LastWeights::default();
     let mut trained = train_autoencoder(device, model, None, windows.train, &options, vec![&mut last])?;
 
@@ -85,14 +76,15 @@ pub(super) fn fit(
             errors.extend(errors_of(session, windows, which)?);
         }
     }
-    Ok(Fit {
+    let result = FitResult {
+        seed: options.seed,
         epochs: history.loss.len(),
         best_epoch,
         loss: history.loss.last().copied().unwrap_or(f64::NAN),
         val_loss: history.val_loss.last().copied().unwrap_or(f64::NAN),
         seconds: trained.fitted.duration.as_secs_f64(),
-        errors,
-    })
+    };
+    Ok(Fit { result, errors })
 }
 
 fn errors_of(

@@ -1,52 +1,57 @@
 //! From the errors of windows to the numbers of each variant and seed.
 
 use super::schema::{
-    FitResult, RowRange, Study, StudyConfig, ThresholdConfig, TrainingResult, VariantResult, VariantRun,
-    VariantSpread, VerdictInfo,
+    RowRange, Study, StudyConfig, TrainingResult, VariantResult, VariantRun, VariantSpread, Verdict,
 };
-use super::variants::{BASELINE, TRAININGS, ThresholdRule, Training, VARIANTS, Variant, Verdict};
-use super::{Fits, SCHEMA, StudyError, StudyOptions, Task, members, seeds};
+use super::variants::{BASELINE, Rule, TRAININGS, ThresholdRule, VARIANTS, Variant};
+use super::{Fits, SCHEMA, StudyOptions, Task, members, seeds};
 use crate::statistics::Spread;
 use crate::study::fits::{Errors, Fit};
-use glassbox_pipeline::detection::{
-    DetectionError, PointRule, Threshold, anomalous_points, anomalous_windows, indices,
-};
+use glassbox_pipeline::Result;
+use glassbox_pipeline::detection::{PointRule, Threshold, anomalous_points, anomalous_windows, indices};
 use glassbox_pipeline::evaluation::Score;
 use glassbox_pipeline::nab::TutorialData;
 use glassbox_pipeline::reconstruction::ErrorMeasure;
-use glassbox_pipeline::results::{Data, Point, Stretch, Versions};
+use glassbox_pipeline::results::{DataInfo, Point, Stretch, Versions};
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::statistics::quantile;
-use glassbox_pipeline::tutorial::TutorialError;
 
 /// The study without its conclusion.
-pub(super) fn study(
-    data: &TutorialData,
-    options: &StudyOptions,
-    task: &Task,
-    fits: &Fits,
-) -> Result<Study, StudyError> {
+pub(super) fn study(data: &TutorialData, options: &StudyOptions, task: &Task, fits: &Fits) -> Result<Study> {
     let series = &data.test.series;
     let point = |index: usize| Point { index, timestamp: series.timestamp_text(index) };
     let mut trainings = vec![];
     for training in &TRAININGS {
-        trainings.push(training_result(training, options, fits)?);
+        let of_it = fits.iter().filter(|((name, _), _)| *name == training.name);
+        trainings.push(TrainingResult {
+            name: training.name.into(),
+            autoencoder: training.autoencoder,
+            parameters: training.autoencoder.model(options.time_steps)?.layout().len(),
+            fits: of_it.map(|(_, fit)| fit.result.clone()).collect(),
+        });
     }
     let mut variants = vec![];
-    for variant in &VARIANTS {
+    for variant in VARIANTS.iter() {
         let mut runs = vec![];
         for seed in seeds(options) {
-            let of_members: Vec<&Fit> =
-                members(variant, seed, options).map(|seed| &fits[&(variant.training, seed)]).collect();
+            let of_members: Vec<&Fit> = members(variant, seed, options)
+                .map(|seed| &fits[&(variant.training.as_str(), seed)])
+                .collect();
             runs.push(run(variant, seed, &of_members, task, series)?);
         }
-        variants.push(variant_result(variant, runs));
+        variants.push(VariantResult {
+            variant: variant.clone(),
+            spread: VariantSpread::of(&runs),
+            runs,
+            difference: None,
+            verdict: Verdict::Baseline,
+            finding: String::new(),
+        });
     }
-    let train = &options.train;
     Ok(Study {
         schema: SCHEMA,
         versions: Versions::current(),
-        data: Data::of(data),
+        data: DataInfo::of(data),
         truth: Stretch {
             first: point(task.truth.start),
             last: point(task.truth.end - 1),
@@ -55,11 +60,7 @@ pub(super) fn study(
         config: StudyConfig {
             seeds: seeds(options).collect(),
             time_steps: options.time_steps,
-            epochs: train.epochs,
-            batch_size: train.batch_size,
-            validation_split: train.validation_split,
-            patience: train.early_stopping.as_ref().map(|early_stopping| early_stopping.patience),
-            learning_rate: train.optimizer.learning_rate(),
+            train: options.train.clone(),
         },
         judged: RowRange { first: task.judged.start, last: task.judged.end.saturating_sub(1) },
         baseline: BASELINE.into(),
@@ -69,45 +70,14 @@ pub(super) fn study(
     })
 }
 
-fn training_result(
-    training: &Training,
-    options: &StudyOptions,
-    fits: &Fits,
-) -> Result<TrainingResult, StudyError> {
-    let model = training.autoencoder.model(options.time_steps).map_err(TutorialError::from)?;
-    let of_it = fits.iter().filter(|((name, _), _)| *name == training.name);
-    let fits = of_it.map(|((_, seed), fit)| FitResult {
-        seed: *seed,
-        epochs: fit.epochs,
-        best_epoch: fit.best_epoch,
-        loss: fit.loss,
-        val_loss: fit.val_loss,
-        seconds: fit.seconds,
-    });
-    Ok(TrainingResult {
-        name: training.name.into(),
-        filters: training.autoencoder.filters,
-        strides: training.autoencoder.strides,
-        dropout: training.autoencoder.dropout,
-        parameters: model.layout().len(),
-        fits: fits.collect(),
-    })
-}
-
 /// One variant under one seed.
-fn run(
-    variant: &Variant,
-    seed: u64,
-    fits: &[&Fit],
-    task: &Task,
-    series: &Series,
-) -> Result<VariantRun, DetectionError> {
+fn run(variant: &Variant, seed: u64, fits: &[&Fit], task: &Task, series: &Series) -> Result<VariantRun> {
     let errors: Vec<&Errors> =
         fits.iter().map(|fit| &fit.errors[&(variant.weights, variant.error)]).collect();
     let errors = mean_errors(&errors);
     let threshold = threshold(variant.threshold, &errors.train, task)?;
     let windows = anomalous_windows(&errors.test, threshold)?;
-    let points = points(variant.verdict, &windows, task)?;
+    let points = points(variant.rule, &windows, task)?;
     let score = Score::of(&points, &task.truth);
 
     let minutes = |row: usize| {
@@ -115,10 +85,10 @@ fn run(
         times[row].duration_since(times[task.truth.start]).as_secs_f64() / 60.0
     };
     // The last row that the verdict on a point asks.
-    let asked = |point: usize| match variant.verdict {
-        Verdict::LastStep => point,
-        Verdict::Windows(PointRule::Published) => point + task.steps - 2,
-        Verdict::Windows(PointRule::Inclusive) => point + task.steps - 1,
+    let asked = |point: usize| match variant.rule {
+        Rule::LastStep => point,
+        Rule::Windows(PointRule::Published) => point + task.steps - 2,
+        Rule::Windows(PointRule::Inclusive) => point + task.steps - 1,
     };
     let is_false = |window: &&usize| {
         let last = **window + task.steps - 1;
@@ -142,8 +112,8 @@ fn run(
         f1: score.f1,
         delay_minutes: score.first_hit.map(minutes),
         live_delay_minutes: score.first_hit.map(|point| minutes(asked(point))),
-        epochs: fits.iter().map(|fit| fit.epochs).sum(),
-        seconds: fits.iter().map(|fit| fit.seconds).sum(),
+        epochs: fits.iter().map(|fit| fit.result.epochs).sum(),
+        seconds: fits.iter().map(|fit| fit.result.seconds).sum(),
     })
 }
 
@@ -156,11 +126,11 @@ fn mean_errors(members: &[&Errors]) -> Errors {
     Errors { train: mean(|errors| &errors.train), test: mean(|errors| &errors.test) }
 }
 
-fn threshold(rule: ThresholdRule, train: &[f64], task: &Task) -> Result<Threshold, DetectionError> {
+fn threshold(rule: ThresholdRule, train: &[f64], task: &Task) -> Result<Threshold> {
     match rule {
         ThresholdRule::TrainingMax => Threshold::from_training_errors(train),
         ThresholdRule::ValidationMax => Threshold::from_training_errors(&train[task.validation.clone()]),
-        ThresholdRule::TrainingQuantile(q) => {
+        ThresholdRule::TrainingQuantile { q } => {
             let mut sorted = train.to_vec();
             sorted.sort_by(f64::total_cmp);
             Threshold::new(quantile(&sorted, q))
@@ -169,44 +139,10 @@ fn threshold(rule: ThresholdRule, train: &[f64], task: &Task) -> Result<Threshol
 }
 
 /// The anomalous rows among those that are judged.
-fn points(verdict: Verdict, windows: &[bool], task: &Task) -> Result<Vec<usize>, DetectionError> {
-    match verdict {
-        Verdict::Windows(rule) => anomalous_points(windows, task.steps, rule),
-        Verdict::LastStep => {
-            Ok(task.judged.clone().filter(|point| windows[point + 1 - task.steps]).collect())
-        }
-    }
-}
-
-fn variant_result(variant: &Variant, runs: Vec<VariantRun>) -> VariantResult {
-    let (kind, q) = match variant.threshold {
-        ThresholdRule::TrainingMax => ("training_max", None),
-        ThresholdRule::TrainingQuantile(q) => ("training_quantile", Some(q)),
-        ThresholdRule::ValidationMax => ("validation_max", None),
-    };
-    let error = match variant.error {
-        ErrorMeasure::Mean => "mean",
-        ErrorMeasure::LastStep => "last_step",
-    };
-    let rule = match variant.verdict {
-        Verdict::Windows(rule) => rule.to_string(),
-        Verdict::LastStep => "last_step".into(),
-    };
-    VariantResult {
-        name: variant.name.into(),
-        title: variant.title.into(),
-        change: variant.change.into(),
-        training: variant.training.into(),
-        weights: variant.weights,
-        error: error.into(),
-        threshold: ThresholdConfig { kind: kind.into(), q },
-        rule,
-        members: variant.members,
-        spread: VariantSpread::of(&runs),
-        runs,
-        difference: None,
-        verdict: VerdictInfo::Baseline,
-        finding: String::new(),
+fn points(rule: Rule, windows: &[bool], task: &Task) -> Result<Vec<usize>> {
+    match rule {
+        Rule::Windows(rule) => anomalous_points(windows, task.steps, rule),
+        Rule::LastStep => Ok(task.judged.clone().filter(|point| windows[point + 1 - task.steps]).collect()),
     }
 }
 

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::variants::Weights;
+use super::variants::Variant;
 use crate::statistics::Spread;
-use glassbox_pipeline::results::{Data, Stretch, Versions};
+use glassbox_pipeline::architecture::Autoencoder;
+use glassbox_pipeline::results::{DataInfo, Stretch, Versions};
+use glassbox_pipeline::training::TrainOptions;
 
 /// The variants, their results, and the conclusion. Errors and thresholds are in standard deviations of
 /// the training series; rows and epochs are counted from 0.
@@ -15,7 +17,7 @@ pub struct Study {
     /// The versions that computed it.
     pub versions: Versions,
     /// The two series.
-    pub data: Data,
+    pub data: DataInfo,
     /// The ground truth.
     pub truth: Stretch,
     /// The options.
@@ -41,19 +43,16 @@ pub struct RowRange {
     pub last: usize,
 }
 
-/// The options of a study, by the names of Keras's arguments.
+/// The options of a study.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names are Keras's and the tutorial's")]
 pub struct StudyConfig {
     /// The seeds that all variants have.
     pub seeds: Vec<u64>,
+    /// The length of a window, in steps.
     pub time_steps: usize,
-    pub epochs: usize,
-    pub batch_size: usize,
-    pub validation_split: f64,
-    /// `null` if training always does all epochs.
-    pub patience: Option<usize>,
-    pub learning_rate: f64,
+    /// The options of each training, as in `result.json`; `seed` is the first one.
+    #[serde(flatten)]
+    pub train: TrainOptions,
 }
 
 /// A model, trained with each seed.
@@ -61,12 +60,9 @@ pub struct StudyConfig {
 pub struct TrainingResult {
     /// Its name.
     pub name: String,
-    /// Channels of the outer and of the inner layers.
-    pub filters: [usize; 2],
-    /// Strides of all layers but the last.
-    pub strides: usize,
-    /// The rate of dropout; 0 if there is none.
-    pub dropout: f64,
+    /// The model.
+    #[serde(flatten)]
+    pub autoencoder: Autoencoder,
     /// Its parameters.
     pub parameters: usize,
     /// Each training, by ascending seed.
@@ -93,24 +89,9 @@ pub struct FitResult {
 /// A variant, judged for each seed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VariantResult {
-    /// Its name.
-    pub name: String,
-    /// A few words for it.
-    pub title: String,
-    /// The change, in a sentence.
-    pub change: String,
-    /// The name of its training.
-    pub training: String,
-    /// The epoch whose weights are used.
-    pub weights: Weights,
-    /// `mean` or `last_step`.
-    pub error: String,
-    /// The source of its thresholds.
-    pub threshold: ThresholdConfig,
-    /// `published`, `inclusive` or `last_step`.
-    pub rule: String,
-    /// The number of models in its ensemble.
-    pub members: usize,
+    /// The variant.
+    #[serde(flatten)]
+    pub variant: Variant,
     /// The results of each seed.
     pub runs: Vec<VariantRun>,
     /// Over all seeds.
@@ -118,18 +99,9 @@ pub struct VariantResult {
     /// Against the baseline; `null` for the baseline itself.
     pub difference: Option<Difference>,
     /// The verdict.
-    pub verdict: VerdictInfo,
+    pub verdict: Verdict,
     /// The same in a sentence, with the numbers.
     pub finding: String,
-}
-
-/// The source of a threshold.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ThresholdConfig {
-    /// `training_max`, `training_quantile` or `validation_max`.
-    pub kind: String,
-    /// The quantile, if it is one.
-    pub q: Option<f64>,
 }
 
 /// A variant under one seed.
@@ -210,7 +182,7 @@ pub struct Difference {
 /// The verdict on a variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum VerdictInfo {
+pub enum Verdict {
     /// It is what the others are compared with.
     Baseline,
     /// F1 is higher, and that is significant.
@@ -223,7 +195,7 @@ pub enum VerdictInfo {
     Unclear,
 }
 
-impl VerdictInfo {
+impl Verdict {
     /// A few words for a table.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -47,7 +47,7 @@ struct Row<'a>(&'a VariantResult);
 
 impl fmt::Display for Row<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let VariantResult { title, spread, difference, verdict, .. } = self.0;
+        let VariantResult { variant, spread, difference, verdict, .. } = self.0;
         let mean = |spread: &Option<Spread>, digits: usize| {
             spread.map_or_else(|| "-".into(), |spread| format!("{:.digits$}", spread.mean))
         };
@@ -55,7 +55,8 @@ impl fmt::Display for Row<'_> {
             spread.f1.map_or_else(String::new, |f1| format!("{:.3} [{:.3}, {:.3}]", f1.mean, f1.min, f1.max));
         write!(
             f,
-            "{title:29}  {f1:21}  {:>9}  {:>6}  {:>6}  {:>6}  {:>7}  {:>7}  {:>7}",
+            "{:29}  {f1:21}  {:>9}  {:>6}  {:>6}  {:>6}  {:>7}  {:>7}  {:>7}",
+            variant.title,
             mean(&spread.precision, 3),
             mean(&spread.recall, 3),
             mean(&spread.delay_minutes, 0),
@@ -85,7 +86,7 @@ pub fn write_csv(study: &Study, out: &mut dyn Write) -> io::Result<()> {
     csv.write_record(["variant"].into_iter().chain(numbers.split(',')))?;
     for variant in &study.variants {
         for run in &variant.runs {
-            csv.serialize((&variant.name, run))?;
+            csv.serialize((&variant.variant.name, run))?;
         }
     }
     csv.flush()

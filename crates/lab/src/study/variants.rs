@@ -1,5 +1,7 @@
 //! The variants: the tutorial, and the tutorial with one thing changed.
 
+use std::sync::LazyLock;
+
 use glassbox_pipeline::architecture::Autoencoder;
 use glassbox_pipeline::detection::PointRule;
 use glassbox_pipeline::reconstruction::ErrorMeasure;
@@ -38,36 +40,42 @@ pub enum Weights {
 }
 
 /// The source of the threshold.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ThresholdRule {
     /// The largest error of a training window, as in the tutorial.
     TrainingMax,
-    /// The quantile of the errors of the training windows.
-    TrainingQuantile(f64),
+    /// The quantile `q` of the errors of the training windows.
+    TrainingQuantile {
+        /// The fraction of the windows with a smaller error.
+        q: f64,
+    },
     /// The largest error of a validation window: one that was not trained on.
     ValidationMax,
 }
 
-/// The rule from the errors of windows to anomalous points.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// A point is anomalous if the windows that hold it are.
-    Windows(PointRule),
+/// The rule from anomalous windows to anomalous points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
     /// A point is anomalous if the window that ends with it is: nothing after it is needed.
     LastStep,
+    /// A point is anomalous if the windows that hold it are.
+    #[serde(untagged)]
+    Windows(PointRule),
 }
 
 /// The tutorial with at most one thing changed.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Variant {
     /// Its name, one word.
-    pub name: &'static str,
+    pub name: String,
     /// A few words for a table.
-    pub title: &'static str,
+    pub title: String,
     /// The change, in a sentence.
-    pub change: &'static str,
+    pub change: String,
     /// The name of its [`Training`].
-    pub training: &'static str,
+    pub training: String,
     /// The epoch whose weights it has.
     pub weights: Weights,
     /// The error of a window.
@@ -75,7 +83,7 @@ pub struct Variant {
     /// The error above which a window is anomalous.
     pub threshold: ThresholdRule,
     /// The rule for points.
-    pub verdict: Verdict,
+    pub rule: Rule,
     /// The number of models; the error of a window is the mean of theirs.
     pub members: usize,
 }
@@ -83,115 +91,103 @@ pub struct Variant {
 /// The name of the tutorial as published, with which all others are compared.
 pub const BASELINE: &str = "tutorial";
 
-const TUTORIAL: Variant = Variant {
-    name: BASELINE,
-    title: "the tutorial as published",
-    change: "No change.",
-    training: BASELINE,
-    weights: Weights::Last,
-    error: ErrorMeasure::Mean,
-    threshold: ThresholdRule::TrainingMax,
-    verdict: Verdict::Windows(PointRule::Published),
-    members: 1,
-};
-
 /// The variants, the tutorial first.
-pub const VARIANTS: [Variant; 14] = [
-    TUTORIAL,
-    Variant {
-        name: "restore-best-weights",
-        title: "best epoch's weights",
-        change: "The weights are those of the epoch with the best val_loss, not of the last epoch.",
-        weights: Weights::Best,
-        ..TUTORIAL
-    },
-    Variant {
-        name: "threshold-q99.9",
-        title: "threshold: 99.9 % quantile",
-        change: "The threshold is the 99.9 % quantile of the training windows' errors, not the largest.",
-        threshold: ThresholdRule::TrainingQuantile(0.999),
-        ..TUTORIAL
-    },
-    Variant {
-        name: "threshold-q99",
-        title: "threshold: 99 % quantile",
-        change: "The threshold is the 99 % quantile of the training windows' errors, not the largest.",
-        threshold: ThresholdRule::TrainingQuantile(0.99),
-        ..TUTORIAL
-    },
-    Variant {
-        name: "threshold-q95",
-        title: "threshold: 95 % quantile",
-        change: "The threshold is the 95 % quantile of the training windows' errors, not the largest.",
-        threshold: ThresholdRule::TrainingQuantile(0.95),
-        ..TUTORIAL
-    },
-    Variant {
-        name: "threshold-validation",
-        title: "threshold: validation windows",
-        change: "The threshold is the largest error of a validation window, which training has not seen.",
-        threshold: ThresholdRule::ValidationMax,
-        ..TUTORIAL
-    },
-    Variant {
-        name: "inclusive-rule",
-        title: "inclusive point rule",
-        change: "The rule for a point includes the window that starts at the point.",
-        verdict: Verdict::Windows(PointRule::Inclusive),
-        ..TUTORIAL
-    },
-    Variant {
-        name: "last-step",
-        title: "error of the last step",
-        change: "A window's error is the error of its last step, not the mean over all steps, and applies to that step \
+pub static VARIANTS: LazyLock<Vec<Variant>> = LazyLock::new(|| {
+    let tutorial = Variant {
+        name: BASELINE.into(),
+        title: "the tutorial as published".into(),
+        change: "No change.".into(),
+        training: BASELINE.into(),
+        weights: Weights::Last,
+        error: ErrorMeasure::Mean,
+        threshold: ThresholdRule::TrainingMax,
+        rule: Rule::Windows(PointRule::Published),
+        members: 1,
+    };
+    let variant = |name: &str, title: &str, change: &str, set: fn(&mut Variant)| {
+        let (name, title, change) = (name.into(), title.into(), change.into());
+        let mut variant = Variant { name, title, change, ..tutorial.clone() };
+        set(&mut variant);
+        variant
+    };
+    vec![
+        tutorial.clone(),
+        variant(
+            "restore-best-weights",
+            "best epoch's weights",
+            "The weights are those of the epoch with the best val_loss, not of the last epoch.",
+            |v| v.weights = Weights::Best,
+        ),
+        variant(
+            "threshold-q99.9",
+            "threshold: 99.9 % quantile",
+            "The threshold is the 99.9 % quantile of the training windows' errors, not the largest.",
+            |v| v.threshold = ThresholdRule::TrainingQuantile { q: 0.999 },
+        ),
+        variant(
+            "threshold-q99",
+            "threshold: 99 % quantile",
+            "The threshold is the 99 % quantile of the training windows' errors, not the largest.",
+            |v| v.threshold = ThresholdRule::TrainingQuantile { q: 0.99 },
+        ),
+        variant(
+            "threshold-q95",
+            "threshold: 95 % quantile",
+            "The threshold is the 95 % quantile of the training windows' errors, not the largest.",
+            |v| v.threshold = ThresholdRule::TrainingQuantile { q: 0.95 },
+        ),
+        variant(
+            "threshold-validation",
+            "threshold: validation windows",
+            "The threshold is the largest error of a validation window, which training has not seen.",
+            |v| v.threshold = ThresholdRule::ValidationMax,
+        ),
+        variant(
+            "inclusive-rule",
+            "inclusive point rule",
+            "The rule for a point includes the window that starts at the point.",
+            |v| v.rule = Rule::Windows(PointRule::Inclusive),
+        ),
+        variant(
+            "last-step",
+            "error of the last step",
+            "A window's error is the error of its last step, not the mean over all steps, and applies to that step \
                  only: a verdict needs no later rows.",
-        error: ErrorMeasure::LastStep,
-        verdict: Verdict::LastStep,
-        ..TUTORIAL
-    },
-    Variant {
-        name: "no-dropout",
-        title: "no dropout",
-        change: "No dropout layers.",
-        training: "no-dropout",
-        ..TUTORIAL
-    },
-    Variant {
-        name: "more-channels",
-        title: "more channels: 64, 32",
-        change: "Layers have twice as many channels: 64 and 32.",
-        training: "more-channels",
-        ..TUTORIAL
-    },
-    Variant {
-        name: "fewer-channels",
-        title: "fewer channels: 16, 8",
-        change: "Layers have half as many channels: 16 and 8.",
-        training: "fewer-channels",
-        ..TUTORIAL
-    },
-    Variant {
-        name: "stride-1",
-        title: "strides of 1",
-        change: "Strides are 1, not 2: no layer shortens the window, so there is no bottleneck in time.",
-        training: "stride-1",
-        ..TUTORIAL
-    },
-    Variant {
-        name: "stride-4",
-        title: "strides of 4",
-        change: "Strides are 4, not 2: the code between encoder and decoder has a sixteenth of the steps of the window.",
-        training: "stride-4",
-        ..TUTORIAL
-    },
-    Variant {
-        name: "ensemble",
-        title: "ensemble of 3 seeds",
-        change: "Three models with different seeds; a window's error is the mean of their errors.",
-        members: 3,
-        ..TUTORIAL
-    },
-];
+            |v| (v.error, v.rule) = (ErrorMeasure::LastStep, Rule::LastStep),
+        ),
+        variant("no-dropout", "no dropout", "No dropout layers.", |v| v.training = "no-dropout".into()),
+        variant(
+            "more-channels",
+            "more channels: 64, 32",
+            "Layers have twice as many channels: 64 and 32.",
+            |v| v.training = "more-channels".into(),
+        ),
+        variant(
+            "fewer-channels",
+            "fewer channels: 16, 8",
+            "Layers have half as many channels: 16 and 8.",
+            |v| v.training = "fewer-channels".into(),
+        ),
+        variant(
+            "stride-1",
+            "strides of 1",
+            "Strides are 1, not 2: no layer shortens the window, so there is no bottleneck in time.",
+            |v| v.training = "stride-1".into(),
+        ),
+        variant(
+            "stride-4",
+            "strides of 4",
+            "Strides are 4, not 2: the code between encoder and decoder has a sixteenth of the steps of the window.",
+            |v| v.training = "stride-4".into(),
+        ),
+        variant(
+            "ensemble",
+            "ensemble of 3 seeds",
+            "Three models with different seeds; a window's error is the mean of their errors.",
+            |v| v.members = 3,
+        ),
+    ]
+});
 
 #[cfg(test)]
 mod tests {
@@ -204,7 +200,7 @@ mod tests {
             assert!(TRAININGS.iter().any(|training| training.name == variant.training), "{}", variant.name);
             assert!(variant.title.chars().count() <= 29, "{} is too long for the table", variant.title);
         }
-        assert_eq!((VARIANTS[0].name, TRAININGS[0].name), (BASELINE, BASELINE));
+        assert_eq!((VARIANTS[0].name.as_str(), TRAININGS[0].name), (BASELINE, BASELINE));
         assert_eq!(MODEL, Autoencoder::default());
     }
 

@@ -13,10 +13,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use glassbox_formats::model_file::{ModelFileError, SavedModel};
-use glassbox_formats::tensor_file::TensorFileError;
+use glassbox_formats::tensor_file::Entries;
 
-use super::{Detector, DetectorError, require_series_model};
+use super::{Detector, require_series_model};
 use crate::detection::Threshold;
+use crate::error::{Error, Result};
 use crate::scaler::Scaler;
 
 const MEAN: &str = "glassbox.mean";
@@ -52,7 +53,7 @@ impl Detector {
     ///
     /// # Errors
     /// If the file cannot be read or is damaged, or holds a plain model.
-    pub fn load(path: &Path) -> Result<Self, DetectorError> {
+    pub fn load(path: &Path) -> Result<Self> {
         Self::from_saved_model(SavedModel::load(path)?, &path.display().to_string())
     }
 
@@ -60,62 +61,32 @@ impl Detector {
     ///
     /// # Errors
     /// If the file holds a plain model, or a model that does not reconstruct windows of one channel.
-    pub fn from_saved_model(saved: SavedModel, file: &str) -> Result<Self, DetectorError> {
+    pub fn from_saved_model(saved: SavedModel, file: &str) -> Result<Self> {
         let SavedModel { model, weights, metadata, .. } = saved;
         let keys = [MEAN, STD, TIME_STEPS, THRESHOLD];
         if keys.iter().all(|key| !metadata.contains_key(*key)) {
-            return Err(DetectorError::NotADetector { file: file.into() });
+            return Err(Error::NotADetector { file: file.into() });
         }
-        let entries = Entries { metadata: &metadata, file };
-        let (scaler, threshold) =
-            entries.read(&keys, model.input_shape().steps).map_err(ModelFileError::from)?;
+        let entries = Entries { file, metadata: &metadata, advice: ADVICE };
+        let text = |key| entries.text(key, &format!("it beside the others of {}", keys.join(", ")));
+        for key in keys {
+            text(key)?;
+        }
+        let bad = |key, expected: &str| entries.bad(key, &metadata[key], expected);
+        let number = |key| text(key)?.parse::<f64>().map_err(|_| bad(key, "a decimal number"));
+        let mean = number(MEAN)?;
+        if !mean.is_finite() {
+            return Err(bad(MEAN, "a finite number").into());
+        }
+        let scaler = Scaler::new(mean, number(STD)?).map_err(|_| bad(STD, "a finite number above 0"))?;
+        let threshold = Threshold::new(number(THRESHOLD)?).map_err(|_| {
+            bad(THRESHOLD, "a finite number that is not negative: it is a mean absolute error")
+        })?;
+        let steps = model.input_shape().steps;
+        if text(TIME_STEPS)?.parse() != Ok(steps) {
+            return Err(bad(TIME_STEPS, &format!("{steps}, the steps of the model's input")).into());
+        }
         require_series_model(&model)?;
         Ok(Self { model, weights, scaler, threshold })
-    }
-}
-
-/// The metadata of a file.
-struct Entries<'a> {
-    metadata: &'a BTreeMap<String, String>,
-    file: &'a str,
-}
-
-impl Entries<'_> {
-    fn read(&self, keys: &[&str], steps: usize) -> Result<(Scaler, Threshold), TensorFileError> {
-        if let Some(key) = keys.iter().find(|key| !self.metadata.contains_key(**key)) {
-            return Err(TensorFileError::MissingKey {
-                file: self.file.into(),
-                key: (*key).into(),
-                expected: format!("it beside the others of {}", keys.join(", ")),
-                advice: ADVICE,
-            });
-        }
-        let mean = self.number(MEAN)?;
-        if !mean.is_finite() {
-            return Err(self.bad(MEAN, "a finite number"));
-        }
-        let scaler =
-            Scaler::new(mean, self.number(STD)?).map_err(|_| self.bad(STD, "a finite number above 0"))?;
-        let threshold = Threshold::new(self.number(THRESHOLD)?).map_err(|_| {
-            self.bad(THRESHOLD, "a finite number that is not negative: it is a mean absolute error")
-        })?;
-        match self.metadata[TIME_STEPS].parse::<usize>() {
-            Ok(found) if steps == found => Ok((scaler, threshold)),
-            _ => Err(self.bad(TIME_STEPS, &format!("{steps}, the steps of the model's input"))),
-        }
-    }
-
-    fn number(&self, key: &str) -> Result<f64, TensorFileError> {
-        self.metadata[key].parse().map_err(|_| self.bad(key, "a decimal number"))
-    }
-
-    fn bad(&self, key: &str, expected: &str) -> TensorFileError {
-        TensorFileError::BadKey {
-            file: self.file.into(),
-            key: key.into(),
-            found: self.metadata[key].clone(),
-            expected: expected.into(),
-            advice: ADVICE,
-        }
     }
 }

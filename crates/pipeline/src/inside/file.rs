@@ -4,32 +4,15 @@ use std::path::Path;
 
 use glassbox_engine::model::Sequential;
 
-use super::{Activity, FILE_NAME, Inside, Norms, Observed, Rows, WindowId};
-use glassbox_formats::tensor_file::{Tensor, TensorFile, TensorFileError};
+use super::{Activity, FILE_NAME, Inside, Norms, Observed, RowMeans, WindowId};
+use crate::error::{Error, Result};
+use glassbox_formats::tensor_file::{Entries, Tensor, TensorFile, TensorFileError};
 
 const VERSION_KEY: &str = "glassbox.inside";
 const VERSION: &str = "1";
 const WINDOWS: &str = "glassbox.windows";
 const TENSORS: &str = "glassbox.tensors";
 const EPOCHS_BEFORE: &str = "glassbox.epochs_before";
-const ADVICE: &str = "run the tutorial again";
-
-/// Why the file cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum InsideFileError {
-    /// The file is none of tensors, or lacks some.
-    #[error(transparent)]
-    Tensors(#[from] TensorFileError),
-    /// The file is of another model than the one beside it.
-    #[error("{file} does not belong to the model beside it: {problem}; run the tutorial again")]
-    AnotherModel {
-        /// The file's path as given.
-        file: String,
-        /// The mismatch.
-        problem: String,
-    },
-}
 
 impl Inside {
     /// The bytes of the file, beside which lies `model`.
@@ -42,7 +25,7 @@ impl Inside {
     ///
     /// # Errors
     /// If the file is damaged, or of another model.
-    pub fn read(dir: &Path, model: &Sequential) -> Result<Option<Self>, InsideFileError> {
+    pub fn read(dir: &Path, model: &Sequential) -> Result<Option<Self>> {
         let path = dir.join(FILE_NAME);
         match path.try_exists() {
             Ok(false) => Ok(None),
@@ -101,19 +84,24 @@ struct Reader {
 }
 
 impl Reader {
-    fn inside(mut self, model: &Sequential) -> Result<Inside, InsideFileError> {
+    fn inside(mut self, model: &Sequential) -> Result<Inside> {
         self.tensors.require_finite(&self.file)?;
-        let version = self.text(VERSION_KEY)?;
+        let entries = self.entries();
+        let version = entries.text(VERSION_KEY, "version 1")?;
         if version != VERSION {
-            return Err(self.bad(VERSION_KEY, version, "version 1").into());
+            return Err(entries.bad(VERSION_KEY, version, "version 1").into());
         }
-        let ids: Vec<WindowId> = self.json(WINDOWS)?;
-        let names: Vec<String> = self.json(TENSORS)?;
-        let epochs_before: usize = self.json(EPOCHS_BEFORE)?;
+        let ids: Vec<WindowId> = entries.json(WINDOWS, "a list of windows")?;
+        let names: Vec<String> = entries.json(TENSORS, "a list of names")?;
+        let epochs_before: usize = entries.json(EPOCHS_BEFORE, "a number of epochs")?;
+        // Epochs are counted on from there.
+        if u32::try_from(epochs_before).is_err() {
+            return Err(entries.bad(EPOCHS_BEFORE, epochs_before, "a number of epochs").into());
+        }
         let layout = model.layout().tensors();
         if !layout.iter().map(|tensor| &tensor.name).eq(&names) {
             let problem = format!("it measured the tensors {}", names.join(", "));
-            return Err(InsideFileError::AnotherModel { file: self.file, problem });
+            return Err(Error::AnotherModel { file: self.file, problem });
         }
         let n = ids.len();
         let input = model.input_shape();
@@ -140,18 +128,14 @@ impl Reader {
             }
         }
         let epochs = self.first_axis("norms.updates");
-        let mut norms = |name: &str, rows: usize| -> Result<Vec<Vec<f32>>, InsideFileError> {
+        let mut norms = |name: &str, rows: usize| -> Result<Vec<Vec<f32>>> {
             let values = self.take(&format!("norms.{name}"), &[rows, names.len()])?;
             Ok(values.chunks(names.len().max(1)).map(<[f32]>::to_vec).collect())
         };
         let weights = norms("weights", epochs + 1)?;
-        // Epochs are counted on from there.
-        if u32::try_from(epochs_before).is_err() {
-            return Err(self.bad(EPOCHS_BEFORE, epochs_before.to_string(), "a number of epochs").into());
-        }
         let (gradients, updates) = (norms("gradients", epochs)?, norms("updates", epochs)?);
         let rows = self.first_axis("rows.error");
-        let rows = Rows {
+        let rows = RowMeans {
             reconstruction: self.take("rows.reconstruction", &[rows])?,
             error: self.take("rows.error", &[rows])?,
         };
@@ -182,22 +166,7 @@ impl Reader {
         }
     }
 
-    fn text(&self, key: &str) -> Result<String, TensorFileError> {
-        self.tensors.metadata.get(key).cloned().ok_or_else(|| TensorFileError::MissingKey {
-            file: self.file.clone(),
-            key: key.into(),
-            expected: "what a run of the tutorial writes".into(),
-            advice: ADVICE,
-        })
-    }
-
-    fn json<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<T, TensorFileError> {
-        let text = self.text(key)?;
-        serde_json::from_str(&text).map_err(|error| self.bad(key, text, &error.to_string()))
-    }
-
-    fn bad(&self, key: &str, found: String, expected: &str) -> TensorFileError {
-        let (file, key, expected) = (self.file.clone(), key.into(), expected.into());
-        TensorFileError::BadKey { file, key, found, expected, advice: ADVICE }
+    fn entries(&self) -> Entries<'_> {
+        Entries { file: &self.file, metadata: &self.tensors.metadata, advice: "run the tutorial again" }
     }
 }

@@ -7,7 +7,7 @@ use glassbox_engine::samples::Samples;
 /// A row lies in as many windows as a window has steps, fewer at the ends of the series. All numbers are in
 /// standard deviations of the training series.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rows {
+pub struct RowMeans {
     /// For each row the mean of its reconstructions.
     pub reconstruction: Vec<f32>,
     /// For each row the mean of |value - reconstruction|.
@@ -18,7 +18,7 @@ pub struct Rows {
 const BATCH: usize = 128;
 
 /// Predicts all `windows`, one step apart and of one channel.
-pub(super) fn of(session: &mut dyn Session<f32>, windows: &Samples<'_, f32>) -> Result<Rows> {
+pub(super) fn of(session: &mut dyn Session<f32>, windows: &Samples<'_, f32>) -> Result<RowMeans> {
     let steps = windows.shape().len();
     let rows = windows.len() + steps - 1;
     let (mut reconstruction, mut error, mut held) =
@@ -38,5 +38,5 @@ pub(super) fn of(session: &mut dyn Session<f32>, windows: &Samples<'_, f32>) -> 
         }
     }
     let mean = |sums: &[f64]| sums.iter().zip(&held).map(|(sum, n)| (sum / f64::from(*n)) as f32).collect();
-    Ok(Rows { reconstruction: mean(&reconstruction), error: mean(&error) })
+    Ok(RowMeans { reconstruction: mean(&reconstruction), error: mean(&error) })
 }

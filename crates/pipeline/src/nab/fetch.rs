@@ -5,12 +5,12 @@
 //! failed write leaves complete files only. A server is subject to limits: the time to connect, each wait for more
 //! bytes, the total time, the number of redirects, the number of bytes.
 
-use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{BASE_URL, PublishedFile, TEST, TRAIN};
+use crate::error::{Error, FetchFailure, Result};
 use glassbox_formats::atomic;
 use glassbox_formats::hash::Sha256;
 
@@ -59,105 +59,11 @@ pub struct Fetched {
     pub downloaded: bool,
 }
 
-/// A file could not be downloaded or written. No incomplete file is left behind.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot fetch {url}: {failure}")]
-pub struct FetchError {
-    /// The requested URL.
-    pub url: String,
-    /// The kind of failure.
-    pub failure: FetchFailure,
-}
-
-/// The kind of failure of a download. Its `Display` ends with what to do.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum FetchFailure {
-    /// The server answered with a status other than 200.
-    Status(u16),
-    /// There were more redirects than allowed.
-    TooManyRedirects {
-        /// Number of redirects that were followed.
-        followed: u32,
-    },
-    /// The download took too long.
-    TimedOut {
-        /// The step that took too long.
-        waiting_for: String,
-        /// Bytes of the file received by then.
-        got: u64,
-    },
-    /// The connection ended before the file was complete.
-    Truncated {
-        /// Bytes received.
-        got: u64,
-        /// Bytes announced by the server, if it announced any.
-        announced: Option<u64>,
-    },
-    /// More bytes were received or announced than allowed.
-    TooLarge {
-        /// The maximum number of bytes.
-        limit: u64,
-    },
-    /// The checksum of the content is wrong.
-    WrongChecksum {
-        /// Its checksum.
-        found: Sha256,
-        /// The published checksum.
-        expected: Sha256,
-        /// Its length in bytes.
-        found_bytes: u64,
-        /// The published length in bytes.
-        expected_bytes: u64,
-    },
-    /// The connection failed, or the answer was not valid HTTP.
-    Connection(String),
-    /// The file was received, but could not be written.
-    Write(atomic::WriteError),
-}
-
-impl fmt::Display for FetchFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Status(status) => write!(
-                f,
-                "the server answered with status {status}; check the address, or try later where it is 5xx"
-            ),
-            Self::TooManyRedirects { followed } => {
-                write!(f, "still redirected after {followed} redirects; check the address")
-            }
-            Self::TimedOut { waiting_for, got } => write!(
-                f,
-                "timed out waiting for {waiting_for}, after {got} bytes of the file; check the network and try again"
-            ),
-            Self::Truncated { got, announced: Some(announced) } => {
-                write!(f, "truncated: got {got} of {announced} bytes; try again")
-            }
-            Self::Truncated { got, announced: None } => {
-                write!(f, "truncated: the connection broke after {got} bytes; try again")
-            }
-            Self::TooLarge { limit } => {
-                write!(f, "it has more than the maximum of {limit} bytes; check the address")
-            }
-            Self::WrongChecksum { found, expected, found_bytes, expected_bytes } => write!(
-                f,
-                "wrong content: {found_bytes} bytes with SHA-256 {found}, expected {expected_bytes} bytes with \
-                 {expected}; check the address, and that no proxy answers instead of the server"
-            ),
-            Self::Connection(cause) => write!(
-                f,
-                "{cause}; check the network, or get the file by other means and name its folder with --data"
-            ),
-            Self::Write(cause) => write!(f, "{cause}"),
-        }
-    }
-}
-
 /// Downloads the tutorial's two files into the folder `cache`, unless valid copies are there.
 ///
 /// # Errors
 /// If a file cannot be downloaded or written. No incomplete file is left behind, and existing files are kept.
-pub fn fetch(cache: &Path, options: &FetchOptions) -> Result<Vec<Fetched>, FetchError> {
+pub fn fetch(cache: &Path, options: &FetchOptions) -> Result<Vec<Fetched>> {
     fetch_files(cache, &[TRAIN, TEST], options)
 }
 
@@ -165,11 +71,7 @@ pub fn fetch(cache: &Path, options: &FetchOptions) -> Result<Vec<Fetched>, Fetch
 ///
 /// # Errors
 /// As [`fetch`].
-pub fn fetch_files(
-    cache: &Path,
-    files: &[PublishedFile],
-    options: &FetchOptions,
-) -> Result<Vec<Fetched>, FetchError> {
+pub fn fetch_files(cache: &Path, files: &[PublishedFile], options: &FetchOptions) -> Result<Vec<Fetched>> {
     let agent = agent(options);
     // 1. Download everything into memory and verify it.
     let mut contents = Vec::new();
@@ -179,7 +81,7 @@ pub fn fetch_files(
         let content = if !options.force && is_whole(&path, file) {
             None
         } else {
-            let failed = |failure| FetchError { url: url.clone(), failure };
+            let failed = |failure| Error::Fetch { url: url.clone(), failure };
             Some(download(&agent, &url, file, options).map_err(failed)?)
         };
         contents.push((path, url, content));
@@ -188,8 +90,7 @@ pub fn fetch_files(
     let mut fetched = Vec::new();
     for (path, url, content) in contents {
         if let Some(bytes) = &content {
-            atomic::write(&path, bytes)
-                .map_err(|cause| FetchError { url, failure: FetchFailure::Write(cause) })?;
+            atomic::write(&path, bytes).map_err(|cause| Error::Fetch { url, failure: cause.into() })?;
         }
         fetched.push(Fetched { path, downloaded: content.is_some() });
     }

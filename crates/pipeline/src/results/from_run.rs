@@ -1,47 +1,66 @@
 //! From a run to its `result.json`.
 
 use std::ops::Range;
-use std::time::Duration;
 
-use glassbox_engine::training::{EarlyStopping, Mode, Monitor};
+use glassbox_engine::model::Sequential;
 
 use super::schema::{
-    Anomalies, Config, Data, EarlyStoppingConfig, Errors, ModelInfo, Point, Points, RunResult, SCHEMA,
-    SeriesInfo, Stretch, TimingsInfo, Training, Versions, WindowRange, Windows,
+    Anomalies, DataInfo, Errors, ModelInfo, Point, Points, RunResult, SCHEMA, SeriesInfo, Stretch, Training,
+    Versions, WindowRange, Windows,
 };
 use crate::detection::stretches;
 use crate::detector::Detection;
 use crate::nab::{LoadedPart, Source, TEST, TRAIN, TutorialData};
+use crate::reconstruction::predict_batches;
 use crate::scaler::Scaler;
 use crate::series::Series;
 use crate::statistics::Summary;
-use crate::training::Split;
-use crate::tutorial::{Timings, TutorialOptions, TutorialRun};
+use crate::tutorial::TutorialRun;
 
 impl RunResult {
     /// The numbers of `run`.
     #[must_use]
     pub fn of(run: &TutorialRun) -> Self {
         let detector = &run.detector;
-        let layers = detector.model.layers().iter().map(|layer| layer.name.clone()).collect();
+        let windows = run.training_errors.len();
         Self {
             schema: SCHEMA,
             versions: Versions::current(),
-            data: Data::of(&run.data),
-            config: Config::of(&run.options),
-            model: ModelInfo {
-                name: detector.model.name().into(),
-                parameters: detector.model.layout().len(),
-                layers,
+            data: DataInfo::of(&run.data),
+            config: run.options.clone(),
+            model: ModelInfo::of(&detector.model),
+            training: Training {
+                mean: detector.scaler.mean(),
+                std: detector.scaler.std(),
+                shape: [windows, run.options.time_steps, 1],
+                training_windows: run.split.training,
+                validation_windows: run.split.validation,
+                steps_per_epoch: run.split.steps_per_epoch,
+                epochs: run.fitted.history.loss.len(),
+                stopped_epoch: run.fitted.stopped_epoch,
+                restored_epoch: run.fitted.restored_epoch,
+                history: run.fitted.history.clone(),
+                predict_batches: predict_batches(windows),
             },
-            training: Training::of(run, detector.scaler, run.split),
             threshold: detector.threshold.value(),
             errors: Errors {
                 train: Summary::of(&run.training_errors),
                 test: Summary::of(&run.detection.errors),
             },
             anomalies: Anomalies::of(&run.data.test.series, &run.detection),
-            timings: TimingsInfo::of(&run.timings, &run.backend, run.fitted.resumed_from),
+            timings: run.timings.clone(),
+        }
+    }
+}
+
+impl ModelInfo {
+    /// Describes `model`.
+    #[must_use]
+    pub fn of(model: &Sequential) -> Self {
+        Self {
+            name: model.name().into(),
+            parameters: model.layout().len(),
+            layers: model.layers().iter().map(|layer| layer.name.clone()).collect(),
         }
     }
 }
@@ -54,7 +73,7 @@ impl Versions {
     }
 }
 
-impl Data {
+impl DataInfo {
     /// Describes `data`.
     #[must_use]
     pub fn of(data: &TutorialData) -> Self {
@@ -102,68 +121,6 @@ impl SeriesInfo {
     }
 }
 
-impl Config {
-    /// The options that were chosen.
-    #[must_use]
-    pub fn of(options: &TutorialOptions) -> Self {
-        let train = &options.train;
-        Self {
-            seed: train.seed,
-            time_steps: options.time_steps,
-            epochs: train.epochs,
-            batch_size: train.batch_size,
-            validation_split: train.validation_split,
-            shuffle: train.shuffle,
-            loss: train.loss.name().into(),
-            optimizer: train.optimizer.class_name().to_lowercase(),
-            learning_rate: train.optimizer.learning_rate(),
-            early_stopping: train.early_stopping.as_ref().map(EarlyStoppingConfig::of),
-            point_rule: options.rule,
-        }
-    }
-}
-
-impl EarlyStoppingConfig {
-    fn of(options: &EarlyStopping) -> Self {
-        let monitor = match options.monitor {
-            Monitor::Loss => "loss",
-            Monitor::ValLoss => "val_loss",
-        };
-        let mode = match options.mode {
-            Mode::Auto => "auto",
-            Mode::Min => "min",
-            Mode::Max => "max",
-        };
-        Self {
-            monitor: monitor.into(),
-            min_delta: options.min_delta,
-            patience: options.patience,
-            mode: mode.into(),
-            baseline: options.baseline,
-            start_from_epoch: options.start_from_epoch,
-            restore_best_weights: options.restore_best_weights,
-        }
-    }
-}
-
-impl Training {
-    fn of(run: &TutorialRun, scaler: Scaler, split: Split) -> Self {
-        Self {
-            mean: scaler.mean(),
-            std: scaler.std(),
-            shape: run.train_shape,
-            training_windows: split.training,
-            validation_windows: split.validation,
-            steps_per_epoch: split.steps_per_epoch,
-            epochs: run.fitted.history.loss.len(),
-            stopped_epoch: run.fitted.stopped_epoch,
-            restored_epoch: run.fitted.restored_epoch,
-            history: run.fitted.history.clone(),
-            predict_batches: run.predict_batches,
-        }
-    }
-}
-
 impl Anomalies {
     /// The anomalies that `detection` found in `series`.
     #[must_use]
@@ -190,21 +147,6 @@ impl Anomalies {
                 stretches: stretches(points).into_iter().map(stretch).collect(),
                 indices: points.clone(),
             },
-        }
-    }
-}
-
-impl TimingsInfo {
-    fn of(timings: &Timings, backend: &str, resumed_from: usize) -> Self {
-        Self {
-            backend: backend.into(),
-            resumed_from,
-            epochs: timings.epochs.iter().map(Duration::as_secs_f64).collect(),
-            fit: timings.fit.as_secs_f64(),
-            predict_train: timings.predict_train.as_secs_f64(),
-            predict_test: timings.predict_test.as_secs_f64(),
-            inside: timings.inside.as_secs_f64(),
-            total: timings.total.as_secs_f64(),
         }
     }
 }

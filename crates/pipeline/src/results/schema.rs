@@ -3,8 +3,8 @@
 use glassbox_engine::training::History;
 use serde::{Deserialize, Serialize};
 
-use crate::detection::PointRule;
 use crate::statistics::Summary;
+use crate::tutorial::{Timings, TutorialOptions};
 
 /// The version of the schema: raised by a change that a reader of the one before would misread.
 pub const SCHEMA: u32 = 1;
@@ -18,9 +18,9 @@ pub struct RunResult {
     /// The versions that computed it.
     pub versions: Versions,
     /// The data that it was computed from.
-    pub data: Data,
+    pub data: DataInfo,
     /// The options.
-    pub config: Config,
+    pub config: TutorialOptions,
     /// The model that was trained.
     pub model: ModelInfo,
     /// How training went.
@@ -31,8 +31,8 @@ pub struct RunResult {
     pub errors: Errors,
     /// The anomalies in the test series.
     pub anomalies: Anomalies,
-    /// How long it took, and where.
-    pub timings: TimingsInfo,
+    /// How long it took, and where: the only part that differs from run to run.
+    pub timings: Timings,
 }
 
 /// The versions that computed a result.
@@ -46,7 +46,7 @@ pub struct Versions {
 
 /// The two series.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Data {
+pub struct DataInfo {
     /// `directory`, `cache` or `twin`.
     pub source: String,
     /// The folder of the files; `null` for the twin.
@@ -78,37 +78,6 @@ pub struct SeriesInfo {
     pub std: Option<f64>,
     /// Warnings about it, in words.
     pub warnings: Vec<String>,
-}
-
-/// The options, by the names of Keras's arguments.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names are Keras's and the tutorial's")]
-pub struct Config {
-    pub seed: u64,
-    pub time_steps: usize,
-    pub epochs: usize,
-    pub batch_size: usize,
-    pub validation_split: f64,
-    pub shuffle: bool,
-    pub loss: String,
-    pub optimizer: String,
-    pub learning_rate: f64,
-    /// `null` if training always does all epochs.
-    pub early_stopping: Option<EarlyStoppingConfig>,
-    pub point_rule: PointRule,
-}
-
-/// The arguments of Keras's `EarlyStopping`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names are Keras's")]
-pub struct EarlyStoppingConfig {
-    pub monitor: String,
-    pub min_delta: f64,
-    pub patience: usize,
-    pub mode: String,
-    pub baseline: Option<f64>,
-    pub start_from_epoch: usize,
-    pub restore_best_weights: bool,
 }
 
 /// The model.
@@ -222,22 +191,4 @@ pub struct Stretch {
     pub last: Point,
     /// Its points.
     pub count: usize,
-}
-
-/// How long a run took, in seconds; the only part of a result that differs from run to run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names are the steps'")]
-pub struct TimingsInfo {
-    /// The backend's name.
-    pub backend: String,
-    /// Epochs that were done by an earlier run, from whose checkpoint this one went on.
-    pub resumed_from: usize,
-    pub epochs: Vec<f64>,
-    pub fit: f64,
-    pub predict_train: f64,
-    pub predict_test: f64,
-    /// Looking inside of the model for the report, while it trained and after; 0 if that was off.
-    #[serde(default)]
-    pub inside: f64,
-    pub total: f64,
 }

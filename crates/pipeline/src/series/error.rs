@@ -27,8 +27,8 @@ pub enum SeriesError {
     NotUtf8 { file: String, line: u64, byte: u8, utf_16: bool },
     /// A requested column is missing.
     #[error(
-        "{file}, line {line}: there is no column `{}`; the columns are {}; name the ones to use by \
-         --timestamp-column and --value-column, or correct the header{}",
+        "{file}, line {line}: there is no column `{}`; the columns are {}; correct the header{}, or name the columns \
+         to use",
         excerpt(column), listed(present.iter()),
         if present.len() == 1 { " (columns are separated by commas)" } else { "" }
     )]

@@ -11,112 +11,65 @@
 
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
+use jiff::fmt::temporal::DateTimePrinter;
 
 use super::{Clock, TimeError};
 
 /// Parses one timestamp; if it has a zone, it is converted to UTC.
 pub(super) fn parse(text: &str) -> Result<(DateTime, Clock), TimeError> {
-    let mut rest = Rest(text.as_bytes());
-    let year = rest.number(4)?;
-    rest.one_of(b"-")?;
-    let month = rest.number(2)?;
-    rest.one_of(b"-")?;
-    let day = rest.number(2)?;
-    rest.one_of(b"Tt ")?;
-    let hour = rest.number(2)?;
-    rest.one_of(b":")?;
-    let minute = rest.number(2)?;
-    rest.one_of(b":")?;
-    let second = rest.number(2)?;
-    let nanosecond = rest.fraction()?;
-    let zone = rest.zone()?;
-    if !rest.0.is_empty() {
+    // jiff reads more forms than these, and gives the time before for a leap second.
+    const FORM: &str = "0000-00-00T00:00:00";
+    let (start, rest) = text.split_at_checked(FORM.len()).ok_or(TimeError::Form)?;
+    let decimals = rest.strip_prefix('.').map(|rest| rest.bytes().take_while(u8::is_ascii_digit).count());
+    let fraction = match decimals {
+        None => 0,
+        Some(0) => return Err(TimeError::Form),
+        Some(decimals @ 1..=9) => 1 + decimals,
+        Some(_) => return Err(TimeError::TooFine),
+    };
+    let zone = &rest[fraction..];
+    if !has_form(start, FORM) || !(matches!(zone, "" | "Z" | "z") || has_form(zone, "+00:00")) {
         return Err(TimeError::Form);
     }
-    // Two digits fit an i8, four an i16, nine an i32.
-    let small = |number: i32| number as i8;
-    let at = DateTime::new(
-        year as i16,
-        small(month),
-        small(day),
-        small(hour),
-        small(minute),
-        small(second),
-        nanosecond,
-    )
-    .map_err(|_| TimeError::NoSuchTime)?;
-    let Some(minutes) = zone else { return Ok((at, Clock::Local)) };
-    let utc = at.checked_sub(SignedDuration::from_mins(minutes)).map_err(|_| TimeError::OutOfRange)?;
+    if start.ends_with(":60") {
+        return Err(TimeError::NoSuchTime);
+    }
+    let at = text[..start.len() + fraction].parse::<DateTime>().map_err(|_| TimeError::NoSuchTime)?;
+    if zone.is_empty() {
+        return Ok((at, Clock::Local));
+    }
+    let utc = at.checked_sub(SignedDuration::from_mins(offset(zone)?)).map_err(|_| TimeError::OutOfRange)?;
     if (0..=9999).contains(&utc.year()) { Ok((utc, Clock::Utc)) } else { Err(TimeError::OutOfRange) }
+}
+
+/// Returns true if `text` has a digit where `form` has a zero, a separator where it has a `T`, a sign where it has a
+/// plus, and else the same characters.
+fn has_form(text: &str, form: &str) -> bool {
+    let fits = |(found, form): (u8, u8)| match form {
+        b'0' => found.is_ascii_digit(),
+        b'T' => b"Tt ".contains(&found),
+        b'+' => b"+-".contains(&found),
+        other => found == other,
+    };
+    text.len() == form.len() && text.bytes().zip(form.bytes()).all(fits)
+}
+
+/// Minutes east of UTC of a zone in one of the forms above.
+fn offset(zone: &str) -> Result<i64, TimeError> {
+    let Some((hours, minutes)) = zone.split_once(':') else { return Ok(0) };
+    let sign = if hours.starts_with('-') { -1 } else { 1 };
+    // The limits of RFC 3339.
+    match (hours[1..].parse::<i64>(), minutes.parse::<i64>()) {
+        (Ok(hours @ 0..24), Ok(minutes @ 0..60)) => Ok(sign * (60 * hours + minutes)),
+        _ => Err(TimeError::NoSuchTime),
+    }
 }
 
 /// Formats a timestamp for a CSV, such that [`parse`] returns the same timestamp.
 pub(super) fn show(at: DateTime, clock: Clock) -> String {
-    let (year, month, day) = (at.year(), at.month(), at.day());
-    let (hour, minute, second) = (at.hour(), at.minute(), at.second());
-    let (between, zone) = match clock {
-        Clock::Local => (' ', ""),
-        Clock::Utc => ('T', "Z"),
-    };
-    let fraction = match at.subsec_nanosecond() {
-        0 => String::new(),
-        nanoseconds => format!(".{nanoseconds:09}").trim_end_matches('0').to_owned(),
-    };
-    format!("{year:04}-{month:02}-{day:02}{between}{hour:02}:{minute:02}:{second:02}{fraction}{zone}")
-}
-
-/// The rest of the text.
-struct Rest<'a>(&'a [u8]);
-
-impl Rest<'_> {
-    fn one_of(&mut self, expected: &[u8]) -> Result<u8, TimeError> {
-        match self.0 {
-            [first, rest @ ..] if expected.contains(first) => {
-                self.0 = rest;
-                Ok(*first)
-            }
-            _ => Err(TimeError::Form),
-        }
-    }
-
-    /// Parses exactly `digits` digits, at most nine.
-    fn number(&mut self, digits: usize) -> Result<i32, TimeError> {
-        (0..digits).try_fold(0, |number, _| {
-            let digit = self.one_of(b"0123456789")?;
-            Ok(10 * number + i32::from(digit - b'0'))
-        })
-    }
-
-    /// Parses nanoseconds: nothing, or a point and one to nine digits.
-    fn fraction(&mut self) -> Result<i32, TimeError> {
-        if self.one_of(b".").is_err() {
-            return Ok(0);
-        }
-        let digits = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        match digits {
-            0 => Err(TimeError::Form),
-            1..=9 => Ok(self.number(digits)? * 10_i32.pow(9 - digits as u32)),
-            _ => Err(TimeError::TooFine),
-        }
-    }
-
-    /// Parses the zone, in minutes east of UTC, if there is one.
-    fn zone(&mut self) -> Result<Option<i64>, TimeError> {
-        let sign = match self.one_of(b"Zz+-") {
-            Err(_) => return Ok(None),
-            Ok(b'+') => 1,
-            Ok(b'-') => -1,
-            Ok(_) => return Ok(Some(0)),
-        };
-        let hours = self.number(2)?;
-        self.one_of(b":")?;
-        let minutes = self.number(2)?;
-        // The limits of RFC 3339.
-        if hours < 24 && minutes < 60 {
-            Ok(Some(sign * i64::from(60 * hours + minutes)))
-        } else {
-            Err(TimeError::NoSuchTime)
-        }
+    match clock {
+        Clock::Local => DateTimePrinter::new().separator(b' ').datetime_to_string(&at),
+        Clock::Utc => format!("{at}Z"),
     }
 }
 

@@ -62,25 +62,23 @@ pub enum WarningKind {
 
 /// The warnings for `sampling`; `lines[row]` is the line of a row in `file`.
 pub(super) fn warnings(file: &str, sampling: &Sampling, lines: &[u64]) -> Vec<Warning> {
+    let Sampling { step, steps, regular, repeats, unordered, gaps, irregular } = *sampling;
     let warning = |row: usize, kind| Warning { file: file.to_owned(), line: lines[row], kind };
-    let mut warnings = Vec::new();
-    if let Some(found) = sampling.repeats {
-        warnings.push(warning(found.first, WarningKind::Duplicates(found)));
-    }
-    if let Some(found) = sampling.unordered {
-        let steps = sampling.steps;
-        warnings.push(warning(found.first, WarningKind::Unordered { found, steps }));
-    }
-    if let (Some(found), Some(step)) = (sampling.gaps, sampling.step) {
-        let longest_line = lines[found.longest_before];
-        warnings.push(warning(found.first_before, WarningKind::Gaps { found, longest_line, step }));
-    }
-    if let (Some(found), Some(step)) = (sampling.irregular, sampling.step) {
-        let regular_percent = (100 * sampling.regular / sampling.steps.max(1)) as u8;
-        let kind = WarningKind::Irregular { found, step, regular_percent };
-        warnings.push(warning(found.first_before, kind));
-    }
-    warnings
+    let regular_percent = (100 * regular / steps.max(1)) as u8;
+    [
+        repeats.map(|found| warning(found.first, WarningKind::Duplicates(found))),
+        unordered.map(|found| warning(found.first, WarningKind::Unordered { found, steps })),
+        gaps.zip(step).map(|(found, step)| {
+            let longest_line = lines[found.longest_before];
+            warning(found.first_before, WarningKind::Gaps { found, longest_line, step })
+        }),
+        irregular.zip(step).map(|(found, step)| {
+            warning(found.first_before, WarningKind::Irregular { found, step, regular_percent })
+        }),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The warning for a series to train on, if one of its values is [extreme](crate::scaler::EXTREME).

@@ -1,7 +1,8 @@
 //! The plots of the model's internals.
 
 use glassbox_engine::losses::Loss;
-use glassbox_pipeline::inside::{Inside, Norms, Observed, Part};
+use glassbox_pipeline::inside::{Inside, Norms, Observed};
+use glassbox_pipeline::synthetic::Subset;
 
 use super::{times, true_span};
 use crate::folder::Folder;
@@ -21,7 +22,7 @@ pub(crate) fn worst_window(inside: &Inside) -> Option<&Observed> {
     inside
         .windows
         .iter()
-        .filter(|window| window.id.series == Part::Test)
+        .filter(|window| window.id.series == Subset::Test)
         .max_by(|a, b| error(a).total_cmp(&error(b)))
 }
 

@@ -8,11 +8,11 @@
 use std::path::{Path, PathBuf};
 
 use glassbox_pipeline::detector::Detection;
-use glassbox_pipeline::inside::Part;
 use glassbox_pipeline::results::{Anomalies, ModelInfo, SeriesInfo};
 use glassbox_pipeline::scaler::Scaler;
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::statistics::Summary;
+use glassbox_pipeline::synthetic::Subset;
 use serde::Serialize;
 use serde_json::Value as Json;
 
@@ -68,7 +68,7 @@ impl Folder {
         let result = &self.result;
         let steps = result.config.time_steps;
         let inside = self.inside.as_ref();
-        let rows = |of: fn(&glassbox_pipeline::inside::Rows) -> usize| {
+        let rows = |of: fn(&glassbox_pipeline::inside::RowMeans) -> usize| {
             inside.map_or(self.test.len(), |i| of(&i.rows))
         };
         let fits = [
@@ -121,11 +121,7 @@ impl Folder {
                 return Err(malformed(path, problem));
             }
         }
-        let own = ModelInfo {
-            name: detector.model.name().into(),
-            parameters: detector.model.layout().len(),
-            layers: detector.model.layers().iter().map(|layer| layer.name.clone()).collect(),
-        };
+        let own = ModelInfo::of(&detector.model);
         match follows(&result.model, &own) {
             Some(Difference { place, found, expected }) => {
                 let problem =
@@ -221,7 +217,7 @@ impl Folder {
         }
         for observed in self.inside.iter().flat_map(|inside| &inside.windows) {
             let (series, file) =
-                if observed.id.series == Part::Train { (&train, "train.csv") } else { (&test, "test.csv") };
+                if observed.id.series == Subset::Train { (&train, "train.csv") } else { (&test, "test.csv") };
             let window = observed.id.window;
             let rows = window.checked_add(steps).and_then(|end| series.get(window..end));
             let path = dir.join("inside.safetensors");

@@ -1,6 +1,7 @@
 //! The data of the page's script: every plot, and the outputs of every layer for the observed windows.
 
-use glassbox_pipeline::inside::{Inside, Part};
+use glassbox_pipeline::inside::Inside;
+use glassbox_pipeline::synthetic::Subset;
 use serde::Serialize;
 
 use super::inside::shown_layers;
@@ -67,10 +68,10 @@ fn of<'a>(folder: &'a Folder, inside: &'a Inside) -> InsideData<'a> {
         })
         .collect();
     let windows = inside.windows.iter().map(|window| {
-        let series = if window.id.series == Part::Train { &folder.train } else { &folder.test };
+        let series = if window.id.series == Subset::Train { &folder.train } else { &folder.test };
         let first = window.id.window;
         WindowData {
-            series: if window.id.series == Part::Train { "train" } else { "test" },
+            series: if window.id.series == Subset::Train { "train" } else { "test" },
             window: first,
             from: series.timestamp_text(first),
             to: series.timestamp_text(first + window.input.len() - 1),

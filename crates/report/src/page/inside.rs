@@ -1,7 +1,8 @@
 //! The section on the internals of the model.
 
 use glassbox_engine::model::NamedLayer;
-use glassbox_pipeline::inside::{Activity, Inside, Norms, Observed, Part};
+use glassbox_pipeline::inside::{Activity, Inside, Norms, Observed};
+use glassbox_pipeline::synthetic::Subset;
 
 use crate::figures::{mean_error, worst_row, worst_window};
 use crate::folder::Folder;
@@ -130,7 +131,7 @@ pub(super) fn shown_layers(folder: &Folder, inside: &Inside) -> Vec<(usize, f32)
 }
 
 fn windows(folder: &Folder, inside: &Inside) -> Vec<WindowView> {
-    let train = inside.windows.iter().find(|window| window.id.series == Part::Train);
+    let train = inside.windows.iter().find(|window| window.id.series == Subset::Train);
     let layers = shown_layers(folder, inside);
     let view = |window: &Observed, name: &str, figure| WindowView {
         title: format!("{name}: mean absolute error {:.4}", mean_error(window)),

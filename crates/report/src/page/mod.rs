@@ -14,6 +14,8 @@ use glassbox_pipeline::results::{Point, RunResult, SeriesInfo};
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::tutorial::HEAD;
 use jiff::SignedDuration;
+use serde::Serialize;
+use serde_json::Value as Json;
 
 use crate::ReportError;
 use crate::folder::Folder;
@@ -102,6 +104,11 @@ impl Page<'_> {
         format!("{:.1} %", 100.0 * part.borrow())
     }
 
+    /// The name of a value in `result.json`.
+    fn named(&self, value: impl Serialize) -> String {
+        serde_json::to_value(value).ok().as_ref().and_then(Json::as_str).unwrap_or_default().into()
+    }
+
     fn keras(&self, key: &str) -> &'static Function {
         function(key)
     }
@@ -113,7 +120,7 @@ impl Page<'_> {
     /// A sentence on early stopping.
     fn ending(&self) -> String {
         let training = &self.result.training;
-        let patience = self.result.config.early_stopping.as_ref().map_or(0, |early| early.patience);
+        let patience = self.result.config.train.fit.early_stopping.as_ref().map_or(0, |early| early.patience);
         match training.stopped_epoch {
             Some(epoch) => format!(
                 "Early stopping ended training after epoch {}: the validation loss had not improved on its best for \

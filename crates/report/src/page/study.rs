@@ -2,7 +2,7 @@
 
 use glassbox_lab::statistics::Spread;
 use glassbox_lab::study::Study;
-use glassbox_lab::study::schema::{VariantResult, VerdictInfo};
+use glassbox_lab::study::schema::{VariantResult, Verdict};
 
 /// The data of the section's template.
 pub(super) struct StudyView<'a> {
@@ -51,16 +51,16 @@ impl<'a> Row<'a> {
             spread.as_ref().map_or_else(|| "–".into(), |spread| format!("{:.digits$}", spread.mean))
         };
         Self {
-            title: &variant.title,
-            change: &variant.change,
+            title: &variant.variant.title,
+            change: &variant.variant.change,
             finding: &variant.finding,
             verdict: match variant.verdict {
-                VerdictInfo::Baseline => "baseline",
+                Verdict::Baseline => "baseline",
                 other => other.name(),
             },
             kind: match variant.verdict {
-                VerdictInfo::Helps => "helps",
-                VerdictInfo::Hurts => "hurts",
+                Verdict::Helps => "helps",
+                Verdict::Hurts => "hurts",
                 _ => "even",
             },
             f1: mean(&spread.f1, 3),

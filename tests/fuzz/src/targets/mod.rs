@@ -15,10 +15,11 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use glassbox_cpu::{Cpu, Simd};
+use glassbox_engine::training::Fit;
 use glassbox_formats::hash::Sha256;
 use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
 use glassbox_pipeline::series::Series;
-use glassbox_pipeline::synthetic::{self, Part};
+use glassbox_pipeline::synthetic::{self, Subset};
 use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::tutorial::TutorialOptions;
 use glassbox_tests::backends::Backend32;
@@ -63,11 +64,13 @@ fn small_tutorial() -> (TutorialData, TutorialOptions) {
         LoadedPart { series, sha256: Sha256::of(b"a part of the twin"), warnings: vec![] }
     };
     let data = TutorialData {
-        train: part(Part::Train, 0..96),
-        test: part(Part::Test, 10 * 288 + 96..10 * 288 + 192),
+        train: part(Subset::Train, 0..96),
+        test: part(Subset::Test, 10 * 288 + 96..10 * 288 + 192),
         source: Source::Twin { seed: 1 },
     };
-    let train = TrainOptions { epochs: 2, seed: 1, batch_size: 32, ..TrainOptions::default() };
+    let defaults = TrainOptions::default();
+    let fit = Fit { epochs: 2, batch_size: 32, ..defaults.fit };
+    let train = TrainOptions { fit, seed: 1, ..defaults };
     (data, TutorialOptions { time_steps: 8, train, inside: true, ..TutorialOptions::default() })
 }
 

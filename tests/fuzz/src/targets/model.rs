@@ -1,6 +1,7 @@
 use glassbox_engine::random::Draws;
 use glassbox_formats::model_file::SavedModel;
-use glassbox_pipeline::detector::{Detector, DetectorError};
+use glassbox_pipeline::Error;
+use glassbox_pipeline::detector::Detector;
 use glassbox_tests::compare::compare_bits;
 
 use crate::mutate::{Checksum, tensors};
@@ -28,7 +29,7 @@ pub(super) fn read(input: &[u8]) -> Result<Outcome, String> {
             require(numbers(&again) == numbers(&detector), || "another detector when written".into())?;
             Ok(Outcome::Accepted)
         }
-        Err(DetectorError::NotADetector { .. }) => Ok(Outcome::Accepted),
+        Err(Error::NotADetector { .. }) => Ok(Outcome::Accepted),
         Err(error) => refused(error),
     }
 }
