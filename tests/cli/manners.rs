@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use glassbox_formats::hash::Sha256;
+
 use crate::kit::{fail, first_rows, glassbox, home, succeed, twin};
 
 /// A terminal obeys each of these, or shows something else than what is there.
@@ -81,6 +83,16 @@ fn a_name_that_no_plot_can_show_is_bad_input() {
         serde_json::from_slice(&fs::read(&path).expect("results")).expect("JSON");
     result["data"]["train"]["name"] = EVIL.into();
     fs::write(&path, result.to_string()).expect("room");
+    let error = fail(glassbox(home.path()).arg("report"), 3);
+    assert!(
+        error.contains("result.json") && error.contains("was changed after glassbox wrote it"),
+        "{error}"
+    );
+    let manifest = path.with_file_name("manifest.json");
+    let mut list: serde_json::Value =
+        serde_json::from_slice(&fs::read(&manifest).expect("a list")).expect("JSON");
+    list["files"]["result.json"] = Sha256::of(result.to_string().as_bytes()).to_string().into();
+    fs::write(&manifest, list.to_string()).expect("room");
     let error = fail(glassbox(home.path()).arg("report"), 3);
     tame(&error);
     assert!(error.contains("result.json") && error.contains("data.train.name"), "{error}");

@@ -285,8 +285,11 @@ fn a_folder_that_is_not_one_of_results_is_left_as_it_is() {
     refused(&mut glassbox_with(home.path(), &["report", "old"]), &old, "is in the way");
     fs::remove_dir_all(old.join("plots")).expect("plots");
     fs::remove_file(old.join("report.html")).expect("a page");
-    succeed(&mut glassbox_with(home.path(), &["report", "old"]));
-    succeed(&mut glassbox_with(home.path(), &["report", "old"]));
+    let error = fail(&mut glassbox_with(home.path(), &["report", "old"]), 3);
+    assert!(
+        error.contains("old has no manifest.json") && error.contains("make the results again"),
+        "{error}"
+    );
 
     // Somebody else's list.
     let web = home.path().join("web");

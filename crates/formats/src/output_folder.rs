@@ -62,6 +62,24 @@ pub enum OutputFolderError {
         /// A description of the problem.
         problem: String,
     },
+    /// The folder has no list of files.
+    #[error(
+        "{} has no {MANIFEST}, the list of the files that glassbox wrote there (earlier versions wrote none); make the \
+         results again, in another folder",
+        dir.display()
+    )]
+    Unlisted {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// A file is not the one that glassbox wrote.
+    #[error("{} does not belong to the results in its folder: {problem}; restore it, or make the results again", path.display())]
+    NotAsWritten {
+        /// The path.
+        path: PathBuf,
+        /// The difference.
+        problem: &'static str,
+    },
     /// The folder cannot be read.
     #[error("cannot read {}: {cause}", path.display())]
     Unreadable {
@@ -176,36 +194,61 @@ impl OutputFolder {
         })
     }
 
-    /// Finds what is at the path of an output.
     fn look(&self, name: &str) -> Result<There, OutputFolderError> {
-        if let Some((folder, _)) = name.split_once('/') {
-            match std::fs::symlink_metadata(self.dir.join(folder)) {
-                Ok(there) if there.is_dir() => {}
-                Ok(_) => return Ok(There::Foreign("its folder is a link or not a folder")),
-                Err(_) => return Ok(There::Nothing),
-            }
-        }
-        let path = self.dir.join(name);
-        let unreadable = |cause| OutputFolderError::Unreadable { path: path.clone(), cause };
-        match std::fs::symlink_metadata(&path) {
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(There::Nothing),
-            Err(cause) => Err(unreadable(cause)),
-            Ok(there) if !there.is_file() => Ok(There::Foreign(NOT_PLAIN)),
-            Ok(_) => Ok(match self.files.get(name) {
-                None => There::Foreign("manifest.json does not list it, so glassbox did not write it"),
-                Some(known) => {
-                    let bytes = std::fs::read(&path).map_err(unreadable)?;
-                    match Sha256::of(&bytes).to_string() == *known {
-                        true => There::Ours,
-                        false => There::Foreign("it was changed after glassbox wrote it"),
-                    }
-                }
-            }),
-        }
+        look(&self.dir, &self.files, name)
     }
 
     fn in_the_way(&self, name: &str, problem: &'static str) -> OutputFolderError {
         OutputFolderError::InTheWay { path: self.dir.join(name), problem }
+    }
+}
+
+/// Checks the folder `dir` against its list: each of the files `names` has the listed content, or is neither there nor
+/// listed. So the files that are there belong to one run.
+///
+/// # Errors
+/// If the folder has no list, or a file is missing, has changed, or is not listed.
+pub fn verify<S: AsRef<str>>(dir: &Path, names: &[S]) -> Result<(), OutputFolderError> {
+    let list = dir.join(MANIFEST);
+    let files = read(&list)?;
+    if !list.exists() {
+        return Err(OutputFolderError::Unlisted { dir: dir.to_owned() });
+    }
+    names.iter().map(AsRef::as_ref).try_for_each(|name| {
+        let problem = match look(dir, &files, name)? {
+            There::Nothing if files.contains_key(name) => "it is missing",
+            There::Nothing | There::Ours => return Ok(()),
+            There::Foreign(problem) => problem,
+        };
+        Err(OutputFolderError::NotAsWritten { path: dir.join(name), problem })
+    })
+}
+
+/// Finds what is at the path `name` of the folder `dir`, whose list has `files`.
+fn look(dir: &Path, files: &BTreeMap<String, String>, name: &str) -> Result<There, OutputFolderError> {
+    if let Some((folder, _)) = name.split_once('/') {
+        match std::fs::symlink_metadata(dir.join(folder)) {
+            Ok(there) if there.is_dir() => {}
+            Ok(_) => return Ok(There::Foreign("its folder is a link or not a folder")),
+            Err(_) => return Ok(There::Nothing),
+        }
+    }
+    let path = dir.join(name);
+    let unreadable = |cause| OutputFolderError::Unreadable { path: path.clone(), cause };
+    match std::fs::symlink_metadata(&path) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(There::Nothing),
+        Err(cause) => Err(unreadable(cause)),
+        Ok(there) if !there.is_file() => Ok(There::Foreign(NOT_PLAIN)),
+        Ok(_) => Ok(match files.get(name) {
+            None => There::Foreign("manifest.json does not list it, so glassbox did not write it"),
+            Some(known) => {
+                let bytes = std::fs::read(&path).map_err(unreadable)?;
+                match Sha256::of(&bytes).to_string() == *known {
+                    true => There::Ours,
+                    false => There::Foreign("it was changed after glassbox wrote it"),
+                }
+            }
+        }),
     }
 }
 

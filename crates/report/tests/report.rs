@@ -1,5 +1,7 @@
 //! The report of a small run: what it shows is what the run found.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -8,14 +10,16 @@ use glassbox_engine::reference::Reference;
 use glassbox_engine::training::Fit;
 use glassbox_figures::Figure;
 use glassbox_formats::hash::Sha256;
-use glassbox_formats::output_folder::OutputFolder;
+use glassbox_formats::output_folder::{MANIFEST, OutputFolder};
+use glassbox_formats::tensor_file::TensorFile;
+use glassbox_lab::study::{self, Study};
 use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
 use glassbox_pipeline::results;
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::synthetic::{self, Subset};
 use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::tutorial::{Quiet, TutorialOptions, TutorialRun, run};
-use glassbox_report::{Folder, ReportError, Written, figures, files};
+use glassbox_report::{PAGE, Results, figures, files};
 use serde_json::Value as Json;
 
 /// Half a day of the twin's training series, and the day of the jump: enough for some windows to be anomalous.
@@ -52,8 +56,19 @@ fn write_results(dir: &Path, run: &TutorialRun) {
     results::write(&mut OutputFolder::open(dir, &results::FILES, &[]).unwrap(), run).unwrap();
 }
 
-fn write(dir: &Path) -> Result<Written, ReportError> {
-    glassbox_report::write(&mut OutputFolder::join(dir, &files())?)
+/// Writes the report of the results in a folder, and returns the page.
+fn write(dir: &Path) -> Result<String, Box<dyn Error>> {
+    let results = Results::read(dir)?;
+    let page = glassbox_report::write(&mut OutputFolder::join(dir, &files())?, &results)?;
+    Ok(std::fs::read_to_string(page)?)
+}
+
+/// Replaces a file of a folder and its checksum in the manifest, as a run of another version could have written them.
+fn forge(dir: &Path, name: &str, content: &[u8]) {
+    std::fs::write(dir.join(name), content).unwrap();
+    let mut manifest: Json = serde_json::from_slice(&std::fs::read(dir.join(MANIFEST)).unwrap()).unwrap();
+    manifest["files"][name] = Sha256::of(content).to_string().into();
+    std::fs::write(dir.join(MANIFEST), manifest.to_string()).unwrap();
 }
 
 fn named<'a>(figures: &'a [Figure], id: &str) -> &'a Figure {
@@ -84,7 +99,7 @@ fn numbers(json: &Json, at: &str) -> Vec<f64> {
 fn plots_show_the_numbers_of_the_results() {
     let folder = results_of_the_run();
     let result = result(folder.path());
-    let figures = figures(&Folder::read(folder.path()).unwrap());
+    let figures = figures(&Results::read(folder.path()).unwrap());
 
     let losses = named(&figures, "losses");
     assert_eq!(losses.x, [1.0, 2.0, 3.0]);
@@ -157,11 +172,10 @@ fn data_of(page: &str) -> Json {
 #[test]
 fn the_page_carries_its_plots_and_files_and_nothing_from_elsewhere() {
     let folder = results_of_the_run();
-    let written = write(folder.path()).unwrap();
-    let page = std::fs::read_to_string(&written.page).unwrap();
+    let page = write(folder.path()).unwrap();
     assert!(page.len() < 5_000_000);
 
-    let figures = figures(&Folder::read(folder.path()).unwrap());
+    let figures = figures(&Results::read(folder.path()).unwrap());
     let data = data_of(&page);
     assert_eq!(
         data["figures"],
@@ -176,13 +190,11 @@ fn the_page_carries_its_plots_and_files_and_nothing_from_elsewhere() {
         assert!(png.starts_with(b"\x89PNG"), "{}", figure.id);
         assert!(page.contains(&format!("id=\"plot-{}\"", figure.id)), "{} is not in the page", figure.id);
     }
-    assert_eq!(written.plots.len(), 2 * figures.len());
     // All that is written was announced, so that what is in its way can be found before the run.
-    let mut wrote: Vec<_> = written.plots.iter().chain([&written.page]).cloned().collect();
-    let mut announced: Vec<_> = files().iter().map(|name| folder.path().join(name)).collect();
-    wrote.sort();
-    announced.sort();
-    assert_eq!(wrote, announced);
+    let mut wrote = content(folder.path());
+    results::FILES.iter().chain(&[MANIFEST]).for_each(|name| drop(wrote.remove(*name)));
+    assert_eq!(wrote.len(), 2 * figures.len() + 1);
+    assert_eq!(wrote.into_keys().collect::<BTreeSet<_>>(), BTreeSet::from_iter(files()));
 
     // Links lead elsewhere when followed; nothing is loaded.
     for loads in
@@ -191,7 +203,7 @@ fn the_page_carries_its_plots_and_files_and_nothing_from_elsewhere() {
         assert!(!page.contains(loads), "{loads}");
     }
     // Every threshold, count and index that the tutorial prints.
-    let result = &Folder::read(folder.path()).unwrap().result;
+    let result = &Results::read(folder.path()).unwrap().result;
     for text in
         [result.threshold.to_string(), result.training.mean.to_string(), result.training.std.to_string()]
     {
@@ -199,14 +211,57 @@ fn the_page_carries_its_plots_and_files_and_nothing_from_elsewhere() {
     }
 
     // The same results give the same bytes.
-    let again = write(folder.path()).unwrap();
-    assert_eq!(std::fs::read_to_string(again.page).unwrap(), page);
+    assert_eq!(write(folder.path()).unwrap(), page);
+}
+
+/// The files below a folder, by their paths within it.
+fn content(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        match entry.path().is_dir() {
+            true => files.extend(
+                content(&entry.path()).into_iter().map(|(inner, file)| (format!("{name}/{inner}"), file)),
+            ),
+            false => drop(files.insert(name, std::fs::read(entry.path()).unwrap())),
+        }
+    }
+    files
+}
+
+#[test]
+fn a_run_in_memory_and_its_folder_have_the_same_report() {
+    let study = |results: &Json| serde_json::from_value(study_of(results)).unwrap();
+    for (inside, with_study) in [(true, true), (false, false)] {
+        let mut run = tutorial().clone();
+        run.inside = run.inside.filter(|_| inside);
+        let [straight, read] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        write_results(straight.path(), &run);
+        write_results(read.path(), &run);
+        let study: Option<Study> = with_study.then(|| study(&result(read.path())));
+        if let Some(study) = &study {
+            for folder in [&straight, &read] {
+                study::write(&mut OutputFolder::join(folder.path(), &study::FILES).unwrap(), study).unwrap();
+            }
+        }
+        let results = Results::of(&run, study);
+        let mut folder = OutputFolder::join(straight.path(), &files()).unwrap();
+        glassbox_report::write(&mut folder, &results).unwrap();
+        drop(folder);
+        write(read.path()).unwrap();
+        let (straight, read) = (content(straight.path()), content(read.path()));
+        assert!(straight.keys().eq(read.keys()), "the same files");
+        for (name, bytes) in &straight {
+            assert!(read[name] == *bytes, "{name} differs");
+        }
+        assert!(straight.contains_key(PAGE) && straight.contains_key("study.json") == with_study);
+    }
 }
 
 #[test]
 fn windows_in_the_page_are_those_that_were_observed() {
     let folder = results_of_the_run();
-    let page = std::fs::read_to_string(write(folder.path()).unwrap().page).unwrap();
+    let page = write(folder.path()).unwrap();
     let data = data_of(&page);
     let inside = tutorial().inside.as_ref().unwrap();
     let windows = data["inside"]["windows"].as_array().unwrap();
@@ -230,126 +285,149 @@ fn a_run_that_did_not_look_inside_has_a_page_too() {
     let folder = tempfile::tempdir().unwrap();
     let plain = TutorialRun { inside: None, ..tutorial().clone() };
     write_results(folder.path(), &plain);
-    let page = std::fs::read_to_string(write(folder.path()).unwrap().page).unwrap();
+    let page = write(folder.path()).unwrap();
     assert!(page.contains("This run did not record the model's internals"));
     assert!(!page.contains("id=\"explorer\"") && data_of(&page)["inside"].is_null());
     assert!(page.contains("id=\"plot-anomalies\""));
 }
 
 #[test]
-fn what_is_missing_or_of_another_run_is_named() {
+fn a_file_that_the_run_did_not_write_is_named() {
     let refused = |change: &dyn Fn(&Path)| {
         let folder = results_of_the_run();
         change(folder.path());
         let error = write(folder.path()).unwrap_err().to_string();
-        assert!(!folder.path().join("report.html").exists());
+        assert!(!folder.path().join(PAGE).exists());
         error
     };
-    for name in ["result.json", "windows.csv", "train.csv", "model.safetensors", "first_window.csv"] {
+    for name in results::FILES {
         let error = refused(&|folder| std::fs::remove_file(folder.join(name)).unwrap());
         assert!(error.contains(name), "{name}: {error}");
+        // One number more, as an editor leaves it.
+        let error = refused(&|folder| {
+            let mut file = std::fs::read(folder.join(name)).unwrap();
+            let digit = file.iter_mut().rfind(|byte| byte.is_ascii_digit()).unwrap();
+            *digit = if *digit == b'1' { b'2' } else { b'1' };
+            std::fs::write(folder.join(name), file).unwrap();
+        });
+        assert!(error.contains(name) && error.contains("was changed after glassbox wrote it"), "{error}");
     }
+    // Of another run: each file is right, and they do not belong together.
+    let other = tempfile::tempdir().unwrap();
+    let mut run = tutorial().clone();
+    run.detection.errors[0] += 1e-9;
+    write_results(other.path(), &run);
     let error = refused(&|folder| {
-        let csv = std::fs::read_to_string(folder.join("windows.csv")).unwrap();
-        let half: String = csv.lines().take(100).map(|line| format!("{line}\n")).collect();
-        std::fs::write(folder.join("windows.csv"), half).unwrap();
+        std::fs::write(folder.join("windows.csv"), std::fs::read(other.path().join("windows.csv")).unwrap())
+            .unwrap()
     });
-    assert!(
-        error.contains("windows.csv") && error.contains("it has 99 rows, and result.json says 265"),
-        "{error}"
-    );
-    let error = refused(&|folder| {
-        let csv = std::fs::read_to_string(folder.join("windows.csv")).unwrap().replacen("0.", "zero.", 1);
-        std::fs::write(folder.join("windows.csv"), csv).unwrap();
-    });
-    assert!(error.contains("line 2") && error.contains("not a finite number"), "{error}");
-    let error = refused(&|folder| std::fs::write(folder.join("result.json"), "{}").unwrap());
-    assert!(error.contains("result.json") && error.contains("missing field"), "{error}");
-    let error = refused(&|folder| {
-        let json = std::fs::read_to_string(folder.join("result.json")).unwrap();
-        let other = json.replacen("\"threshold\": 0.", "\"threshold\": 1.", 1);
-        assert_ne!(json, other);
-        std::fs::write(folder.join("result.json"), other).unwrap();
-    });
-    assert!(error.contains("model.safetensors") && error.contains("threshold"), "{error}");
+    assert!(error.contains("windows.csv"), "{error}");
+    // What the run did not write at all.
+    let error = refused(&|folder| std::fs::write(folder.join("study.json"), "{}").unwrap());
+    assert!(error.contains("study.json") && error.contains("does not list it"), "{error}");
+    let error = refused(&|folder| std::fs::remove_file(folder.join(MANIFEST)).unwrap());
+    assert!(error.contains("has no manifest.json") && error.contains("make the results again"), "{error}");
 }
 
 /// `result.json` with one value changed.
-fn with(folder: &Path, at: &str, value: Json) {
-    let path = folder.join("result.json");
+fn with(folder: &Path, at: &str, value: Json) -> Vec<u8> {
     let mut json = result(folder);
     *json.pointer_mut(at).unwrap_or_else(|| panic!("no {at}")) = value;
-    std::fs::write(path, serde_json::to_string_pretty(&json).unwrap()).unwrap();
+    serde_json::to_vec_pretty(&json).unwrap()
 }
 
+/// A manifest can be forged. What is drawn by then has lengths that fit.
 #[test]
-fn what_does_not_follow_from_the_files_beside_it_is_named() {
-    let one = |at: &'static str, value: Json, words: &'static [&'static str]| (at, value, words);
-    for (at, value, words) in [
-        one("/schema", 99.into(), &["`schema` is 99", "reads 1"]),
-        one(
-            "/anomalies/points/indices",
-            serde_json::json!([1_000_000_000]),
-            &["anomalies.points.indices[0]", "1000000000", "windows.csv"],
-        ),
-        one("/anomalies/points/count", 3.into(), &["anomalies.points.count` is 3"]),
-        one("/anomalies/windows/indices/0", 100_000.into(), &["anomalies.windows.indices[0]` is 100000"]),
-        one("/anomalies/windows/shape", serde_json::json!([265, 0, 1]), &["anomalies.windows.shape"]),
-        one("/training/shape", serde_json::json!([0, 24, 1]), &["training.shape", "265"]),
-        one("/training/mean", 1.5.into(), &["model.safetensors", "mean", "1.5"]),
-        one(
-            "/errors/train/histogram/edges",
-            serde_json::json!([0.0, 1.0]),
-            &["errors.train.histogram.edges", "2 values"],
-        ),
-        one(
-            "/errors/test/histogram/edges",
-            serde_json::json!([0.0, 1.0]),
-            &["errors.test.histogram.edges", "windows.csv"],
-        ),
-        one(
-            "/training/stopped_epoch",
-            u64::MAX.into(),
-            &["training.stopped_epoch` is 18446744073709551615", "3 epochs"],
-        ),
-        one("/training/history/loss", serde_json::json!([1.0]), &["training.history.loss", "3 epochs"]),
-        one(
-            "/data/test/last_timestamp",
-            "2014-04-12 00:00:00".into(),
-            &["data.test.last_timestamp", "test.csv"],
-        ),
-        one("/config/point_rule", "other".into(), &["config.point_rule", "inclusive"]),
-        one("/model/layers/1", "other".into(), &["model.layers[1]", "other"]),
-    ] {
+fn forged_results_are_refused_or_drawn() {
+    let forged = |name: &str, change: &dyn Fn(&Path) -> Vec<u8>| {
         let folder = results_of_the_run();
-        with(folder.path(), at, value);
-        let error = write(folder.path()).unwrap_err().to_string();
-        for word in words {
-            assert!(error.contains(word), "{at}: no {word:?} in {error}");
-        }
-    }
-    // A value of a series, and two of them exchanged: their moments stay.
-    let changed = |name: &str, change: &dyn Fn(&mut Vec<String>)| {
-        let folder = results_of_the_run();
-        let path = folder.path().join(name);
-        let mut lines: Vec<String> =
-            std::fs::read_to_string(&path).unwrap().lines().map(Into::into).collect();
-        change(&mut lines);
-        std::fs::write(&path, lines.join("\n") + "\n").unwrap();
-        write(folder.path()).unwrap_err().to_string()
+        forge(folder.path(), name, &change(folder.path()));
+        write(folder.path()).map_err(|error| error.to_string())
     };
-    let value = |line: &str| line.split_once(',').unwrap().1.to_string();
-    let put = |line: &mut String, value: &str| *line = format!("{},{value}", line.split_once(',').unwrap().0);
-    for name in ["train.csv", "test.csv"] {
-        let error = changed(name, &|lines| put(&mut lines[150], "1e3"));
-        assert!(error.contains("mean") && error.contains(name), "{error}");
+    let refused = |name: &str, change: &dyn Fn(&Path) -> Vec<u8>, words: &[&str]| {
+        let error = forged(name, change).unwrap_err();
+        for word in words.iter().chain(&[name]) {
+            assert!(error.contains(word), "no {word:?} in {error}");
+        }
+    };
+    for (at, value, words) in [
+        ("/schema", Json::from(99), &["`schema` is 99", "reads 1"][..]),
+        ("/config/time_steps", 0.into(), &["it has 0 steps in a window, and 24 are expected"]),
+        ("/config/point_rule", "other".into(), &["config.point_rule", "inclusive"]),
+        ("/data/train/name", "a\u{1b}[2J".into(), &["data.train.name", "control characters"]),
+        ("/data", Json::Null, &["`data`"]),
+    ] {
+        refused("result.json", &|folder| with(folder, at, value.clone()), words);
     }
-    let error = changed("test.csv", &|lines| {
-        let (a, b) = (value(&lines[100]), value(&lines[120]));
-        put(&mut lines[100], &b);
-        put(&mut lines[120], &a);
-    });
-    assert!(error.contains("inside.safetensors") && error.contains("row 99"), "{error}");
+    // Shown as they are; nothing is computed from them.
+    for (at, value) in [
+        ("/anomalies/points/indices", serde_json::json!([1_000_000_000])),
+        ("/anomalies/windows/shape", serde_json::json!([265, 0, 1])),
+        ("/training/shape", serde_json::json!([0, 24, 1])),
+        ("/training/epochs", u64::MAX.into()),
+        ("/training/stopped_epoch", u64::MAX.into()),
+        ("/training/history/loss", serde_json::json!([1.0])),
+        ("/training/history/val_loss", serde_json::json!([])),
+        ("/errors/train/histogram/edges", serde_json::json!([])),
+        ("/errors/test/histogram/edges", serde_json::json!([1.0, 0.0])),
+        ("/model/layers", serde_json::json!(["\u{1b}[2J"])),
+        ("/timings/epochs", serde_json::json!([])),
+        ("/timings/resumed_from", u64::MAX.into()),
+    ] {
+        forged("result.json", &|folder| with(folder, at, value.clone())).unwrap();
+    }
+    let lines = |name: &'static str, change: &dyn Fn(&mut Vec<String>)| {
+        let text = move |folder: &Path| std::fs::read_to_string(folder.join(name)).unwrap();
+        let changed = |folder: &Path| {
+            let mut lines: Vec<String> = text(folder).lines().map(Into::into).collect();
+            change(&mut lines);
+            (lines.join("\n") + "\n").into_bytes()
+        };
+        forged(name, &changed).unwrap_err()
+    };
+    for (name, words) in [
+        (
+            "windows.csv",
+            "windows.csv is not what a run of the tutorial writes: it has 99 rows, and 265 are expected",
+        ),
+        (
+            "test.csv",
+            "windows.csv is not what a run of the tutorial writes: it has 265 rows, and 76 are expected",
+        ),
+    ] {
+        let error = lines(name, &|lines| lines.truncate(100));
+        assert!(error.contains(words), "{error}");
+    }
+    for name in ["train.csv", "test.csv", "first_window.csv"] {
+        let error = lines(name, &|lines| lines.truncate(20));
+        assert!(error.contains("24"), "{name}: {error}");
+    }
+    let number = |number: &'static str| {
+        lines("windows.csv", &|lines| {
+            let mut cells: Vec<&str> = lines[1].split(',').collect();
+            cells[3] = number;
+            lines[1] = cells.join(",");
+        })
+    };
+    assert!(number("zero").contains("line: 2"), "{}", number("zero"));
+    assert!(number("inf").contains("line 2: the error is not finite"), "{}", number("inf"));
+    let windows = |ids: &'static str| {
+        move |folder: &Path| {
+            let mut file = TensorFile::read(&folder.join("inside.safetensors")).unwrap();
+            file.metadata.insert("glassbox.windows".into(), ids.into());
+            let count = ids.matches("window").count();
+            for (name, tensor) in &mut file.tensors {
+                if name == "input" || name.starts_with("output.") {
+                    tensor.values.truncate(tensor.values.len() / tensor.shape[0] * count);
+                    tensor.shape[0] = count;
+                }
+            }
+            file.to_bytes()
+        }
+    };
+    refused("inside.safetensors", &windows("[]"), &["it has no windows"]);
+    let beyond = r#"[{"series":"test","window":265}]"#;
+    refused("inside.safetensors", &windows(beyond), &["its window 265 is beyond the end"]);
 }
 
 #[test]
@@ -359,7 +437,7 @@ fn of_other_data_the_page_says_what_the_data_says() {
         let mut run = tutorial().clone();
         run.data.source = source;
         write_results(folder.path(), &run);
-        std::fs::read_to_string(write(folder.path()).unwrap().page).unwrap()
+        write(folder.path()).unwrap()
     };
     // What is true of the tutorial's series alone.
     let known = [
@@ -443,8 +521,8 @@ fn study_of(result: &Json) -> Json {
 fn a_study_of_the_same_series_is_the_conclusion() {
     let folder = results_of_the_run();
     let study = study_of(&result(folder.path()));
-    std::fs::write(folder.path().join("study.json"), study.to_string()).unwrap();
-    let page = std::fs::read_to_string(write(folder.path()).unwrap().page).unwrap();
+    forge(folder.path(), "study.json", study.to_string().as_bytes());
+    let page = write(folder.path()).unwrap();
     for text in [
         "2 variants with the same 2 seeds",
         "title of worse",
@@ -460,14 +538,7 @@ fn a_study_of_the_same_series_is_the_conclusion() {
     }
     assert!(!page.contains("adds the results here"));
 
-    // Of other series it is not shown: the page says how to make one.
-    let mut other = study;
-    other["data"]["test"]["sha256"] = "another".into();
-    std::fs::write(folder.path().join("study.json"), other.to_string()).unwrap();
-    let page = std::fs::read_to_string(write(folder.path()).unwrap().page).unwrap();
-    assert!(!page.contains("title of worse") && page.contains("glassbox tutorial --study"));
-
-    std::fs::write(folder.path().join("study.json"), "{}").unwrap();
+    forge(folder.path(), "study.json", b"{}");
     let error = write(folder.path()).unwrap_err().to_string();
     assert!(error.contains("study.json") && error.contains("missing field"), "{error}");
 }

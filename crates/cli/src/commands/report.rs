@@ -1,9 +1,9 @@
-//! `glassbox report`, and the report at the end of `glassbox tutorial`.
+//! `glassbox report`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use glassbox_formats::output_folder::OutputFolder;
-use glassbox_report::{Folder, ReportError};
+use glassbox_report::Results;
 
 use super::note;
 use crate::args::ReportArgs;
@@ -11,25 +11,17 @@ use crate::failure::{Failure, Kind, OrFail as _};
 
 pub(crate) fn run(args: &ReportArgs) -> Result<(), Failure> {
     if !args.dir.is_dir() {
-        // It is no folder of results, and is not made to lock it.
-        Folder::read(&args.dir).or_fail(Kind::Input)?;
+        // To lock it would create it.
+        Results::read(&args.dir).or_fail(Kind::Input)?;
     }
     let mut folder = OutputFolder::join(&args.dir, &glassbox_report::files()).or_fail(Kind::Output)?;
-    let page = write(&mut folder)?;
+    let results = Results::read(&args.dir).or_fail(Kind::Input)?;
+    let page = glassbox_report::write(&mut folder, &results).or_fail(Kind::Output)?;
     note(args.quiet, format_args!("wrote {}", page.display()));
     if args.open {
         open(&page, args.quiet);
     }
     Ok(())
-}
-
-/// Writes the report of the results in `folder` and gives its page.
-pub(super) fn write(folder: &mut OutputFolder) -> Result<PathBuf, Failure> {
-    let written = glassbox_report::write(folder).map_err(|error| {
-        let kind = if matches!(error, ReportError::Folder(_)) { Kind::Input } else { Kind::Output };
-        Failure::new(kind, error)
-    })?;
-    Ok(written.page)
 }
 
 /// Opens the page with what the system has for it. The results are there, so it is no failure if it has nothing.

@@ -15,6 +15,7 @@ use glassbox_pipeline::results::{self, RunResult};
 use glassbox_pipeline::training::Trained;
 use glassbox_pipeline::tutorial::{self, HEAD, Observer, Stage, TutorialOptions};
 use glassbox_pipeline::words::counted;
+use glassbox_report::Results;
 
 use super::{AFTER_EPOCH, CHECKPOINT, TIME_STEPS, conclusion, print, print_json, report, study, warn};
 use crate::args::TutorialArgs;
@@ -59,7 +60,11 @@ pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
         true => Some(study::run(args, &mut out, &run.data, &options.train, silent)?),
         false => None,
     };
-    let page = if args.no_report { None } else { Some(report::write(&mut out)?) };
+    let results = Results::of(&run, study);
+    let page = match args.no_report {
+        true => None,
+        false => Some(glassbox_report::write(&mut out, &results).or_fail(Kind::Output)?),
+    };
     if let Some(page) = page.as_deref().filter(|_| args.open) {
         report::open(page, args.output.quiet);
     }
@@ -68,12 +73,12 @@ pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
         return Err(Failure::new(Kind::Output, format!("{failure}; the results are in {out}")));
     }
     if args.output.json {
-        return print_all(&RunResult::of(&run), study.as_ref());
+        return print_all(&results.result, results.study.as_ref());
     }
     if args.output.quiet {
         return Ok(());
     }
-    if let Some(study) = &study {
+    if let Some(study) = &results.study {
         print(&format!("\nThe study: {study}"))?;
     }
     print(&conclusion::sentences(&run, &args.out, page.as_deref()))

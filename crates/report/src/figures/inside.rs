@@ -5,13 +5,13 @@ use glassbox_pipeline::inside::{Inside, Norms, Observed};
 use glassbox_pipeline::synthetic::Subset;
 
 use super::{times, true_span};
-use crate::folder::Folder;
+use crate::Results;
 use glassbox_figures::{Axis, Figure, Role};
 
-pub(super) fn figures(folder: &Folder, inside: &Inside) -> Vec<Figure> {
+pub(super) fn figures(results: &Results, inside: &Inside) -> Vec<Figure> {
     let mut figures = vec![];
-    figures.extend(worst_window(inside).map(|worst| window(folder, worst)));
-    figures.extend(rows(folder, inside));
+    figures.extend(worst_window(inside).map(|worst| window(results, worst)));
+    figures.extend(rows(results, inside));
     figures.extend(norms(&inside.norms));
     figures
 }
@@ -31,9 +31,9 @@ pub(crate) fn mean_error(window: &Observed) -> f64 {
     Loss::MeanAbsoluteError.sample(window.outputs.last().map_or(&[][..], Vec::as_slice), &window.input)
 }
 
-fn window(folder: &Folder, window: &Observed) -> Figure {
+fn window(results: &Results, window: &Observed) -> Figure {
     let first = window.id.window;
-    let (axis, x) = times(&folder.test, folder.test.len());
+    let (axis, x) = times(&results.test, results.test.len());
     let x = x[first..first + window.input.len()].to_vec();
     let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect::<Vec<_>>();
     let output = window.outputs.last().map_or(&[][..], Vec::as_slice);
@@ -49,17 +49,17 @@ fn window(folder: &Folder, window: &Observed) -> Figure {
 }
 
 /// The reconstruction and its error for each row of the test series.
-fn rows(folder: &Folder, inside: &Inside) -> Vec<Figure> {
-    let (axis, x) = times(&folder.test, folder.test.len());
-    let span = true_span(folder, &axis, &x);
-    let (mean, std) = (folder.result.training.mean, folder.result.training.std);
+fn rows(results: &Results, inside: &Inside) -> Vec<Figure> {
+    let (axis, x) = times(&results.test, results.test.len());
+    let span = true_span(results, &axis, &x);
+    let (mean, std) = (results.result.training.mean, results.result.training.std);
     // Back in the unit of the file.
     let reconstruction = inside.rows.reconstruction.iter().map(|value| f64::from(*value) * std + mean);
     let worst = worst_row(&inside.rows.error);
     let unit = Axis::linear("|difference| (std)");
     vec![
         Figure::new("row-reconstruction", "The mean reconstruction of the test series", axis.clone(), Axis::linear("value"), x.clone())
-            .line(folder.test.name(), Role::Series, folder.test.values().iter().copied())
+            .line(results.test.name(), Role::Series, results.test.values().iter().copied())
             .line("mean reconstruction", Role::Model, reconstruction)
             .span(span.clone())
             .alt("The test series and, for each row, the mean of its reconstructions over all windows that contain it."),
@@ -69,7 +69,7 @@ fn rows(folder: &Folder, inside: &Inside) -> Vec<Figure> {
             .alt(format!(
                 "The mean absolute difference of each row of the test series; it is largest, {:.2}, at {}.",
                 inside.rows.error[worst],
-                folder.test.timestamp_text(worst)
+                results.test.timestamp_text(worst)
             )),
     ]
 }

@@ -7,9 +7,8 @@ use glassbox_pipeline::series::Series;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use crate::folder::Folder;
+use crate::Results;
 use glassbox_figures::{Axis, Figure, Span};
-use glassbox_pipeline::evaluation::true_anomaly;
 
 pub(crate) use inside::{mean_error, worst_row, worst_window};
 
@@ -34,10 +33,10 @@ pub(crate) const IDS: [&str; 15] = [
 
 /// The plots of a run, in the order of the page.
 #[must_use]
-pub fn figures(folder: &Folder) -> Vec<Figure> {
-    let mut figures = tutorial::figures(folder);
-    if let Some(inside) = &folder.inside {
-        figures.extend(inside::figures(folder, inside));
+pub fn figures(results: &Results) -> Vec<Figure> {
+    let mut figures = tutorial::figures(results);
+    if let Some(inside) = &results.inside {
+        figures.extend(inside::figures(results, inside));
     }
     figures
 }
@@ -57,7 +56,7 @@ fn times(series: &Series, rows: usize) -> (Axis, Vec<f64>) {
 }
 
 /// The interval of the ground truth, to shade; `x` are the times of the test series' rows.
-fn true_span(folder: &Folder, axis: &Axis, x: &[f64]) -> Option<Span> {
-    let rows = true_anomaly(&folder.result.data, &folder.test).filter(|_| *axis == Axis::time())?;
+fn true_span(results: &Results, axis: &Axis, x: &[f64]) -> Option<Span> {
+    let rows = results.truth().filter(|_| *axis == Axis::time())?;
     Some(Span { from: x[rows.start], to: x[rows.end - 1], label: "ground truth".into() })
 }

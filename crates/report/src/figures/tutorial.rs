@@ -1,23 +1,25 @@
 //! The plots of the tutorial.
 
+use std::collections::BTreeSet;
+
 use glassbox_pipeline::results::RunResult;
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::statistics::Summary;
 
 use super::{times, true_span};
-use crate::folder::Folder;
+use crate::Results;
 use glassbox_figures::{Axis, Figure, Mark, Role};
 
-pub(super) fn figures(folder: &Folder) -> Vec<Figure> {
-    let result = &folder.result;
+pub(super) fn figures(results: &Results) -> Vec<Figure> {
+    let result = &results.result;
     // Only of the tutorial's own series is it known what they contain.
-    let titles = match folder.of_the_tutorial() {
+    let titles = match results.of_the_tutorial() {
         true => ["Training series: normal", "Test series: with an anomaly"],
         false => ["Training series", "Test series"],
     };
     let mut figures = vec![
-        series("series-train", titles[0], &folder.train),
-        series("series-test", titles[1], &folder.test),
+        series("series-train", titles[0], &results.train),
+        series("series-test", titles[1], &results.test),
         losses(result),
     ];
     figures.extend(histogram(
@@ -26,11 +28,11 @@ pub(super) fn figures(folder: &Folder) -> Vec<Figure> {
         result.errors.train.as_ref(),
         result,
     ));
-    figures.push(first_window(folder));
-    figures.push(normalised(folder));
+    figures.push(first_window(results));
+    figures.push(normalised(results));
     figures.extend(histogram("test-mae", "Errors of the test windows", result.errors.test.as_ref(), result));
-    figures.push(window_errors(folder));
-    figures.push(anomalies(folder));
+    figures.push(window_errors(results));
+    figures.push(anomalies(results));
     figures
 }
 
@@ -96,54 +98,52 @@ fn histogram(id: &str, title: &str, summary: Option<&Summary>, result: &RunResul
     Some(figure)
 }
 
-fn first_window(folder: &Folder) -> Figure {
-    let window = &folder.first_window;
-    let (axis, x) = times(&folder.train, window.values.len());
-    let pairs = window.values.iter().zip(&window.reconstruction);
-    let mae = pairs.map(|(x, y)| (x - y).abs()).sum::<f64>() / window.values.len() as f64;
+fn first_window(results: &Results) -> Figure {
+    let window = &results.first_window;
+    let (axis, x) = times(&results.train, window.len());
+    let mae = results.first_error();
     Figure::new("first-window", "The first training window", axis, Axis::linear("std"), x)
-        .line("window", Role::Series, window.values.iter().copied())
-        .line("its reconstruction", Role::Model, window.reconstruction.iter().copied())
+        .line("window", Role::Series, window.iter().map(|step| step.value))
+        .line("its reconstruction", Role::Model, window.iter().map(|step| step.reconstruction))
         .alt(format!("The values of a window and their reconstruction; the mean absolute error is {mae:.3}."))
 }
 
-fn normalised(folder: &Folder) -> Figure {
-    let (axis, x) = times(&folder.test, folder.test.len());
-    let (mean, std) = (folder.result.training.mean, folder.result.training.std);
-    let values: Vec<f64> = folder.test.values().iter().map(|value| (value - mean) / std).collect();
+fn normalised(results: &Results) -> Figure {
+    let (axis, x) = times(&results.test, results.test.len());
+    let (mean, std) = (results.result.training.mean, results.result.training.std);
+    let values: Vec<f64> = results.test.values().iter().map(|value| (value - mean) / std).collect();
     let high = values.iter().copied().fold(f64::MIN, f64::max);
     Figure::new("test-normalised", "Test series, normalised", axis, Axis::linear("std"), x)
-        .line(folder.test.name(), Role::Series, values)
+        .line(results.test.name(), Role::Series, values)
         .alt(format!(
             "The test series, normalised by the mean and standard deviation of the training series; its maximum is {high:.2}."
         ))
 }
 
 /// The error of each window, plotted at the window's start.
-fn window_errors(folder: &Folder) -> Figure {
-    let (axis, x) = times(&folder.test, folder.errors.len());
-    let (threshold, windows) = (folder.result.threshold, &folder.result.anomalies.windows);
-    let above = folder.errors.iter().map(|error| (*error > threshold).then_some(*error)).collect();
+fn window_errors(results: &Results) -> Figure {
+    let (axis, x) = times(&results.test, results.errors.len());
+    let (threshold, windows) = (results.result.threshold, &results.result.anomalies.windows);
+    let above = results.errors.iter().map(|error| (*error > threshold).then_some(*error)).collect();
     let error = Axis::linear("error (std)");
     Figure::new("window-errors", "Error of the window that starts at each time", axis, error, x)
-        .line("mean absolute error", Role::Series, folder.errors.iter().copied())
+        .line("mean absolute error", Role::Series, results.errors.iter().copied())
         .curve(format!("{} anomalous windows", windows.count), Role::Anomaly, Mark::Line, above)
         .rule(false, threshold, format!("threshold {threshold:.4}"))
         .alt(format!(
             "The error of each of {} windows over time; {} of them are above the threshold of {threshold:.4}.",
-            folder.errors.len(),
+            results.errors.len(),
             windows.count
         ))
 }
 
-fn anomalies(folder: &Folder) -> Figure {
-    let (axis, x) = times(&folder.test, folder.test.len());
-    let span = true_span(folder, &axis, &x);
-    let points = &folder.result.anomalies.points;
-    let mut red = vec![None; folder.test.len()];
-    for &row in &points.indices {
-        red[row] = Some(folder.test.values()[row]);
-    }
+fn anomalies(results: &Results) -> Figure {
+    let (axis, x) = times(&results.test, results.test.len());
+    let span = true_span(results, &axis, &x);
+    let points = &results.result.anomalies.points;
+    let anomalous = BTreeSet::from_iter(&points.indices);
+    let values = results.test.values().iter().enumerate();
+    let red = values.map(|(row, value)| anomalous.contains(&row).then_some(*value)).collect();
     let found = match (&points.first, &points.last) {
         (Some(first), Some(last)) => format!(
             "The test series over time, with {} points in red, between {} and {}.",
@@ -153,7 +153,7 @@ fn anomalies(folder: &Folder) -> Figure {
     };
     let truly = span.as_ref().map_or("", |_| " The ground truth is shaded: 2014-04-11, from 09:00 to 18:00.");
     Figure::new("anomalies", "Anomalous points of the test series", axis, Axis::linear("value"), x)
-        .line(folder.test.name(), Role::Series, folder.test.values().iter().copied())
+        .line(results.test.name(), Role::Series, results.test.values().iter().copied())
         .curve(format!("{} anomalous points", points.count), Role::Anomaly, Mark::Line, red)
         .span(span)
         .alt(found + truly)

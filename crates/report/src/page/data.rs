@@ -4,9 +4,8 @@ use glassbox_pipeline::inside::Inside;
 use glassbox_pipeline::synthetic::Subset;
 use serde::Serialize;
 
-use super::inside::shown_layers;
+use crate::Results;
 use crate::figures::mean_error;
-use crate::folder::Folder;
 use glassbox_figures::Figure;
 use glassbox_figures::heatmap;
 
@@ -37,7 +36,7 @@ struct LayerData<'a> {
 
 #[derive(Serialize)]
 struct WindowData<'a> {
-    series: &'static str,
+    series: Subset,
     window: usize,
     from: String,
     to: String,
@@ -49,45 +48,42 @@ struct WindowData<'a> {
 }
 
 /// The data as text for a `<script>`, which must not contain `<`.
-pub(super) fn json(folder: &Folder, drawn: &[(&Figure, String)]) -> serde_json::Result<String> {
+pub(super) fn json(results: &Results, drawn: &[(&Figure, String)]) -> String {
     let data = Data {
         figures: drawn.iter().map(|(figure, _)| *figure).collect(),
-        inside: folder.inside.as_ref().map(|inside| of(folder, inside)),
+        inside: results.inside.as_ref().map(|inside| of(results, inside)),
     };
-    Ok(serde_json::to_string(&data)?.replace('<', "\\u003c"))
+    serde_json::to_string(&data).expect("numbers and texts").replace('<', "\\u003c")
 }
 
-fn of<'a>(folder: &'a Folder, inside: &'a Inside) -> InsideData<'a> {
-    let model = &folder.detector.model;
-    let layers: Vec<(usize, LayerData<'_>)> = shown_layers(folder, inside)
-        .into_iter()
-        .map(|(index, full)| {
-            let layer = &model.layers()[index];
-            let (steps, channels) = (layer.output.steps, layer.output.channels);
-            (index, LayerData { name: &layer.name, steps, channels, full })
-        })
-        .collect();
+fn of<'a>(results: &'a Results, inside: &'a Inside) -> InsideData<'a> {
+    let shown = results.shown_layers(inside);
     let windows = inside.windows.iter().map(|window| {
-        let series = if window.id.series == Subset::Train { &folder.train } else { &folder.test };
+        let series = results.series(window.id.series);
         let first = window.id.window;
         WindowData {
-            series: if window.id.series == Subset::Train { "train" } else { "test" },
+            series: window.id.series,
             window: first,
             from: series.timestamp_text(first),
             to: series.timestamp_text(first + window.input.len() - 1),
             error: mean_error(window),
             input: &window.input,
             output: window.outputs.last().map_or(&[], Vec::as_slice),
-            maps: layers
+            maps: shown
                 .iter()
-                .map(|(index, layer)| heatmap::bytes(&window.outputs[*index], layer.full))
+                .map(|(index, _, full)| heatmap::bytes(&window.outputs[*index], *full))
                 .collect(),
         }
     });
     let windows = windows.collect();
+    let model = &results.detector.model;
     let program = model.inference_program();
     let field = |step| program.receptive_field(program.output, step);
     let fields = (0..model.output_shape().steps).map(|step| [field(step).start, field(step).end]).collect();
-    let layers = layers.into_iter().map(|(_, layer)| layer).collect();
-    InsideData { threshold: folder.result.threshold, layers, windows, fields }
+    let layers = shown.into_iter().map(|(_, layer, full)| {
+        let (steps, channels) = (layer.output.steps, layer.output.channels);
+        LayerData { name: &layer.name, steps, channels, full }
+    });
+    let layers = layers.collect();
+    InsideData { threshold: results.result.threshold, layers, windows, fields }
 }

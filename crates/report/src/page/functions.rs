@@ -3,8 +3,6 @@
 /// A function, class or argument of Keras.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Function {
-    /// Its key in the page's templates.
-    pub(super) key: &'static str,
     /// Its name in the tutorial.
     pub(super) name: &'static str,
     /// Its page in Keras's documentation.
@@ -19,7 +17,6 @@ pub(super) struct Function {
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {
-        key: "sequential",
         name: "keras.Sequential",
         url: "https://keras.io/api/models/sequential/",
         what: "A model that is a chain of layers: each reads the output of the one before it. It is given the layers in \
@@ -28,7 +25,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         file: "crates/engine/src/model/sequential.rs",
     },
     Function {
-        key: "input",
         name: "layers.Input",
         url: "https://keras.io/api/layers/core_layers/input/",
         what: "Declares the shape of a sample, here (288, 1): 288 steps of one channel, without the batch. With a known \
@@ -37,7 +33,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         file: "crates/engine/src/shape.rs",
     },
     Function {
-        key: "conv1d",
         name: "layers.Conv1D",
         url: "https://keras.io/api/layers/convolution_layers/convolution1d/",
         what: "Moves small filters along a series. filters=32 is their number; kernel_size=7 the number of steps that \
@@ -48,7 +43,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         file: "crates/engine/src/layers/conv1d.rs",
     },
     Function {
-        key: "conv1d_transpose",
         name: "layers.Conv1DTranspose",
         url: "https://keras.io/api/layers/convolution_layers/convolution1d_transpose/",
         what: "The transpose of a convolution: each input step is distributed over the steps that a Conv1D would have \
@@ -58,7 +52,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         file: "crates/engine/src/layers/conv1d_transpose.rs",
     },
     Function {
-        key: "dropout",
         name: "layers.Dropout",
         url: "https://keras.io/api/layers/regularization_layers/dropout/",
         what: "In training, sets each value to zero with probability rate=0.2 and divides the others by 0.8, so that the \
@@ -68,7 +61,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         file: "crates/engine/src/layers/dropout.rs",
     },
     Function {
-        key: "relu",
         name: "activation=\"relu\"",
         url: "https://keras.io/api/layers/activations/",
         what: "Keeps positive values and sets the others to zero. Without a nonlinearity between them, two linear layers \
@@ -77,7 +69,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         file: "crates/engine/src/layers/mod.rs",
     },
     Function {
-        key: "summary",
         name: "model.summary()",
         url: "https://keras.io/api/models/model/",
         what: "Prints a table of the layers, their output shapes and their numbers of parameters.",
@@ -85,7 +76,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         file: "crates/engine/src/model/summary.rs",
     },
     Function {
-        key: "compile",
         name: "model.compile()",
         url: "https://keras.io/api/models/model_training_apis/",
         what: "Sets the optimizer and the loss for training.",
@@ -93,7 +83,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         file: "crates/glassbox/src/compiled.rs",
     },
     Function {
-        key: "adam",
         name: "optimizers.Adam",
         url: "https://keras.io/api/optimizers/adam/",
         what: "Gradient descent with an individual step for each parameter: the running mean of its gradient, divided by \
@@ -102,7 +91,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         file: "crates/engine/src/optimizers/adam.rs",
     },
     Function {
-        key: "mse",
         name: "loss=\"mse\"",
         url: "https://keras.io/api/losses/regression_losses/",
         what: "The mean squared difference between the output and the target. Because of the square, one large error \
@@ -111,7 +99,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         file: "crates/engine/src/losses.rs",
     },
     Function {
-        key: "glorot",
         name: "GlorotUniform",
         url: "https://keras.io/api/layers/initializers/",
         what: "The default initializer of kernels: uniform random numbers, scaled so that signals neither vanish nor grow \
@@ -120,7 +107,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         file: "crates/engine/src/initializers.rs",
     },
     Function {
-        key: "fit",
         name: "model.fit()",
         url: "https://keras.io/api/models/model_training_apis/",
         what: "Trains the model. epochs=50 is the maximum number of passes over the data, batch_size=128 the number of \
@@ -130,7 +116,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         file: "crates/glassbox/src/compiled.rs",
     },
     Function {
-        key: "early_stopping",
         name: "callbacks.EarlyStopping",
         url: "https://keras.io/api/callbacks/early_stopping/",
         what: "Ends training when monitor=\"val_loss\" has not improved on its best for patience=5 epochs in a row. \
@@ -140,7 +125,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         file: "crates/engine/src/training/early_stopping.rs",
     },
     Function {
-        key: "history",
         name: "history.history",
         url: "https://keras.io/api/models/model_training_apis/",
         what: "The losses of every epoch. \"loss\" is the mean over the epoch's batches, each measured before its update \
@@ -149,7 +133,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         file: "crates/engine/src/training/history.rs",
     },
     Function {
-        key: "predict",
         name: "model.predict()",
         url: "https://keras.io/api/models/model_training_apis/",
         what: "Computes the output for samples, in batches of 32, without dropout.",
@@ -157,7 +140,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         file: "crates/glassbox/src/compiled.rs",
     },
     Function {
-        key: "functional",
         name: "keras.Model",
         url: "https://keras.io/api/models/model/",
         what: "The base class of all models. Built from an input and an output (functional) or extended as a class \
@@ -167,12 +149,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
 ];
 
-/// The function of this key.
+/// The function of this name.
 ///
 /// # Panics
 /// If there is none: a template has a slip.
-pub(super) fn function(key: &str) -> &'static Function {
-    FUNCTIONS.iter().find(|function| function.key == key).unwrap_or_else(|| panic!("no function {key}"))
+pub(super) fn function(name: &str) -> &'static Function {
+    FUNCTIONS.iter().find(|function| function.name == name).unwrap_or_else(|| panic!("no function {name}"))
 }
 
 #[cfg(test)]

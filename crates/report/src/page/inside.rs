@@ -1,278 +1,138 @@
-//! The section on the internals of the model.
+//! The data of the section on the internals of the model.
+
+use std::ops::Range;
 
 use glassbox_engine::model::NamedLayer;
-use glassbox_pipeline::inside::{Activity, Inside, Norms, Observed};
+use glassbox_figures::heatmap::Grid;
+use glassbox_pipeline::inside::{Inside, Observed};
 use glassbox_pipeline::synthetic::Subset;
 
-use crate::figures::{mean_error, worst_row, worst_window};
-use crate::folder::Folder;
-use glassbox_figures::heatmap::Grid;
+use crate::Results;
+use crate::figures::{worst_row, worst_window};
 
-/// The data of the section's template.
-pub(super) struct InsideView {
-    /// The windows that are shown without JavaScript.
-    pub(super) windows: Vec<WindowView>,
-    pub(super) observed: usize,
-    pub(super) kernels: Vec<KernelView>,
-    pub(super) activity: Vec<ActivityView>,
-    pub(super) dead: usize,
-    pub(super) units: usize,
-    pub(super) fields: Vec<FieldView>,
-    pub(super) field: FieldView,
-    pub(super) edge: FieldView,
-    pub(super) worst: Worst,
-    pub(super) moved: Option<Moved>,
-}
-
-pub(super) struct WindowView {
-    pub(super) title: String,
-    pub(super) figure: &'static str,
-    pub(super) maps: Vec<MapView>,
-}
-
-/// A heat map.
-pub(super) struct MapView {
-    pub(super) name: String,
-    pub(super) steps: usize,
-    pub(super) channels: usize,
-    pub(super) picture: String,
-}
-
-/// The kernel of a layer.
-pub(super) struct KernelView {
-    pub(super) layer: String,
+/// The kernel of a layer, as a heat map.
+pub(super) struct Kernel<'a> {
+    pub(super) layer: &'a str,
     pub(super) shape: String,
     pub(super) arrangement: String,
-    pub(super) largest: String,
-    pub(super) picture: String,
-    pub(super) width: usize,
-    pub(super) height: usize,
-}
-
-/// The activity of a layer's units.
-pub(super) struct ActivityView {
-    pub(super) layer: String,
-    pub(super) units: Vec<UnitView>,
-    pub(super) dead: usize,
-}
-
-pub(super) struct UnitView {
-    pub(super) percent: u32,
-    pub(super) title: String,
-    pub(super) dead: bool,
-}
-
-/// The receptive field of one step of a layer's output.
-pub(super) struct FieldView {
-    pub(super) layer: String,
-    pub(super) steps: usize,
-    pub(super) step: usize,
-    pub(super) first: usize,
-    pub(super) last: usize,
-    pub(super) length: usize,
-    pub(super) minutes: usize,
+    pub(super) grid: Grid,
 }
 
 /// The row of the test series with the largest reconstruction error.
 pub(super) struct Worst {
-    pub(super) at: String,
-    pub(super) error: String,
-    pub(super) value: String,
-    pub(super) reconstruction: String,
-    pub(super) typical: String,
-    pub(super) ratio: String,
+    pub(super) row: usize,
+    pub(super) error: f32,
+    pub(super) reconstruction: f64,
+    /// The median error of all rows.
+    pub(super) typical: f32,
 }
 
-/// Norms over all layers together.
-pub(super) struct Moved {
-    pub(super) first_gradient: String,
-    pub(super) last_gradient: String,
-    pub(super) first_update: String,
-    pub(super) last_update: String,
-}
+impl Results {
+    /// The layers whose output is shown, each with its place in the model and its largest absolute value over all windows.
+    /// The last layer, whose output is the reconstruction, and dropout, which does nothing in inference, are left out.
+    pub(super) fn shown_layers(&self, inside: &Inside) -> Vec<(usize, &NamedLayer, f32)> {
+        let layers = self.detector.model.layers();
+        let shown = layers[..layers.len() - 1].iter().enumerate();
+        shown
+            .filter(|(_, layer)| layer.layer.class_name() != "Dropout")
+            .map(|(index, layer)| {
+                let values = inside.windows.iter().flat_map(|window| window.outputs[index].iter());
+                (index, layer, values.fold(0.0, |largest: f32, value| largest.max(value.abs())))
+            })
+            .collect()
+    }
 
-impl InsideView {
-    pub(super) fn of(folder: &Folder, inside: &Inside) -> Self {
-        let model = &folder.detector.model;
-        let activity: Vec<ActivityView> = inside
-            .activity
-            .iter()
-            .map(|(layer, activity)| units(&model.layers()[*layer], activity))
-            .collect();
-        let fields = fields(folder);
-        Self {
-            windows: windows(folder, inside),
-            observed: inside.windows.len(),
-            kernels: kernels(folder),
-            dead: activity.iter().map(|layer| layer.dead).sum(),
-            units: activity.iter().map(|layer| layer.units.len()).sum(),
-            activity,
-            field: field(folder, model.layers().len() - 1, model.output_shape().steps / 2),
-            edge: field(folder, model.layers().len() - 1, 0),
-            fields,
-            worst: worst(folder, inside),
-            moved: moved(&inside.norms),
+    pub(super) fn kernels(&self) -> Vec<Kernel<'_>> {
+        let (model, weights) = (&self.detector.model, &self.detector.weights);
+        let kernels = model.layout().tensors().iter().filter(|tensor| tensor.shape.len() == 3);
+        kernels
+            .map(|tensor| {
+                let kernel = &weights[tensor.range.clone()];
+                let layer = tensor.name.trim_end_matches(".kernel");
+                // Keras's shape of a transposed convolution is (taps, out, in).
+                let transposed =
+                    model.layers().iter().any(|l| l.name == layer && l.layer.class_name() == "Conv1DTranspose");
+                let [taps, a, b] = [tensor.shape[0], tensor.shape[1], tensor.shape[2]];
+                let (inputs, outputs) = if transposed { (b, a) } else { (a, b) };
+                let value = |tap: usize, input: usize, output: usize| {
+                    let (row, column) = if transposed { (output, input) } else { (input, output) };
+                    kernel[(tap * a + row) * b + column]
+                };
+                // With a single channel a block would be a thin strip, so filters become columns.
+                let (grid, arrangement) = if inputs == 1 || outputs == 1 {
+                    let width = inputs * outputs;
+                    let columns = if inputs == 1 { "filters" } else { "input channels" };
+                    let place = |tap| (0..width).map(move |column| (tap, column / outputs, column % outputs));
+                    let values = (0..taps).flat_map(place).map(|(tap, i, o)| Some(value(tap, i, o))).collect();
+                    (
+                        Grid { width, height: taps, values },
+                        format!("a column for each of {width} {columns}, a row for each tap"),
+                    )
+                } else {
+                    let text = format!(
+                        "a block for each of {outputs} filters, with a column for each of {taps} taps and a row for each of \
+                         {inputs} input channels"
+                    );
+                    (Grid::blocks(taps, inputs, outputs, value), text)
+                };
+                Kernel { layer, shape: format!("{taps} taps, {inputs} in, {outputs} out"), arrangement, grid }
+            })
+            .collect()
+    }
+
+    /// The receptive field of a step of a layer's output.
+    pub(super) fn field(&self, layer: usize, step: usize) -> Range<usize> {
+        let program = self.detector.model.inference_program();
+        let value = program.layer_outputs[layer].expect("inference keeps the output of every layer");
+        program.receptive_field(value, step)
+    }
+
+    /// The receptive field of a step of the model's output.
+    pub(super) fn output_field(&self, step: usize) -> Range<usize> {
+        self.field(self.detector.model.layers().len() - 1, step)
+    }
+
+    /// The duration of so many rows of the training series; 0 if they are not evenly spaced.
+    pub(super) fn minutes(&self, rows: usize) -> usize {
+        rows * self.train.sampling().step.map_or(0, |step| step.as_mins() as usize)
+    }
+
+    pub(super) fn worst(&self, inside: &Inside) -> Worst {
+        let errors = &inside.rows.error;
+        let row = worst_row(errors);
+        let mut sorted = errors.clone();
+        sorted.sort_by(f32::total_cmp);
+        let (mean, std) = (self.result.training.mean, self.result.training.std);
+        Worst {
+            row,
+            error: errors[row],
+            reconstruction: f64::from(inside.rows.reconstruction[row]) * std + mean,
+            typical: sorted[sorted.len() / 2],
         }
     }
 }
 
-/// The layers whose output is shown, each with its largest absolute value over all windows. The last layer, whose output is
-/// the reconstruction, and dropout, which does nothing in inference, are left out.
-pub(super) fn shown_layers(folder: &Folder, inside: &Inside) -> Vec<(usize, f32)> {
-    let layers = folder.detector.model.layers();
-    let shown = layers[..layers.len() - 1].iter().enumerate();
-    shown
-        .filter(|(_, layer)| layer.layer.class_name() != "Dropout")
-        .map(|(index, _)| {
-            let values = inside.windows.iter().flat_map(|window| window.outputs[index].iter());
-            (index, values.fold(0.0, |largest: f32, value| largest.max(value.abs())))
-        })
-        .collect()
-}
-
-fn windows(folder: &Folder, inside: &Inside) -> Vec<WindowView> {
+/// The windows that are shown without JavaScript, each with its title and the plot of its signals.
+pub(super) fn shown_windows(inside: &Inside) -> Vec<(&'static str, &'static str, &Observed)> {
     let train = inside.windows.iter().find(|window| window.id.series == Subset::Train);
-    let layers = shown_layers(folder, inside);
-    let view = |window: &Observed, name: &str, figure| WindowView {
-        title: format!("{name}: mean absolute error {:.4}", mean_error(window)),
-        figure,
-        maps: layers
-            .iter()
-            .map(|(index, full)| {
-                let layer = &folder.detector.model.layers()[*index];
-                let grid = Grid::signal(&window.outputs[*index], layer.output.channels);
-                MapView {
-                    name: layer.name.clone(),
-                    steps: layer.output.steps,
-                    channels: layer.output.channels,
-                    picture: grid.to_address(*full),
-                }
-            })
-            .collect(),
-    };
-    let train = train.map(|window| view(window, "The first training window", "first-window"));
-    let worst = worst_window(inside)
-        .map(|window| view(window, "The test window with the largest error", "worst-window"));
+    let train = train.map(|window| ("The first training window", "first-window", window));
+    let worst = worst_window(inside);
+    let worst = worst.map(|window| ("The test window with the largest error", "worst-window", window));
     train.into_iter().chain(worst).collect()
 }
 
-fn kernels(folder: &Folder) -> Vec<KernelView> {
-    let (model, weights) = (&folder.detector.model, &folder.detector.weights);
-    let kernels = model.layout().tensors().iter().filter(|tensor| tensor.shape.len() == 3);
-    kernels
-        .map(|tensor| {
-            let kernel = &weights[tensor.range.clone()];
-            let layer = tensor.name.trim_end_matches(".kernel");
-            // Keras's shape of a transposed convolution is (taps, out, in).
-            let transposed =
-                model.layers().iter().any(|l| l.name == layer && l.layer.class_name() == "Conv1DTranspose");
-            let [taps, a, b] = [tensor.shape[0], tensor.shape[1], tensor.shape[2]];
-            let (inputs, outputs) = if transposed { (b, a) } else { (a, b) };
-            let value = |tap: usize, input: usize, output: usize| {
-                let (row, column) = if transposed { (output, input) } else { (input, output) };
-                kernel[(tap * a + row) * b + column]
-            };
-            // With a single channel a block would be a thin strip, so filters become columns.
-            let (grid, arrangement) = if inputs == 1 {
-                let values =
-                    (0..taps).flat_map(|tap| (0..outputs).map(move |o| Some(value(tap, 0, o)))).collect();
-                (
-                    Grid { width: outputs, height: taps, values },
-                    format!("a column for each of {outputs} filters, a row for each tap"),
-                )
-            } else if outputs == 1 {
-                let values =
-                    (0..taps).flat_map(|tap| (0..inputs).map(move |i| Some(value(tap, i, 0)))).collect();
-                (
-                    Grid { width: inputs, height: taps, values },
-                    format!("a column for each of {inputs} input channels, a row for each tap"),
-                )
-            } else {
-                let text = format!(
-                    "a block for each of {outputs} filters, with a column for each of {taps} taps and a row for each of {inputs} input \
-                     channels"
-                );
-                (Grid::blocks(taps, inputs, outputs, value), text)
-            };
-            KernelView {
-                layer: layer.into(),
-                shape: format!("{taps} taps, {inputs} in, {outputs} out"),
-                arrangement,
-                largest: format!("{:.3}", grid.largest()),
-                picture: grid.to_address(grid.largest()),
-                width: grid.width,
-                height: grid.height,
-            }
-        })
-        .collect()
+/// The heat map of a layer's output for a window; values of size `full` have the strongest colour.
+pub(super) fn map(window: &Observed, index: usize, layer: &NamedLayer, full: f32) -> String {
+    Grid::signal(&window.outputs[index], layer.output.channels).to_address(full)
 }
 
-fn units(layer: &NamedLayer, activity: &Activity) -> ActivityView {
-    let units = activity.active.iter().zip(&activity.mean).enumerate();
-    ActivityView {
-        layer: layer.name.clone(),
-        units: units
-            .map(|(unit, (active, mean))| UnitView {
-                percent: (100.0 * active).round() as u32,
-                title: format!(
-                    "unit {unit}: active at {:.1} % of the steps, mean output {mean:.3}",
-                    100.0 * active
-                ),
-                dead: *active == 0.0,
-            })
-            .collect(),
-        dead: activity.dead().len(),
-    }
+/// The numbers of dead units and of all units with a ReLU.
+pub(super) fn units(inside: &Inside) -> (usize, usize) {
+    let activities = || inside.activity.iter().map(|(_, activity)| activity);
+    (activities().map(|a| a.dead().len()).sum(), activities().map(|a| a.active.len()).sum())
 }
 
-/// The receptive field of the middle step of each layer with weights.
-fn fields(folder: &Folder) -> Vec<FieldView> {
-    let layers = folder.detector.model.layers();
-    let with_weights = layers.iter().enumerate().filter(|(_, layer)| !layer.weights.is_empty());
-    with_weights.map(|(index, layer)| field(folder, index, layer.output.steps / 2)).collect()
-}
-
-fn field(folder: &Folder, layer: usize, step: usize) -> FieldView {
-    let program = folder.detector.model.inference_program();
-    let value = program.layer_outputs[layer].expect("inference keeps the output of every layer");
-    let field = program.receptive_field(value, step);
-    let minutes = folder.train.sampling().step.map_or(0, |step| step.as_mins() as usize);
-    FieldView {
-        layer: folder.detector.model.layers()[layer].name.clone(),
-        steps: folder.detector.model.layers()[layer].output.steps,
-        step,
-        first: field.start,
-        last: field.end.saturating_sub(1),
-        length: field.len(),
-        minutes: minutes * field.len(),
-    }
-}
-
-fn worst(folder: &Folder, inside: &Inside) -> Worst {
-    let errors = &inside.rows.error;
-    let row = worst_row(errors);
-    let mut sorted = errors.clone();
-    sorted.sort_by(f32::total_cmp);
-    let typical = sorted[sorted.len() / 2];
-    let (mean, std) = (folder.result.training.mean, folder.result.training.std);
-    Worst {
-        at: folder.test.timestamp_text(row),
-        error: format!("{:.2}", errors[row]),
-        value: format!("{:.1}", folder.test.values()[row]),
-        reconstruction: format!("{:.1}", f64::from(inside.rows.reconstruction[row]) * std + mean),
-        typical: format!("{typical:.3}"),
-        ratio: format!("{:.0}", errors[row] / typical),
-    }
-}
-
-fn moved(norms: &Norms) -> Option<Moved> {
-    let all = |tensors: &Vec<f32>| {
-        format!("{:.3}", tensors.iter().map(|norm| f64::from(*norm).powi(2)).sum::<f64>().sqrt())
-    };
-    Some(Moved {
-        first_gradient: all(norms.gradients.first()?),
-        last_gradient: all(norms.gradients.last()?),
-        first_update: all(norms.updates.first()?),
-        last_update: all(norms.updates.last()?),
-    })
+/// The norm of all tensors together, from their norms.
+pub(super) fn norm(tensors: &[f32]) -> f64 {
+    tensors.iter().map(|norm| f64::from(*norm).powi(2)).sum::<f64>().sqrt()
 }

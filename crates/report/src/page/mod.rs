@@ -3,13 +3,15 @@
 mod data;
 mod functions;
 mod inside;
-mod study;
 
-use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::ops::Range;
 
 use askama::Template;
+use glassbox_lab::statistics::Spread;
+use glassbox_lab::study::schema::{VariantSpread, Verdict};
 use glassbox_pipeline::detection::{PointRule, show_indices};
+use glassbox_pipeline::evaluation::Score;
 use glassbox_pipeline::results::{Point, RunResult, SeriesInfo};
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::tutorial::HEAD;
@@ -17,14 +19,10 @@ use jiff::SignedDuration;
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use crate::ReportError;
-use crate::folder::Folder;
-use crate::truth::Truth;
-use functions::{FUNCTIONS, Function, function};
+use crate::Results;
+use functions::{FUNCTIONS, function};
 use glassbox_figures::Figure;
 use glassbox_figures::theme;
-use inside::InsideView;
-use study::StudyView;
 
 /// The style, without the colours.
 const STYLE: &str =
@@ -42,39 +40,38 @@ const SCRIPT: [&str; 4] = [
 ];
 
 /// Renders the page of a run; `drawn` are its plots with their SVG.
-pub(crate) fn html(folder: &Folder, drawn: &[(&Figure, String)]) -> Result<String, ReportError> {
-    let inside = folder.inside.as_ref().map(|inside| InsideView::of(folder, inside));
+pub(crate) fn html(results: &Results, drawn: &[(&Figure, String)]) -> askama::Result<String> {
     let page = Page {
-        result: &folder.result,
-        train_head: folder.train.head(HEAD),
-        test_head: folder.test.head(HEAD),
-        summary: folder.detector.model.summary().to_string(),
-        architecture: pretty(&folder.detector.model.to_json()),
-        truth: Truth::of(folder),
+        result: &results.result,
+        train_head: results.train.head(HEAD),
+        test_head: results.test.head(HEAD),
+        summary: results.detector.model.summary().to_string(),
+        architecture: pretty(&results.detector.model.to_json()),
+        truth: results.truth().map(|rows| {
+            let score = Score::of(&results.result.anomalies.points.indices, &rows);
+            (rows, score)
+        }),
         figures: drawn.iter().map(|(figure, svg)| (figure.id.as_str(), (*figure, svg.as_str()))).collect(),
-        inside,
-        study: folder.study.as_ref().map(StudyView::of),
         style: theme::css() + STYLE,
         script: format!("/*\n{LICENCE}*/\n{LIBRARY}\n{{\n\"use strict\";\n{}}}\n", SCRIPT.concat()),
-        data: data::json(folder, drawn).map_err(|error| ReportError::Page(error.to_string()))?,
-        folder,
+        data: data::json(results, drawn),
+        results,
     };
-    page.render().map_err(|error| ReportError::Page(error.to_string()))
+    page.render()
 }
 
 #[derive(Template)]
 #[template(path = "page.html")]
 struct Page<'a> {
-    folder: &'a Folder,
+    results: &'a Results,
     result: &'a RunResult,
     train_head: String,
     test_head: String,
     summary: String,
     architecture: String,
-    truth: Option<Truth>,
+    /// The rows of the ground truth, and the score of the anomalous points against them.
+    truth: Option<(Range<usize>, Score)>,
     figures: HashMap<&'a str, (&'a Figure, &'a str)>,
-    inside: Option<InsideView>,
-    study: Option<StudyView<'a>>,
     style: String,
     script: String,
     data: String,
@@ -96,47 +93,22 @@ impl Page<'_> {
         )
     }
 
-    fn fixed(&self, value: impl Borrow<f64>, digits: usize) -> String {
-        fixed(*value.borrow(), digits)
-    }
-
-    fn percent(&self, part: impl Borrow<f64>) -> String {
-        format!("{:.1} %", 100.0 * part.borrow())
-    }
-
-    /// The name of a value in `result.json`.
-    fn named(&self, value: impl Serialize) -> String {
-        serde_json::to_value(value).ok().as_ref().and_then(Json::as_str).unwrap_or_default().into()
-    }
-
-    fn keras(&self, key: &str) -> &'static Function {
-        function(key)
-    }
-
-    fn functions(&self) -> &'static [Function] {
-        FUNCTIONS
-    }
-
     /// A sentence on early stopping.
     fn ending(&self) -> String {
         let training = &self.result.training;
         let patience = self.result.config.train.fit.early_stopping.as_ref().map_or(0, |early| early.patience);
         match training.stopped_epoch {
-            Some(epoch) => format!(
+            Some(_) => format!(
                 "Early stopping ended training after epoch {}: the validation loss had not improved on its best for \
                  {patience} epochs.",
-                epoch + 1
+                training.epochs
             ),
             None => format!("It used all {} epochs.", training.epochs),
         }
     }
 
-    fn last_loss(&self) -> String {
-        last(&self.result.training.history.loss)
-    }
-
-    fn last_val_loss(&self) -> String {
-        last(&self.result.training.history.val_loss)
+    fn last(&self, losses: &[f64]) -> String {
+        losses.last().map_or("none".into(), |loss| format!("{loss:.6}"))
     }
 
     fn best_epoch(&self) -> usize {
@@ -156,23 +128,19 @@ impl Page<'_> {
         points.first.as_ref().zip(points.last.as_ref())
     }
 
+    /// Minutes from the first of the `rows` of the ground truth to the first anomalous point among them.
+    fn delay(&self, rows: &Range<usize>, score: &Score) -> Option<i64> {
+        let times = self.results.test.timestamps();
+        score.first_hit.map(|row| times[row].duration_since(times[rows.start]).as_mins())
+    }
+
+    /// The name of a value in `result.json`.
+    fn named(&self, value: impl Serialize) -> String {
+        serde_json::to_value(value).ok().as_ref().and_then(Json::as_str).unwrap_or_default().into()
+    }
+
     fn series(&self) -> [&SeriesInfo; 2] {
         [&self.result.data.train, &self.result.data.test]
-    }
-
-    fn windows_shown(&self) -> String {
-        show_indices(&self.result.anomalies.windows.indices)
-    }
-
-    fn points_shown(&self) -> String {
-        show_indices(&self.result.anomalies.points.indices)
-    }
-
-    /// The mean error of the first training window.
-    fn first_error(&self) -> String {
-        let window = &self.folder.first_window;
-        let pairs = window.values.iter().zip(&window.reconstruction);
-        fixed(pairs.map(|(x, y)| (x - y).abs()).sum::<f64>() / window.values.len() as f64, 4)
     }
 
     fn source(&self) -> &'static str {
@@ -194,7 +162,7 @@ impl Page<'_> {
     /// The duration of a window, if the rows of the training series are evenly spaced.
     fn window_span(&self) -> Option<String> {
         let steps = i32::try_from(self.result.config.time_steps).ok()?;
-        regular_step(&self.folder.train)?.checked_mul(steps).map(span_text)
+        regular_step(&self.results.train)?.checked_mul(steps).map(span_text)
     }
 
     /// Time per epoch, the median.
@@ -202,17 +170,6 @@ impl Page<'_> {
         let mut epochs = self.result.timings.epochs.clone();
         epochs.sort_by(f64::total_cmp);
         epochs.get(epochs.len() / 2).map_or("unknown".into(), |seconds| format!("{:.0} ms", 1e3 * seconds))
-    }
-
-    /// The cost of capturing the model's internals, as a share of the training time.
-    fn inside_cost(&self) -> String {
-        let timings = &self.result.timings;
-        format!(
-            "{:.2} s, {:.1} % of the {:.1} s",
-            timings.inside,
-            100.0 * timings.inside / timings.fit,
-            timings.fit
-        )
     }
 }
 
@@ -234,13 +191,31 @@ fn span_text(span: SignedDuration) -> String {
     }
 }
 
-fn last(values: &[f64]) -> String {
-    values.last().map_or("none".into(), |value| fixed(*value, 6))
+/// The first and the last row.
+fn ends(rows: &[Vec<f32>]) -> Option<(&[f32], &[f32])> {
+    Some((rows.first()?, rows.last()?))
 }
 
-/// A number with `digits` decimal places.
-fn fixed(value: f64, digits: usize) -> String {
-    format!("{value:.digits$}")
+/// The numbers of a variant beside F1, each with the digits that are shown of it.
+fn columns(spread: &VariantSpread) -> [(&Option<Spread>, usize); 7] {
+    [
+        (&spread.precision, 3),
+        (&spread.recall, 3),
+        (&spread.delay_minutes, 0),
+        (&spread.live_delay_minutes, 0),
+        (&spread.windows, 1),
+        (&spread.false_windows, 1),
+        (&spread.seconds, 1),
+    ]
+}
+
+/// The class and the text of a verdict.
+fn verdict(verdict: &Verdict) -> (&'static str, &'static str) {
+    match verdict {
+        Verdict::Baseline => ("even", "baseline"),
+        Verdict::Helps | Verdict::Hurts => (verdict.name(), verdict.name()),
+        Verdict::Same | Verdict::Unclear => ("even", verdict.name()),
+    }
 }
 
 /// Text escaped for an attribute or an element.

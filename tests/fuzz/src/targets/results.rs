@@ -1,15 +1,19 @@
-//! An input is the name of a file, a line feed, and what it holds in the place of what the run wrote.
+//! An input is the name of a file, a line feed, and what it holds in the place of what the run wrote. The manifest has the
+//! checksum of it: without that nothing beyond the manifest would be reached.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use glassbox::Device;
 use glassbox_engine::random::Draws;
+use glassbox_formats::hash::Sha256;
 use glassbox_formats::lock;
 use glassbox_formats::output_folder::{MANIFEST, OutputFolder};
 use glassbox_pipeline::results;
 use glassbox_pipeline::tutorial::{Quiet, run};
-use glassbox_report::{Folder, PAGE, PLOTS, write};
+use glassbox_report::{PAGE, PLOTS, Results, write};
+
+use serde_json::Value as Json;
 
 use crate::mutate::{self, Checksum};
 use crate::{Budget, Outcome, refused, require};
@@ -37,10 +41,15 @@ pub(super) fn read(input: &[u8]) -> Result<Outcome, String> {
     let folder = tempfile::tempdir().expect("a folder");
     let mut files = FILES.clone();
     files.insert(name.into(), content.to_vec());
+    if name != MANIFEST {
+        let mut manifest: Json = serde_json::from_slice(&FILES[MANIFEST]).expect("JSON of ours");
+        manifest["files"][name] = Sha256::of(content).to_string().into();
+        files.insert(MANIFEST.into(), manifest.to_string().into_bytes());
+    }
     for (name, content) in &files {
         std::fs::write(folder.path().join(name), content).expect("room for a file");
     }
-    let outcome = match BUDGET.spend(input, || Folder::read(folder.path()))? {
+    let outcome = match BUDGET.spend(input, || Results::read(folder.path()))? {
         Err(error) => refused(error.to_string().replace(&*folder.path().to_string_lossy(), "results")),
         Ok(read) => {
             let figures = glassbox_report::figures(&read);
@@ -49,7 +58,7 @@ pub(super) fn read(input: &[u8]) -> Result<Outcome, String> {
             let draw = || -> Result<(), String> {
                 let mut outputs = OutputFolder::join(folder.path(), &glassbox_report::files())
                     .map_err(|error| error.to_string())?;
-                write(&mut outputs).map(|_| ()).map_err(|error| error.to_string())
+                write(&mut outputs, &read).map(|_| ()).map_err(|error| error.to_string())
             };
             match drawn.then(draw).transpose() {
                 Ok(_) => Ok(Outcome::Accepted),
