@@ -1,9 +1,11 @@
-//! What is refused: the message says what and where, the code says what kind, and what was there stays.
+//! Refusals: the message says what and where, the code says what kind, and what was there stays.
 
 use std::fs;
 use std::process::Command;
 
-use crate::kit::{clean, fail, first_rows, glassbox, home, succeed, twin};
+use glassbox_tests::fixtures;
+
+use crate::kit::{clean, fail, first_rows, glassbox, glassbox_with, home, succeed, train, twin};
 
 #[test]
 fn a_command_line_that_makes_no_sense_is_code_2_and_suggests_the_right_word() {
@@ -68,7 +70,7 @@ fn a_series_that_does_not_fit_into_memory_is_code_3() {
     );
 }
 
-/// What no machine has the memory for is refused before any of it is taken: an allocation that fails would end the
+/// More memory than any machine has is refused before any of it is taken: an allocation that fails would end the
 /// process.
 #[test]
 fn what_is_too_large_is_code_3_and_says_what_to_lower() {
@@ -242,4 +244,25 @@ fn a_reader_that_goes_away_is_no_error() {
     drop(child.stdout.take());
     assert!(child.wait().expect("a child").success());
     succeed(glassbox(home.path()).arg("--version"));
+}
+
+#[test]
+fn a_model_is_known_by_its_content_and_its_steps_are_its_own() {
+    let home = home();
+    succeed(&mut train(home.path(), &["--out", "m.st"]));
+    succeed(&mut train(home.path(), &["--model", "m.st", "--out", "again.st"]));
+    let keras = home.path().join("keras.safetensors");
+    fs::copy(fixtures::path("architectures/relu_layers.json"), keras).expect("room");
+    for model in ["m.st", "keras.safetensors"] {
+        succeed(glassbox(home.path()).args(["summary", "--architecture", model]));
+    }
+    let expected = "m.st: the model has windows of 16 steps, but --time-steps is 32";
+    for command in ["summary", "gradcheck", "profile"] {
+        let mut command = glassbox_with(home.path(), &[command, "--model", "m.st", "--time-steps", "32"]);
+        let error = fail(&mut command, 3);
+        assert!(error.contains(expected), "{error}");
+    }
+    let mut again = train(home.path(), &["--model", "m.st", "--out", "n.st", "--time-steps", "32"]);
+    let error = fail(&mut again, 3);
+    assert!(error.contains(expected), "{error}");
 }

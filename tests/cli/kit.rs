@@ -1,5 +1,6 @@
 //! Runs the real binary, in an environment of its own.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -57,9 +58,63 @@ pub(crate) fn twin(home: &Path) -> (PathBuf, PathBuf) {
 
 /// The first `rows` rows of a CSV, in a file beside it.
 pub(crate) fn first_rows(csv: &Path, rows: usize) -> PathBuf {
-    let text = std::fs::read_to_string(csv).expect("a CSV");
+    let text = fs::read_to_string(csv).expect("a CSV");
     let kept: String = text.lines().take(rows + 1).map(|line| format!("{line}\n")).collect();
     let path = csv.with_file_name(format!("first-{rows}.csv"));
-    std::fs::write(&path, kept).expect("room for a CSV");
+    fs::write(&path, kept).expect("room for a CSV");
     path
+}
+
+/// A short training on the first rows of the twin, which lie in `data.csv`.
+pub(crate) fn train(home: &Path, more: &[&str]) -> Command {
+    let csv = home.join("data.csv");
+    if !csv.exists() {
+        fs::rename(first_rows(&twin(home).0, 200), &csv).expect("a CSV");
+    }
+    let mut command = glassbox(home);
+    command.args(["train", "data.csv"]).args(more);
+    for (option, value) in [("--time-steps", "16"), ("--epochs", "1")] {
+        if !more.contains(&option) {
+            command.args([option, value]);
+        }
+    }
+    command
+}
+
+/// The shortest tutorial.
+pub(crate) fn tutorial(home: &Path, more: &[&str]) -> Command {
+    let mut command = glassbox(home);
+    command.args(["--epochs", "1", "--batch-size", "512"]).args(more);
+    command
+}
+
+pub(crate) fn glassbox_with(home: &Path, arguments: &[&str]) -> Command {
+    let mut command = glassbox(home);
+    command.args(arguments);
+    command
+}
+
+pub(crate) fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("text")).collect();
+    names.sort();
+    names
+}
+
+/// Everything in a folder, with its content; a link by what it leads to.
+pub(crate) fn content(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let mut all = vec![];
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if let Ok(link) = fs::read_link(&path) {
+            all.push((path, link.into_os_string().into_encoded_bytes()));
+        } else if path.is_dir() {
+            all.extend(content(&path));
+        } else {
+            all.push((path.clone(), fs::read(&path).expect("a file")));
+        }
+    }
+    all.sort();
+    all
 }

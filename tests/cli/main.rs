@@ -1,13 +1,17 @@
 //! The real binary, as a user runs it.
 
 mod arrays;
+mod checkpoints;
 mod compiled;
 mod devices;
+mod disk;
 mod errors;
 mod fetch;
+mod folders;
 mod gpu;
 mod interrupt;
 mod kit;
+mod locks;
 mod manners;
 mod outputs;
 mod profile;

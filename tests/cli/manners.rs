@@ -6,7 +6,7 @@ use std::path::Path;
 
 use glassbox_formats::hash::Sha256;
 
-use crate::kit::{fail, first_rows, glassbox, home, succeed, twin};
+use crate::kit::{fail, first_rows, glassbox, home, succeed, train, twin};
 
 /// A terminal obeys each of these, or shows something else than what is there.
 fn is_harmful(c: char) -> bool {
@@ -291,4 +291,21 @@ fn exit_codes_are_in_the_help_of_glassbox_and_elsewhere_is_a_pointer() {
         let help = succeed(glassbox(home.path()).args(words));
         assert!(help.ends_with("Exit codes: see `glassbox --help`.\n") && !help.contains("130"), "{help}");
     }
+}
+
+#[test]
+fn a_negative_number_is_told_what_is_expected_instead() {
+    let home = home();
+    for (option, expected) in
+        [("--learning-rate", "--learning-rate is -1"), ("--min-delta", "at least 0"), ("--epochs", "'-1'")]
+    {
+        let code = if option == "--learning-rate" { 3 } else { 2 };
+        let error = fail(&mut train(home.path(), &[option, "-1"]), code);
+        assert!(error.contains(expected) && !error.contains("-- -1"), "{error}");
+    }
+    succeed(&mut train(home.path(), &[]));
+    let mut detect = glassbox(home.path());
+    detect.args(["detect", "data.csv", "--model", "model.safetensors", "--threshold", "-1"]);
+    let told = detect.output().expect("the binary starts");
+    assert!(!String::from_utf8_lossy(&told.stderr).contains("unexpected argument"), "{told:?}");
 }
