@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// How values lie along an axis.
+/// The placement of values along an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scale {
@@ -19,7 +19,7 @@ pub enum Scale {
 /// An axis.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Axis {
-    /// How values lie along it.
+    /// The placement of values.
     pub scale: Scale,
     /// Its title, with the unit.
     pub title: String,
@@ -43,7 +43,7 @@ pub enum Role {
     Aside,
 }
 
-/// How a curve is drawn.
+/// The look of a curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mark {
@@ -64,7 +64,7 @@ pub struct Curve {
     pub name: String,
     /// Its meaning.
     pub role: Role,
-    /// How it is drawn.
+    /// Its look.
     pub mark: Mark,
     /// A value for each `x`, where there is one.
     pub y: Vec<Option<f64>>,

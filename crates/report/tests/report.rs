@@ -80,7 +80,7 @@ fn values(figure: &Figure, curve: usize) -> Vec<f64> {
     figure.curves[curve].y.iter().map(|y| y.expect("a value")).collect()
 }
 
-/// Where a curve has values.
+/// The places at which a curve has values.
 fn places(figure: &Figure, curve: usize) -> Vec<usize> {
     let there = |(index, y): (usize, &Option<f64>)| y.is_some().then_some(index);
     figure.curves[curve].y.iter().enumerate().filter_map(there).collect()

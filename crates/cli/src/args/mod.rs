@@ -103,7 +103,7 @@ fn command_first(command: &clap::Command, mut words: Vec<OsString>) -> Vec<OsStr
     words
 }
 
-/// How many words an option takes up, its value included. `None` if the command has no such option.
+/// The number of words of an option, its value included. `None` if the command has no such option.
 fn words_of_option(command: &clap::Command, word: &str) -> Option<usize> {
     let (name, has_value) = word.split_once('=').map_or((word, false), |(name, _)| (name, true));
     let is_named = |argument: &&clap::Arg| match name.strip_prefix("--") {
