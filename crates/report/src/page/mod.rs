@@ -12,7 +12,7 @@ use glassbox_lab::statistics::Spread;
 use glassbox_lab::study::schema::{VariantSpread, Verdict};
 use glassbox_pipeline::detection::{PointRule, show_indices};
 use glassbox_pipeline::evaluation::Score;
-use glassbox_pipeline::results::{Point, RunResult, SeriesInfo};
+use glassbox_pipeline::results::{RunResult, SeriesInfo};
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::tutorial::HEAD;
 use jiff::SignedDuration;
@@ -78,39 +78,6 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// A plot: its title, the picture, and the element where the script places the interactive plot.
-    fn figure(&self, id: &str) -> String {
-        let Some((figure, svg)) = self.figures.get(id) else { return String::new() };
-        let picture = theme::with_properties(svg).replacen(
-            "<svg ",
-            &format!("<svg role=\"img\" aria-label=\"{}\" ", escape(&figure.alt)),
-            1,
-        );
-        format!(
-            "<figure class=\"plot\" data-figure=\"{id}\" id=\"plot-{id}\"><figcaption>{}</figcaption>\
-             <div class=\"still\">{picture}</div></figure>",
-            escape(&figure.title)
-        )
-    }
-
-    /// A sentence on early stopping.
-    fn ending(&self) -> String {
-        let training = &self.result.training;
-        let patience = self.result.config.train.fit.early_stopping.as_ref().map_or(0, |early| early.patience);
-        match training.stopped_epoch {
-            Some(_) => format!(
-                "Early stopping ended training after epoch {}: the validation loss had not improved on its best for \
-                 {patience} epochs.",
-                training.epochs
-            ),
-            None => format!("It used all {} epochs.", training.epochs),
-        }
-    }
-
-    fn last(&self, losses: &[f64]) -> String {
-        losses.last().map_or("none".into(), |loss| format!("{loss:.6}"))
-    }
-
     fn best_epoch(&self) -> usize {
         let losses = &self.result.training.history.val_loss;
         (0..losses.len()).min_by(|a, b| losses[*a].total_cmp(&losses[*b])).map_or(0, |epoch| epoch + 1)
@@ -120,12 +87,6 @@ impl Page<'_> {
     fn epochs_below(&self) -> usize {
         let history = &self.result.training.history;
         history.val_loss.iter().zip(&history.loss).filter(|(val_loss, loss)| val_loss < loss).count()
-    }
-
-    /// The first anomalous point and the last.
-    fn ends(&self) -> Option<(&Point, &Point)> {
-        let points = &self.result.anomalies.points;
-        points.first.as_ref().zip(points.last.as_ref())
     }
 
     /// Minutes from the first of the `rows` of the ground truth to the first anomalous point among them.
@@ -141,22 +102,6 @@ impl Page<'_> {
 
     fn series(&self) -> [&SeriesInfo; 2] {
         [&self.result.data.train, &self.result.data.test]
-    }
-
-    fn source(&self) -> &'static str {
-        match self.result.data.source.as_str() {
-            "twin" => "the built-in synthetic copy of NAB's two files, generated from a seed",
-            _ => "the two published files of the Numenta Anomaly Benchmark",
-        }
-    }
-
-    /// A description of a user's own series.
-    fn own(&self, series: &Series) -> String {
-        let name = escape(series.name());
-        let ends = (series.timestamp_text(0), series.timestamp_text(series.len() - 1));
-        let spacing =
-            regular_step(series).map_or(String::new(), |step| format!(", one every {}", span_text(step)));
-        format!("<code>{name}</code> has {} rows{spacing}, from {} to {}", series.len(), ends.0, ends.1)
     }
 
     /// The duration of a window, if the rows of the training series are evenly spaced.
@@ -216,11 +161,6 @@ fn verdict(verdict: &Verdict) -> (&'static str, &'static str) {
         Verdict::Helps | Verdict::Hurts => (verdict.name(), verdict.name()),
         Verdict::Same | Verdict::Unclear => ("even", verdict.name()),
     }
-}
-
-/// Text escaped for an attribute or an element.
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 fn pretty(json: &str) -> String {
