@@ -64,7 +64,7 @@ pub(crate) fn claim(inputs: &[Named<'_>], outputs: &[Named<'_>]) -> Result<Vec<L
 /// this order.
 pub(crate) fn write<'a>(files: impl IntoIterator<Item = (&'a Path, Vec<u8>)>) -> Result<(), Failure> {
     let staged: Result<Vec<_>, _> =
-        files.into_iter().map(|(path, bytes)| atomic::stage(path, bytes)).collect();
+        files.into_iter().map(|(path, bytes)| atomic::stage(path, |out| out.write_all(&bytes))).collect();
     let mut staged = staged.or_fail(Kind::Output)?.into_iter();
     staged.try_for_each(atomic::Staged::commit).or_fail(Kind::Output)
 }

@@ -11,9 +11,9 @@
 use std::path::Path;
 
 use glassbox_engine::text::{excerpt, one_line};
-use ndarray::{Array3, ArrayD, ArrayView3, Ix3, IxDyn, ShapeBuilder};
+use ndarray::{Array3, ArrayD, ArrayView3, Ix3};
 use ndarray_npy::npy::header::Header;
-use ndarray_npy::{ReadableElement, WriteNpyExt};
+use ndarray_npy::{ReadNpyExt as _, WriteNpyExt as _};
 
 use crate::atomic;
 
@@ -107,14 +107,9 @@ pub fn parse_npy(bytes: &[u8], file: &str) -> Result<Array3<f32>, ArrayError> {
     if data.is_empty() {
         return Err(ArrayError::Empty { file: file.into(), shape });
     }
-    let count = data.len() / width;
-    let order = IxDyn(&shape).set_f(header.layout.is_fortran());
-    let array = if width == 4 {
-        f32::read_to_end_exact_vec(data, &header.type_descriptor, count)
-            .map(|values| samples(values, order.into(), file))
-    } else {
-        f64::read_to_end_exact_vec(data, &header.type_descriptor, count)
-            .map(|values| samples(values, order.into(), file))
+    let array = match width {
+        4 => ArrayD::<f32>::read_npy(bytes).map(|array| samples(&array, file)),
+        _ => ArrayD::<f64>::read_npy(bytes).map(|array| samples(&array, file)),
     };
     array.map_err(|problem| damaged(problem.to_string()))?
 }
@@ -157,12 +152,7 @@ fn data_start(bytes: &[u8]) -> Result<usize, String> {
 }
 
 /// Converts to finite values in C order with three axes.
-fn samples<T: Copy + Into<f64>>(
-    values: Vec<T>,
-    order: ndarray::StrideShape<IxDyn>,
-    file: &str,
-) -> Result<Array3<f32>, ArrayError> {
-    let array = ArrayD::from_shape_vec(order, values).expect("as many values as the shape has");
+fn samples<T: Copy + Into<f64>>(array: &ArrayD<T>, file: &str) -> Result<Array3<f32>, ArrayError> {
     for (index, value) in array.indexed_iter() {
         let value: f64 = (*value).into();
         if !(value as f32).is_finite() {

@@ -66,27 +66,25 @@ pub fn write_with(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), WriteError> {
-    match Target::of(path)? {
-        Target::File { path, replaced } => {
-            let folder = folder_of(&path).to_owned();
-            stage_in(&folder, path, replaced, fill)?.commit()
-        }
-        Target::Stream => write_stream(path, fill),
-    }
+    stage(path, fill)?.commit()
 }
 
-/// Writes `bytes` to a temporary file, which replaces the file at `path` when it is committed. Its folder is created if
-/// absent. For a pipe or a device, the bytes are kept in memory until then.
+/// Writes the output of `fill` to a temporary file, which replaces the file at `path` when it is committed. Its folder is
+/// created if absent. For a pipe or a device, the output is kept in memory until then.
 ///
 /// # Errors
-/// If any step fails; the error names the path and the step.
-pub fn stage(path: &Path, bytes: Vec<u8>) -> Result<Staged, WriteError> {
+/// If `fill` fails or any other step does; the error names the path and the step.
+pub fn stage(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Staged, WriteError> {
     match Target::of(path)? {
         Target::File { path, replaced } => {
             let folder = folder_of(&path).to_owned();
-            stage_in(&folder, path, replaced, |out| out.write_all(&bytes))
+            stage_in(&folder, path, replaced, fill)
         }
-        Target::Stream => Ok(Staged(Content::Stream { path: path.to_owned(), bytes })),
+        Target::Stream => {
+            let mut bytes = vec![];
+            fill(&mut bytes).map_err(failed(path, FILLING))?;
+            Ok(Staged(Content::Stream { path: path.to_owned(), bytes }))
+        }
     }
 }
 
@@ -147,7 +145,11 @@ impl Staged {
                     .map_err(failed(&target, "flushing its folder to the disk"))?;
                 Ok(())
             }
-            Content::Stream { path, bytes } => write_stream(&path, |out| out.write_all(&bytes)),
+            Content::Stream { path, bytes } => {
+                let stream = std::fs::OpenOptions::new().write(true).open(&path);
+                let mut stream = stream.map_err(failed(&path, "opening it"))?;
+                stream.write_all(&bytes).map_err(failed(&path, FILLING))
+            }
         }
     }
 }
@@ -161,12 +163,6 @@ pub fn json(value: &impl Serialize) -> Vec<u8> {
     let mut bytes = serde_json::to_vec_pretty(value).expect("keys are strings, and memory takes all");
     bytes.push(b'\n');
     bytes
-}
-
-fn write_stream(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), WriteError> {
-    let stream = std::fs::OpenOptions::new().write(true).open(path).map_err(failed(path, "opening it"))?;
-    let mut out = BufWriter::new(stream);
-    fill(&mut out).and_then(|()| out.flush()).map_err(failed(path, FILLING))
 }
 
 /// Checks that a file could be written at `path`, as far as possible without writing it: the path is not a folder, and

@@ -29,24 +29,18 @@ impl Sha256 {
     /// If `hex` is not 64 hexadecimal digits; in a constant, that is a compile-time error.
     #[must_use]
     pub const fn from_hex(hex: &str) -> Self {
-        let hex = hex.as_bytes();
         assert!(hex.len() == 64, "a SHA-256 has 64 hexadecimal digits");
+        let mut rest = hex;
         let mut bytes = [0; 32];
         let mut i = 0;
         while i < 32 {
-            bytes[i] = nibble(hex[2 * i]) << 4 | nibble(hex[2 * i + 1]);
+            let (digits, after) = rest.split_at(2);
+            let Ok(byte) = u8::from_str_radix(digits, 16) else { panic!("not a hexadecimal digit") };
+            bytes[i] = byte;
+            rest = after;
             i += 1;
         }
         Self(bytes)
-    }
-}
-
-const fn nibble(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        b'a'..=b'f' => digit - b'a' + 10,
-        b'A'..=b'F' => digit - b'A' + 10,
-        _ => panic!("not a hexadecimal digit"),
     }
 }
 

@@ -1,29 +1,13 @@
 //! `glassbox summary`
 
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::{NamedLayer, Sequential};
 use glassbox_engine::optimizers::Optimizer;
-use serde::Serialize;
+use glassbox_engine::shape::Shape;
+use serde_json::{Value as Json, json};
 
 use super::{TIME_STEPS, print, print_json};
 use crate::args::SummaryArgs;
 use crate::failure::Failure;
-
-#[derive(Serialize)]
-struct Model<'a> {
-    name: &'a str,
-    input_shape: [usize; 2],
-    output_shape: [usize; 2],
-    parameters: usize,
-    layers: Vec<Layer<'a>>,
-}
-
-#[derive(Serialize)]
-struct Layer<'a> {
-    name: &'a str,
-    class_name: &'a str,
-    output_shape: [usize; 2],
-    parameters: usize,
-}
 
 pub(crate) fn run(args: &SummaryArgs) -> Result<(), Failure> {
     let model = args.model.model(TIME_STEPS)?;
@@ -41,19 +25,21 @@ pub(crate) fn run(args: &SummaryArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn describe(model: &Sequential) -> Model<'_> {
-    let shape = |shape: glassbox_engine::shape::Shape| [shape.steps, shape.channels];
-    let layers = model.layers().iter().map(|layer| Layer {
-        name: &layer.name,
-        class_name: layer.layer.class_name(),
-        output_shape: shape(layer.output),
-        parameters: model.layout().range(layer.weights.clone()).len(),
-    });
-    Model {
-        name: model.name(),
-        input_shape: shape(model.input_shape()),
-        output_shape: shape(model.output_shape()),
-        parameters: model.layout().len(),
-        layers: layers.collect(),
-    }
+fn describe(model: &Sequential) -> Json {
+    let shape = |shape: Shape| [shape.steps, shape.channels];
+    let layer = |layer: &NamedLayer| {
+        json!({
+            "name": layer.name,
+            "class_name": layer.layer.class_name(),
+            "output_shape": shape(layer.output),
+            "parameters": model.layout().range(layer.weights.clone()).len(),
+        })
+    };
+    json!({
+        "name": model.name(),
+        "input_shape": shape(model.input_shape()),
+        "output_shape": shape(model.output_shape()),
+        "parameters": model.layout().len(),
+        "layers": model.layers().iter().map(layer).collect::<Vec<_>>(),
+    })
 }
