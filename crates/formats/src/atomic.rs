@@ -75,12 +75,12 @@ pub fn write_with(
 /// # Errors
 /// If `fill` fails or any other step does; the error names the path and the step.
 pub fn stage(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Staged, WriteError> {
-    match Target::of(path)? {
-        Target::File { path, replaced } => {
-            let folder = folder_of(&path).to_owned();
-            stage_in(&folder, path, replaced, fill)
+    match target(path)? {
+        Some((target, replaced)) => {
+            let folder = folder_of(&target).to_owned();
+            stage_in(&folder, target, replaced, fill)
         }
-        Target::Stream => {
+        None => {
             let mut bytes = vec![];
             fill(&mut bytes).map_err(failed(path, FILLING))?;
             Ok(Staged(Content::Stream { path: path.to_owned(), bytes }))
@@ -173,7 +173,7 @@ pub fn json(value: &impl Serialize) -> Vec<u8> {
 /// # Errors
 /// The same errors as [`write_with`].
 pub fn probe(path: &Path) -> Result<(), WriteError> {
-    let Target::File { path: target, .. } = Target::of(path)? else {
+    let Some((target, _)) = target(path)? else {
         // A pipe may not have a reader yet, and opening it would wait for one.
         return Ok(());
     };
@@ -185,55 +185,29 @@ pub fn probe(path: &Path) -> Result<(), WriteError> {
     probed.map_err(failed(path, "creating a temporary file in its folder"))
 }
 
-/// The file that a write to `path` replaces or creates, with symbolic links followed; `None` for a pipe or a device.
+const FILLING: &str = "writing its content";
+
+/// The file that a write to `path` replaces or creates, with symbolic links followed, and the permissions of the existing
+/// file, if there is one; `None` for a pipe, a device or a socket.
 ///
 /// # Errors
 /// If `path` cannot be a file.
-pub(crate) fn target(path: &Path) -> Result<Option<PathBuf>, WriteError> {
-    match Target::of(path)? {
-        Target::File { path, .. } => Ok(Some(path)),
-        Target::Stream => Ok(None),
-    }
-}
-
-const FILLING: &str = "writing its content";
-
-/// The kind of target of a path.
-enum Target {
-    /// A pipe, a device or a socket.
-    Stream,
-    /// A file, which need not exist.
-    File {
-        /// Its path, with symbolic links followed.
-        path: PathBuf,
-        /// The permissions of the existing file, if any.
-        replaced: Option<Permissions>,
-    },
-}
-
-impl Target {
-    fn of(path: &Path) -> Result<Self, WriteError> {
-        Self::look(path).map_err(failed(path, "looking at what is there"))
-    }
-
-    fn look(path: &Path) -> io::Result<Self> {
-        let unfit = |kind, problem: &str| Err(io::Error::new(kind, problem));
-        if path.file_name().is_none() {
-            return unfit(io::ErrorKind::InvalidInput, "the path does not name a file");
+pub(crate) fn target(path: &Path) -> Result<Option<(PathBuf, Option<Permissions>)>, WriteError> {
+    let unfit = |kind, problem: &str| Err(io::Error::new(kind, problem));
+    let look = || match std::fs::metadata(path) {
+        _ if path.file_name().is_none() => {
+            unfit(io::ErrorKind::InvalidInput, "the path does not name a file")
         }
-        match std::fs::metadata(path) {
-            Ok(there) if there.is_dir() => unfit(io::ErrorKind::IsADirectory, "it is a folder"),
-            Ok(there) if there.is_file() => {
-                let path = if path.is_symlink() { path.canonicalize()? } else { path.to_owned() };
-                Ok(Self::File { path, replaced: Some(there.permissions()) })
-            }
-            Ok(_) => Ok(Self::Stream),
-            Err(absent) if absent.kind() == io::ErrorKind::NotFound => {
-                Ok(Self::File { path: path.to_owned(), replaced: None })
-            }
-            Err(error) => Err(error),
+        Ok(there) if there.is_dir() => unfit(io::ErrorKind::IsADirectory, "it is a folder"),
+        Ok(there) if there.is_file() => {
+            let path = if path.is_symlink() { path.canonicalize()? } else { path.to_owned() };
+            Ok(Some((path, Some(there.permissions()))))
         }
-    }
+        Ok(_) => Ok(None),
+        Err(absent) if absent.kind() == io::ErrorKind::NotFound => Ok(Some((path.to_owned(), None))),
+        Err(error) => Err(error),
+    };
+    look().map_err(failed(path, "looking at what is there"))
 }
 
 /// The folder of a path; `.` for a bare name, whose `parent` is the empty path, which no system call accepts.

@@ -93,7 +93,7 @@ impl Lock {
     /// If another run holds the lock, the lock file cannot be created or is not a plain file, or `path` cannot be a
     /// file.
     pub fn file(path: &Path) -> Result<Option<Self>, LockError> {
-        let Some(target) = atomic::target(path)? else { return Ok(None) };
+        let Some((target, _)) = atomic::target(path)? else { return Ok(None) };
         let (folder, target) = (atomic::folder_of(&target), target.file_name().unwrap_or_default());
         let mut name = OsString::from(".");
         name.push(target);
