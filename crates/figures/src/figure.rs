@@ -3,10 +3,11 @@
 use serde::Serialize;
 
 /// The placement of values along an axis.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scale {
     /// Numbers.
+    #[default]
     Linear,
     /// The logarithms of positive numbers, with marks at round numbers.
     Log,
@@ -17,7 +18,7 @@ pub enum Scale {
 }
 
 /// An axis.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Axis {
     /// The placement of values.
     pub scale: Scale,
@@ -117,7 +118,7 @@ pub struct Dot {
 }
 
 /// A plot.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Figure {
     /// Its name, from which its files are named.
     pub id: String,
@@ -154,19 +155,7 @@ impl Figure {
         y_axis: Axis,
         x: Vec<f64>,
     ) -> Self {
-        Self {
-            id: id.into(),
-            title: title.into(),
-            alt: String::new(),
-            x_axis,
-            y_axis,
-            x,
-            x_end: None,
-            curves: vec![],
-            rules: vec![],
-            spans: vec![],
-            dots: vec![],
-        }
+        Self { id: id.into(), title: title.into(), x_axis, y_axis, x, ..Self::default() }
     }
 
     /// Sets the description for a reader who cannot see the figure.
