@@ -38,7 +38,7 @@ fn write_labelled(label: &str, style: Style, text: &str) {
 
 /// Prints text for people, such as tables, on standard output.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    print_data(&escaped(text))
+    print_data(escaped(text).as_bytes())
 }
 
 /// Prints a JSON object. Its texts are escaped further than JSON requires, since a terminal obeys C1 controls too.
@@ -51,14 +51,14 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
             false => json.push_str(&format!("\\u{:04x}", u32::from(c))),
         }
     }
-    print_data(&(json + "\n"))
+    print_data((json + "\n").as_bytes())
 }
 
 /// Writes to standard output as it is. A reader that has gone away (`glassbox ... | head`) is no failure of ours, but
 /// there is nothing more to say then.
-pub(crate) fn print_data(text: &str) -> Result<(), Failure> {
+pub(crate) fn print_data(data: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(data).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => done
             .map_err(|error| Failure::new(Kind::Output, format!("cannot write to standard output: {error}"))),

@@ -38,7 +38,7 @@ pub(crate) fn run(args: &DetectArgs) -> Result<(), Failure> {
         None => {
             let mut text = vec![];
             write(format, series, &detection, &mut text).or_fail(Kind::Output)?;
-            print_data(&String::from_utf8(text).or_fail(Kind::Output)?)?;
+            print_data(&text)?;
         }
     }
     note(

@@ -15,7 +15,7 @@ const NAME: &str = "glassbox";
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<(), Failure> {
     let mut script = vec![];
     clap_complete::generate(args.shell, &mut args::command(), NAME, &mut script);
-    print_data(&String::from_utf8(script).or_fail(Kind::Output)?)
+    print_data(&script)
 }
 
 pub(crate) fn man(args: &ManArgs) -> Result<(), Failure> {
@@ -23,7 +23,11 @@ pub(crate) fn man(args: &ManArgs) -> Result<(), Failure> {
     let mut command = args::command();
     command.build();
     match &args.out {
-        None => print_data(&String::from_utf8(rendered(&Man::new(command))?).or_fail(Kind::Output)?),
+        None => {
+            let mut page = vec![];
+            Man::new(command).render(&mut page).or_fail(Kind::Output)?;
+            print_data(&page)
+        }
         Some(folder) => pages(&command, folder),
     }
 }
@@ -32,14 +36,8 @@ pub(crate) fn man(args: &ManArgs) -> Result<(), Failure> {
 fn pages(command: &Command, folder: &Path) -> Result<(), Failure> {
     let man = Man::new(command.clone());
     let path = folder.join(man.get_filename());
-    atomic::write(&path, &rendered(&man)?).or_fail(Kind::Output)?;
+    atomic::write_with(&path, |out| man.render(out)).or_fail(Kind::Output)?;
     print(&format!("{}\n", path.display()))?;
     let mut subcommands = command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help");
     subcommands.try_for_each(|subcommand| pages(subcommand, folder))
-}
-
-fn rendered(man: &Man) -> Result<Vec<u8>, Failure> {
-    let mut page = vec![];
-    man.render(&mut page).or_fail(Kind::Output)?;
-    Ok(page)
 }
