@@ -1,6 +1,8 @@
 //! From a CUDA source to a library that is loaded, by way of the host's C++ compiler.
 
 use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -108,21 +110,22 @@ fn included(source: &Source) -> Vec<&str> {
 }
 
 fn build(source: &Source, unit: &str, folder: &Path, library: &Path) -> Result<()> {
+    let writing = |error| refused(format!("writing in {}", folder.display()), error);
     // Where a text is that of a file in the repository, that file is compiled: a debugger shows it.
     let kernels = workspace().join("kernels");
     let own = kernels.join("host/include");
     let texts = source.texts().map(|header| (header, &kernels));
     for ((name, text), place) in texts.chain(SHIM.map(|header| (header, &own))) {
-        if std::fs::read_to_string(place.join(name)).is_ok_and(|found| found == text) {
+        if fs::read_to_string(place.join(name)).is_ok_and(|found| found == text) {
             continue;
         }
-        write(&folder.join(name), text)?;
+        write(&folder.join(name), text).map_err(writing)?;
     }
     let main = folder.join("unit.cpp");
-    write(&main, unit)?;
+    write(&main, unit).map_err(writing)?;
     // In one move below: another process may be making the same.
-    let made = tempfile::Builder::new().prefix("kernels").suffix(".so").tempfile_in(folder);
-    let made = made.map_err(|error| refused(format!("a file in {}", folder.display()), error))?;
+    let made =
+        tempfile::Builder::new().prefix("kernels").suffix(".so").tempfile_in(folder).map_err(writing)?;
     let mut command = Command::new(compiler());
     command.args(flags()).arg("-iquote").arg(folder).arg("-iquote").arg(kernels).arg("-iquote").arg(own);
     let output = command.arg("-o").arg(made.path()).arg(&main).output();
@@ -132,19 +135,17 @@ fn build(source: &Source, unit: &str, folder: &Path, library: &Path) -> Result<(
         let log = String::from_utf8_lossy(&output.stderr).into_owned();
         return Err(Error(format!("{} does not compile for the host:\n{log}", source.name)));
     }
-    let moved = made.into_temp_path().persist(library);
-    moved.map_err(|error| refused(format!("writing {}", library.display()), error))
+    made.into_temp_path().persist(library).map_err(|error| writing(error.error))
 }
 
 /// Writes a file, in one move.
-fn write(path: &Path, text: &str) -> Result<()> {
+fn write(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().expect("a file in a folder");
-    let made = std::fs::create_dir_all(folder).and_then(|()| tempfile::NamedTempFile::new_in(folder));
-    let written = made.and_then(|mut file| {
-        std::io::Write::write_all(&mut file, text.as_bytes())?;
-        file.persist(path).map_err(|error| error.error)
-    });
-    written.map(|_| ()).map_err(|error| refused(format!("writing {}", path.display()), error))
+    fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.persist(path)?;
+    Ok(())
 }
 
 pub(crate) fn refused(what: String, problem: impl std::fmt::Display) -> Error {

@@ -15,15 +15,13 @@ const LIBRARY: &str = if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" };
 /// A GPU that the driver sees.
 #[derive(Debug, Clone)]
 pub struct Listed {
-    /// Its number, from 0.
-    pub ordinal: usize,
     /// Its properties.
     pub properties: Properties,
     /// The reason why it cannot be used, if there is one.
     pub problem: Option<DeviceError>,
 }
 
-/// All GPUs that the driver sees.
+/// All GPUs that the driver sees, by their numbers.
 ///
 /// # Errors
 /// If there is no driver, or it does not start.
@@ -33,7 +31,7 @@ pub fn list() -> Result<Vec<Listed>> {
         .map(|ordinal| {
             let properties = properties(ordinal)?;
             let problem = require_capability(&properties).err();
-            Ok(Listed { ordinal, properties, problem })
+            Ok(Listed { properties, problem })
         })
         .collect()
 }
@@ -121,7 +119,10 @@ mod tests {
     #[test]
     fn a_machine_without_a_driver_is_told_so() {
         match list() {
-            Ok(gpus) => assert!(gpus.iter().enumerate().all(|(i, gpu)| gpu.ordinal == i)),
+            Ok(gpus) => {
+                let placed = |(i, gpu): (usize, &Listed)| gpu.properties.place == format!("cuda:{i}");
+                assert!(gpus.iter().enumerate().all(placed));
+            }
             Err(error) => assert!(!error.to_string().is_empty()),
         }
     }

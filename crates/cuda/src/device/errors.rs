@@ -5,13 +5,12 @@ use cudarc::driver::sys;
 
 use crate::error::{DeviceError, Result};
 
+/// The outcome of a call, which an error names.
 pub(super) fn done<T>(call: &'static str, outcome: Result<T, DriverError>) -> Result<T> {
-    outcome.map_err(|error| failure(call, error))
-}
-
-pub(super) fn failure(call: &'static str, error: DriverError) -> DeviceError {
-    let problem = said(error);
-    if is_lost(error.0) { DeviceError::Lost { call, problem } } else { DeviceError::Call { call, problem } }
+    outcome.map_err(|error| match said(error) {
+        problem if is_lost(error.0) => DeviceError::Lost { call, problem },
+        problem => DeviceError::Call { call, problem },
+    })
 }
 
 /// The driver's description of an error.

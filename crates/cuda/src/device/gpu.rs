@@ -16,7 +16,7 @@ use sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BY
 use super::buffer::Memory;
 use super::cache::{Cache, Key};
 use super::discover::{count, properties, require_capability, version};
-use super::errors::{done, failure};
+use super::errors::done;
 use super::nvrtc::Nvrtc;
 use super::{Function, Launch, Mark, Module, Properties, Source};
 use crate::error::{DeviceError, Result};
@@ -112,10 +112,7 @@ impl Gpu {
         let versions = [self.nvrtc.version(), self.driver];
         let key = Key::new(source, &Nvrtc::options(&self.architecture), versions);
         let kept = || self.modules.lock().unwrap_or_else(PoisonError::into_inner);
-        let loaded = {
-            let mut kept = kept();
-            kept.iter().position(|(other, _)| *other == key).map(|at| kept.remove(at).1)
-        };
+        let loaded = kept().iter().find(|(other, _)| *other == key).map(|(_, module)| Arc::clone(module));
         let module = match loaded {
             Some(module) => module,
             None => {
@@ -125,7 +122,7 @@ impl Gpu {
             }
         };
         let mut kept = kept();
-        // Another thread may have loaded it meanwhile: one of the two stays.
+        // It is now the last used. Another thread may have loaded it meanwhile: one of the two stays.
         kept.retain(|(other, _)| *other != key);
         if kept.len() == MODULES_KEPT {
             kept.remove(0);
@@ -164,15 +161,12 @@ impl Gpu {
     pub(super) fn alloc(&self, bytes: usize) -> Result<Memory> {
         self.enter()?;
         // SAFETY: what is undefined in it is the caller's to write before it is read.
-        match unsafe { result::malloc_sync(bytes) } {
-            Ok(address) => Ok(Memory { address, stream: Arc::clone(&self.stream) }),
-            Err(DriverError(sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY)) => {
-                let (free, _) = result::mem_get_info().unwrap_or((0, 0));
-                let total = self.properties.memory;
-                Err(DeviceError::OutOfMemory { asked: bytes as u64, free: free as u64, total })
-            }
-            Err(error) => Err(failure("cuMemAlloc", error)),
+        let allocated = unsafe { result::malloc_sync(bytes) };
+        if let Err(DriverError(sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY)) = allocated {
+            let (free, total) = (result::mem_get_info().unwrap_or((0, 0)).0, self.properties.memory);
+            return Err(DeviceError::OutOfMemory { asked: bytes as u64, free: free as u64, total });
         }
+        Ok(Memory { address: done("cuMemAlloc", allocated)?, stream: Arc::clone(&self.stream) })
     }
 
     /// Launches a kernel.

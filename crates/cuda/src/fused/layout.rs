@@ -16,15 +16,15 @@ use super::WARP;
 use super::shapes::{self, Product};
 use super::tiling::{self, Block, CorrelateTiles, ProductTiles};
 
-/// Where the rows of a value lie.
+/// The place of the rows of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Slot {
-    /// Of its first row that is not zeros.
+    /// The place of its first row that is not zeros.
     pub(super) at: usize,
     /// Rows of the value, and values in a row.
     pub(super) steps: usize,
     pub(super) channels: usize,
-    /// From one row to the next.
+    /// The distance from one row to the next.
     pub(super) pitch: usize,
     /// Rows of zeros before and after.
     pub(super) left: usize,
@@ -60,26 +60,26 @@ pub(super) enum Tiles {
     None,
 }
 
-/// Everything's place.
+/// The places of all that a block has in shared memory.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     /// Threads of a block, and how rows are spaced.
     pub(super) block: Block,
-    /// Of each line.
+    /// The tiles of each line.
     pub(super) tiles: Vec<Tiles>,
-    /// Of each weight tensor that the program reads: its place, its rows and the values in a row.
+    /// The place of each weight tensor that the program reads, its rows and the values in a row.
     pub(super) weights: Vec<Option<(usize, usize, usize)>>,
-    /// Of the sums of gradients.
+    /// The place of the sums of gradients.
     pub(super) sums: usize,
-    /// Of each mask.
+    /// The place of each mask.
     pub(super) masks: Vec<usize>,
-    /// Of the target, row by row.
+    /// The place of the target, row by row.
     pub(super) target: usize,
-    /// Of each value.
+    /// The slot of each value.
     pub(super) slots: Vec<Slot>,
     /// For each value, the first that has its place.
     pub(super) places: Vec<usize>,
-    /// All of it.
+    /// The size of all of it.
     pub(super) floats: usize,
 }
 

@@ -88,7 +88,7 @@ impl Spacing {
 pub(super) struct Block {
     /// Threads of a block, and how tiles for them are chosen.
     pub(super) tuning: Tuning,
-    /// Of all rows.
+    /// The spacing of all rows.
     pub(super) spacing: Spacing,
 }
 

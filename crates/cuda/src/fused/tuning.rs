@@ -19,9 +19,9 @@ use super::WARP;
 /// (<https://developer.nvidia.com/blog/improving-gpu-performance-by-reducing-instruction-cache-misses/>).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tunings {
-    /// Of a training step. Default: 256 threads, 1100 multiply-adds, 2 cycles.
+    /// The tuning of a training step. Default: 256 threads, 1100 multiply-adds, 2 cycles.
     pub step: Tuning,
-    /// Of scoring. Default: 256 threads, 1100 multiply-adds, 0.25 cycles.
+    /// The tuning of scoring. Default: 256 threads, 1100 multiply-adds, 0.25 cycles.
     pub scoring: Tuning,
 }
 
