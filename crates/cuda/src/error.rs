@@ -43,7 +43,7 @@ pub enum DeviceError {
     NoSuchGpu {
         /// The one asked for, from 0.
         ordinal: usize,
-        /// How many there are.
+        /// The number of GPUs that there are.
         found: usize,
     },
 

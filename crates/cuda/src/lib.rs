@@ -44,7 +44,7 @@ use session::CudaSession;
 pub struct Cuda {
     device: Arc<Gpu>,
     kernels: Arc<Kernels>,
-    /// How steps are fused; `None` if they are not.
+    /// The tunings of the fused kernels; `None` if nothing is fused.
     tunings: Option<Tunings>,
 }
 
@@ -104,7 +104,8 @@ impl Backend<f32> for Cuda {
         })
     }
 
-    /// Of device memory, and of reads of `working_set` bytes over and over: of the second cache, if they fit there.
+    /// The ceilings of arithmetic, of device memory, and of reads of `working_set` bytes over and over: those of the
+    /// second cache, if they fit there.
     fn ceilings(&self, working_set: usize) -> Option<Ceilings> {
         // A device that fails here fails the training step as well, which then says how.
         ceilings::measure(&self.device, &self.kernels, working_set).ok()

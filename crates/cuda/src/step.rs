@@ -20,7 +20,7 @@ pub const STEPS_IN_A_RECORDING: usize = 32;
 /// A part of a training step, and a launch that belongs to it.
 pub type StepLaunch = (Part, Launch);
 
-/// How training steps are taken.
+/// A way to take training steps.
 pub trait TrainingStep: Debug + Send {
     /// The launches that leave the gradient of a batch's mean loss in [`Buffers::gradient`], each sample's loss in
     /// [`EpochBuffers::losses`], and the batch's mean in [`EpochBuffers::means`]; and, if `update`, take the optimiser's
@@ -28,7 +28,7 @@ pub trait TrainingStep: Debug + Send {
     fn launches(&self, data: &EpochBuffers, within: u32, update: bool) -> Vec<StepLaunch>;
 }
 
-/// How predictions are made and scored.
+/// A way to make predictions and to score them.
 pub(crate) trait Scoring {
     /// The loss of each sample of `x`, of which there is at least one, given its target in `y`.
     ///
@@ -46,7 +46,7 @@ pub(crate) trait Scoring {
 /// The device memory of a training run, whatever the data.
 #[derive(Debug, Clone)]
 pub struct Buffers {
-    /// Where the run is: see `control.cuh`.
+    /// The control block, which says where the run is: see `control.cuh`.
     pub control: Buffer<u32>,
     /// All weights, in the model's layout.
     pub weights: Buffer<f32>,

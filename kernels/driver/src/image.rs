@@ -19,13 +19,13 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// As bytes: like PTX they are text that ends in NUL.
+    /// The image as bytes: like PTX, text that ends in NUL.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let text = serde_json::to_string(self).expect("strings are JSON");
         format!("{MAGIC}{text}\0").into_bytes()
     }
 
-    /// From bytes that begin there.
+    /// Reads an image from its bytes.
     ///
     /// # Safety
     /// * the bytes end in NUL.

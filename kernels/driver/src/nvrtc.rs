@@ -149,7 +149,7 @@ impl Program {
     }
 }
 
-/// For each output of a program, the function for its size and the one for its bytes.
+/// Defines for each output of a program the function for its size and the one for its bytes.
 macro_rules! outputs {
     ($($size:ident, $get:ident: $output:expr;)*) => {
         functions! {

@@ -1,4 +1,4 @@
-//! From a CUDA source to a library that is loaded, by way of the host's C++ compiler.
+//! Compiles a CUDA source with the host's C++ compiler, and loads the library.
 
 use std::collections::HashMap;
 use std::fs;

@@ -209,7 +209,7 @@ impl HostDevice {
     }
 }
 
-/// How a message names a buffer: by the first argument that points into it.
+/// The name of a buffer in messages: the first argument that points into it.
 fn name_of(start: u64, bytes: usize, args: &[Vec<u8>]) -> CString {
     let points = |arg: &Vec<u8>| {
         let address = arg.as_slice().try_into().map(u64::from_ne_bytes);

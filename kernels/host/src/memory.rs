@@ -7,7 +7,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::Result;
 use crate::compile::refused;
 
-/// Where an allocation of the driver's begins is a multiple of this.
+/// The address of an allocation of the driver's is a multiple of this.
 const ALIGNMENT: usize = 256;
 const WORD: usize = 4;
 

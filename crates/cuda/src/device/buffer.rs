@@ -34,7 +34,7 @@ impl Drop for Memory {
 #[derive(Debug, Clone)]
 pub struct Buffer<T> {
     memory: Arc<Memory>,
-    /// In numbers, not bytes.
+    /// The place of the first number in the memory, in numbers, not bytes.
     offset: usize,
     len: usize,
     holds: PhantomData<T>,
@@ -58,7 +58,7 @@ impl<T: Pod> Buffer<T> {
         Ok(Self { memory, offset: 0, len, holds: PhantomData })
     }
 
-    /// So many zeros.
+    /// A buffer of `len` zeros.
     ///
     /// # Errors
     /// As [`Buffer::undefined`], and if the device fails.

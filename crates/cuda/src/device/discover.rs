@@ -115,7 +115,7 @@ mod tests {
         }
     }
 
-    /// Where there is no driver, that is what is said; where there is one, its GPUs are listed.
+    /// Without a driver there is an error that says so; with one, its GPUs are listed.
     #[test]
     fn a_machine_without_a_driver_is_told_so() {
         match list() {

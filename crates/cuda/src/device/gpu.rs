@@ -29,9 +29,9 @@ const MODULES_KEPT: usize = 16;
 pub struct Gpu {
     properties: Properties,
     stream: Arc<CudaStream>,
-    /// Where launches are recorded, by one at a time.
+    /// The stream on which launches are recorded, by one at a time.
     recorder: Mutex<Arc<CudaStream>>,
-    /// The last used comes last.
+    /// The modules that stay loaded; the last used comes last.
     modules: Mutex<Vec<(Key, Arc<Module>)>>,
     nvrtc: Nvrtc,
     architecture: String,

@@ -48,29 +48,21 @@ macro_rules! args {
 }
 pub(crate) use args;
 
-impl Operand for u32 {
-    fn push(&self, args: &mut Vec<Arg>) {
-        [*self].push(args);
-    }
+/// Numbers, as the kernels have them.
+macro_rules! numbers {
+    ($($kind:ty: $as_passed:expr;)*) => {$(
+        impl Operand for $kind {
+            fn push(&self, args: &mut Vec<Arg>) {
+                [$as_passed(*self)].push(args);
+            }
+        }
+    )*};
 }
-
-impl Operand for f32 {
-    fn push(&self, args: &mut Vec<Arg>) {
-        [*self].push(args);
-    }
-}
-
-impl Operand for bool {
-    fn push(&self, args: &mut Vec<Arg>) {
-        u32::from(*self).push(args);
-    }
-}
-
-/// A size, as 32 bits.
-impl Operand for usize {
-    fn push(&self, args: &mut Vec<Arg>) {
-        word(*self).push(args);
-    }
+numbers! {
+    u32: u32::from;
+    f32: f32::from;
+    bool: u32::from;
+    usize: word;
 }
 
 /// A struct of numbers, by value.

@@ -262,7 +262,7 @@ impl Nvrtc {
     }
 }
 
-/// Where NVRTC may be: wherever the system looks for libraries, or in the toolkit.
+/// The places of NVRTC: wherever the system looks for libraries, and in the toolkit.
 fn places() -> Vec<PathBuf> {
     let toolkits = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(env::var_os).map(PathBuf::from);
     let toolkits: Vec<PathBuf> = toolkits.chain([PathBuf::from("/usr/local/cuda")]).collect();

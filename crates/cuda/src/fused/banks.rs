@@ -1,4 +1,4 @@
-//! How often a warp's access to shared memory goes round.
+//! The rounds of a warp's access to shared memory.
 //!
 //! Shared memory has 32 banks of four bytes. A warp's access is served in as many rounds as the fullest bank asks
 //! for, where lanes that read the same word count once. Accesses of 8 bytes go by halves of a warp, those of 16 bytes

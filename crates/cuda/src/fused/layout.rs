@@ -1,4 +1,4 @@
-//! Where everything lies in a block's shared memory.
+//! The layout of a block's shared memory.
 //!
 //! From the start, counted in floats: the weights, the rows of kernels spaced as those of values; the sums of the gradients, in
 //! the model's layout; the dropout masks; the target; and the values of the program, each with as many rows of zeros
@@ -51,7 +51,7 @@ pub(super) struct Phase {
     pub(super) threads: usize,
 }
 
-/// How a line is cut into tiles.
+/// The tiles of a line.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Tiles {
     Products(Vec<Phase>),
@@ -77,7 +77,7 @@ pub(super) struct Layout {
     pub(super) target: usize,
     /// The slot of each value.
     pub(super) slots: Vec<Slot>,
-    /// For each value, the first that has its place.
+    /// The first value that has the place of each value.
     pub(super) places: Vec<usize>,
     /// The size of all of it.
     pub(super) floats: usize,

@@ -48,7 +48,7 @@ const MOST_CONTRACTIONS: usize = 64;
 /// The file of the training step's kernels, and that of scoring.
 const FILES: [&str; 2] = ["fused_step.cu", "fused_score.cu"];
 
-/// How a plan's steps are taken on a device, in a few words.
+/// Describes in a few words how a plan's steps are taken on a device.
 ///
 /// # Errors
 /// Why they are not fused, in words.
@@ -146,7 +146,7 @@ fn bytes(layout: &Layout) -> usize {
     layout.floats * size_of::<f32>() + layout.block.tuning.declared_bytes()
 }
 
-/// How blocks take windows through a program, one after the other.
+/// The blocks of a launch that take windows through a program, one after the other.
 #[derive(Debug)]
 struct Windows {
     threads: usize,

@@ -1,4 +1,4 @@
-//! How a contraction is cut into tiles for the threads of a block.
+//! Cuts a contraction into tiles for the threads of a block.
 //!
 //! All ways to cut that fit the registers are held against a model of a multiprocessor, and the one that should
 //! take the fewest cycles is taken. The model knows four schedulers that issue an instruction a cycle, one path to
@@ -63,12 +63,12 @@ pub(super) fn wide(channels: usize) -> bool {
     channels >= 4
 }
 
-/// How far apart the rows of signals and kernels lie. Rows of four values and more begin at multiples of 16 bytes.
+/// The distance between the rows of signals and kernels. Rows of four values and more begin at multiples of 16 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spacing {
     /// An odd number of 16 bytes, so that eight neighbouring rows lie on different banks.
     Odd,
-    /// As close as can be, to save memory.
+    /// The least distance, to save memory.
     Close,
 }
 
@@ -143,7 +143,7 @@ fn neighbours(tiles: usize, most: usize) -> usize {
     powers_of_two(most.min(8)).filter(|n| tiles.is_multiple_of(*n)).last().unwrap_or(1)
 }
 
-/// Where a lane works: the tile among so many side by side, its part of a sum, and the number of the row of tiles.
+/// The work of a lane: the tile among so many side by side, its part of a sum, and the number of the row of tiles.
 fn place(lane: usize, neighbours: usize, split: usize, tiles: usize) -> (usize, usize, usize) {
     let (rest, groups) = (lane / (neighbours * split), tiles / neighbours);
     (rest % groups * neighbours + lane % neighbours, lane / neighbours % split, rest / groups)
@@ -195,8 +195,8 @@ fn product_cycles(p: &Product, t: ProductTiles, team: usize, block: Block) -> f6
         let (row, _, part) = item(lane);
         row * p.x_step * x_pitch + part * terms
     });
-    let k_width = if p.transposed { terms } else { t.columns.next_power_of_two().min(t.columns) };
-    let k_width = if matches!(k_width, 1 | 2 | 4) { k_width } else { 1 };
+    // Rows of three are read one by one.
+    let k_width = if p.transposed { terms } else { [1, 2, 1, 4][t.columns - 1] };
     let k_rounds = rounds(k_width, |lane| {
         let (_, column, part) = item(lane);
         if p.transposed {

@@ -6,7 +6,7 @@
 
 use super::WARP;
 
-/// How the fused kernels of a model are cut.
+/// The tunings of a model's two fused kernels.
 ///
 /// The two differ in how often a block runs through its code. A training step does so once for each launch, and what is
 /// in no cache of the multiprocessor yet has to come from the second one; so that kernel is kept short, at the price of
@@ -39,7 +39,7 @@ impl From<Tuning> for Tunings {
     }
 }
 
-/// How a fused kernel is cut.
+/// The constants by which a fused kernel is cut into tiles.
 ///
 /// Any tuning gives the same gradient within rounding, since only the order of sums depends on it; and the same bits
 /// each time.

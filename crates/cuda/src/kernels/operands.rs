@@ -30,7 +30,7 @@ impl Control {
     }
 }
 
-/// Where a launch takes its samples from: the control block, and the step's place in a recording.
+/// The place that a launch takes its samples from: the control block, and the step's place in a recording.
 #[derive(Debug)]
 pub struct At {
     /// The control block.

@@ -126,7 +126,7 @@ impl Lowered {
         (Part::Gather, self.kernels.gather(at, x, order, self.input(), len))
     }
 
-    /// From the samples of a batch to their predictions.
+    /// The launches from the samples of a batch to their predictions.
     pub(super) fn predict(&self, at: &At, x: &Series) -> Vec<StepLaunch> {
         [vec![self.gather(at, x, &None)], self.lines(at, None)].into_iter().flatten().collect()
     }

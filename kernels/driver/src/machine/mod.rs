@@ -31,7 +31,7 @@ static LAST_HANDLE: AtomicU64 = AtomicU64::new(1 << 32);
 /// True once everything has been started.
 static STARTED: AtomicBool = AtomicBool::new(false);
 
-/// By their numbers: that of the environment, and those that were added.
+/// The GPUs by their numbers: that of the environment, and those that were added.
 static GPUS: LazyLock<Mutex<Vec<Arc<Mutex<Machine>>>>> =
     LazyLock::new(|| Mutex::new(vec![Machine::new(Settings::of_environment().clone())]));
 
@@ -118,7 +118,7 @@ pub(crate) fn trace(line: fmt::Arguments<'_>) {
 pub(crate) struct Machine {
     pub(crate) settings: Settings,
     device: HostDevice,
-    /// How often the context was retained and not released.
+    /// The number of times that the context was retained and not released.
     retained: usize,
     things: BTreeMap<u64, Thing>,
     launches: u64,
