@@ -117,7 +117,7 @@ fn the_table_is_what_plain_loops_give() {
             assert_eq!(run.seed, seed);
             let members: Vec<[Errors; 2]> = (0..variant.members as u64)
                 .map(|member| {
-                    let key = (variant.training, seed + member * SEEDS, variant.weights);
+                    let key = (variant.training.as_str(), seed + member * SEEDS, variant.weights);
                     known.entry(key).or_insert_with(|| errors(&series, key.0, key.1, key.2)).clone()
                 })
                 .collect();

@@ -19,7 +19,7 @@ pub(crate) struct Failure {
 }
 
 /// The exit code of an interruption: shells use 128 plus the number of SIGINT.
-const INTERRUPTED: u8 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;
 
 impl Failure {
     pub(crate) fn new(kind: Kind, error: impl Display) -> Self {

@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use glassbox::interrupt::Interrupt;
 
-use crate::failure::{Failure, Kind, OrFail as _};
+use crate::failure::{Failure, INTERRUPTED, Kind, OrFail as _};
 
 /// Listens to Ctrl-C from now on; `good_order` says what the first one waits for.
 pub(crate) fn listen(quiet: bool, good_order: &'static str) -> Result<Interrupt, Failure> {
@@ -13,7 +13,7 @@ pub(crate) fn listen(quiet: bool, good_order: &'static str) -> Result<Interrupt,
     let requested = interrupt.clone();
     ctrlc::set_handler(move || {
         if requested.is_requested() {
-            std::process::exit(Kind::Interrupted as i32);
+            std::process::exit(INTERRUPTED.into());
         }
         requested.request();
         if !quiet {

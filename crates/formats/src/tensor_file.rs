@@ -285,12 +285,12 @@ impl<'a> Entries<'a> {
     /// If the key is missing, or the text is another value: the error names the field.
     pub fn json<T: DeserializeOwned>(&self, key: &str, expected: &str) -> Result<T, TensorFileError> {
         let text = self.text(key, expected)?;
-        let document: Json =
-            serde_json::from_str(text).map_err(|problem| self.bad(key, text, &problem.to_string()))?;
-        serde_path_to_error::deserialize(document).map_err(|problem| {
-            let expected = format!("{expected}, `{}`: {}", problem.path(), problem.inner());
-            self.bad(key, text, &expected)
-        })
+        let mut json = serde_json::Deserializer::from_str(text);
+        let value = serde_path_to_error::deserialize(&mut json).map_err(|problem| {
+            self.bad(key, text, &format!("{expected}; `{}`: {}", problem.path(), problem.inner()))
+        })?;
+        json.end().map_err(|problem| self.bad(key, text, &format!("{expected}; {problem}")))?;
+        Ok(value)
     }
 
     /// The error for a text of `key` that is not as expected.

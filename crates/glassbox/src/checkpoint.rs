@@ -33,7 +33,7 @@ use glassbox_formats::atomic;
 use glassbox_formats::hash::Sha256;
 use glassbox_formats::tensor_file::{Entries, TensorFile, TensorFileError};
 use serde::Deserialize;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 /// The name of the file within its folder.
 pub const FILE_NAME: &str = "checkpoint.safetensors";
@@ -172,27 +172,32 @@ struct Progress {
 impl Progress {
     /// Reads the progress, and checks that a run can have made it.
     fn read(entries: Entries<'_>) -> Result<Self, TensorFileError> {
-        let document: Json = entries.json(PROGRESS, "the progress of a run")?;
         let progress: Self = entries.json(PROGRESS, "the progress of a run")?;
-        let Self { epochs, step, history, early_stopping } = &progress;
-        let EarlyStoppingState { wait, best_epoch, stopped_epoch, .. } = early_stopping;
+        let Self { epochs, step, history: History { loss, val_loss }, early_stopping } = &progress;
+        let EarlyStoppingState { wait, best_epoch, stopped_epoch, .. } = *early_stopping;
+        let (epochs, losses, val_losses) = (*epochs, loss.len(), val_loss.len());
         // An epoch has fewer steps than there can be samples.
-        let most_steps = (*epochs as u64).saturating_mul(u32::MAX.into());
-        for (good, field, expected) in [
-            (history.loss.len() == *epochs, "history/loss", "a number for each epoch"),
-            ([0, *epochs].contains(&history.val_loss.len()), "history/val_loss", "a number for each epoch"),
-            (wait <= epochs, "early_stopping/wait", "a number of epochs that were done"),
-            (best_epoch <= epochs, "early_stopping/best_epoch", "an epoch that was done"),
+        let most_steps = (epochs as u64).saturating_mul(u32::MAX.into());
+        for (field, found, good, expected) in [
+            ("length of history.loss", losses, losses == epochs, "a loss for each epoch"),
             (
-                stopped_epoch.is_none_or(|epoch| epoch < *epochs),
-                "early_stopping/stopped_epoch",
+                "length of history.val_loss",
+                val_losses,
+                [0, epochs].contains(&val_losses),
+                "a loss for each epoch",
+            ),
+            ("early_stopping.wait", wait, wait <= epochs, "a number of epochs that were done"),
+            ("early_stopping.best_epoch", best_epoch, best_epoch <= epochs, "an epoch that was done"),
+            (
+                "early_stopping.stopped_epoch",
+                stopped_epoch.unwrap_or(0),
+                stopped_epoch.is_none_or(|epoch| epoch < epochs),
                 "an epoch that was done",
             ),
-            (*step <= most_steps, "step", "a number of steps that so many epochs have"),
+            ("step", *step as usize, *step <= most_steps, "a number of steps that so many epochs have"),
         ] {
             if !good {
-                let found = document.pointer(&format!("/{field}")).unwrap_or(&Json::Null);
-                return Err(entries.bad(&format!("{PROGRESS}/{field}"), found, expected));
+                return Err(entries.bad(&format!("{PROGRESS}, {field}"), found, expected));
             }
         }
         Ok(progress)
