@@ -10,7 +10,7 @@ use glassbox::ndarray::{ArrayView2, ArrayViewMut2, Zip};
 use glassbox::prelude::*;
 use glassbox::program::custom::{Operation, Saved};
 use glassbox::program::{Tape, Value};
-use glassbox::{Float, initializers::Initializer, shape::Shape};
+use glassbox::{EngineError, Float, initializers::Initializer, shape::Shape};
 
 /// A leaky ReLU that learns its slope for negative values in each channel
 /// ([`keras.layers.PReLU`](https://keras.io/api/layers/activation_layers/prelu/) with the steps shared):
@@ -61,7 +61,7 @@ impl Layer for LeakyChannels {
 impl FromConfig for LeakyChannels {
     const CLASS_NAME: &'static str = "LeakyChannels";
 
-    fn from_config(_: &mut Config) -> Result<Self, glassbox_engine::Error> {
+    fn from_config(_: &mut Config) -> Result<Self, EngineError> {
         Ok(Self)
     }
 }

@@ -52,7 +52,8 @@ pub use compiled::{Compile, Model, Tensors};
 pub use device::Device;
 pub use error::{Error, Result};
 pub use glassbox_engine::{
-    Float, backend, geometry, gradient_check, initializers, layers, losses, model, optimizers, program, shape,
+    Error as EngineError, Float, backend, geometry, gradient_check, initializers, layers, losses, model,
+    optimizers, program, shape,
 };
 pub use interrupt::Interrupt;
 pub use ndarray;

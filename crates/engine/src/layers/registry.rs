@@ -86,7 +86,11 @@ impl Registry {
 
     fn find(&self, class: &Class, name: Option<&str>, place: &str) -> Result<Read> {
         if let Some(registered) = class.registered_name() {
-            return self.0.get(registered).copied().ok_or_else(|| class.unknown(KERAS));
+            return self.0.get(registered).copied().ok_or_else(|| Error::Unsupported {
+                place: place.into(),
+                feature: format!("the registered class {}", excerpt(registered)),
+                instead: format!("a class of {KERAS} is, and in a program one that its Registry has"),
+            });
         }
         if !class.is_in(&[KERAS]) {
             return Err(class.unknown(KERAS));
