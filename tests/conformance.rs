@@ -52,7 +52,7 @@ fn gradient_conforms(
     batch: usize,
     given: fn(f32) -> f32,
 ) -> Result<(), TestCaseError> {
-    // What goes into a ReLU must be a value, to be looked at.
+    // What goes into an activation must be a value, to be looked at.
     let (model, apart) = (case.build(), case.with_activations_apart().build());
     let batch = TrainedBatch { model: &model, apart: &apart, seed: case.seed, loss, samples: batch };
     let decided = batch.gradient_conforms(&backends(), given).map_err(TestCaseError::fail)?;
@@ -61,8 +61,14 @@ fn gradient_conforms(
 }
 
 fn prediction_conforms(case: &ModelCase, samples: usize) -> Result<(), TestCaseError> {
-    conformance::prediction_conforms(&case.build(), case.seed, samples, &backends())
-        .map_err(TestCaseError::fail)
+    conformance::prediction_conforms(
+        &case.build(),
+        &case.with_activations_apart().build(),
+        case.seed,
+        samples,
+        &backends(),
+    )
+    .map_err(TestCaseError::fail)
 }
 
 proptest! {

@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include "activations.cuh"
 #include "fused/scatter.cuh"
 #include "philox.cuh"
 

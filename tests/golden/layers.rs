@@ -2,7 +2,7 @@
 
 use glassbox_engine::Float;
 use glassbox_engine::backend::Backend;
-use glassbox_engine::layers::Conv1D;
+use glassbox_engine::layers::{Activation, Conv1D};
 use glassbox_engine::model::Sequential;
 use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
@@ -85,7 +85,7 @@ fn target<F: Float>(y: &[F], dy: &[f64], elements: usize, batch: usize) -> Vec<F
 fn check<F: Float>(backend: &dyn Backend<F>, bound: Bound) {
     let tensors = Tensors::read("layers.safetensors");
     let cases = tensors.metadata_json("cases");
-    assert_eq!(array(&cases).len(), 72);
+    assert_eq!(array(&cases).len(), 108);
     let mut faults = vec![];
     for case in array(&cases) {
         let (name, class) = (string(&case["name"]), string(&case["class_name"]));
@@ -182,7 +182,7 @@ fn layers_are_keras_in_f32_on_every_backend() {
 }
 
 /// The table is not one-sided: both layers, every padding, strides and dilations, kernels shorter than the
-/// stride and longer than the input, no bias, ReLU.
+/// stride and longer than the input, no bias, every activation.
 #[test]
 fn the_table_of_layers_covers_what_matters() {
     let cases = Tensors::read("layers.safetensors").metadata_json("cases");
@@ -202,5 +202,16 @@ fn the_table_of_layers_covers_what_matters() {
     }
     some("causal", &|case| case["config"]["padding"] == "causal");
     some("dilation", &|case| argument(case, "dilation_rate") > 1);
-    some("ReLU", &|case| case["class_name"] == "ReLU");
+    for class in ["ReLU", "LeakyReLU", "ELU"] {
+        some(class, &|case| case["class_name"] == class);
+    }
+    for activation in Activation::ALL {
+        for class in ["Conv1D", "Conv1DTranspose", "Activation"] {
+            let name = activation.name();
+            let trivial = class == "Activation" && ["linear", "relu"].contains(&name);
+            some(name, &|case| {
+                trivial || case["class_name"] == class && case["config"]["activation"] == name
+            });
+        }
+    }
 }

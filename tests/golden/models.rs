@@ -2,7 +2,7 @@
 
 use glassbox_engine::initializers::{Initializer, glorot_limit};
 use glassbox_engine::layers::Registry;
-use glassbox_engine::layers::{Conv1D, Conv1DTranspose, Dropout, Layer, ReLU};
+use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, ELU, Layer, LeakyReLU, ReLU};
 use glassbox_engine::model::Sequential;
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::shape::Shape;
@@ -254,6 +254,9 @@ fn layer(class: &str) -> Arc<dyn Layer> {
         "Conv1DTranspose" => Arc::new(Conv1DTranspose::new(2, 1)),
         "Dropout" => Arc::new(Dropout::new(0.2)),
         "ReLU" => Arc::new(ReLU),
+        "LeakyReLU" => Arc::new(LeakyReLU::default()),
+        "ELU" => Arc::new(ELU::default()),
+        "Activation" => Arc::new(Activation::Tanh),
         other => panic!("{other}"),
     }
 }
@@ -265,6 +268,9 @@ fn add(model: &mut Sequential, class: &str) {
         "Conv1DTranspose" => model.add(Conv1DTranspose::new(2, 1)),
         "Dropout" => model.add(Dropout::new(0.2)),
         "ReLU" => model.add(ReLU),
+        "LeakyReLU" => model.add(LeakyReLU::default()),
+        "ELU" => model.add(ELU::default()),
+        "Activation" => model.add(Activation::Tanh),
         other => panic!("{other}"),
     }
     .expect("a layer");

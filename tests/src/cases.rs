@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use glassbox_engine::Float;
 use glassbox_engine::geometry::{Geometry, Padding};
-use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, Layer, ReLU};
+use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, ELU, Layer, LeakyReLU, ReLU};
 use glassbox_engine::model::Sequential;
 use glassbox_engine::random::{Draws, Purpose, Stream};
 use glassbox_engine::shape::Shape;
@@ -105,6 +105,9 @@ pub enum LayerCase {
     Conv1DTranspose(Conv1DTranspose),
     Dropout(Dropout),
     ReLU,
+    LeakyReLU(LeakyReLU),
+    ELU(ELU),
+    Activation(Activation),
 }
 
 impl LayerCase {
@@ -116,6 +119,9 @@ impl LayerCase {
             Self::Conv1DTranspose(layer) => Arc::new(layer.clone()),
             Self::Dropout(layer) => Arc::new(layer.clone()),
             Self::ReLU => Arc::new(ReLU),
+            Self::LeakyReLU(layer) => Arc::new(*layer),
+            Self::ELU(layer) => Arc::new(*layer),
+            Self::Activation(layer) => Arc::new(*layer),
         }
     }
 
@@ -147,16 +153,17 @@ impl ModelCase {
     }
 
     /// The same model with each activation as a layer of its own: the same weights in the same order, and
-    /// what goes into a ReLU is the output of a layer.
+    /// what goes into an activation is the output of a layer.
     #[must_use]
     pub fn with_activations_apart(&self) -> Self {
         let layers = self.layers.iter().flat_map(|layer| match layer {
-            LayerCase::Conv1D(layer) if layer.activation == Activation::Relu => {
-                vec![LayerCase::Conv1D(layer.clone().activation(Activation::Linear)), LayerCase::ReLU]
-            }
-            LayerCase::Conv1DTranspose(layer) if layer.activation == Activation::Relu => {
+            LayerCase::Conv1D(layer) => {
                 let linear = layer.clone().activation(Activation::Linear);
-                vec![LayerCase::Conv1DTranspose(linear), LayerCase::ReLU]
+                vec![LayerCase::Conv1D(linear), LayerCase::Activation(layer.activation)]
+            }
+            LayerCase::Conv1DTranspose(layer) => {
+                let linear = layer.clone().activation(Activation::Linear);
+                vec![LayerCase::Conv1DTranspose(linear), LayerCase::Activation(layer.activation)]
             }
             other => vec![other.clone()],
         });
@@ -188,11 +195,21 @@ fn layers(sizes: Sizes) -> impl Strategy<Value = LayerCase> {
         4 => conv1d_transpose(sizes).prop_map(LayerCase::Conv1DTranspose),
         2 => select(&[0.0, 0.2, 0.5, 0.75][..]).prop_map(|rate| LayerCase::Dropout(Dropout::new(rate))),
         1 => Just(LayerCase::ReLU),
+        1 => select(&[0.0, 0.3][..]).prop_map(|slope| LayerCase::LeakyReLU(LeakyReLU::new(slope))),
+        1 => select(&[0.25, 1.0][..]).prop_map(|alpha| LayerCase::ELU(ELU::new(alpha))),
+        1 => activations().prop_map(LayerCase::Activation),
     ]
 }
 
-fn activations() -> impl Strategy<Value = Activation> {
-    prop_oneof![Just(Activation::Linear), Just(Activation::Relu)]
+/// Half of them linear or ReLU, which most models have.
+pub fn activations() -> impl Strategy<Value = Activation> {
+    let others = [
+        Activation::LeakyRelu { negative_slope: 0.0625 },
+        Activation::Elu { alpha: 1.5 },
+        Activation::Gelu { approximate: true },
+    ];
+    let all: Vec<Activation> = Activation::ALL.into_iter().chain(others).collect();
+    prop_oneof![1 => Just(Activation::Linear), 1 => Just(Activation::Relu), 2 => select(all)]
 }
 
 /// Convolutions: every padding, strides 1 to 4 or dilations 1 to 3, kernels of 1 to 9 taps.

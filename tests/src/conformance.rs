@@ -11,7 +11,7 @@ use glassbox_engine::samples::Samples;
 use crate::backends::{Backend32, Setup, dataset, predict};
 use crate::cases::{normals, weights};
 use crate::compare::compare_within;
-use crate::rounding::{Roundings, UNDERFLOW, UNIT_F32, gamma};
+use crate::rounding::{Roundings, Spread, UNDERFLOW, UNIT_F32, gamma, sizes};
 
 /// A program run twice in `f64`: for what it computes, and for how large that could be if nothing cancelled.
 struct Twins {
@@ -36,7 +36,7 @@ impl Twins {
             batch,
             weights: weights.to_vec(),
             value: Interpreter::new(program.clone(), layout.clone()),
-            size: Interpreter::new(program.clone(), layout.clone()),
+            size: Interpreter::new(sizes(&program), layout.clone()),
             gradient: vec![0.0; weights.len()],
             gradient_size: vec![0.0; weights.len()],
             loss: 0.0,
@@ -66,11 +66,11 @@ impl Twins {
         true
     }
 
-    /// Returns whether every ReLU's input, and every difference whose sign counts, is further from zero than rounding
+    /// Returns whether every input of an activation with a kink, and every difference whose sign counts, is further from zero than rounding
     /// can take it.
     fn decided(&self, target: &[f64]) -> bool {
         self.program.lines.iter().all(|line| match &line.instruction {
-            Instruction::Map { x, epilogue, .. } if epilogue.contains(&Pointwise::Relu) => {
+            Instruction::Map { x, epilogue, .. } if epilogue.iter().any(has_kink) => {
                 let bound = gamma(self.roundings.value(*x), UNIT_F32);
                 let mut sizes = self.value.value(*x).iter().zip(self.size.value(*x));
                 sizes.all(|(z, size)| z.abs() > bound * size || *size == 0.0)
@@ -104,13 +104,16 @@ impl Twins {
     }
 }
 
+fn has_kink(op: &Pointwise) -> bool {
+    matches!(op, Pointwise::Activation(activation) if Spread::of(*activation).kink)
+}
+
 /// A batch of random samples to train on, and the model that is trained.
 #[derive(Debug, Clone, Copy)]
 pub struct TrainedBatch<'a> {
     /// The model.
     pub model: &'a Sequential,
-    /// The same model with each activation as a layer of its own: what goes into a ReLU must be a value, to be looked
-    /// at.
+    /// The same model with each activation as a layer of its own: what goes into it must be a value, to be looked at.
     pub apart: &'a Sequential,
     /// Decides weights, samples and dropout masks.
     pub seed: u64,
@@ -165,8 +168,8 @@ impl TrainedBatch<'_> {
     }
 }
 
-/// Holds the prediction of each backend against the reference's. Here gates need no care: ReLU takes two numbers no
-/// further apart than they were, so the bound passes through it.
+/// Holds the prediction of each backend against the reference's; `apart` is the same model with each activation as a
+/// layer of its own. Here kinks need no care: no activation jumps, so the bound passes through them.
 ///
 /// # Errors
 /// Names the backend and the values that are off.
@@ -175,13 +178,14 @@ impl TrainedBatch<'_> {
 /// If a backend refuses the model.
 pub fn prediction_conforms(
     model: &Sequential,
+    apart: &Sequential,
     seed: u64,
     samples: usize,
     backends: &[Backend32],
 ) -> Result<(), String> {
     let weights32: Vec<f32> = weights(model, seed);
     let x: Vec<f32> = normals(seed, samples * model.input_shape().len());
-    let mut twins = Twins::new(model, model.inference_program(), &wide(&weights32), 1);
+    let mut twins = Twins::new(apart, apart.inference_program(), &wide(&weights32), 1);
     let bound = gamma(twins.roundings.value(twins.program.output), UNIT_F32);
     let (mut expected, mut bounds) = (vec![], vec![]);
     for x in wide(&x).chunks(model.input_shape().len()) {

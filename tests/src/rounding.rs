@@ -1,7 +1,7 @@
 //! How far rounding may take a program from the truth.
 //!
-//! With its gates (ReLU), masks (dropout) and signs (mean absolute error) held still, every number that a
-//! program makes is a polynomial in the weights, the samples and the targets: a sum of products. Computed in
+//! With its gates (ReLU), masks (dropout) and signs (mean absolute error) held still, and without curved activations,
+//! every number that a program makes is a polynomial in the weights, the samples and the targets: a sum of products. Computed in
 //! floating point, each of these products meets some number of roundings on its way into the result, each of
 //! which multiplies it by 1 + d with |d| <= u. If none meets more than N, the result is off by at most
 //!
@@ -14,8 +14,21 @@
 //! program ([`Roundings`]), and the sum of absolute values is what the same program gives for the absolute
 //! values of all weights and samples, and for targets that are minus their absolute values: no difference
 //! then cancels, and every ReLU lets all through.
+//!
+//! **Activations.** An activation f whose slope is at most L takes a value that is off by `gamma(N) size` to one that is
+//! off by `gamma(N) L size`, to which come its own roundings, relative to `|f(x)| <= L |x| + |f(0)|`. So the size of the
+//! result is `L size + |f(0)|` ([`sizes`] puts it in the place of f). Its gradient is a product of dy and f', which has
+//! the slope M where f' is seen as a function of the value that it is computed from: it is off by both errors, so its
+//! size is `size of dy (L + M size of that value)`, and it meets the roundings of both.
 
-use glassbox_engine::program::{Instruction, Pointwise, Program, Value};
+use std::f64::consts::LN_2;
+use std::sync::Arc;
+
+use glassbox_engine::Float;
+use glassbox_engine::activations::{Activation, SELU_SCALE_ALPHA};
+use glassbox_engine::program::custom::{Operation, Saved};
+use glassbox_engine::program::{Instruction, Line, Pointwise, Program, Value};
+use ndarray::{ArrayView2, ArrayViewMut2, Zip};
 
 /// The unit roundoff of `f32`.
 pub const UNIT_F32: f64 = f32::EPSILON as f64 / 2.0;
@@ -32,6 +45,92 @@ pub fn gamma(roundings: usize, unit: f64) -> f64 {
     let sum = roundings as f64 * unit;
     assert!(sum < 0.5, "{roundings} roundings");
     sum / (1.0 - sum)
+}
+
+/// How an activation passes on what its operands are off by.
+#[derive(Debug, Clone)]
+pub struct Spread {
+    /// The largest slope, L.
+    slope: f64,
+    /// The value at 0.
+    at_zero: f64,
+    /// The largest slope of the derivative as a function of its residual, M.
+    bend: f64,
+    /// The roundings of the function, and of its gradient.
+    roundings: [usize; 2],
+    /// Whether the derivative jumps at 0.
+    pub kink: bool,
+}
+
+impl Spread {
+    /// Of an activation.
+    #[must_use]
+    pub fn of(activation: Activation) -> Self {
+        // A function of n ulp is off by 2 n roundings, each product, sum and constant by one: of the function (`expm1`
+        // 1.3 ulp, `tanh` 1.3, `sigmoid` 1.7, `softplus` 1.9, `normal` 6), and of its gradient.
+        let (slope, at_zero, bend, roundings, kink) = match activation {
+            Activation::Linear => (1.0, 0.0, 0.0, [0, 0], false),
+            Activation::Relu => (1.0, 0.0, 0.0, [0, 0], true),
+            Activation::LeakyRelu { negative_slope } => (negative_slope.max(1.0), 0.0, 0.0, [1, 1], true),
+            Activation::Elu { alpha } => (alpha.max(1.0), 0.0, 1.0, [4, 2], true),
+            Activation::Selu => (SELU_SCALE_ALPHA, 0.0, 1.0, [5, 3], true),
+            Activation::Tanh => (1.0, 0.0, 2.0, [3, 3], false),
+            Activation::Sigmoid => (0.25, 0.5, 1.0, [4, 3], false),
+            Activation::Softplus => (1.0, LN_2, 1.0, [4, 4], false),
+            Activation::Silu => (1.1, 0.0, 0.5, [5, 8], false),
+            // The approximation takes the sigmoid of a number that is off by 5 roundings of itself, which take
+            // 5 t S'(t) < 2 of the result.
+            Activation::Gelu { .. } => (1.13, 0.0, 0.8, [13, 14], false),
+        };
+        Self { slope, at_zero, bend, roundings, kink }
+    }
+}
+
+/// Forward and backward, an operation on sizes.
+impl Operation for Spread {
+    fn forward<F: Float>(&self, x: ArrayView2<'_, F>, _: &[F], mut y: ArrayViewMut2<'_, F>) {
+        Zip::from(&mut y).and(x).for_each(|y, x| *y = F::of(self.slope) * *x + F::of(self.at_zero));
+    }
+
+    fn backward<F: Float>(&self, saved: Saved<'_, F>, mut dx: ArrayViewMut2<'_, F>, _: &mut [F]) {
+        Zip::from(&mut dx)
+            .and(saved.x)
+            .and(saved.dy)
+            .for_each(|dx, at, dy| *dx = *dy * (F::of(self.slope) + F::of(self.bend) * at.abs()));
+    }
+}
+
+/// The program that computes the sizes of what a program computes, if all of its operands are sizes. Each activation,
+/// and each gradient of one, must be alone in its line.
+///
+/// # Panics
+/// If one is not.
+#[must_use]
+pub fn sizes(program: &Program) -> Program {
+    let lines = program.lines.iter().map(|line| {
+        let instruction = match &line.instruction {
+            Instruction::Map { x, y, epilogue } => match epilogue[..] {
+                [Pointwise::Activation(activation)] => {
+                    let op = Arc::new(Spread::of(activation));
+                    Instruction::Custom { op, x: *x, y: *y, weights: 0..0 }
+                }
+                [Pointwise::ActivationGradient(activation, at)] => {
+                    let op = Arc::new(Spread::of(activation));
+                    Instruction::CustomGradient { op, x: at, y: at, dy: *x, dx: *y, weights: 0..0 }
+                }
+                _ => line.instruction.clone(),
+            },
+            other => {
+                let curved = |op: &Pointwise| {
+                    matches!(op, Pointwise::Activation(_) | Pointwise::ActivationGradient(..))
+                };
+                assert!(!other.epilogue().iter().any(curved), "{line}");
+                other.clone()
+            }
+        };
+        Line { instruction, ..line.clone() }
+    });
+    Program { lines: lines.collect(), ..program.clone() }
 }
 
 /// The largest number of roundings that any product meets on its way into each value and each weight's
@@ -85,7 +184,13 @@ impl Roundings {
                     Pointwise::AddBias(_) => 1,
                     // The factor 1 / (1 - rate), and the product.
                     Pointwise::Dropout(_) => 2,
-                    Pointwise::Relu | Pointwise::ReluGate(_) => 0,
+                    Pointwise::Activation(activation) => Spread::of(*activation).roundings[0],
+                    Pointwise::ActivationGradient(activation, at) => {
+                        let spread = Spread::of(*activation);
+                        // Where f' is constant between its kinks, what it is computed from brings no error.
+                        let of_residual = if spread.bend == 0.0 { 0 } else { counts.values[at.index()] };
+                        spread.roundings[1] + of_residual
+                    }
                 })
                 .sum();
             let stored = instruction.stores().expect("every other instruction stores a value");

@@ -1,6 +1,7 @@
 //! Runs one sample through a program, within one core's cache.
 
 use glassbox_engine::Result;
+use glassbox_engine::activations::Activation;
 use glassbox_engine::backend::Plan;
 use glassbox_engine::masks::MaskAt;
 use glassbox_engine::model::WeightLayout;
@@ -11,7 +12,7 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 
 use crate::correlate::{self, Correlate};
 use crate::kernels::epilogue::{Epilogue, mask_words};
-use crate::kernels::{loss, masks, sums};
+use crate::kernels::{activations, loss, masks, sums};
 use crate::layout::{Aligned, Slot, slots};
 use crate::product::Products;
 use crate::simd::{Isa, Simd};
@@ -254,13 +255,15 @@ impl Executable {
         for op in ops {
             match op {
                 Pointwise::AddBias(bias) => epilogue.bias = Some(self.tensor(*bias, weights)),
-                Pointwise::Relu => epilogue.relu = true,
+                Pointwise::Activation(_) => epilogue.relu = true,
                 Pointwise::Dropout(mask) => {
                     let rate = self.program.masks[mask.index()].rate;
                     let scale = (1.0 / (1.0 - rate)) as f32;
                     epilogue.dropout = Some((&workspace.masks[mask.index()], scale));
                 }
-                Pointwise::ReluGate(gate) => epilogue.gate = Some(self.value(workspace, *gate)),
+                Pointwise::ActivationGradient(_, gate) => {
+                    epilogue.gate = Some(self.value(workspace, *gate));
+                }
             }
         }
         epilogue
@@ -270,12 +273,14 @@ impl Executable {
         for op in ops {
             match op {
                 Pointwise::AddBias(bias) => passes::add_bias(y, self.tensor(*bias, weights)),
-                Pointwise::Relu => passes::relu(y),
+                Pointwise::Activation(activation) => activations::apply(self.isa, *activation, y),
                 Pointwise::Dropout(mask) => {
                     let rate = self.program.masks[mask.index()].rate;
                     passes::dropout(y, &workspace.masks[mask.index()], rate);
                 }
-                Pointwise::ReluGate(gate) => passes::relu_gate(y, self.value(workspace, *gate)),
+                Pointwise::ActivationGradient(activation, at) => {
+                    activations::gradient(self.isa, *activation, self.value(workspace, *at), y);
+                }
             }
         }
     }
@@ -313,13 +318,16 @@ impl<'a> Sample<'a> {
     }
 }
 
-/// The number of functions, from the start of an epilogue, that are in the order of [`Epilogue`].
+/// The number of functions, from the start of an epilogue, that [`Epilogue`] has, in its order. Its only activation is
+/// ReLU.
 fn fused(ops: &[Pointwise]) -> usize {
     let place = |op: &Pointwise| match op {
         Pointwise::AddBias(_) => 1,
-        Pointwise::Relu => 2,
+        Pointwise::Activation(Activation::Relu) => 2,
         Pointwise::Dropout(_) => 3,
-        Pointwise::ReluGate(_) => 4,
+        Pointwise::ActivationGradient(Activation::Relu, _) => 4,
+        // Above no place: it ends the part.
+        Pointwise::Activation(_) | Pointwise::ActivationGradient(..) => 0,
     };
     let mut before = 0;
     let in_order = |op: &&Pointwise| std::mem::replace(&mut before, place(op)) < place(op);

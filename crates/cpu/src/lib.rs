@@ -76,7 +76,8 @@
 //!
 //! **8. [`passes`]: the other epilogues.** The micro-kernels apply bias, ReLU, dropout and ReLU gate, in this order,
 //! before they store. A pass over the stored values applies functions in another order, or to values that no
-//! micro-kernel computed.
+//! micro-kernel computed. The other activations are such passes, [`kernels::activations`], on the vector functions of
+//! [`simd::functions`].
 //!
 //! **9. [`correlate`]: the gradient of the kernel.** The view of 3, transposed, times the signal on the output side: a
 //! sum of outer products over the steps. It needs no packing; its micro-kernel is [`kernels::outer`].

@@ -35,7 +35,7 @@ pub(crate) fn add_bias(y: &mut [f32], bias: &[f32]) {
 }
 
 /// `y = max(y, 0)`; NaN stays NaN, so that its origin can be found.
-pub(crate) fn relu(y: &mut [f32]) {
+fn relu(y: &mut [f32]) {
     for v in y {
         *v = if *v < 0.0 { 0.0 } else { *v };
     }
@@ -53,7 +53,7 @@ pub(crate) fn dropout(y: &mut [f32], mask: &[u32], rate: f64) {
 }
 
 /// `dy = dy` where `y > 0`, else 0.
-pub(crate) fn relu_gate(dy: &mut [f32], y: &[f32]) {
+fn relu_gate(dy: &mut [f32], y: &[f32]) {
     for (v, y) in dy.iter_mut().zip(y) {
         *v = if *y > 0.0 { *v } else { 0.0 };
     }

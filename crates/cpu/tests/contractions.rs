@@ -3,6 +3,7 @@
 //! Set `GLASSBOX_SIMD` to test one path; the tests fail if the machine does not support it.
 
 use glassbox_cpu::{Contraction, Epilogue, Operation, Simd};
+use glassbox_engine::activations::Activation;
 use glassbox_engine::geometry::{Geometry, GeometrySpec, Padding};
 use glassbox_engine::random::{Draws, Purpose, Stream};
 use glassbox_engine::reference::{self, Operand, pointwise};
@@ -221,9 +222,9 @@ fn epilogues_are_those_of_the_reference() {
         let gate = gate.map(|gate| ArrayView2::from_shape((len / channels, channels), gate).unwrap());
         let operands = [
             epilogue.bias.as_deref().map(Operand::AddBias),
-            epilogue.relu.then_some(Operand::Relu),
+            epilogue.relu.then_some(Operand::Activation(Activation::Relu)),
             epilogue.dropout.as_ref().map(|(rate, mask)| Operand::Dropout { rate: *rate, mask }),
-            gate.map(Operand::ReluGate),
+            gate.map(|gate| Operand::ActivationGradient(Activation::Relu, gate)),
         ];
         for operand in operands.iter().flatten() {
             for (i, v) in expected.iter_mut().enumerate() {

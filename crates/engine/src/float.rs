@@ -17,6 +17,10 @@ pub trait Float:
 
     /// This value as `f64`; exact for both types.
     fn wide(self) -> f64;
+
+    /// The complementary error function, `1 - erf(self)`, without its cancellation.
+    #[must_use]
+    fn erfc(self) -> Self;
 }
 
 impl Float for f32 {
@@ -29,6 +33,10 @@ impl Float for f32 {
     fn wide(self) -> f64 {
         f64::from(self)
     }
+
+    fn erfc(self) -> Self {
+        libm::erfcf(self)
+    }
 }
 
 impl Float for f64 {
@@ -40,5 +48,9 @@ impl Float for f64 {
 
     fn wide(self) -> f64 {
         self
+    }
+
+    fn erfc(self) -> Self {
+        libm::erfc(self)
     }
 }

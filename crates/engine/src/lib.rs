@@ -7,7 +7,7 @@
 //!
 //! 1. [`geometry`]: the linear map A of a convolution, and the three sums over its indices.
 //! 2. [`reference`](mod@reference): those three sums, as loops that read like the formulas.
-//! 3. [`layers`]: the forward and backward pass of each layer, in terms of the three sums.
+//! 3. [`layers`]: the forward and backward pass of each layer, in terms of the three sums and of [`activations`].
 //! 4. [`program`]: the recorded layers; a training step as a list of instructions.
 //! 5. [`model`]: sequences of layers, their weights, Keras's JSON and summary.
 //! 6. [`backend`]: the devices that run a program; [`training`] and [`optimizers`]: the use of the gradient.
@@ -31,6 +31,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod activations;
 pub mod backend;
 mod error;
 mod float;

@@ -52,8 +52,8 @@ pub use compiled::{Compile, Model, Tensors};
 pub use device::Device;
 pub use error::{Error, Result};
 pub use glassbox_engine::{
-    Error as EngineError, Float, backend, geometry, gradient_check, initializers, layers, losses, model,
-    optimizers, program, shape,
+    Error as EngineError, Float, activations, backend, geometry, gradient_check, initializers, layers,
+    losses, model, optimizers, program, shape,
 };
 pub use interrupt::Interrupt;
 pub use ndarray;
@@ -63,8 +63,10 @@ pub use training::Hooks;
 /// The types that most programs need: `use glassbox::prelude::*;`.
 pub mod prelude {
     pub use glassbox_engine::geometry::Padding::{self, Causal, Same, Valid};
-    pub use glassbox_engine::layers::Activation::{self, Linear, Relu};
-    pub use glassbox_engine::layers::{Conv1D, Conv1DTranspose, Dropout, ReLU};
+    pub use glassbox_engine::layers::Activation::{
+        self, Elu, Gelu, LeakyRelu, Linear, Relu, Selu, Sigmoid, Silu, Softplus, Tanh,
+    };
+    pub use glassbox_engine::layers::{Conv1D, Conv1DTranspose, Dropout, ELU, LeakyReLU, ReLU};
     pub use glassbox_engine::losses::Loss;
     pub use glassbox_engine::model::Sequential;
     pub use glassbox_engine::optimizers::Adam;

@@ -6,6 +6,7 @@
 //! | [`dot`] | single sums, vectors along the sum | the same, where an output has very few channels |
 //! | [`outer`] | sums of outer products | correlate |
 //! | [`epilogue`] | bias, relu, dropout and the gate of relu, before the store | `rows` and `dot` |
+//! | [`activations`] | activation functions and their gradients | what `epilogue` does not have |
 //! | [`sums`] | sums over rows and over chunks | gradients of biases, the reduction |
 //! | [`masks`] | Philox bits | dropout masks |
 //! | [`loss`] | a sample's loss and its gradient | training |
@@ -16,6 +17,7 @@
 //! over the instruction set, which relies on these checks.
 #![allow(unsafe_code)]
 
+pub(crate) mod activations;
 pub(crate) mod dot;
 pub(crate) mod epilogue;
 pub(crate) mod loss;

@@ -105,6 +105,18 @@ impl Vector for F32x8 {
     }
 
     #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        // SAFETY: see the head of this implementation.
+        Self(unsafe { _mm256_sub_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn div(self, other: Self) -> Self {
+        // SAFETY: see the head of this implementation.
+        Self(unsafe { _mm256_div_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
     unsafe fn mul(self, other: Self) -> Self {
         // SAFETY: see the head of this implementation.
         Self(unsafe { _mm256_mul_ps(self.0, other.0) })
@@ -139,6 +151,43 @@ impl Vector for F32x8 {
         unsafe {
             let positive = _mm256_cmp_ps::<_CMP_GT_OQ>(gate.0, _mm256_setzero_ps());
             Self(_mm256_and_ps(self.0, positive))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn less(self, other: Self, yes: Self, no: Self) -> Self {
+        // SAFETY: see the head of this implementation.
+        Self(unsafe { _mm256_blendv_ps(no.0, yes.0, _mm256_cmp_ps::<_CMP_LT_OQ>(self.0, other.0)) })
+    }
+
+    #[inline(always)]
+    unsafe fn abs(self) -> Self {
+        // SAFETY: see the head of this implementation.
+        Self(unsafe { _mm256_andnot_ps(_mm256_set1_ps(-0.0), self.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn with_sign(self, sign: Self) -> Self {
+        // SAFETY: see the head of this implementation.
+        unsafe {
+            let bit = _mm256_set1_ps(-0.0);
+            Self(_mm256_or_ps(_mm256_andnot_ps(bit, self.0), _mm256_and_ps(bit, sign.0)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn scale(self, n: Self) -> Self {
+        // 2^n in two factors, each of which has an exponent of 8 bits.
+        // SAFETY: see the head of this implementation.
+        unsafe {
+            let n = _mm256_cvtps_epi32(n.0);
+            let half = _mm256_srai_epi32::<1>(n);
+            let power = |n| {
+                let exponent = _mm256_add_epi32(n, _mm256_set1_epi32(127));
+                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
+            };
+            let once = _mm256_mul_ps(self.0, power(half));
+            Self(_mm256_mul_ps(once, power(_mm256_sub_epi32(n, half))))
         }
     }
 

@@ -83,6 +83,18 @@ impl Vector for F32x16 {
     }
 
     #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        // SAFETY: see the head of this implementation.
+        Self(unsafe { _mm512_sub_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn div(self, other: Self) -> Self {
+        // SAFETY: see the head of this implementation.
+        Self(unsafe { _mm512_div_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
     unsafe fn mul(self, other: Self) -> Self {
         // SAFETY: see the head of this implementation.
         Self(unsafe { _mm512_mul_ps(self.0, other.0) })
@@ -114,6 +126,38 @@ impl Vector for F32x16 {
             let positive = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(gate.0, _mm512_setzero_ps());
             Self(_mm512_maskz_mov_ps(positive, self.0))
         }
+    }
+
+    #[inline(always)]
+    unsafe fn less(self, other: Self, yes: Self, no: Self) -> Self {
+        // SAFETY: see the head of this implementation.
+        unsafe {
+            let less = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(self.0, other.0);
+            Self(_mm512_mask_blend_ps(less, no.0, yes.0))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn abs(self) -> Self {
+        // SAFETY: see the head of this implementation.
+        Self(unsafe { _mm512_abs_ps(self.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn with_sign(self, sign: Self) -> Self {
+        // 0xD8 is the truth table of `c ? b : a`: the bit of the sign from b, the others from a.
+        // SAFETY: see the head of this implementation.
+        unsafe {
+            let (a, b) = (_mm512_castps_si512(self.0), _mm512_castps_si512(sign.0));
+            let bit = _mm512_set1_epi32(i32::MIN);
+            Self(_mm512_castsi512_ps(_mm512_ternarylogic_epi32::<0xD8>(a, b, bit)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn scale(self, n: Self) -> Self {
+        // SAFETY: see the head of this implementation.
+        Self(unsafe { _mm512_scalef_ps(self.0, n.0) })
     }
 
     #[inline(always)]

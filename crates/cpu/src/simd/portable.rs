@@ -84,6 +84,16 @@ impl Vector for F32x4 {
     }
 
     #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        self.zip(other, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    unsafe fn div(self, other: Self) -> Self {
+        self.zip(other, |a, b| a / b)
+    }
+
+    #[inline(always)]
     unsafe fn mul(self, other: Self) -> Self {
         self.zip(other, |a, b| a * b)
     }
@@ -115,6 +125,33 @@ impl Vector for F32x4 {
     #[inline(always)]
     unsafe fn keep_positive(self, gate: Self) -> Self {
         self.zip(gate, |v, gate| if gate > 0.0 { v } else { 0.0 })
+    }
+
+    #[inline(always)]
+    unsafe fn less(self, other: Self, yes: Self, no: Self) -> Self {
+        let lane = |i: usize| if self.0[i] < other.0[i] { yes.0[i] } else { no.0[i] };
+        Self([lane(0), lane(1), lane(2), lane(3)])
+    }
+
+    #[inline(always)]
+    unsafe fn abs(self) -> Self {
+        self.zip(self, |a, _| a.abs())
+    }
+
+    #[inline(always)]
+    unsafe fn with_sign(self, sign: Self) -> Self {
+        self.zip(sign, f32::copysign)
+    }
+
+    #[inline(always)]
+    unsafe fn scale(self, n: Self) -> Self {
+        // 2^n in two factors, each of which has an exponent of 8 bits.
+        let power = |n: i32| f32::from_bits(((n + 127) << 23) as u32);
+        self.zip(n, |a, n| {
+            let n = n as i32;
+            let half = n >> 1;
+            a * power(half) * power(n - half)
+        })
     }
 
     #[inline(always)]

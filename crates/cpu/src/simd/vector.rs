@@ -37,8 +37,14 @@ pub(crate) trait Vector: Copy {
     /// `self + other`
     unsafe fn add(self, other: Self) -> Self;
 
+    /// `self - other`
+    unsafe fn sub(self, other: Self) -> Self;
+
     /// `self * other`
     unsafe fn mul(self, other: Self) -> Self;
+
+    /// `self / other`
+    unsafe fn div(self, other: Self) -> Self;
 
     /// `self * factor + addend`: rounded once on AVX-512 and AVX2, twice on the portable path unless the target has a
     /// fused multiply-add.
@@ -52,6 +58,18 @@ pub(crate) trait Vector: Copy {
 
     /// `self` where `gate > 0`, else 0.
     unsafe fn keep_positive(self, gate: Self) -> Self;
+
+    /// `yes` where `self < other`, else `no`; so `no` where one of them is NaN.
+    unsafe fn less(self, other: Self, yes: Self, no: Self) -> Self;
+
+    /// `|self|`
+    unsafe fn abs(self) -> Self;
+
+    /// `|self|` with the sign of `sign`.
+    unsafe fn with_sign(self, sign: Self) -> Self;
+
+    /// `self * 2^n` for whole numbers n from -252 to 254, rounded once if `self` is from 0.5 to 2.
+    unsafe fn scale(self, n: Self) -> Self;
 
     /// The sum of all lanes, halves added to halves.
     unsafe fn sum(self) -> f32;

@@ -3,7 +3,7 @@
 //! From the start, counted in floats: the weights, the rows of kernels spaced as those of values; the sums of the gradients, in
 //! the model's layout; the dropout masks; the target; and the values of the program, each with as many rows of zeros
 //! on either side as its readers ask for. If that is more than a block can have, values share a place where one is made
-//! element by element from another that is not needed after: a gradient where its gate was, above all.
+//! element by element from another that is not needed after: a gradient where its residual was, above all.
 
 use std::cell::Cell;
 
@@ -213,15 +213,15 @@ fn shared_places(program: &Program) -> Vec<usize> {
     }
     for (index, line) in program.lines.iter().enumerate() {
         let Some(y) = line.instruction.stores() else { continue };
-        let gates = line.instruction.epilogue().iter().filter_map(|op| match op {
-            Pointwise::ReluGate(gate) => Some(*gate),
+        let residuals = line.instruction.epilogue().iter().filter_map(|op| match op {
+            Pointwise::ActivationGradient(_, at) => Some(*at),
             _ => None,
         });
         let (elementwise, others) = match &line.instruction {
-            Instruction::Map { x, .. } => (gates.chain([*x]).collect::<Vec<_>>(), vec![]),
+            Instruction::Map { x, .. } => (residuals.chain([*x]).collect::<Vec<_>>(), vec![]),
             Instruction::Add { a, b, .. } => (vec![*a, *b], vec![]),
             Instruction::Apply { x, .. } | Instruction::ApplyTransposed { x, .. } => {
-                (gates.collect(), vec![*x])
+                (residuals.collect(), vec![*x])
             }
             _ => continue,
         };

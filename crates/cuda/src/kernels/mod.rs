@@ -18,6 +18,7 @@ use glassbox_engine::shape::Shape;
 use crate::device::{Arg, Buffer, Function, Gpu, Launch, args, word};
 use crate::error::{DeviceError, Result};
 
+pub(crate) use operands::activation_code;
 pub use operands::{At, Control, EpilogueArgs, Order, Partials, Series};
 pub use sources::{FUSED_FILES, PLAIN_FILES, plain};
 

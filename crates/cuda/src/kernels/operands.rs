@@ -1,6 +1,7 @@
 //! The operands of the kernels: buffers, and the numbers that belong to them.
 
 use bytemuck::Pod;
+use glassbox_engine::activations::Activation;
 use glassbox_engine::geometry::{Geometry, GeometrySpec};
 use glassbox_engine::masks::WORD;
 
@@ -109,24 +110,24 @@ impl Operand for Geometry {
 pub struct EpilogueArgs {
     /// Added, channel by channel.
     pub bias: Option<Buffer<f32>>,
-    /// True if negative values become 0.
-    pub relu: bool,
+    /// Applied to each value.
+    pub activation: Activation,
     /// A mask for each sample, and the fraction of elements that it drops.
     pub dropout: Option<(Buffer<u32>, f64)>,
-    /// Values that let through where they are positive.
-    pub gate: Option<Buffer<f32>>,
+    /// The activation whose gradient is taken, and its residual.
+    pub gradient: Option<(Activation, Buffer<f32>)>,
 }
 
 impl EpilogueArgs {
     /// Panics if a buffer is too small for values of `len` elements in each sample.
     pub(super) fn require(&self, at: &At, len: usize, channels: usize) {
-        let Self { bias, dropout, gate, .. } = self;
+        let Self { bias, dropout, gradient, .. } = self;
         require(bias.as_ref().is_none_or(|bias| bias.len() >= channels), "a bias for each channel");
         if let Some((mask, _)) = dropout {
             at.require(mask, len.div_ceil(WORD), "masks of all samples");
         }
-        if let Some(gate) = gate {
-            at.require(gate, len, "gates of all samples");
+        if let Some((_, residual)) = gradient {
+            at.require(residual, len, "residuals of all samples");
         }
     }
 }
@@ -134,15 +135,38 @@ impl EpilogueArgs {
 /// `struct Epilogue` of `epilogue.cuh`, and the pointers after it.
 impl Operand for EpilogueArgs {
     fn push(&self, args: &mut Vec<Arg>) {
-        let Self { bias, relu, dropout, gate } = self;
+        let Self { bias, activation, dropout, gradient } = self;
         let (mask, rate) = dropout.as_ref().map_or((None, 0.0), |(mask, rate)| (Some(mask), *rate));
-        let functions = [bias.is_some(), *relu, mask.is_some(), gate.is_some()];
+        let (of_gradient, residual) =
+            gradient.as_ref().map_or((Activation::Linear, None), |(activation, at)| (*activation, Some(at)));
+        let functions =
+            [bias.is_some(), *activation != Activation::Linear, mask.is_some(), residual.is_some()];
         let functions = functions.into_iter().rev().fold(0, |bits, is_there| bits << 1 | u32::from(is_there));
         let scale = (1.0 / (1.0 - rate)) as f32;
-        [functions, scale.to_bits()].push(args);
+        let [(function, argument), (gradient, gradient_argument)] =
+            [*activation, of_gradient].map(activation_code);
+        [functions, scale.to_bits(), function, argument.to_bits(), gradient, gradient_argument.to_bits()]
+            .push(args);
         bias.as_ref().push(args);
         mask.push(args);
-        gate.as_ref().push(args);
+        residual.push(args);
+    }
+}
+
+/// The function and the argument by which `activations.cuh` knows an activation.
+pub(crate) fn activation_code(activation: Activation) -> (u32, f32) {
+    match activation {
+        Activation::Linear => (0, 0.0),
+        Activation::Relu => (1, 0.0),
+        Activation::LeakyRelu { negative_slope } => (2, negative_slope as f32),
+        Activation::Elu { alpha } => (3, alpha as f32),
+        Activation::Selu => (4, 0.0),
+        Activation::Tanh => (5, 0.0),
+        Activation::Sigmoid => (6, 0.0),
+        Activation::Softplus => (7, 0.0),
+        Activation::Silu => (8, 0.0),
+        Activation::Gelu { approximate: false } => (9, 0.0),
+        Activation::Gelu { approximate: true } => (10, 0.0),
     }
 }
 

@@ -227,12 +227,14 @@ impl Lowered {
         for function in pass {
             match *function {
                 Pointwise::AddBias(bias) => args.bias = Some(self.weight(bias)),
-                Pointwise::Relu => args.relu = true,
+                Pointwise::Activation(activation) => args.activation = activation,
                 Pointwise::Dropout(mask) => {
                     let rate = self.program.masks[mask.index()].rate;
                     args.dropout = Some((self.masks[mask.index()].clone(), rate));
                 }
-                Pointwise::ReluGate(gate) => args.gate = Some(self.value(gate).clone()),
+                Pointwise::ActivationGradient(activation, at) => {
+                    args.gradient = Some((activation, self.value(at).clone()));
+                }
             }
         }
         args
@@ -248,13 +250,13 @@ impl Lowered {
 }
 
 /// Cuts an epilogue into passes, at least one: up to one of each function in the order of `epilogue.cuh`. Nearly all are
-/// one pass; a bias after a ReLU begins another.
+/// one pass; a bias after an activation begins another.
 fn passes(epilogue: &[Pointwise]) -> Vec<&[Pointwise]> {
     let place = |function: &Pointwise| match function {
         Pointwise::AddBias(_) => 0,
-        Pointwise::Relu => 1,
+        Pointwise::Activation(_) => 1,
         Pointwise::Dropout(_) => 2,
-        Pointwise::ReluGate(_) => 3,
+        Pointwise::ActivationGradient(..) => 3,
     };
     let passes: Vec<_> = epilogue.chunk_by(|a, b| place(a) < place(b)).collect();
     if passes.is_empty() { vec![&[]] } else { passes }
@@ -263,6 +265,7 @@ fn passes(epilogue: &[Pointwise]) -> Vec<&[Pointwise]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use glassbox_engine::activations::Activation;
     use glassbox_engine::geometry::Padding;
     use glassbox_engine::layers::{Conv1D, Dropout, ReLU};
     use glassbox_engine::model::Sequential;
@@ -296,8 +299,9 @@ mod tests {
             },
         );
         let (bias, dropout) = (bias.unwrap(), dropout.unwrap());
-        assert_eq!(passes(&[bias, Pointwise::Relu, dropout]).len(), 1);
-        assert_eq!(passes(&[bias, dropout, Pointwise::Relu, bias, bias]).len(), 4);
+        let relu = Pointwise::Activation(Activation::Relu);
+        assert_eq!(passes(&[bias, relu, dropout]).len(), 1);
+        assert_eq!(passes(&[bias, dropout, relu, bias, bias]).len(), 4);
         assert_eq!(passes(&[]), [&[] as &[Pointwise]]);
     }
 }

@@ -67,8 +67,9 @@ pub(super) struct Estimate {
 /// each extrapolation removes one more even power of the step. The error estimate is the change that an extrapolation
 /// makes, plus the rounding of the slope. The estimate with the least error is kept. `None` if no slope is finite.
 ///
-/// Along the variables of all built-in layers the function is a polynomial of the second degree, and the first two
-/// slopes agree up to rounding. A user's operation may be curved or have a kink, and takes more slopes.
+/// Along the variables of convolutions with ReLUs the function is a polynomial of the second degree, and the first two
+/// slopes agree up to rounding. Other activations are curved, and a user's operation may have a kink: these take more
+/// slopes.
 pub(super) fn differentiate(mut slope: impl FnMut(f64) -> Slope) -> Option<Estimate> {
     let mut best: Option<Estimate> = None;
     let mut before: Vec<f64> = vec![];

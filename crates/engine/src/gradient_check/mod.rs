@@ -8,12 +8,13 @@
 //! The difference of two nearly equal numbers loses digits to rounding; a large step avoids this, a small one does not.
 //! Three things keep the differences exact to about 12 digits, for windows of any length:
 //!
-//! * ReLUs are held on their current side of zero ([`piece`]). This changes no derivative, and no step meets a kink.
+//! * Activations with a kink are held on their current side of it ([`piece`]). This changes no derivative, and no step
+//!   meets a kink.
 //! * The change of the loss is the sum of the changes of its terms, each in factored form
 //!   ([`Piece::slope`](piece::Piece::slope)): two sums of thousands of terms are never subtracted.
-//! * Along one variable of the built-in layers the loss is then a polynomial of the second degree, whose central
-//!   difference is exact at any step, so the step is large. A user's operation may be curved: there the step shrinks,
-//!   and the differences are extrapolated with an estimate of their error ([`difference`]).
+//! * Along one variable of convolutions with ReLUs the loss is then a polynomial of the second degree, whose central
+//!   difference is exact at any step, so the step is large. Other activations, and a user's operation, may be curved:
+//!   there the step shrinks, and the differences are extrapolated with an estimate of their error ([`difference`]).
 
 mod difference;
 mod piece;

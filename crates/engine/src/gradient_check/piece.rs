@@ -1,49 +1,88 @@
 //! A model as a smooth function in a neighbourhood of one point.
 //!
-//! A ReLU is linear on either side of zero, and so is an absolute value. If each of them is held on the side where it
-//! is at the point, the model becomes a smooth function. It equals the model in a neighbourhood of the point, so both
-//! have the same gradient there; but it has no kinks, so a step along a variable may be of any size.
+//! A ReLU is linear on either side of zero, and so is an absolute value; an ELU is an exponential on one side. If each
+//! of them is held on the side where it is at the point, the model becomes a smooth function. It equals the model in a
+//! neighbourhood of the point, so both have the same gradient there; but it has no kinks, so a step along a variable
+//! may be of any size.
+
+use std::sync::Arc;
+
+use ndarray::{ArrayView2, ArrayViewMut2, Zip};
 
 use super::difference::Slope;
+use crate::activations::Activation;
+use crate::float::Float;
 use crate::losses::Loss;
 use crate::masks::MaskAt;
 use crate::model::WeightLayout;
+use crate::program::custom::{Operation, Saved};
 use crate::program::{Instruction, Line, Pass, Pointwise, Program, Value};
 use crate::reference::{Interpreter, Sample};
 
-/// The forward pass of a model, unchanged and with its ReLUs held.
+/// The forward pass of a model, unchanged and with its activations held.
 pub(super) struct Forward {
-    /// The forward pass. It also stores the output of each ReLU, in the values `gates`.
+    /// The forward pass. It also stores the output of each activation with a kink, in the values of `kinks`.
     free: Program,
-    /// The same program with each ReLU replaced by its gate, which is read from `gates` and never stored.
+    /// The same program with each of these activations [`Held`] on the side that is read from `kinks`.
     pub(super) held: Program,
-    gates: Vec<Value>,
+    kinks: Vec<(Activation, Value)>,
+}
+
+/// An activation held on one side of its kink. The operation has no forward pass: what reads two values is the gradient
+/// of an operation, with the side as its input and the argument of the activation as the gradient.
+#[derive(Debug, Clone)]
+struct Held(Activation);
+
+impl Operation for Held {
+    fn forward<F: Float>(&self, _: ArrayView2<'_, F>, _: &[F], _: ArrayViewMut2<'_, F>) {
+        unreachable!("only its gradient is recorded")
+    }
+
+    fn backward<F: Float>(&self, saved: Saved<'_, F>, mut y: ArrayViewMut2<'_, F>, _: &mut [F]) {
+        Zip::from(&mut y)
+            .and(saved.x)
+            .and(saved.dy)
+            .for_each(|y, side, x| *y = self.0.piece(*x, *side > F::zero()));
+    }
 }
 
 impl Forward {
     pub(super) fn new(training: &Program) -> Self {
-        let (mut values, mut gates) = (training.values.clone(), vec![]);
+        let (mut values, mut kinks) = (training.values.clone(), vec![]);
         let (mut free, mut held) = (vec![], vec![]);
         for line in training.lines.iter().filter(|line| line.pass == Pass::Forward) {
-            let mut epilogue = line.instruction.epilogue().to_vec();
-            for (at, op) in epilogue.iter_mut().enumerate().filter(|(_, op)| **op == Pointwise::Relu) {
-                let gate = Value(values.len());
-                values.push(values[line.instruction.stores().expect("what has an epilogue").index()]);
-                gates.push(gate);
-                let until = line.instruction.epilogue()[..=at].to_vec();
-                free.push(Line { instruction: storing(&line.instruction, gate, until), ..line.clone() });
-                *op = Pointwise::ReluGate(gate);
+            let epilogue = line.instruction.epilogue();
+            let with = |instruction| Line { instruction, ..line.clone() };
+            let mut rest = line.instruction.clone();
+            let mut done = 0;
+            for (at, op) in epilogue.iter().enumerate() {
+                let Pointwise::Activation(activation) = *op else { continue };
+                if !activation.has_kink() {
+                    continue;
+                }
+                let y = line.instruction.stores().expect("what has an epilogue stores a value");
+                let [side, x, dx] = [0, 1, 2].map(|index| Value(values.len() + index));
+                values.extend([values[y.index()]; 3]);
+                kinks.push((activation, side));
+                free.push(with(storing(&line.instruction, side, epilogue[..=at].to_vec())));
+                held.push(with(storing(&rest, x, epilogue[done..at].to_vec())));
+                let op = Arc::new(Held(activation));
+                held.push(with(Instruction::CustomGradient {
+                    op,
+                    x: side,
+                    y: side,
+                    dy: x,
+                    dx,
+                    weights: 0..0,
+                }));
+                done = at + 1;
+                rest = Instruction::Map { x: dx, y, epilogue: epilogue[done..].to_vec() };
             }
             free.push(line.clone());
-            held.push(match line.instruction.stores() {
-                Some(y) if !epilogue.is_empty() => {
-                    Line { instruction: storing(&line.instruction, y, epilogue), ..line.clone() }
-                }
-                _ => line.clone(),
-            });
+            held.push(with(rest));
         }
         let program = |lines| Program { values: values.clone(), lines, ..training.clone() };
-        Self { free: program(free), held: program(held), gates }
+        Self { free: program(free), held: program(held), kinks }
     }
 
     /// Index of the first line that depends on a weight of a layer.
@@ -78,7 +117,7 @@ pub(super) enum Variable {
 /// A model in the neighbourhood of a point, on a batch.
 #[derive(Clone)]
 pub(super) struct Piece {
-    /// The forward pass of each sample, with its masks and its gates.
+    /// The forward pass of each sample, with its masks and its sides.
     samples: Vec<Interpreter<f64>>,
     input: Value,
     output: Value,
@@ -116,10 +155,10 @@ impl Piece {
             free.draw_masks(seed, at);
             held.draw_masks(seed, at);
             free.run(*sample, &piece.weights, &mut []);
-            for gate in &forward.gates {
-                for (held, y) in held.value_mut(*gate).iter_mut().zip(free.value(*gate)) {
-                    // A ReLU lets NaN through, so its gate must.
-                    *held = if *y <= 0.0 { 0.0 } else { 1.0 };
+            for (activation, side) in &forward.kinks {
+                for (held, y) in held.value_mut(*side).iter_mut().zip(free.value(*side)) {
+                    // The upper side lets NaN through, as the activation does.
+                    *held = if activation.is_upper(*y) || y.is_nan() { 1.0 } else { 0.0 };
                 }
             }
             held.run(*sample, &piece.weights, &mut []);
@@ -187,7 +226,7 @@ impl Piece {
 mod tests {
     use super::*;
     use crate::geometry::Padding;
-    use crate::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, ReLU};
+    use crate::layers::{Conv1D, Conv1DTranspose, Dropout, ReLU};
     use crate::model::Sequential;
     use crate::program::Tape;
     use crate::random::{Purpose, Stream};
@@ -215,7 +254,7 @@ mod tests {
             // ReLUs are found in fused and unfused programs.
             for training in [model.training_program(loss), model.training_program(loss).fused()] {
                 let forward = Forward::new(&training);
-                assert_eq!(forward.gates.len(), 2);
+                assert_eq!(forward.kinks.len(), 2);
                 let weights = normals(0, model.layout().len());
                 let (x, target) = (normals(1, 18), normals(2, model.output_shape().len()));
                 let sample = Sample { x: &x, target: &target, batch: 1 };
@@ -247,12 +286,13 @@ mod tests {
         let mut layout = WeightLayout::default();
         let bias = layout.push("bias", vec![1], crate::initializers::Initializer::Zeros);
         let mut tape = Tape::new(Shape::new(4, 1), true);
-        let epilogue = vec![Pointwise::Relu, Pointwise::AddBias(bias), Pointwise::Relu];
+        let relu = Pointwise::Activation(Activation::Relu);
+        let epilogue = vec![relu, Pointwise::AddBias(bias), relu];
         let y = tape.map(tape.input(), epilogue);
         let forward = Forward::new(&tape.finish(y));
         let sample = Sample { x: &[-1.0, 0.5, 2.0, f64::NAN], target: &[0.0; 4], batch: 1 };
         let piece = Piece::new(&forward, &layout, Loss::MeanSquaredError, 1, vec![-1.0], &[sample]);
-        let held = |gate: usize| piece.samples[0].value(forward.gates[gate]);
+        let held = |gate: usize| piece.samples[0].value(forward.kinks[gate].1);
         assert_eq!(held(0), [0.0, 1.0, 1.0, 1.0]);
         assert_eq!(held(1), [0.0, 0.0, 1.0, 1.0]);
         let prediction = piece.samples[0].value(piece.output);

@@ -4,7 +4,7 @@ mod near;
 
 use serde_json::{Map, Value as Json};
 
-use super::Activation;
+use super::{Activation, ELU, FromConfig, LeakyReLU, ReLU};
 use crate::error::{Error, Result};
 use crate::geometry::Padding;
 use crate::text::excerpt;
@@ -191,17 +191,23 @@ impl Config {
         })
     }
 
-    /// Takes an activation; linear if absent or null.
+    /// Takes an activation: its name, or an object with its class. Linear if absent or null.
     pub(crate) fn activation(&mut self) -> Result<Activation> {
         match self.find_some("activation") {
             None => Ok(Activation::Linear),
-            Some(Json::String(name)) if name == "linear" => Ok(Activation::Linear),
-            Some(Json::String(name)) if name == "relu" => Ok(Activation::Relu),
-            Some(other) => {
-                let meant = respelt(other.as_str().unwrap_or_default(), &["linear", "relu"]);
-                Err(self.unsupported("activation", &other, &format!("linear and relu are{meant}")))
-            }
+            Some(Json::String(name)) => self.activation_named(&name),
+            Some(object @ Json::Object(_)) => activation_object(&self.place, object),
+            Some(other) => Err(self.wrong("activation", "a name or an object", &abridged(&other))),
         }
+    }
+
+    fn activation_named(&self, name: &str) -> Result<Activation> {
+        name.parse().map_err(|_| {
+            let names = Activation::ALL.map(Activation::name);
+            let (last, others) = names.split_last().expect("there are some");
+            let instead = format!("{} and {last} are{}", others.join(", "), respelt(name, &names));
+            self.unsupported("activation", &name.into(), &instead)
+        })
     }
 
     /// Takes an argument that has one supported value, which is also the default.
@@ -263,6 +269,39 @@ impl Config {
         };
         self.wrong(key, "a value", &found)
     }
+}
+
+/// Reads an activation that is an object: a layer, Keras's operation for the approximate GELU, or a function by name.
+fn activation_object(place: &str, object: Json) -> Result<Activation> {
+    let mut object = Config::new(&format!("{place}, activation"), object)?;
+    let class = object.class()?;
+    if class.is_in(&["builtins"]) && class.name == "function" {
+        let name = object.text("config")?;
+        return object.activation_named(&name);
+    }
+    let mut arguments = object.object("config")?;
+    arguments.name()?;
+    let activation = match class.name.as_str() {
+        "Gelu" if class.is_in(&["keras.src.ops.nn"]) => {
+            Activation::Gelu { approximate: arguments.flag("approximate")? }
+        }
+        name if class.is_in(&[super::KERAS]) => {
+            let activation = match name {
+                Activation::CLASS_NAME => Activation::from_config(&mut arguments)?,
+                ReLU::CLASS_NAME => ReLU::from_config(&mut arguments).map(|_| Activation::Relu)?,
+                LeakyReLU::CLASS_NAME => LeakyReLU::from_config(&mut arguments)?.into(),
+                ELU::CLASS_NAME => ELU::from_config(&mut arguments)?.into(),
+                _ => return Err(class.unknown(super::KERAS)),
+            };
+            arguments.require_float32()?;
+            arguments.only("activity_regularizer", &Json::Null)?;
+            arguments.find("trainable");
+            activation
+        }
+        _ => return Err(class.unknown(super::KERAS)),
+    };
+    arguments.finish()?;
+    Ok(activation)
 }
 
 /// The class that an object names. A user's registered class may have the same name as one of Keras's.

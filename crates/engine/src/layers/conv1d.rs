@@ -32,7 +32,7 @@ use crate::shape::Shape;
 /// assert_eq!(layer.output_shape(&[Shape::new(288, 1)])?, Shape::new(144, 32));
 /// # Ok::<(), glassbox_engine::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Conv1D {
     /// Channels of the output.
     pub filters: usize,
@@ -110,6 +110,7 @@ impl Conv1D {
                 ("dilation_rate", self.dilation_rate),
             ],
         )?;
+        self.activation.validate(self.class_name())?;
         if self.strides > 1 && self.dilation_rate > 1 {
             return Err(Error::Argument {
                 layer: self.class_name().into(),
@@ -169,7 +170,9 @@ impl Layer for Conv1D {
 
     fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
         let geometry = self.built(tape.shape(call.x()));
-        tape.apply(geometry, call.weights[0], call.x(), convolution::epilogue(call, self.activation))
+        convolution::forward(tape, call, self.activation, |tape, epilogue| {
+            tape.apply(geometry, call.weights[0], call.x(), epilogue)
+        })
     }
 
     /// ```text
@@ -178,11 +181,12 @@ impl Layer for Conv1D {
     /// dbias   = sum of dz over steps
     /// dx      = A^T dz
     /// ```
-    /// Reads `x` and `y` of the forward pass. ReLU's gradient follows from `y`, so `z` is not kept.
+    /// Reads `x` and `y` of the forward pass; `z` instead of `y` if that is the activation's
+    /// [`Residual`](crate::activations::Residual).
     fn backward(&self, tape: &mut Tape, call: &Call, y: Value, dy: Value) {
         let x = call.x();
         let geometry = self.built(tape.shape(x));
-        let dz = tape.map(dy, self.activation.backward(y).into_iter().collect());
+        let dz = tape.activation_gradient(self.activation, y, dy);
         tape.correlate(geometry, x, dz, call.weights[0]);
         if let Some(bias) = call.weights.get(1) {
             tape.sum_steps(dz, *bias);
@@ -202,7 +206,7 @@ impl Layer for Conv1D {
             .with("data_format", "channels_last")
             .with("dilation_rate", [self.dilation_rate].as_slice())
             .with("groups", 1)
-            .with("activation", self.activation.name())
+            .with("activation", self.activation.to_json())
             .with("use_bias", self.use_bias);
         convolution::with_fixed_arguments(config)
     }

@@ -36,7 +36,7 @@ use crate::shape::Shape;
 /// assert_eq!(layer.output_shape(&[Shape::new(72, 16)])?, Shape::new(144, 16));
 /// # Ok::<(), glassbox_engine::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Conv1DTranspose {
     /// Channels of the output.
     pub filters: usize,
@@ -100,6 +100,7 @@ impl Conv1DTranspose {
             self,
             &[("filters", self.filters), ("kernel_size", self.kernel_size), ("strides", self.strides)],
         )?;
+        self.activation.validate(self.class_name())?;
         // This layer cuts off what A pads with zeros. "same" cuts the part of the kernel that is longer than the
         // stride, the smaller half of it on the left.
         let overhang = self.kernel_size.saturating_sub(self.strides);
@@ -153,12 +154,9 @@ impl Layer for Conv1DTranspose {
 
     fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
         let geometry = self.built(tape.shape(call.x()));
-        tape.apply_transposed(
-            geometry,
-            call.weights[0],
-            call.x(),
-            convolution::epilogue(call, self.activation),
-        )
+        convolution::forward(tape, call, self.activation, |tape, epilogue| {
+            tape.apply_transposed(geometry, call.weights[0], call.x(), epilogue)
+        })
     }
 
     /// ```text
@@ -167,11 +165,12 @@ impl Layer for Conv1DTranspose {
     /// dbias   = sum of dz over steps
     /// dx      = A dz
     /// ```
-    /// Reads `x` and `y` of the forward pass. ReLU's gradient follows from `y`, so `z` is not kept.
+    /// Reads `x` and `y` of the forward pass; `z` instead of `y` if that is the activation's
+    /// [`Residual`](crate::activations::Residual).
     fn backward(&self, tape: &mut Tape, call: &Call, y: Value, dy: Value) {
         let x = call.x();
         let geometry = self.built(tape.shape(x));
-        let dz = tape.map(dy, self.activation.backward(y).into_iter().collect());
+        let dz = tape.activation_gradient(self.activation, y, dy);
         tape.correlate(geometry, dz, x, call.weights[0]);
         if let Some(bias) = call.weights.get(1) {
             tape.sum_steps(dz, *bias);
@@ -191,7 +190,7 @@ impl Layer for Conv1DTranspose {
             .with("output_padding", Json::Null)
             .with("data_format", "channels_last")
             .with("dilation_rate", [1].as_slice())
-            .with("activation", self.activation.name())
+            .with("activation", self.activation.to_json())
             .with("use_bias", self.use_bias);
         convolution::with_fixed_arguments(config)
     }

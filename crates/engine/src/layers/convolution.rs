@@ -3,10 +3,11 @@
 use serde_json::Value as Json;
 
 use super::{Activation, Call, Config, Layer, WeightSpec};
+use crate::activations::Residual;
 use crate::error::{Error, Result};
 use crate::geometry::{Geometry, GeometrySpec};
 use crate::initializers::Initializer;
-use crate::program::Pointwise;
+use crate::program::{Pointwise, Tape, Value};
 use crate::shape::Shape;
 
 /// Builds the geometry of a layer whose arguments are in range. `spec` is `None` if its numbers overflow.
@@ -39,10 +40,21 @@ pub(super) fn weights(geometry: &Geometry, filters: usize, use_bias: bool) -> Ve
     std::iter::once(kernel).chain(use_bias.then_some(bias)).collect()
 }
 
-/// The epilogue `activation(v + bias)`. The bias is the second weight of the call, if the layer has one.
-pub(super) fn epilogue(call: &Call, activation: Activation) -> Vec<Pointwise> {
+/// Records `activation(v + bias)` of a contraction's result v. The bias is the second weight of the call, if the layer
+/// has one. The contraction applies both before it stores, unless the backward pass needs what is between them.
+pub(super) fn forward(
+    tape: &mut Tape,
+    call: &Call,
+    activation: Activation,
+    contraction: impl FnOnce(&mut Tape, Vec<Pointwise>) -> Value,
+) -> Value {
+    let apart = tape.training() && activation.residual() == Residual::Input;
+    let (fused, after) =
+        if apart { (Activation::Linear, activation) } else { (activation, Activation::Linear) };
     let bias = call.weights.get(1).map(|bias| Pointwise::AddBias(*bias));
-    bias.into_iter().chain(activation.forward()).collect()
+    let function = (fused != Activation::Linear).then_some(Pointwise::Activation(fused));
+    let z = contraction(tape, bias.into_iter().chain(function).collect());
+    tape.activation(z, after)
 }
 
 /// Adds the arguments of which the engine supports one value only.

@@ -10,26 +10,32 @@
 //! | [`Conv1D`] | apply A | apply A^T | correlate |
 //! | [`Conv1DTranspose`] | apply A^T | apply A | correlate, signals swapped |
 
+mod activation;
 pub(crate) mod config;
 mod conv1d;
 mod conv1d_transpose;
 mod convolution;
 mod dropout;
+mod elu;
+mod leaky_relu;
 mod registry;
 mod relu;
 
 use std::fmt::Debug;
 
+pub use crate::activations::Activation;
 pub use config::Config;
 pub use conv1d::Conv1D;
 pub use conv1d_transpose::Conv1DTranspose;
 pub use dropout::Dropout;
+pub use elu::ELU;
+pub use leaky_relu::LeakyReLU;
 pub use registry::{FromConfig, Registry};
 pub use relu::ReLU;
 
 use crate::error::{Error, Result};
 use crate::initializers::Initializer;
-use crate::program::{Pointwise, Tape, Value, Weight};
+use crate::program::{Tape, Value, Weight};
 use crate::shape::Shape;
 
 /// Return value of [`Layer::package`] for Keras's own layers: their module.
@@ -133,42 +139,6 @@ impl Call {
         match self.inputs[..] {
             [x] => x,
             _ => panic!("a layer of one input called with {}", self.inputs.len()),
-        }
-    }
-}
-
-/// The activation function of a layer's output; Keras's `activation`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Activation {
-    /// The identity.
-    #[default]
-    Linear,
-    /// `max(x, 0)`, with gradient 0 at 0 as in Keras.
-    Relu,
-}
-
-impl Activation {
-    /// Keras's name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Linear => "linear",
-            Self::Relu => "relu",
-        }
-    }
-
-    fn forward(self) -> Option<Pointwise> {
-        match self {
-            Self::Linear => None,
-            Self::Relu => Some(Pointwise::Relu),
-        }
-    }
-
-    /// The gradient of the activation, from its output `y`.
-    fn backward(self, y: Value) -> Option<Pointwise> {
-        match self {
-            Self::Linear => None,
-            Self::Relu => Some(Pointwise::ReluGate(y)),
         }
     }
 }

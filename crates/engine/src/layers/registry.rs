@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 
 use super::config::{Class, respelt};
-use super::{Config, Conv1D, Conv1DTranspose, Dropout, KERAS, Layer, ReLU};
+use super::{Activation, Config, Conv1D, Conv1DTranspose, Dropout, ELU, KERAS, Layer, LeakyReLU, ReLU};
 use crate::error::{Error, Result};
 use crate::text::excerpt;
 
@@ -53,7 +53,14 @@ pub struct Registry(BTreeMap<String, Read>);
 impl Default for Registry {
     /// A registry of Keras's layers.
     fn default() -> Self {
-        Self(BTreeMap::new()).with::<Conv1D>().with::<Conv1DTranspose>().with::<Dropout>().with::<ReLU>()
+        Self(BTreeMap::new())
+            .with::<Activation>()
+            .with::<Conv1D>()
+            .with::<Conv1DTranspose>()
+            .with::<Dropout>()
+            .with::<ELU>()
+            .with::<LeakyReLU>()
+            .with::<ReLU>()
     }
 }
 

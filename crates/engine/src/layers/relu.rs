@@ -2,9 +2,9 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Call, Config, FromConfig, KERAS, Layer};
+use super::{Activation, Call, Config, FromConfig, KERAS, Layer};
 use crate::error::Result;
-use crate::program::{Pointwise, Tape, Value};
+use crate::program::{Tape, Value};
 
 /// `y = max(x, 0)` ([`keras.layers.ReLU`](https://keras.io/api/layers/activation_layers/relu/) with its
 /// defaults).
@@ -24,15 +24,12 @@ impl Layer for ReLU {
     }
 
     fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
-        tape.map(call.x(), vec![Pointwise::Relu])
+        Activation::Relu.forward(tape, call)
     }
 
     /// `dx = dy` where `x > 0` (equivalently, where `y > 0`), else 0. Reads `y` of the forward pass.
     fn backward(&self, tape: &mut Tape, call: &Call, y: Value, dy: Value) {
-        if tape.needs_gradient(call.x()) {
-            let dx = tape.map(dy, vec![Pointwise::ReluGate(y)]);
-            tape.add_gradient(call.x(), dx);
-        }
+        Activation::Relu.backward(tape, call, y, dy);
     }
 
     fn config(&self) -> Config {

@@ -12,7 +12,7 @@
 //! | instruction | operations per element |
 //! |---|---|
 //! | sum over steps, sum of two gradients | 1: an addition |
-//! | map | 1 for each function of its epilogue |
+//! | map | 1 for each function of its epilogue, however many a machine takes for it |
 //! | loss | 4: difference, square or magnitude, sum, scaling |
 //! | a user's operation | unknown, counted as 0 |
 

@@ -4,10 +4,10 @@
 //!
 //! 1. **Append.** If `v` is read only by one `Map`, which stores `w`, then the kernel stores `w` itself, with
 //!    the epilogue E followed by the map's.
-//! 2. **Read the gate after dropout.** The backward pass of ReLU reads the output `v` of the forward pass, which would
-//!    prevent rule 1 from removing it. If `v` ends in ReLU and `w = dropout(v)` with mask m, then where m keeps an
-//!    element, `w > 0` exactly where `v > 0`. A gate that comes after `Dropout(m)` in its own epilogue reads zeros
-//!    at all other elements, so it may read `w` instead of `v`.
+//! 2. **Read the sign after dropout.** The backward pass of ReLU reads the sign of the output `v` of the forward pass,
+//!    which would prevent rule 1 from removing it. If `v` ends in ReLU and `w = dropout(v)` with mask m, then where m
+//!    keeps an element, `w > 0` exactly where `v > 0`. A gradient that comes after `Dropout(m)` in its own epilogue
+//!    is zero at all other elements, so it may read `w` instead of `v`. The same holds for the leaky ReLU.
 //!
 //! Neither rule changes the arithmetic of any element, so results are the same to the bit.
 //!
@@ -17,6 +17,7 @@
 //! rounds.
 
 use super::{Instruction, Line, Pointwise, Program, Value};
+use crate::activations::Residual;
 
 pub(super) fn fuse(program: &Program) -> Program {
     let mut fusion = Fusion::new(program);
@@ -95,7 +96,7 @@ impl Fusion {
         let kernel = self.stored[x.0]?;
         // The values that the map's epilogue reads must exist when the kernel runs.
         let in_time =
-            gates(epilogue).all(|gate| gate != x && self.stored[gate.0].is_none_or(|line| line < kernel));
+            residuals(epilogue).all(|at| at != x && self.stored[at.0].is_none_or(|line| line < kernel));
         let fits = self.instruction(kernel).takes_epilogue()
             && in_time
             && x != self.program.output
@@ -110,19 +111,24 @@ impl Fusion {
             return true;
         }
         let [Pointwise::Dropout(mask)] = *self.instruction(map).epilogue() else { return false };
-        if self.instruction(kernel).epilogue().last() != Some(&Pointwise::Relu) || x == y {
+        let Some(Pointwise::Activation(activation)) = self.instruction(kernel).epilogue().last() else {
+            return false;
+        };
+        if activation.residual() != Residual::Sign || x == y {
             return false;
         }
+        let gradient = Pointwise::ActivationGradient(*activation, x);
         self.visits += self.readers[x.0].len();
         self.readers[x.0].iter().filter(|reader| **reader != map).all(|reader| {
             let instruction = self.instruction(*reader);
             let epilogue = instruction.epilogue();
-            let reads_gates = instruction.operands().iter().all(|operand| *operand != x);
-            // The gate may be in this epilogue, or in an earlier one that this one's operand went through.
-            let before = epilogue.iter().take_while(|op| **op != Pointwise::ReluGate(x));
+            let reads_sign = instruction.operands().iter().all(|operand| *operand != x)
+                && epilogue.iter().all(|op| *op == gradient || residuals(&[*op]).all(|at| at != x));
+            // The mask may be in this epilogue, or in an earlier one that this one's operand went through.
+            let before = epilogue.iter().take_while(|op| **op != gradient);
             let masked = before.into_iter().any(|op| *op == Pointwise::Dropout(mask))
                 || self.operand_ends_in(instruction, Pointwise::Dropout(mask));
-            reads_gates && masked
+            reads_sign && masked
         })
     }
 
@@ -137,8 +143,8 @@ impl Fusion {
         else {
             unreachable!("rule 1 merges maps only")
         };
-        for gate in gates(&epilogue) {
-            let readers = &mut self.readers[gate.0];
+        for at in residuals(&epilogue) {
+            let readers = &mut self.readers[at.0];
             readers.retain(|reader| *reader != map && *reader != kernel);
             readers.push(kernel);
         }
@@ -154,8 +160,10 @@ impl Fusion {
             if reader != map {
                 let line = self.lines[reader].as_mut().expect("a reader is there");
                 for op in line.instruction.epilogue_mut().into_iter().flatten() {
-                    if *op == Pointwise::ReluGate(x) {
-                        *op = Pointwise::ReluGate(y);
+                    if let Pointwise::ActivationGradient(_, at) = op
+                        && *at == x
+                    {
+                        *at = y;
                     }
                 }
                 if !self.readers[y.0].contains(&reader) {
@@ -203,10 +211,10 @@ impl Fusion {
     }
 }
 
-/// The values that the ReLU gates of an epilogue read.
-pub(super) fn gates(epilogue: &[Pointwise]) -> impl Iterator<Item = Value> {
+/// The values of the forward pass that the gradients of an epilogue read.
+pub(super) fn residuals(epilogue: &[Pointwise]) -> impl Iterator<Item = Value> {
     epilogue.iter().filter_map(|op| match op {
-        Pointwise::ReluGate(value) => Some(*value),
+        Pointwise::ActivationGradient(_, value) => Some(*value),
         _ => None,
     })
 }
@@ -215,8 +223,8 @@ pub(super) fn gates(epilogue: &[Pointwise]) -> impl Iterator<Item = Value> {
 fn rename(program: &mut Program, rename: impl Fn(&mut Value)) {
     for line in &mut program.lines {
         for op in line.instruction.epilogue_mut().into_iter().flatten() {
-            if let Pointwise::ReluGate(y) = op {
-                rename(y);
+            if let Pointwise::ActivationGradient(_, at) = op {
+                rename(at);
             }
         }
         match &mut line.instruction {

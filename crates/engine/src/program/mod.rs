@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 pub use tape::Tape;
 
+use crate::activations::Activation;
 use crate::geometry::Geometry;
 use crate::losses::Loss;
 use crate::shape::Shape;
@@ -78,17 +79,17 @@ pub struct MaskSpec {
 }
 
 /// A function of one element. Kernels apply such functions in order, as an epilogue, before they store the element.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pointwise {
     /// `v + bias[c]`, where c is the element's channel.
     AddBias(Weight),
-    /// `max(v, 0)`; NaN stays NaN.
-    Relu,
+    /// `activation(v)`; NaN stays NaN.
+    Activation(Activation),
     /// `v / (1 - rate)` where the mask keeps the element, else 0. It is its own gradient.
     Dropout(Mask),
-    /// `v` where the given value of the same shape is positive, else 0: the gradient of [`Pointwise::Relu`], from the
-    /// output of that ReLU.
-    ReluGate(Value),
+    /// `v activation'`: the gradient of [`Pointwise::Activation`], from the value of the same shape that is its
+    /// [`Residual`](crate::activations::Residual).
+    ActivationGradient(Activation, Value),
 }
 
 /// One operation on the values of a sample. Its documentation names the reference in [`crate::reference`] that it must
@@ -204,11 +205,11 @@ impl Instruction {
     #[must_use]
     pub fn reads(&self) -> Vec<Value> {
         let mut reads = self.operands();
-        reads.extend(fuse::gates(self.epilogue()));
+        reads.extend(fuse::residuals(self.epilogue()));
         reads
     }
 
-    /// The values that this instruction itself reads, without the gates of its epilogue.
+    /// The values that this instruction itself reads, without the residuals of its epilogue.
     fn operands(&self) -> Vec<Value> {
         match self {
             Self::Apply { x, .. }
@@ -365,9 +366,10 @@ impl fmt::Display for Line {
         for op in self.instruction.epilogue() {
             match op {
                 Pointwise::AddBias(bias) => write!(f, " |> + w{}", bias.0)?,
-                Pointwise::Relu => write!(f, " |> relu")?,
+                Pointwise::Activation(activation) => write!(f, " |> {activation}")?,
                 Pointwise::Dropout(mask) => write!(f, " |> dropout m{}", mask.0)?,
-                Pointwise::ReluGate(y) => write!(f, " |> where v{} > 0", y.0)?,
+                Pointwise::ActivationGradient(Activation::Relu, y) => write!(f, " |> where v{} > 0", y.0)?,
+                Pointwise::ActivationGradient(activation, at) => write!(f, " |> d {activation}(v{})", at.0)?,
             }
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::custom::Operation;
 use super::{Instruction, Line, Mask, MaskSpec, Pass, Pointwise, Program, Value, Weight};
+use crate::activations::{Activation, Residual};
 use crate::geometry::Geometry;
 use crate::layers::Call;
 use crate::losses::Loss;
@@ -18,12 +19,13 @@ use crate::shape::Shape;
 /// cases.
 ///
 /// ```
+/// use glassbox_engine::activations::Activation;
 /// use glassbox_engine::program::{Pointwise, Tape};
 ///
 /// // An inference program by hand: the sum of a signal and its ReLU.
 /// let mut tape = Tape::new((4, 1).into(), false);
 /// let x = tape.input();
-/// let relu = tape.map(x, vec![Pointwise::Relu]);
+/// let relu = tape.map(x, vec![Pointwise::Activation(Activation::Relu)]);
 /// let sum = tape.add(x, relu);
 /// let program = tape.finish(sum);
 /// assert_eq!(program.lines.len(), 2);
@@ -146,6 +148,28 @@ impl Tape {
         let y = self.value(self.shape(x));
         self.push(Instruction::Map { x, y, epilogue });
         y
+    }
+
+    /// Records `y = activation(x)` and returns `y`; returns `x` itself for the identity.
+    pub fn activation(&mut self, x: Value, activation: Activation) -> Value {
+        match activation {
+            Activation::Linear => x,
+            _ => self.map(x, vec![Pointwise::Activation(activation)]),
+        }
+    }
+
+    /// Records `dx = dy activation'` for `y = activation(x)` and returns `dx`. An activation that keeps its input must
+    /// have been recorded as a [`Tape::map`] of its own.
+    pub fn activation_gradient(&mut self, activation: Activation, y: Value, dy: Value) -> Value {
+        let at = match activation.residual() {
+            _ if activation == Activation::Linear => return dy,
+            Residual::Sign | Residual::Output => y,
+            Residual::Input => match self.stored[y.0].map(|line| &self.lines[line].instruction) {
+                Some(Instruction::Map { x, epilogue, .. }) if epilogue.len() == 1 => *x,
+                other => panic!("{activation} keeps its input and is no map of its own: {other:?}"),
+            },
+        };
+        self.map(dy, vec![Pointwise::ActivationGradient(activation, at)])
     }
 
     /// Records `a + b` and returns the sum: two branches meet. The gradient of the sum goes to both unchanged.

@@ -195,12 +195,14 @@ impl<F: Float> Interpreter<F> {
                 Pointwise::AddBias(bias) => {
                     Operand::AddBias(&weights[self.layout.tensors()[bias.index()].range.clone()])
                 }
-                Pointwise::Relu => Operand::Relu,
+                Pointwise::Activation(activation) => Operand::Activation(*activation),
                 Pointwise::Dropout(mask) => Operand::Dropout {
                     rate: self.program.masks[mask.index()].rate,
                     mask: &self.masks[mask.index()],
                 },
-                Pointwise::ReluGate(gate) => Operand::ReluGate(self.values[gate.index()].view()),
+                Pointwise::ActivationGradient(activation, at) => {
+                    Operand::ActivationGradient(*activation, self.values[at.index()].view())
+                }
             };
             for ((t, c), v) in y.indexed_iter_mut() {
                 *v = pointwise(&operand, *v, t, c, channels);

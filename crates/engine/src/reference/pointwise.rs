@@ -2,6 +2,7 @@
 
 use ndarray::ArrayView2;
 
+use crate::activations::Activation;
 use crate::float::Float;
 use crate::masks::keeps;
 
@@ -10,8 +11,8 @@ use crate::masks::keeps;
 pub enum Operand<'a, F> {
     /// `v + bias[c]`
     AddBias(&'a [F]),
-    /// `max(v, 0)`
-    Relu,
+    /// `activation(v)`
+    Activation(Activation),
     /// `v / (1 - rate)` where kept, else 0
     Dropout {
         /// The fraction of elements that are dropped.
@@ -19,21 +20,18 @@ pub enum Operand<'a, F> {
         /// One bit per element, set if it is kept.
         mask: &'a [u32],
     },
-    /// `v` where `y > 0`, else 0
-    ReluGate(ArrayView2<'a, F>),
+    /// `v activation'`, from the residual of the activation
+    ActivationGradient(Activation, ArrayView2<'a, F>),
 }
 
 /// Applies one function to the element at step `t` and channel `c` of a signal with `channels` channels.
 pub fn pointwise<F: Float>(op: &Operand<'_, F>, v: F, t: usize, c: usize, channels: usize) -> F {
     match op {
         Operand::AddBias(bias) => v + bias[c],
-        // Not `max`, which would turn NaN into 0 and hide it.
-        Operand::Relu if v < F::zero() => F::zero(),
-        Operand::Relu => v,
+        Operand::Activation(activation) => activation.apply(v),
         Operand::Dropout { rate, mask } if keeps(mask, t * channels + c) => v * F::of(1.0 / (1.0 - rate)),
         Operand::Dropout { .. } => F::zero(),
-        Operand::ReluGate(y) if y[[t, c]] > F::zero() => v,
-        Operand::ReluGate(_) => F::zero(),
+        Operand::ActivationGradient(activation, at) => activation.gradient(at[[t, c]], v),
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn read(input: &[u8]) -> Result<Outcome, String> {
                 return refused(error);
             }
         }
-        prediction_conforms(&model, seed, samples, paths)?;
+        prediction_conforms(&model, &apart, seed, samples, paths)?;
         let batch = TrainedBatch { model: &model, apart: &apart, seed, loss, samples };
         batch.gradient_conforms(paths, |weight| weight)?;
         Ok(Outcome::Accepted)
@@ -59,16 +59,20 @@ fn is_small(model: &Sequential) -> bool {
         && layers.iter().map(products).fold(0, usize::saturating_add) <= MOST_PRODUCTS
 }
 
-/// The same model with each ReLU as a layer of its own.
+/// The same model with each activation as a layer of its own.
 fn with_activations_apart(model: &Sequential) -> Sequential {
     let mut document: Json = serde_json::from_str(&model.to_json()).expect("JSON of ours");
     let layers = document["config"]["layers"].as_array_mut().expect("layers");
-    let relu = |index: usize| json!({ "class_name": "ReLU", "config": { "name": format!("apart {index}"), "dtype": "float32" } });
+    let layer = |index: usize, activation: Json| {
+        let config =
+            json!({ "name": format!("apart {index}"), "dtype": "float32", "activation": activation });
+        json!({ "class_name": "Activation", "config": config })
+    };
     for index in (0..layers.len()).rev() {
-        let config = &mut layers[index]["config"];
-        if config.get("activation") == Some(&json!("relu")) {
-            config["activation"] = json!("linear");
-            layers.insert(index + 1, relu(index));
+        let convolves = layers[index]["class_name"].as_str().is_some_and(|class| class.starts_with("Conv1D"));
+        if convolves {
+            let activation = std::mem::replace(&mut layers[index]["config"]["activation"], json!("linear"));
+            layers.insert(index + 1, layer(index, activation));
         }
     }
     Sequential::from_json(&document.to_string()).expect("the same model, its activations apart")

@@ -1,5 +1,6 @@
 //! The constants of each line of a program, as a type that a kernel is compiled for.
 
+use glassbox_engine::activations::Activation;
 use glassbox_engine::geometry::{Geometry, GeometrySpec};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::program::{Instruction, Line, Pointwise, Value, Weight};
@@ -10,6 +11,7 @@ use super::super::layout::{Phase, Slot, Tiles};
 use super::super::shapes::Product;
 use super::super::tiling::{CorrelateTiles, ProductTiles, wide};
 use super::adds_to;
+use crate::kernels::activation_code;
 
 impl Fitted<'_> {
     /// The constants of a line, as a type; of an `apply_transposed` a type for each phase.
@@ -150,16 +152,28 @@ impl Fitted<'_> {
                     let (at, ..) = self.layout.weights[bias.index()].expect("a bias that is read is there");
                     format!("v += all[{at} + c];")
                 }
-                Pointwise::Relu => "v = relu(v);".into(),
+                Pointwise::Activation(Activation::Relu) => "v = relu(v);".into(),
+                Pointwise::Activation(activation) => {
+                    let (function, argument) = activation_code(*activation);
+                    format!("v = activate({function}, {argument:?}f, v);  // {activation}")
+                }
                 Pointwise::Dropout(mask) => {
                     let scale = (1.0 / (1.0 - self.program.masks[mask.index()].rate)) as f32;
                     let at = self.layout.masks[mask.index()];
                     format!("v = dropout(all, {at}, unsigned(t) * {channels} + unsigned(c), v, {scale:?}f);")
                 }
-                Pointwise::ReluGate(gate) => {
+                Pointwise::ActivationGradient(Activation::Relu, gate) => {
                     let slot = self.slot(*gate);
                     format!(
                         "const float gate = all[{} + t * {} + c];\n        v = gate > 0.0f ? v : 0.0f;",
+                        slot.at, slot.pitch
+                    )
+                }
+                Pointwise::ActivationGradient(activation, at) => {
+                    let (slot, (function, argument)) = (self.slot(*at), activation_code(*activation));
+                    format!(
+                        "const float at = all[{} + t * {} + c];\n        \
+                         v = activation_gradient({function}, {argument:?}f, at, v);  // {activation}",
                         slot.at, slot.pitch
                     )
                 }
