@@ -8,7 +8,7 @@ use glassbox_cuda::fused::{FusedSource, Tuning, Tunings, programs};
 use glassbox_cuda::kernels::FUSED_FILES;
 use glassbox_engine::backend::{Backend, Dataset, Epoch};
 use glassbox_engine::geometry::Padding;
-use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, ReLU};
+use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, ELU, LeakyReLU, ReLU};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::model::Sequential;
 use glassbox_engine::random::{Purpose, Stream};
@@ -152,7 +152,7 @@ fn the_tutorials_gradient_is_within_1e_6_of_the_reference_in_f64() {
 /// their phases, dilation, valid and causal padding, layers that are no contraction.
 fn odd_networks() -> Vec<Sequential> {
     let (same, valid, causal) = (Padding::Same, Padding::Valid, Padding::Causal);
-    let relu = Activation::Relu;
+    let (relu, gelu) = (Activation::Relu, Activation::Gelu { approximate: false });
     let up = |filters, taps, stride| Conv1DTranspose::new(filters, taps).strides(stride);
     let build = |shape: (usize, usize), add: &dyn Fn(&mut Sequential)| {
         let mut model = Sequential::new(Shape::new(shape.0, shape.1));
@@ -185,6 +185,17 @@ fn odd_networks() -> Vec<Sequential> {
             model.add(ReLU).unwrap().add(Dropout::new(0.4)).unwrap();
             model.add(Conv1D::new(12, 4).padding(valid)).unwrap();
             model.add(Dropout::new(0.2)).unwrap().add(ReLU).unwrap();
+        }),
+        // Curved activations: as arguments, before dropout, as layers, and of both residuals.
+        build((23, 2), &|model| {
+            model.add(Conv1D::new(7, 3).padding(same).activation(Activation::Tanh)).unwrap();
+            model.add(Dropout::new(0.2)).unwrap();
+            model.add(Conv1D::new(5, 3).strides(2).padding(same).activation(gelu)).unwrap();
+            model.add(Dropout::new(0.3)).unwrap().add(Activation::Sigmoid).unwrap();
+            model.add(up(6, 4, 2).padding(same).activation(Activation::Selu)).unwrap();
+            model.add(Activation::Silu).unwrap().add(LeakyReLU::default()).unwrap();
+            model.add(Conv1D::new(3, 2).padding(same).activation(Activation::Softplus)).unwrap();
+            model.add(ELU::new(0.5)).unwrap().add(Activation::Gelu { approximate: true }).unwrap();
         }),
         // One layer, one channel.
         build((11, 1), &|model| {

@@ -9,7 +9,7 @@ use glassbox_engine::model::{Sequential, WeightLayout};
 use glassbox_engine::program::Program;
 use glassbox_engine::reference::{Interpreter, Sample};
 use glassbox_engine::shape::Shape;
-use glassbox_tests::cases::{SMALL, cases, models};
+use glassbox_tests::cases::{ModelCase, SMALL, cases, models};
 use proptest::prelude::*;
 
 /// All weights and inputs one: sums of whole numbers, exact, in which nothing cancels and every ReLU is open.
@@ -45,7 +45,9 @@ proptest! {
     #![proptest_config(cases(200))]
 
     #[test]
-    fn an_impulse_moves_just_the_steps_in_whose_field_it_lies(case in models(SMALL)) {
+    fn an_impulse_moves_just_the_steps_in_whose_field_it_lies(
+        case in models(SMALL).prop_map(ModelCase::straightened),
+    ) {
         let model = case.build();
         let program = model.inference_program();
         let output = program.values[program.output.index()];

@@ -152,6 +152,23 @@ impl ModelCase {
         model
     }
 
+    /// The same model with [`straight`] activations.
+    #[must_use]
+    pub fn straightened(self) -> Self {
+        let layers = self.layers.into_iter().map(|layer| match layer {
+            LayerCase::Conv1D(layer) => {
+                LayerCase::Conv1D(layer.clone().activation(straight(layer.activation)))
+            }
+            LayerCase::Conv1DTranspose(layer) => {
+                LayerCase::Conv1DTranspose(layer.clone().activation(straight(layer.activation)))
+            }
+            LayerCase::Dropout(layer) => LayerCase::Dropout(layer),
+            LayerCase::Activation(activation) => LayerCase::Activation(straight(activation)),
+            LayerCase::ReLU | LayerCase::LeakyReLU(_) | LayerCase::ELU(_) => LayerCase::ReLU,
+        });
+        Self { layers: layers.collect(), ..self }
+    }
+
     /// The same model with each activation as a layer of its own: the same weights in the same order, and
     /// what goes into an activation is the output of a layer.
     #[must_use]
@@ -169,6 +186,12 @@ impl ModelCase {
         });
         Self { layers: layers.collect(), ..self.clone() }
     }
+}
+
+/// ReLU in the place of every activation that is not linear: whole numbers stay whole, and nothing saturates.
+#[must_use]
+pub fn straight(activation: Activation) -> Activation {
+    if activation == Activation::Linear { activation } else { Activation::Relu }
 }
 
 /// Models of random layers.

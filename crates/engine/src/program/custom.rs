@@ -26,23 +26,23 @@ use crate::float::Float;
 /// use glassbox_engine::program::{Tape, Value};
 /// use ndarray::{ArrayView2, ArrayViewMut2, Zip};
 ///
-/// /// `y = tanh(x)`, with `dx = dy (1 - y^2)`.
+/// /// `y = x / (1 + |x|)`, with `dx = dy (1 - |y|)^2`.
 /// #[derive(Debug, Clone)]
-/// struct Tanh;
+/// struct Softsign;
 ///
-/// impl Operation for Tanh {
+/// impl Operation for Softsign {
 ///     fn forward<F: Float>(&self, x: ArrayView2<'_, F>, _: &[F], mut y: ArrayViewMut2<'_, F>) {
-///         Zip::from(&mut y).and(&x).for_each(|y, x| *y = x.tanh());
+///         Zip::from(&mut y).and(&x).for_each(|y, x| *y = *x / (F::one() + x.abs()));
 ///     }
 ///
 ///     fn backward<F: Float>(&self, saved: Saved<'_, F>, mut dx: ArrayViewMut2<'_, F>, _: &mut [F]) {
-///         Zip::from(&mut dx).and(&saved.y).and(&saved.dy).for_each(|dx, y, dy| *dx = *dy * (F::one() - *y * *y));
+///         Zip::from(&mut dx).and(&saved.y).and(&saved.dy).for_each(|dx, y, dy| *dx = *dy * (F::one() - y.abs()).powi(2));
 ///     }
 /// }
 ///
-/// impl Layer for Tanh {
+/// impl Layer for Softsign {
 ///     fn class_name(&self) -> &'static str {
-///         "Tanh"
+///         "Softsign"
 ///     }
 ///
 ///     fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
@@ -56,7 +56,7 @@ use crate::float::Float;
 /// }
 ///
 /// let mut model = Sequential::new((6, 2));
-/// model.add(Tanh)?;
+/// model.add(Softsign)?;
 /// assert!(GradientCheck::default().run(&model)?[0].passes());
 /// # Ok::<(), glassbox_engine::Error>(())
 /// ```
