@@ -9,13 +9,13 @@ use glassbox_engine::layers::Dropout;
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::MaskAt;
 use glassbox_engine::model::Sequential;
-use glassbox_engine::optimizers::Adam;
+use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::program::{Instruction, Program};
 use glassbox_engine::reference::{Interpreter, Reference, Sample};
 use glassbox_engine::samples::Samples;
 use glassbox_tests::backends::{Setup, backends, backends_by_threads, predict};
 use glassbox_tests::cases::{
-    BOUNDARIES, LayerCase, ModelCase, SMALL, Sizes, cases, models, normals, weights,
+    BOUNDARIES, LayerCase, ModelCase, SMALL, Sizes, cases, models, normals, optimizers, weights,
 };
 use glassbox_tests::compare::{compare_bits, compare_within};
 use glassbox_tests::conformance::{self, TrainedBatch, wide};
@@ -124,6 +124,7 @@ struct Bench {
     /// A series that holds `samples` windows.
     series: Vec<f32>,
     targets: Vec<f32>,
+    optimizer: Optimizer,
     seed: u64,
 }
 
@@ -135,13 +136,15 @@ impl Bench {
             weights: weights(&model, case.seed),
             series: normals(case.seed, (input.steps + samples - 1) * input.channels),
             targets: normals(!case.seed, samples * model.output_shape().len()),
+            // By the seed: any of them.
+            optimizer: optimizers().swap_remove(case.seed as usize % optimizers().len()),
             seed: case.seed,
             model,
         }
     }
 
     fn session(&self, backend: &dyn Backend<f32>) -> Box<dyn Session<f32>> {
-        let setup = Setup { seed: self.seed, ..Setup::new(&self.model) };
+        let setup = Setup { optimizer: self.optimizer.clone(), seed: self.seed, ..Setup::new(&self.model) };
         setup.session(backend, self.weights.clone())
     }
 
@@ -294,7 +297,7 @@ proptest! {
                 *layer = LayerCase::ReLU;
             }
         }
-        let bench = Bench::new(&case, 8);
+        let bench = Bench { optimizer: Optimizer::default(), ..Bench::new(&case, 8) };
         let data = bench.data();
         for backend in backends() {
             let mut session = bench.session(&*backend);
@@ -314,8 +317,8 @@ proptest! {
             session.update().expect("an update");
             let state = session.state().expect("a state");
             let mut expected = bench.weights.clone();
-            let (mut m, mut v) = (vec![0.0; mean.len()], vec![0.0; mean.len()]);
-            Adam::default().update(1, &mut expected, &mean, &mut m, &mut v);
+            let mut slots = vec![vec![0.0; mean.len()]; 2];
+            Optimizer::default().update(1, &mut expected, &mean, &mut slots);
             // Adam is the same formula; a backend may fuse a product and a sum, a rounding of a step of 1e-3.
             let bounds: Vec<f64> = expected.iter().map(|w| f64::from(w.abs()) * 1.2e-7 + 1e-9).collect();
             on(&backend.name(), "step", compare_within(&state.weights, &expected, &bounds))?;

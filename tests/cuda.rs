@@ -11,7 +11,7 @@ use glassbox_engine::backend::{Backend, Dataset, Epoch, Session, State};
 use glassbox_engine::layers::Dropout;
 use glassbox_engine::masks::{self, MaskAt, WORD, drop_below};
 use glassbox_engine::model::Sequential;
-use glassbox_engine::optimizers::{Adam, Optimizer};
+use glassbox_engine::optimizers::{Adam, Optimizer, SGD};
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
@@ -19,8 +19,8 @@ use glassbox_engine::training::Fit;
 use glassbox_pipeline::architecture::tutorial_model;
 use glassbox_pipeline::training::{TrainOptions, train_autoencoder};
 use glassbox_stand_in::Settings;
-use glassbox_tests::backends::{Setup, can_run_kernels, kernels_on};
-use glassbox_tests::cases::normals;
+use glassbox_tests::backends::{Setup, can_run_kernels, cuda_on, kernels_on};
+use glassbox_tests::cases::{normals, optimizers};
 use glassbox_tests::compare::assert_same_bits;
 
 /// The tutorial's network on windows of 16 steps.
@@ -83,32 +83,54 @@ fn masks_are_those_of_the_engine() {
     }
 }
 
-/// Adam is not near Adam but Adam, step after step.
+/// The steps of each optimiser are not near those of the engine but the same, one after the other.
 #[test]
-fn adams_steps_are_the_engines_to_the_bit() {
+fn the_steps_of_optimizers_are_the_engines_to_the_bit() {
     if !can_run_kernels() {
         return;
     }
     let model = model();
     let cuda = cuda();
-    let adam = Optimizer::Adam(Adam { learning_rate: 0.003, beta_1: 0.85, beta_2: 0.995, epsilon: 1e-6 });
-    let setup = Setup { optimizer: adam.clone(), ..Setup::new(&model) };
-    let mut expected = State::new(model.layout().initial::<f32>(3), &adam);
-    let mut session = setup.session(&cuda, expected.weights.clone());
-    for step in 1..=5 {
-        let mut gradient: Vec<f32> = normals(step, model.layout().len());
-        // Sizes from what vanishes in epsilon to what dwarfs it, and none at all.
-        gradient.iter_mut().enumerate().for_each(|(i, g)| *g *= 10f32.powi(i as i32 % 12 - 8));
-        gradient[7] = 0.0;
-        session.set_gradient(&gradient).expect("a gradient");
-        session.update().expect("a step");
-        adam.update(step, &mut expected.weights, &gradient, &mut expected.slots);
-        let found = session.state().expect("a state");
-        assert_same_bits("weights", &found.weights, &expected.weights);
-        assert_same_bits("m", &found.slots[0], &expected.slots[0]);
-        assert_same_bits("v", &found.slots[1], &expected.slots[1]);
-        assert_eq!(found.step, step);
+    for optimizer in optimizers() {
+        let setup = Setup { optimizer: optimizer.clone(), ..Setup::new(&model) };
+        let mut expected = State::new(model.layout().initial::<f32>(3), &optimizer);
+        let mut session = setup.session(&cuda, expected.weights.clone());
+        for step in 1..=5 {
+            let mut gradient: Vec<f32> = normals(step, model.layout().len());
+            // Sizes from what vanishes in epsilon to what dwarfs it, and none at all.
+            gradient.iter_mut().enumerate().for_each(|(i, g)| *g *= 10f32.powi(i as i32 % 12 - 8));
+            gradient[7] = 0.0;
+            session.set_gradient(&gradient).expect("a gradient");
+            session.update().expect("a step");
+            optimizer.update(step, &mut expected.weights, &gradient, &mut expected.slots);
+            let found = session.state().expect("a state");
+            let what = |what: &str| format!("{what} of {optimizer:?} after step {step}");
+            assert_same_bits(&what("weights"), &found.weights, &expected.weights);
+            for (slot, (found, expected)) in
+                optimizer.slots().iter().zip(found.slots.iter().zip(&expected.slots))
+            {
+                assert_same_bits(&what(slot), found, expected);
+            }
+            assert_eq!(found.step, step);
+        }
     }
+}
+
+/// The fused update is Adam's, and that is said.
+#[test]
+fn what_is_not_adam_is_not_fused_and_the_reason_is_said() {
+    if !can_run_kernels() {
+        return;
+    }
+    let (model, fused) = (model(), cuda_on(&Settings::default()));
+    let describe = |optimizer: Optimizer| {
+        let setup = Setup { optimizer, ..Setup::new(&model) };
+        let plan = model.plan(setup.loss, setup.optimizer, 0, 32).expect("a plan");
+        Backend::<f32>::describe(&fused, &plan).expect("it says how")
+    };
+    assert!(describe(Adam::default().into()).starts_with("fused training steps"));
+    let reason = describe(SGD::default().into());
+    assert!(reason.contains("not fused: the fused update is Adam's, not that of SGD"), "{reason}");
 }
 
 // ---------------------------------------------------------------------------------------------------------

@@ -51,6 +51,13 @@ fn a_model_is_trained_as_it_was_compiled_and_the_result_says_how() {
     given["optimizer"] = adam;
     assert_eq!(compiled(home.path(), &["--loss", "mse", "--learning-rate", "0.5"]), given);
 
+    let sgd = ["--loss", "mse", "--optimizer", "sgd", "--momentum", "0.5", "--nesterov"];
+    given["optimizer"] =
+        json!({"class_name": "SGD", "learning_rate": 0.01, "momentum": 0.5, "nesterov": true});
+    assert_eq!(compiled(home.path(), &sgd), given);
+    let error = fail(fit(home.path(), &sgd).args(["--beta-1", "0.5"]), 3);
+    assert!(error.contains("--beta-1 is 0.5") && error.contains("SGD does not have it"), "{error}");
+
     let output = fit(home.path(), &[]).output().expect("the binary starts");
     let told = String::from_utf8(output.stderr).expect("text");
     let line = "optimizer: Adam (learning_rate 0.02, beta_1 0.8, beta_2 0.98, epsilon 0.0001), as the model was \
@@ -62,17 +69,14 @@ fn a_model_is_trained_as_it_was_compiled_and_the_result_says_how() {
 fn a_compilation_that_is_not_supported_is_refused_unless_the_command_line_says_otherwise() {
     let home = home();
     for (case, word, way_out) in [
-        ("sgd", "optimizer \"SGD\"", &["--learning-rate", "0.5"]),
+        ("unknown_optimizer", "optimizer \"Lion\"", &["--optimizer", "sgd"]),
         ("schedule", "ExponentialDecay", &["--learning-rate", "0.5"]),
         ("huber", "Huber", &["--loss", "mse"]),
         ("loss_weights", "loss_weights", &["--loss", "mse"]),
     ] {
         write_case(home.path(), case);
         let error = fail(&mut fit(home.path(), &[]), 3);
-        assert!(
-            error.contains(word) && error.contains("--learning-rate") && error.contains("--loss"),
-            "{error}"
-        );
+        assert!(error.contains(word) && error.contains("--optimizer") && error.contains("--loss"), "{error}");
         assert!(!home.path().join("final.safetensors").exists());
         succeed(&mut fit(home.path(), way_out));
         std::fs::remove_file(home.path().join("final.safetensors")).expect("the weights");

@@ -1,9 +1,15 @@
-//! The losses and Adam, each alone.
+//! The losses and the optimisers, each alone.
+
+use std::collections::BTreeSet;
 
 use glassbox_engine::Float;
+use glassbox_engine::backend::State;
 use glassbox_engine::losses::Loss;
+use glassbox_engine::optimizers::Optimizer;
 use glassbox_tests::compare::{Tolerance, assert_close};
-use glassbox_tests::fixtures::{Tensors, adam, array, exactly, integer, json, number, numbers, string};
+use glassbox_tests::fixtures::{
+    Tensors, adam, array, exactly, integer, json, number, numbers, optimizer, string,
+};
 
 fn losses<F: Float>(tolerance: Tolerance) {
     let table = json("losses.json");
@@ -48,15 +54,15 @@ fn ten_steps_of_adam<F: Float>(dtype: &str, tolerance: Tolerance) {
         seen += 1;
         let name = string(&case["name"]);
         let get = |what: &str| tensors.get(&format!("{name}/{what}"));
-        let adam = adam(case);
+        let adam = Optimizer::Adam(adam(case));
         let mut theta = get("start").exactly::<F>();
         let n = theta.len();
-        let (mut m, mut v) = (vec![F::zero(); n], vec![F::zero(); n]);
+        let mut slots = vec![vec![F::zero(); n]; 2];
         let (gradients, parameters) = (get("gradient").exactly::<F>(), &get("parameter").values);
         let steps = gradients.chunks(n).zip(parameters.chunks(n)).enumerate();
         assert_eq!(steps.len(), integer(&case["steps"]), "{name}");
         for (step, (gradient, expected)) in steps {
-            adam.update(step as u64 + 1, &mut theta, gradient, &mut m, &mut v);
+            adam.update(step as u64 + 1, &mut theta, gradient, &mut slots);
             assert_close(&format!("{name} after step {}", step + 1), &theta, expected, tolerance);
         }
         // Running means of ten gradients: they may cancel in m, and what is left is a part of the largest
@@ -64,7 +70,7 @@ fn ten_steps_of_adam<F: Float>(dtype: &str, tolerance: Tolerance) {
         let groups = tensors.metadata_json("groups");
         for (group, range) in groups.as_object().expect("groups") {
             let range = integer(&range[0])..integer(&range[1]);
-            for (what, found) in [("m", &m), ("v", &v)] {
+            for (what, found) in ["m", "v"].into_iter().zip(&slots) {
                 let expected = &get(what).values[range.clone()];
                 let bound = Tolerance::of_largest(tolerance.relative, expected);
                 assert_close(&format!("{name}: {what} of {group}"), &found[range.clone()], expected, bound);
@@ -82,4 +88,43 @@ fn adam_is_keras_over_ten_steps() {
     // The same in f32. Where a weight passes near 0, what counts is the size of the steps that took it there:
     // ten of 0.03, a few roundings of 6e-8 each.
     ten_steps_of_adam::<f32>("f32", Tolerance::new(1e-7, 1e-6));
+}
+
+/// Ten steps of every optimiser, with and without each of its options; what it keeps is compared at the end.
+fn ten_steps_of_every_optimizer<F: Float>(dtype: &str, tolerance: Tolerance) {
+    let tensors = Tensors::read("optimizers.safetensors");
+    let cases = tensors.metadata_json("cases");
+    let (start, gradients) = [format!("{dtype}/start"), format!("{dtype}/gradient")]
+        .map(|name| tensors.get(&name).exactly::<F>())
+        .into();
+    let mut classes = BTreeSet::new();
+    for case in array(&cases).iter().filter(|case| case["dtype"] == dtype) {
+        let name = string(&case["name"]);
+        let get = |what: &str| &tensors.get(&format!("{name}/{what}")).values;
+        let optimizer = optimizer(case);
+        classes.insert(optimizer.class_name());
+        let mut state = State::new(start.clone(), &optimizer);
+        let n = start.len();
+        let steps = gradients.chunks(n).zip(get("parameter").chunks(n)).enumerate();
+        assert_eq!(steps.len(), integer(&case["steps"]), "{name}");
+        for (step, (gradient, expected)) in steps {
+            optimizer.update(step as u64 + 1, &mut state.weights, gradient, &mut state.slots);
+            assert_close(&format!("{name} after step {}", step + 1), &state.weights, expected, tolerance);
+        }
+        let slots = array(&case["slots"]);
+        assert_eq!(slots.len(), state.slots.len(), "{name}");
+        for (slot, found) in slots.iter().zip(&state.slots) {
+            assert_close(&format!("{name}: {slot}"), found, get(string(slot)), tolerance);
+        }
+    }
+    // Adam has a file of its own.
+    classes.insert("Adam");
+    assert_eq!(classes, Optimizer::all().iter().map(Optimizer::class_name).collect());
+}
+
+#[test]
+fn every_optimizer_is_keras_over_ten_steps() {
+    // The same operations in the same order: the same bits.
+    ten_steps_of_every_optimizer::<f64>("f64", Tolerance::new(0.0, 0.0));
+    ten_steps_of_every_optimizer::<f32>("f32", Tolerance::new(0.0, 0.0));
 }

@@ -1,17 +1,18 @@
-//! Facts on losses, dropout, Adam, and models as text.
+//! Facts on losses, dropout, optimisers, and models as text.
 
 use std::sync::Arc;
 
+use glassbox_engine::backend::State;
 use glassbox_engine::geometry::Padding;
 use glassbox_engine::layers::{Conv1D, Conv1DTranspose, Dropout, Layer, ReLU};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::MaskAt;
 use glassbox_engine::model::{Sequential, WeightLayout};
-use glassbox_engine::optimizers::{Adam, Optimizer};
+use glassbox_engine::optimizers::{Adam, Hyperparameter, Optimizer, SGD};
 use glassbox_engine::program::Program;
 use glassbox_engine::reference::{Interpreter, Sample};
 use glassbox_engine::shape::Shape;
-use glassbox_tests::cases::{BOUNDARIES, cases, integers, models, normals};
+use glassbox_tests::cases::{BOUNDARIES, cases, integers, models, normals, optimizers};
 use glassbox_tests::compare::{compare_bits, compare_within};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -159,16 +160,16 @@ fn dropout_is_the_identity_in_inference_and_at_rate_zero() {
 }
 
 // ---------------------------------------------------------------------------------------------------------
-// Adam
+// Optimisers
 
-/// Ten steps from zero moments.
-fn ten_steps(adam: &Adam, start: &[f64], gradients: &[f64]) -> Vec<f64> {
-    let mut theta = start.to_vec();
-    let (mut m, mut v) = (vec![0.0; theta.len()], vec![0.0; theta.len()]);
-    for (step, gradient) in gradients.chunks(theta.len()).enumerate() {
-        adam.update(step as u64 + 1, &mut theta, gradient, &mut m, &mut v);
+/// Ten steps from empty slots.
+fn ten_steps(optimizer: impl Into<Optimizer>, start: &[f64], gradients: &[f64]) -> Vec<f64> {
+    let optimizer = optimizer.into();
+    let mut state = State::new(start.to_vec(), &optimizer);
+    for (step, gradient) in gradients.chunks(start.len()).enumerate() {
+        optimizer.update(step as u64 + 1, &mut state.weights, gradient, &mut state.slots);
     }
-    theta
+    state.weights
 }
 
 proptest! {
@@ -183,25 +184,54 @@ proptest! {
         let adam = Adam::default();
         let scaled: Vec<f64> = gradients.iter().map(|g| g * unit).collect();
         let in_unit = Adam { epsilon: adam.epsilon * unit, ..adam };
-        let (a, b) = (ten_steps(&adam, &start, &gradients), ten_steps(&in_unit, &start, &scaled));
+        let (a, b) = (ten_steps(adam, &start, &gradients), ten_steps(in_unit, &start, &scaled));
         prop_assert!(compare_bits(&a, &b).is_ok(), "{a:?} {b:?}");
     }
 
     #[test]
-    fn adam_is_odd_and_works_element_by_element(n in 1usize..=20, cut in any::<usize>(), seed: u64) {
+    fn optimizers_are_odd_and_work_element_by_element(
+        optimizer in select(optimizers()),
+        n in 1usize..=20,
+        cut in any::<usize>(),
+        seed: u64,
+    ) {
         let (start, gradients): (Vec<f64>, Vec<f64>) = (normals(seed, n), normals(!seed, 10 * n));
-        let adam = Adam::new(0.01);
-        let whole = ten_steps(&adam, &start, &gradients);
+        let whole = ten_steps(optimizer.clone(), &start, &gradients);
         let negative = |v: &[f64]| v.iter().map(|v| -v).collect::<Vec<f64>>();
-        let mirrored = ten_steps(&adam, &negative(&start), &negative(&gradients));
+        let mirrored = ten_steps(optimizer.clone(), &negative(&start), &negative(&gradients));
         prop_assert!(compare_bits(&mirrored, &negative(&whole)).is_ok());
         let cut = cut % n;
         let part = |range: std::ops::Range<usize>| {
             let gradients: Vec<f64> = gradients.chunks(n).flat_map(|g| g[range.clone()].to_vec()).collect();
-            if range.is_empty() { vec![] } else { ten_steps(&adam, &start[range], &gradients) }
+            if range.is_empty() { vec![] } else { ten_steps(optimizer.clone(), &start[range], &gradients) }
         };
         let parts = [part(0..cut), part(cut..n)].concat();
         prop_assert!(compare_bits(&parts, &whole).is_ok());
+    }
+
+    /// Without momentum each step is `w - lr g`; with either momentum, a constant gradient is taken by the series
+    /// `1 + momentum + momentum^2 ...`, which Nesterov's has a step earlier.
+    #[test]
+    fn sgd_is_its_formula(n in 1usize..=20, momentum in 0.0f64..=1.0, seed: u64) {
+        let (start, gradients): (Vec<f64>, Vec<f64>) = (normals(seed, n), normals(!seed, 10 * n));
+        let found = ten_steps(SGD::new(0.125), &start, &gradients);
+        let mut expected = start.clone();
+        for gradient in gradients.chunks(n) {
+            expected.iter_mut().zip(gradient).for_each(|(w, g)| *w -= 0.125 * g);
+        }
+        prop_assert!(compare_bits(&found, &expected).is_ok());
+
+        let constant = gradients[..n].repeat(10);
+        let plain = SGD::new(0.125).momentum(momentum);
+        for (sgd, ahead) in [(plain, 0), (plain.nesterov(), 1)] {
+            let found = ten_steps(sgd, &start, &constant);
+            let series: f64 = (1..=10).flat_map(|step| (0..step + ahead).map(|k| momentum.powi(k))).sum();
+            for ((found, w), g) in found.iter().zip(&start).zip(&constant) {
+                let expected = w - 0.125 * g * series;
+                // Some thirty roundings of numbers of at most |w| + 7 |g|.
+                prop_assert!((found - expected).abs() <= 1e-14 * (w.abs() + 7.0 * g.abs()), "{found} {expected}");
+            }
+        }
     }
 
     /// The first step is the learning rate in the direction against the gradient, but for epsilon; without a
@@ -210,31 +240,45 @@ proptest! {
     fn adams_first_step_is_the_learning_rate(n in 1usize..=20, seed: u64) {
         let adam = Adam::new(0.125);
         let gradient: Vec<f64> = normals(seed, n);
-        let (mut theta, mut m, mut v) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
-        adam.update(1, &mut theta, &gradient, &mut m, &mut v);
+        let theta = ten_steps(adam, &vec![0.0; n], &gradient);
         // alpha m / (sqrt(v) + eps) = lr g / (|g| + eps / sqrt(1 - beta_2)), by hand.
         let hat = adam.epsilon / (1.0 - adam.beta_2).sqrt();
         let expected: Vec<f64> = gradient.iter().map(|g| -0.125 * g / (g.abs() + hat)).collect();
         // A dozen roundings of a step of 0.125.
         prop_assert!(compare_within(&theta, &expected, &vec![1e-15; n]).is_ok(), "{theta:?} {expected:?}");
-        let before = theta.clone();
-        adam.update(1, &mut theta, &vec![0.0; n], &mut vec![0.0; n], &mut vec![0.0; n]);
-        prop_assert_eq!(theta, before);
+        prop_assert_eq!(ten_steps(adam, &theta, &vec![0.0; 10 * n]), theta);
     }
 }
 
-/// An optimiser is the same by itself and through the enum that the plan holds.
+/// What an optimiser says of itself is what it can be made from again.
 #[test]
-fn the_optimizer_is_its_adam() {
-    let adam = Adam::new(0.01);
-    let gradient: Vec<f64> = normals(2, 5);
-    let (mut a, mut b): (Vec<f64>, Vec<f64>) = (normals(1, 5), normals(1, 5));
-    let (mut m, mut v, mut slots) = (vec![0.0; 5], vec![0.0; 5], vec![vec![0.0; 5]; 2]);
-    for step in 1..=3 {
-        adam.update(step, &mut a, &gradient, &mut m, &mut v);
-        Optimizer::Adam(adam).update(step, &mut b, &gradient, &mut slots);
+fn optimizers_are_made_from_their_names_and_hyperparameters() {
+    for optimizer in optimizers() {
+        let mut made = Optimizer::named(optimizer.class_name()).expect("a class");
+        for (name, value) in optimizer.hyperparameters() {
+            made.set(name, value).expect("its own");
+        }
+        assert_eq!(made, optimizer);
+        let json = serde_json::to_value(&optimizer).expect("numbers and names");
+        assert_eq!(json["optimizer"], optimizer.name());
+        assert_eq!(serde_json::from_value::<Optimizer>(json).expect("the same"), optimizer);
+        assert_eq!(Optimizer::named(optimizer.name()).expect("a name").class_name(), optimizer.class_name());
     }
-    assert_eq!((a, vec![m, v]), (b, slots));
+    let mut sgd = Optimizer::from(SGD::new(0.1));
+    for (name, value, word) in [
+        (
+            "beta_1",
+            Hyperparameter::Number(0.9),
+            "SGD does not have it; its arguments are learning_rate, momentum",
+        ),
+        ("momentum", Hyperparameter::Flag(true), "momentum is true, expected a number"),
+        ("nesterov", Hyperparameter::Number(1.0), "nesterov is 1.0, expected true or false"),
+    ] {
+        let error = sgd.set(name, value).expect_err(name).to_string();
+        assert!(error.contains(word), "{error}");
+    }
+    let error = Optimizer::from(SGD::new(0.1).momentum(1.5)).validate().unwrap_err().to_string();
+    assert_eq!(error, "momentum is 1.5, expected a number in [0, 1]");
 }
 
 // ---------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ use glassbox_engine::Float;
 use glassbox_engine::geometry::{Geometry, Padding};
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, ELU, Layer, LeakyReLU, ReLU};
 use glassbox_engine::model::Sequential;
+use glassbox_engine::optimizers::{Adam, Optimizer, SGD};
 use glassbox_engine::random::{Draws, Purpose, Stream};
 use glassbox_engine::shape::Shape;
 use proptest::prelude::*;
@@ -36,6 +37,15 @@ pub fn cases(number: u32) -> ProptestConfig {
 #[must_use]
 pub fn draws(seed: u64) -> Draws {
     Stream::new(seed, Purpose::Check, 7, 0).draws()
+}
+
+/// Every optimiser, with each of its options. The learning rate of gradient descent is small, since its steps are as
+/// large as the gradients, and random models have large ones.
+#[must_use]
+pub fn optimizers() -> Vec<Optimizer> {
+    let sgd = SGD::new(1e-5);
+    let adam = Adam { learning_rate: 0.003, beta_1: 0.85, beta_2: 0.995, epsilon: 1e-6 };
+    vec![adam.into(), sgd.into(), sgd.momentum(0.9).into(), sgd.momentum(0.8).nesterov().into()]
 }
 
 /// `n` standard normal values that are the same in `f32` and `f64`.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use glassbox_engine::Float;
 use glassbox_engine::model::{Sequential, WeightLayout};
-use glassbox_engine::optimizers::{Adam, Optimizer};
+use glassbox_engine::optimizers::{Adam, Hyperparameter, Optimizer};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value as Json;
 
@@ -102,6 +102,26 @@ pub fn string(json: &Json) -> &str {
 #[must_use]
 pub fn array(json: &Json) -> &[Json] {
     json.as_array().unwrap_or_else(|| panic!("{json} is no array"))
+}
+
+/// An optimiser, as a file states it: `class_name`, and the hyperparameters by Keras's names.
+///
+/// # Panics
+/// If it is none, or a hyperparameter is absent.
+#[must_use]
+pub fn optimizer(json: &Json) -> Optimizer {
+    let class = string(&json["class_name"]);
+    let mut optimizer = Optimizer::named(class).unwrap_or_else(|| panic!("{class} is no optimiser"));
+    for (name, default) in optimizer.hyperparameters() {
+        let value = match default {
+            Hyperparameter::Number(_) => Hyperparameter::Number(number(&json[name])),
+            Hyperparameter::Flag(_) => {
+                Hyperparameter::Flag(json[name].as_bool().unwrap_or_else(|| panic!("{name} of {json}")))
+            }
+        };
+        optimizer.set(name, value).expect("its own");
+    }
+    optimizer
 }
 
 /// Adam's hyperparameters, as a file states them.

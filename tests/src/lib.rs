@@ -5,7 +5,7 @@
 //! | `golden/` | the engine computes what Keras computes: see `fixtures/README.md` |
 //! | `golden/layers.rs` | output, input gradient, kernel and bias gradients of 72 layers |
 //! | `golden/geometry.rs` | every output length for a grid of arguments, every error, the validation split |
-//! | `golden/optimisation.rs` | both losses and their gradients; ten steps of Adam alone |
+//! | `golden/optimisation.rs` | both losses and their gradients; ten steps of each optimiser alone |
 //! | `golden/training.rs` | ten training steps of the tutorial's network, including dropout |
 //! | `golden/fit.rs` | a whole `fit`: `loss` and `val_loss` curves, final weights, predictions |
 //! | `golden/early_stopping.rs` | when training stops and which weights it restores, alone and in `fit` |
@@ -17,8 +17,8 @@
 //! | `conformance.rs` | every backend agrees with the `f64` reference within its rounding |
 //! | `properties/algebra.rs` | the three contractions: adjoint, bilinear, identity, shift, brute force |
 //! | `properties/training.rs` | determinism, bit-exact resuming, errors that name the place |
-//! | `properties/pieces.rs` | properties of losses, dropout and Adam |
-//! | `cuda.rs` | the CUDA backend: random bits, Adam's bits, the CPU's loss curve, a device that fails |
+//! | `properties/pieces.rs` | properties of losses, dropout and optimisers |
+//! | `cuda.rs` | the CUDA backend: random bits, the optimisers' bits, the CPU's loss curve, a device that fails |
 //! | `nvrtc.rs` | every CUDA kernel compiles for every architecture, without a warning |
 //! | `profile.rs` | `profile` times the instructions of the plan, on every backend |
 //! | `fused.rs` | the fused training step on the GPU: the reference's gradient for any tuning; CI asks for it by name |

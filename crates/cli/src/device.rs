@@ -120,10 +120,11 @@ pub(crate) fn explain(
     quiet: bool,
     device: &Device,
     model: &Sequential,
+    optimizer: &Optimizer,
     batch_size: usize,
 ) -> Result<(), Failure> {
     if compute.verbose {
-        let plan = model.plan(Loss::default(), Optimizer::default(), 0, batch_size)?;
+        let plan = model.plan(Loss::default(), optimizer.clone(), 0, batch_size)?;
         if let Some(text) = device.backend().describe(&plan) {
             note(quiet, text);
         }

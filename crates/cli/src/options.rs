@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use glassbox::checkpoint::FILE_NAME;
 use glassbox::training::Checkpoints;
 use glassbox_engine::model::{Compilation, Sequential};
-use glassbox_engine::optimizers::{Adam, Optimizer};
+use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::training::{Callback, EarlyStopping, Fit, Mode};
 use glassbox_formats::atomic;
 use glassbox_formats::lock::Lock;
@@ -21,18 +21,20 @@ impl FitArgs {
     /// The options of training `model`, without early stopping and checkpoints. Says how the model was compiled, where
     /// it was.
     pub(crate) fn options(&self, model: &Sequential, quiet: bool) -> Result<TrainOptions, Failure> {
-        let Compilation { optimizer, loss, metrics } = self.compilation(model)?;
+        let given = self.optimizer.given()?;
+        let optimizer_given = given.is_some();
+        let Compilation { optimizer, loss, metrics } = self.compilation(model, given)?;
         if model.is_compiled() {
             let by = |given: bool, option| if given { option } else { "as the model was compiled" };
             let values: Vec<String> =
-                optimizer.hyperparameters().iter().map(|(name, value)| format!("{name} {value:?}")).collect();
+                optimizer.hyperparameters().iter().map(|(name, value)| format!("{name} {value}")).collect();
             note(
                 quiet,
                 format_args!(
                     "optimizer: {} ({}), {}; loss: {}, {}",
                     optimizer.class_name(),
                     values.join(", "),
-                    by(self.learning_rate.is_some(), "by --learning-rate"),
+                    by(optimizer_given, "as the command line says"),
                     loss.name(),
                     by(self.loss.is_some(), "by --loss"),
                 ),
@@ -57,12 +59,11 @@ impl FitArgs {
     }
 
     /// How the model was compiled, but for what the command line says.
-    fn compilation(&self, model: &Sequential) -> Result<Compilation, Failure> {
-        let optimizer = self.learning_rate.map(|rate| Optimizer::Adam(Adam::new(rate)));
+    fn compilation(&self, model: &Sequential, optimizer: Option<Optimizer>) -> Result<Compilation, Failure> {
         let compilation = model.compilation(optimizer, self.loss);
         compilation.map_err(|error| {
             let message = format!(
-                "{error}; to train otherwise than the model was compiled, give --learning-rate for Adam, and --loss"
+                "{error}; to train otherwise than the model was compiled, give --optimizer, and --loss"
             );
             Failure::new(Kind::Input, message)
         })

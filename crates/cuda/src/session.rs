@@ -14,10 +14,9 @@ use glassbox_engine::backend::{
     BatchEnd, Dataset, Epoch, Plan, Session, State, check_prediction, locate_non_finite,
 };
 use glassbox_engine::losses::Loss;
-use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::profile::{Part, StepProfile};
 use glassbox_engine::samples::Samples;
-use glassbox_engine::{Error, Result, When};
+use glassbox_engine::{Result, When};
 
 use crate::data::Uploads;
 use crate::device::{Buffer, Gpu, Launch, Mark, Recording};
@@ -29,7 +28,6 @@ use crate::step::{Buffers, EpochBuffers, STEPS_IN_A_RECORDING, Scoring, Training
 /// A model on a device.
 pub(crate) struct CudaSession {
     plan: Plan,
-    adam: Adam,
     device: Arc<Gpu>,
     kernels: Arc<Kernels>,
     buffers: Buffers,
@@ -56,31 +54,23 @@ impl CudaSession {
         require_runnable(&plan)?;
         // On the host; the device says itself what it has not the memory for.
         plan.require_room(size_of::<f32>(), Some(0), 1, 0)?;
-        let Optimizer::Adam(adam) = plan.optimizer else {
-            return Err(Error::Unsupported {
-                place: "the optimiser".into(),
-                feature: format!("{:?} on a GPU", plan.optimizer),
-                instead: "use Adam, or compute on the CPU".into(),
-            });
-        };
         let zeros = || Buffer::zeros(device, plan.layout.len());
         let buffers = Buffers {
             control: Buffer::zeros(device, Control::WORDS)?,
             weights: zeros()?,
-            slots: [zeros()?, zeros()?],
+            slots: plan.optimizer.slots().iter().map(|_| zeros()).collect::<Result<_, _>>()?,
             gradient: zeros()?,
         };
-        let fused = tunings.map(|tunings| FusedStep::new(device, &plan, &buffers, adam, tunings.step));
+        let fused = tunings.map(|tunings| FusedStep::new(device, &plan, &buffers, tunings.step));
         let training: Box<dyn TrainingStep> = match fused.transpose()?.flatten() {
             Some(fused) => Box::new(fused),
-            None => Box::new(PlainStep::new(device, kernels, &plan, &buffers, adam)?),
+            None => Box::new(PlainStep::new(device, kernels, &plan, &buffers)?),
         };
         Ok(Self {
             plain: PlainScoring::new(device, kernels, &plan, &buffers.weights)?,
             fused: None,
             undecided: tunings.map(|tunings| tunings.scoring),
             plan,
-            adam,
             device: Arc::clone(device),
             kernels: Arc::clone(kernels),
             uploads: Uploads::default(),
@@ -128,7 +118,7 @@ impl CudaSession {
                 order: Some(Buffer::zeros(device, samples)?),
                 losses: Buffer::zeros(device, samples)?,
                 means: Buffer::zeros(device, batches)?,
-                alphas: Buffer::zeros(device, batches)?,
+                rates: Buffer::zeros(device, batches)?,
                 x,
                 y,
             };
@@ -136,9 +126,10 @@ impl CudaSession {
         }
         let control = Control { samples, batch: batch_size, step: self.step };
         self.buffers.control.write(&control.words())?;
-        let alphas: Vec<f32> = (1..=batches as u64).map(|batch| self.adam.alpha(self.step + batch)).collect();
+        let rate = |batch| self.plan.optimizer.rate(self.step + batch);
+        let rates: Vec<f32> = (1..=batches as u64).map(rate).collect();
         let data = self.data();
-        data.alphas.write(&alphas)?;
+        data.rates.write(&rates)?;
         if let Some(to) = &data.order {
             to.write(order)?;
         }
@@ -243,9 +234,10 @@ impl Session<f32> for CudaSession {
         // Afresh: a loss that was not finite does not keep a caller from going on.
         let control = Control { samples: 1, batch: 1, step: self.step };
         self.buffers.control.write(&control.words())?;
-        let alphas = Buffer::of(&self.device, &[self.adam.alpha::<f32>(self.step + 1)])?;
+        let optimizer = &self.plan.optimizer;
+        let rates = Buffer::of(&self.device, &[optimizer.rate::<f32>(self.step + 1)])?;
         let at = At { control: self.buffers.control.clone(), within: 0, samples: 1 };
-        self.device.launch(&self.kernels.adam(&at, &self.adam, self.buffers.of_adam(), &alphas))?;
+        self.device.launch(&self.kernels.update(&at, optimizer, &self.buffers, &rates))?;
         self.step += 1;
         Ok(())
     }

@@ -50,18 +50,10 @@ pub struct Buffers {
     pub control: Buffer<u32>,
     /// All weights, in the model's layout.
     pub weights: Buffer<f32>,
-    /// Adam's m and v, each in the same layout.
-    pub slots: [Buffer<f32>; 2],
+    /// The optimiser's slots, each in the same layout.
+    pub slots: Vec<Buffer<f32>>,
     /// The gradient, in the same layout.
     pub gradient: Buffer<f32>,
-}
-
-impl Buffers {
-    /// The operands of Adam's kernels: the gradient, the weights, m and v.
-    pub(crate) fn of_adam(&self) -> [&Buffer<f32>; 4] {
-        let [m, v] = &self.slots;
-        [&self.gradient, &self.weights, m, v]
-    }
 }
 
 /// The device memory of an epoch.
@@ -77,6 +69,6 @@ pub struct EpochBuffers {
     pub losses: Buffer<f64>,
     /// The mean loss of each batch.
     pub means: Buffer<f64>,
-    /// Adam's alpha for each batch.
-    pub alphas: Buffer<f32>,
+    /// The factor of the optimiser's step for each batch.
+    pub rates: Buffer<f32>,
 }

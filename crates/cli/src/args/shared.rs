@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::optimizers::{Adam, Optimizer};
+use glassbox_engine::optimizers::{Adam, Hyperparameter, Optimizer};
 use glassbox_pipeline::detection::PointRule;
 use glassbox_pipeline::tutorial::TutorialOptions;
 
@@ -63,7 +63,7 @@ impl TutorialFitArgs {
     }
 }
 
-/// The arguments of Keras's `fit` and of Adam.
+/// The arguments of Keras's `fit` and `compile`.
 #[derive(Debug, Args)]
 pub(crate) struct FitArgs {
     /// Maximum number of epochs
@@ -86,14 +86,73 @@ pub(crate) struct FitArgs {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 
-    /// Train with Adam at this learning rate [default: the optimiser that the model was compiled with, else Adam at
-    /// 0.001]
-    #[arg(long, value_name = "RATE")]
-    pub(crate) learning_rate: Option<f64>,
+    #[command(flatten)]
+    pub(crate) optimizer: OptimizerArgs,
 
     /// Minimise this loss [default: the loss that the model was compiled with, else mse]
     #[arg(long, value_parser = loss())]
     pub(crate) loss: Option<Loss>,
+}
+
+/// An optimiser and its hyperparameters, by the names of Keras's arguments.
+#[derive(Debug, Args)]
+pub(crate) struct OptimizerArgs {
+    /// Train with this optimiser and Keras's defaults; the options below change them [default: the optimiser that the
+    /// model was compiled with; else, or if one of the options below is given, adam]
+    #[arg(long, value_name = "NAME", value_parser = optimizer())]
+    pub(crate) optimizer: Option<Optimizer>,
+
+    /// Scale of a step
+    #[arg(long, value_name = "RATE")]
+    pub(crate) learning_rate: Option<f64>,
+
+    /// Fraction of the last step that is taken again (sgd)
+    #[arg(long)]
+    pub(crate) momentum: Option<f64>,
+
+    /// Nesterov's momentum (sgd)
+    #[arg(long)]
+    pub(crate) nesterov: bool,
+
+    /// Decay rate of the mean of gradients (adam)
+    #[arg(long = "beta-1", value_name = "RATE")]
+    pub(crate) beta_1: Option<f64>,
+
+    /// Decay rate of the mean of squared gradients (adam)
+    #[arg(long = "beta-2", value_name = "RATE")]
+    pub(crate) beta_2: Option<f64>,
+
+    /// Keeps steps finite where gradients vanish (adam)
+    #[arg(long)]
+    pub(crate) epsilon: Option<f64>,
+}
+
+impl OptimizerArgs {
+    /// The optimiser that the command line names; `None` if it names none and no hyperparameter.
+    ///
+    /// # Errors
+    /// Names the first hyperparameter that the optimiser does not have.
+    pub(crate) fn given(&self) -> glassbox_engine::Result<Option<Optimizer>> {
+        let numbers = [
+            ("learning_rate", self.learning_rate),
+            ("momentum", self.momentum),
+            ("beta_1", self.beta_1),
+            ("beta_2", self.beta_2),
+            ("epsilon", self.epsilon),
+        ];
+        let numbers =
+            numbers.into_iter().filter_map(|(name, value)| Some((name, Hyperparameter::Number(value?))));
+        let flags = [("nesterov", self.nesterov)];
+        let flags =
+            flags.into_iter().filter(|(_, on)| *on).map(|(name, on)| (name, Hyperparameter::Flag(on)));
+        let given: Vec<_> = numbers.chain(flags).collect();
+        if self.optimizer.is_none() && given.is_empty() {
+            return Ok(None);
+        }
+        let mut optimizer = self.optimizer.clone().unwrap_or_default();
+        given.into_iter().try_for_each(|(name, value)| optimizer.set(name, value))?;
+        Ok(Some(optimizer))
+    }
 }
 
 /// Early stopping.
@@ -185,6 +244,17 @@ pub(super) fn point_rule() -> impl TypedValueParser<Value = PointRule> {
     let inclusive = "A point is anomalous if all windows that contain it are";
     let rules = [(PointRule::Published, published), (PointRule::Inclusive, inclusive)];
     one_of(rules.map(|(rule, help)| (rule, PossibleValue::new(rule.name()).help(help))).into())
+}
+
+/// Parses an optimiser by Keras's name.
+fn optimizer() -> impl TypedValueParser<Value = Optimizer> {
+    let named = |optimizer: Optimizer| {
+        let name = PossibleValue::new(optimizer.name());
+        let arguments: Vec<String> =
+            optimizer.hyperparameters().iter().map(|(name, value)| format!("{name} {value}")).collect();
+        (optimizer, name.help(arguments.join(", ")))
+    };
+    one_of(Optimizer::all().into_iter().map(named).collect())
 }
 
 /// Parses a loss by Keras's names, of which the short ones are listed.

@@ -32,7 +32,7 @@ pub(crate) fn run(args: &FitArraysArgs) -> Result<(), Failure> {
     let mut opening = args.checkpoint.opening(&interrupted, &outputs, quiet);
     let mut progress = Progress::new(quiet);
     let device = args.compute.device(quiet)?;
-    explain(&args.compute, quiet, &device, &model, args.fit.batch_size)?;
+    explain(&args.compute, quiet, &device, &model, &options.optimizer, args.fit.batch_size)?;
     let mut trained = options.compile(model, &device)?;
     if let Some(start) = start {
         trained = trained.start_from(start)?;

@@ -2,6 +2,7 @@
 
 use glassbox::Device;
 use glassbox_cpu::{Cpu, Simd};
+use glassbox_engine::optimizers::Optimizer;
 use glassbox_formats::atomic;
 use glassbox_lab::profile::{Profile, ProfileOptions, roofline_svg, run as profile, run_beside};
 
@@ -18,7 +19,7 @@ pub(crate) fn run(args: &ProfileArgs) -> Result<(), Failure> {
     let (model, start) = start_model(args.model.as_deref(), args.time_steps)?;
     let chosen = choose(args)?;
     let (Chosen::Cpu(device) | Chosen::Gpu(device)) = &chosen;
-    explain(&args.compute, args.json, device, &model, args.batch_size)?;
+    explain(&args.compute, args.json, device, &model, &Optimizer::default(), args.batch_size)?;
     let options = ProfileOptions { batch_size: args.batch_size, steps: args.steps, seed: args.seed };
     if let Chosen::Gpu(_) = chosen
         && !args.no_cpu

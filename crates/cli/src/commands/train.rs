@@ -39,7 +39,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     };
     options.fit.early_stopping = args.early_stopping.early_stopping(args.fit.validation_split, quiet);
     let device = args.compute.device(quiet)?;
-    explain(&args.compute, quiet, &device, &model, args.fit.batch_size)?;
+    explain(&args.compute, quiet, &device, &model, &options.optimizer, args.fit.batch_size)?;
     let mut opening = args.checkpoint.opening(&interrupted, &outputs, quiet);
     let mut progress = Progress::new(quiet);
     let callbacks: Vec<&mut dyn Callback<f32>> = vec![&mut opening, &mut progress];

@@ -51,7 +51,7 @@ pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
     };
     let device = args.compute.device(silent)?;
     let model = tutorial_model(TIME_STEPS)?;
-    explain(&args.compute, silent, &device, &model, args.fit.batch_size)?;
+    explain(&args.compute, silent, &device, &model, &options.train.optimizer, args.fit.batch_size)?;
     let run = tutorial::run(data, &device, &options, &mut narrator)
         .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
     results::write(&mut out, &run).or_fail(Kind::Output)?;

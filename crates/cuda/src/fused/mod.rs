@@ -27,6 +27,7 @@ mod tuning;
 use std::sync::Arc;
 
 use glassbox_engine::backend::Plan;
+use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::program::{Instruction, Line, Program};
 
 use crate::device::{Arg, Function, Gpu, Launch, Module, Properties, Source, word};
@@ -53,6 +54,7 @@ const FILES: [&str; 2] = ["fused_step.cu", "fused_score.cu"];
 /// # Errors
 /// Why they are not fused, in words.
 pub fn describe(plan: &Plan, properties: &Properties, tuning: Tuning) -> Result<String, String> {
+    adam(plan)?;
     let windows = Windows::of(&Fitted::new(&plan.training, plan, properties, tuning)?);
     let (kib, blocks) = (windows.shared_bytes.div_ceil(1024), windows.blocks(plan.batch_size));
     Ok(format!(
@@ -87,6 +89,15 @@ pub fn programs(plan: &Plan, properties: &Properties, tunings: Tunings) -> Resul
     let [step, score] = FILES;
     let step = of(step, &plan.training, tunings.step)?;
     Ok([step, of(score, &plan.inference.fused(), tunings.scoring)?])
+}
+
+/// The optimiser of a plan, if the fused update has it: `fused_update` adds up the gradient and takes Adam's step in the
+/// same launch.
+fn adam(plan: &Plan) -> Result<Adam, String> {
+    match plan.optimizer {
+        Optimizer::Adam(adam) => Ok(adam),
+        ref other => Err(format!("the fused update is Adam's, not that of {}", other.class_name())),
+    }
 }
 
 /// A program of a plan, laid out for the blocks of a device.

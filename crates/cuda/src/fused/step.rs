@@ -7,7 +7,7 @@ use glassbox_engine::optimizers::Adam;
 use glassbox_engine::profile::Part;
 use glassbox_engine::random::{Purpose, Stream};
 
-use super::{FILES, Tuning, Windows, compile};
+use super::{FILES, Tuning, Windows, adam, compile};
 use crate::device::{Buffer, Function, Gpu, Launch, args, word};
 use crate::error::Result;
 use crate::kernels::{factors, require};
@@ -35,13 +35,8 @@ impl FusedStep {
     ///
     /// # Errors
     /// If the kernels cannot be compiled or loaded, or there is not enough device memory.
-    pub fn new(
-        device: &Gpu,
-        plan: &Plan,
-        buffers: &Buffers,
-        adam: Adam,
-        tuning: Tuning,
-    ) -> Result<Option<Self>> {
+    pub fn new(device: &Gpu, plan: &Plan, buffers: &Buffers, tuning: Tuning) -> Result<Option<Self>> {
+        let Ok(adam) = adam(plan) else { return Ok(None) };
         let Some((module, windows)) = compile(device, FILES[0], &plan.training, plan, tuning)? else {
             return Ok(None);
         };
@@ -73,19 +68,18 @@ impl FusedStep {
 
     /// `fused_update`: the gradient and the mean loss of the batch, and Adam's step if it is to be taken.
     fn launch_update(&self, data: &EpochBuffers, within: u32, take_step: bool) -> Launch {
-        let Self { buffers, partials, .. } = self;
-        let EpochBuffers { losses, means, alphas, .. } = data;
-        let [gradient, weights, m, v] = buffers.of_adam();
+        let Self { buffers: Buffers { control, weights, slots, gradient }, partials, .. } = self;
+        let EpochBuffers { losses, means, rates, .. } = data;
+        let [m, v] = slots.as_slice() else { panic!("the moments of Adam") };
         let (len, blocks) = (weights.len(), self.windows.blocks(self.batch_size));
         require([m, v, gradient].iter().all(|slot| slot.len() >= len), "a gradient and two moments a weight");
         require(partials.len() >= blocks * len, "sums of all blocks");
-        let (control, adam) = (&buffers.control, factors(&self.adam));
+        let adam = factors(&self.adam);
         let args = args![
-            control, within, partials, losses, blocks, gradient, means, take_step, alphas, weights, m, v,
-            adam
+            control, within, partials, losses, blocks, gradient, means, take_step, rates, weights, m, v, adam
         ];
         let grid = [word(len).div_ceil(UPDATE[0]).max(1), 1];
-        // SAFETY: as above; and a mean and an alpha for each batch of the epoch.
+        // SAFETY: as above; and a mean and a rate for each batch of the epoch.
         unsafe { Launch::new(&self.update, grid, UPDATE, 0, args) }
     }
 }

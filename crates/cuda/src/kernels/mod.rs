@@ -11,12 +11,13 @@ mod sources;
 use glassbox_engine::geometry::Geometry;
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::WORD;
-use glassbox_engine::optimizers::Adam;
+use glassbox_engine::optimizers::{Adam, Optimizer, SGD};
 use glassbox_engine::random::Stream;
 use glassbox_engine::shape::Shape;
 
 use crate::device::{Arg, Buffer, Function, Gpu, Launch, args, word};
 use crate::error::{DeviceError, Result};
+use crate::step::Buffers;
 
 pub(crate) use operands::activation_code;
 pub use operands::{At, Control, EpilogueArgs, Order, Partials, Series};
@@ -71,7 +72,7 @@ macro_rules! kernels {
 }
 kernels! {
     gather draw apply apply_transposed transpose_kernel correlate map add clear sum_steps sum_parts loss mean_loss adam
-    advance multiply_adds copy reads
+    sgd advance multiply_adds copy reads
 }
 
 impl Kernels {
@@ -241,20 +242,31 @@ impl Kernels {
         unsafe { Launch::new(&self.mean_loss, [1; 2], [SUM_THREADS, 1], 0, args![at, losses, means]) }
     }
 
-    /// Adam's step, for all weights.
-    pub fn adam(
+    /// The optimiser's step, for all weights; `rates` has the factor of each batch's step, see [`Optimizer::rate`].
+    pub fn update(
         &self,
         at: &At,
-        adam: &Adam,
-        [gradient, theta, m, v]: [&Buffer<f32>; 4],
-        alphas: &Buffer<f32>,
+        optimizer: &Optimizer,
+        Buffers { weights, slots, gradient, .. }: &Buffers,
+        rates: &Buffer<f32>,
     ) -> Launch {
-        let len = theta.len();
-        require([gradient, m, v].iter().all(|slot| slot.len() >= len), "a gradient and two moments a weight");
-        let [rest_1, rest_2, epsilon] = factors(adam);
-        let args = args![at, gradient, theta, m, v, len, alphas, rest_1, rest_2, epsilon];
-        // SAFETY: four slots of all weights, and an alpha for each batch of the epoch: the session sees to that.
-        unsafe { over(&self.adam, len, args) }
+        let len = weights.len();
+        require(gradient.len() >= len, "a gradient for each weight");
+        require(slots.len() == optimizer.slots().len(), "the optimiser's slots");
+        require(slots.iter().all(|slot| slot.len() >= len), "slots for each weight");
+        let (kernel, args) = match (optimizer, slots.as_slice()) {
+            (Optimizer::Adam(adam), [m, v]) => {
+                let [rest_1, rest_2, epsilon] = factors(adam);
+                (&self.adam, args![at, gradient, weights, m, v, len, rates, rest_1, rest_2, epsilon])
+            }
+            (Optimizer::SGD(SGD { momentum, nesterov, .. }), slots) => {
+                let (m, momentum) = (slots.first(), *momentum as f32);
+                (&self.sgd, args![at, gradient, weights, m, m.is_some(), len, rates, momentum, *nesterov])
+            }
+            _ => unreachable!("an optimiser that the session took, with its slots"),
+        };
+        // SAFETY: a gradient and slots of all weights, and a rate for each batch of the epoch: the session sees to that.
+        unsafe { over(kernel, len, args) }
     }
 
     /// Moves a run on by so many batches.

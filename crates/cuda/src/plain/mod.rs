@@ -7,7 +7,7 @@ mod score;
 use std::sync::Arc;
 
 use glassbox_engine::backend::Plan;
-use glassbox_engine::optimizers::Adam;
+use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::profile::Part;
 
 use crate::device::Gpu;
@@ -24,7 +24,7 @@ pub struct PlainStep {
     program: Lowered,
     buffers: Buffers,
     partials: Partials,
-    adam: Adam,
+    optimizer: Optimizer,
 }
 
 impl PlainStep {
@@ -32,28 +32,22 @@ impl PlainStep {
     ///
     /// # Errors
     /// If there is not enough memory.
-    pub fn new(
-        device: &Arc<Gpu>,
-        kernels: &Arc<Kernels>,
-        plan: &Plan,
-        buffers: &Buffers,
-        adam: Adam,
-    ) -> Result<Self> {
+    pub fn new(device: &Arc<Gpu>, kernels: &Arc<Kernels>, plan: &Plan, buffers: &Buffers) -> Result<Self> {
         let (Buffers { control, weights, .. }, batch) = (buffers, plan.batch_size);
         Ok(Self {
             program: Lowered::new(device, kernels, plan, &plan.training, batch, control, weights)?,
             partials: Partials::new(device, batch, weights.len())?,
             buffers: buffers.clone(),
-            adam,
+            optimizer: plan.optimizer.clone(),
         })
     }
 }
 
 impl TrainingStep for PlainStep {
     fn launches(&self, data: &EpochBuffers, within: u32, update: bool) -> Vec<StepLaunch> {
-        let Self { program, buffers, partials, adam } = self;
+        let Self { program, buffers, partials, optimizer } = self;
         let kernels = &program.kernels;
-        let EpochBuffers { x, order, losses, means, alphas, .. } = data;
+        let EpochBuffers { x, order, losses, means, rates, .. } = data;
         let at = program.at(within);
         let mut launches = program.pack();
         launches.push((Part::Clearing, kernels.clear(partials)));
@@ -62,7 +56,7 @@ impl TrainingStep for PlainStep {
         launches.push((Part::Reduction, kernels.sum_parts(&at, partials, &buffers.gradient)));
         launches.push((Part::Reduction, kernels.mean_loss(&at, losses, means)));
         if update {
-            launches.push((Part::Update, kernels.adam(&at, adam, buffers.of_adam(), alphas)));
+            launches.push((Part::Update, kernels.update(&at, optimizer, buffers, rates)));
         }
         launches
     }

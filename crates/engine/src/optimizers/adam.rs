@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use super::{Field, decay, fields, positive, require_lengths};
+use crate::error::Result;
 use crate::float::Float;
 
 /// Adam (Kingma and Ba, *Adam: a method for stochastic optimization*, arXiv:1412.6980), **as Keras
@@ -44,22 +45,25 @@ impl Adam {
         Self { learning_rate, ..Self::default() }
     }
 
+    pub(super) fn fields(&mut self) -> Vec<(&'static str, Field<'_>)> {
+        fields!(self: learning_rate, beta_1, beta_2, epsilon)
+    }
+
+    pub(super) fn slots(&self) -> &'static [&'static str] {
+        &["m", "v"]
+    }
+
     /// The factor alpha of step number `step`, from 1. It is computed in `F`, as in Keras: in `f32`, beta_2 is
     /// 0.99900001, which makes the first steps smaller by a relative 6e-6 than in `f64`.
-    #[must_use]
-    pub fn alpha<F: Float>(&self, step: u64) -> F {
+    pub(super) fn rate<F: Float>(&self, step: u64) -> F {
         let rest = |beta: f64| F::one() - F::of(beta).powf(F::of(step as f64));
         F::of(self.learning_rate) * rest(self.beta_2).sqrt() / rest(self.beta_1)
     }
 
-    /// Takes step number `step`, from 1. All slices have one element per weight; `theta`, `m` and `v` are updated.
-    ///
-    /// # Panics
-    /// If the lengths differ.
-    pub fn update<F: Float>(&self, step: u64, theta: &mut [F], gradient: &[F], m: &mut [F], v: &mut [F]) {
-        let n = theta.len();
-        assert_eq!((n, n, n), (gradient.len(), m.len(), v.len()), "one gradient and two moments a weight");
-        let alpha: F = self.alpha(step);
+    pub(super) fn update<F: Float>(&self, step: u64, theta: &mut [F], gradient: &[F], slots: &mut [Vec<F>]) {
+        require_lengths(theta, gradient, slots);
+        let [m, v] = slots else { unreachable!("Optimizer::update checks the slots") };
+        let alpha: F = self.rate(step);
         let (rest_1, rest_2) = (F::of(1.0 - self.beta_1), F::of(1.0 - self.beta_2));
         let epsilon = F::of(self.epsilon);
         for (((theta, g), m), v) in theta.iter_mut().zip(gradient).zip(m).zip(v) {
@@ -69,27 +73,18 @@ impl Adam {
         }
     }
 
-    /// Checks the hyperparameters.
-    ///
-    /// # Errors
-    /// Names the first that is out of range.
-    pub fn validate(&self) -> Result<()> {
-        let check = |option, value: f64, good, expected: &str| match good {
-            true => Ok(()),
-            false => Err(Error::Option { option, found: value.to_string(), expected: expected.into() }),
-        };
-        let positive = |v: f64| v > 0.0 && v.is_finite();
-        let decay = |v: f64| (0.0..1.0).contains(&v);
-        check("learning_rate", self.learning_rate, positive(self.learning_rate), "a positive number")?;
-        check("beta_1", self.beta_1, decay(self.beta_1), "a number in [0, 1)")?;
-        check("beta_2", self.beta_2, decay(self.beta_2), "a number in [0, 1)")?;
-        check("epsilon", self.epsilon, positive(self.epsilon), "a positive number")
+    pub(super) fn validate(&self) -> Result<()> {
+        positive("learning_rate", self.learning_rate)?;
+        decay("beta_1", self.beta_1)?;
+        decay("beta_2", self.beta_2)?;
+        positive("epsilon", self.epsilon)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optimizers::Optimizer;
 
     /// With a constant gradient g, m = g (1 - beta_1^t) and v = g^2 (1 - beta_2^t): the corrections cancel, and each
     /// step is learning_rate g / (|g| + epsilon / sqrt(1 - beta_2^t)).
@@ -97,10 +92,10 @@ mod tests {
     fn a_constant_gradient_gives_steps_of_the_learning_rate() {
         let adam = Adam::default();
         let gradient = [3.0f64, -0.5, 0.0];
-        let (mut theta, mut m, mut v) = ([0f64; 3], [0f64; 3], [0f64; 3]);
+        let (mut theta, mut slots) = ([0f64; 3], vec![vec![0f64; 3]; 2]);
         let mut expected = [0f64; 3];
         for step in 1..=100u64 {
-            adam.update(step, &mut theta, &gradient, &mut m, &mut v);
+            Optimizer::Adam(adam).update(step, &mut theta, &gradient, &mut slots);
             let correction = (1.0 - 0.999f64.powi(step as i32)).sqrt();
             for (e, g) in expected.iter_mut().zip(gradient) {
                 *e -= 0.001 * g / (g.abs() + 1e-7 / correction);
@@ -115,7 +110,10 @@ mod tests {
     #[test]
     fn hyperparameters_out_of_range_are_named() {
         let bad = Adam { beta_2: 1.0, ..Adam::default() };
-        assert_eq!(bad.validate().unwrap_err().to_string(), "beta_2 is 1, expected a number in [0, 1)");
-        assert!(Adam::new(f64::NAN).validate().is_err());
+        assert_eq!(
+            Optimizer::Adam(bad).validate().unwrap_err().to_string(),
+            "beta_2 is 1, expected a number in [0, 1)"
+        );
+        assert!(Optimizer::Adam(Adam::new(f64::NAN)).validate().is_err());
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::error::Result;
 use crate::layers::Config;
 use crate::losses::Loss;
-use crate::optimizers::{Adam, Optimizer};
+use crate::optimizers::{Hyperparameter, Optimizer};
 
 /// The optimiser and the loss of a model: the arguments of
 /// [`keras.Model.compile`](https://keras.io/api/models/model_training_apis/).
@@ -51,34 +51,43 @@ pub(in crate::model) fn read(
 
 /// Reads an optimiser: an object with its class, or its name in upper or lower case.
 fn read_optimizer(config: &Config, value: Json) -> Result<Optimizer> {
-    let unsupported = |value: &Json| config.unsupported("optimizer", value, "Adam is");
+    let unsupported = |value: &Json| {
+        let classes: Vec<&str> = Optimizer::all().iter().map(Optimizer::class_name).collect();
+        config.unsupported("optimizer", value, &format!("{} are", classes.join(", ")))
+    };
     match value {
-        Json::String(name) if name.eq_ignore_ascii_case("adam") => Ok(Optimizer::default()),
         Json::Object(_) => {
             let mut object = Config::new("compile_config, optimizer", value)?;
             let class = object.built_in_class(&["keras.optimizers"])?;
-            match class.as_str() {
-                "Adam" => read_adam(object.object("config")?).map(Optimizer::Adam),
-                other => Err(unsupported(&other.into())),
+            match Optimizer::named(&class).filter(|optimizer| optimizer.class_name() == class) {
+                Some(defaults) => read_hyperparameters(defaults, object.object("config")?),
+                None => Err(unsupported(&class.into())),
             }
         }
-        other => Err(unsupported(&other)),
+        other => other.as_str().and_then(Optimizer::named).ok_or_else(|| unsupported(&other)),
     }
 }
 
-fn read_adam(mut config: Config) -> Result<Adam> {
-    config.place = "compile_config, optimizer Adam".into();
-    let defaults = Adam::default();
+/// Reads the hyperparameters of an optimiser, of which `optimizer` has the defaults.
+fn read_hyperparameters(mut optimizer: Optimizer, mut config: Config) -> Result<Optimizer> {
+    config.place = format!("compile_config, optimizer {}", optimizer.class_name());
     if let Some(schedule @ Json::Object(_)) = config.entries.get("learning_rate") {
         let class = schedule.get("class_name").unwrap_or(schedule);
         return Err(config.unsupported("learning_rate", class, "a number is"));
     }
-    let adam = Adam {
-        learning_rate: as_written(config.number_or("learning_rate", defaults.learning_rate)?),
-        beta_1: config.number_or("beta_1", defaults.beta_1)?,
-        beta_2: config.number_or("beta_2", defaults.beta_2)?,
-        epsilon: config.number_or("epsilon", defaults.epsilon)?,
-    };
+    for (name, default) in optimizer.hyperparameters() {
+        let value = match default {
+            Hyperparameter::Number(default) => {
+                let value = config.number_or(name, default)?;
+                Hyperparameter::Number(if name == "learning_rate" { as_written(value) } else { value })
+            }
+            Hyperparameter::Flag(_) if config.entries.contains_key(name) => {
+                Hyperparameter::Flag(config.flag(name)?)
+            }
+            default @ Hyperparameter::Flag(_) => default,
+        };
+        optimizer.set(name, value)?;
+    }
     for argument in [
         "weight_decay",
         "clipnorm",
@@ -96,7 +105,7 @@ fn read_adam(mut config: Config) -> Result<Adam> {
         config.find(argument);
     }
     config.finish()?;
-    Ok(adam)
+    Ok(optimizer)
 }
 
 /// Restores the learning rate that the user wrote. Keras keeps it in `float32` and writes 0.0010000000474974513 for
