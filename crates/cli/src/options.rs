@@ -33,7 +33,7 @@ impl FitArgs {
                     optimizer.class_name(),
                     values.join(", "),
                     by(self.learning_rate.is_some(), "by --learning-rate"),
-                    loss.name(),
+                    loss,
                     by(self.loss.is_some(), "by --loss"),
                 ),
             );
