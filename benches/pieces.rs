@@ -84,7 +84,7 @@ fn masks(c: &mut Criterion) {
 /// The loss of one window and its gradient.
 fn loss(c: &mut Criterion) {
     let (y, target) = (wave(WINDOW), wave(WINDOW + 7).split_off(7));
-    for loss in [Loss::MeanSquaredError, Loss::MeanAbsoluteError] {
+    for loss in Loss::ALL {
         let mut group = group(c, &format!("loss/{}", loss.name()), WINDOW);
         let mut dy = vec![0.0; WINDOW];
         let expected = loss.gradient(&y, &target, BATCH, &mut dy);

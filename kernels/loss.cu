@@ -1,17 +1,13 @@
 // The loss of each sample, its gradient, and the mean over a batch.
 //
-//     MEAN_SQUARED_ERROR    loss = mean of (y - target)^2,    dy = 2 (y - target) / (n B)
-//     MEAN_ABSOLUTE_ERROR   loss = mean of |y - target|,      dy = sign(y - target) / (n B)
-//
-// for n values a sample and B samples in the batch. Sums are in double, and their order is fixed: a thread takes
+// See losses.cuh for the losses of one element, of which these are means. Sums are in double, and their order is fixed: a thread takes
 // every 256th value, then the threads' sums are added in a tree.
 //
 // Reference: crates/engine/src/losses.rs; on the CPU: crates/cpu/src/kernels/loss.rs
 
 #include "block_sum.cuh"
 #include "control.cuh"
-
-enum : unsigned { MEAN_SQUARED_ERROR = 0, MEAN_ABSOLUTE_ERROR = 1 };
+#include "losses.cuh"
 
 // losses[first + position] and, if `wants_gradient`, dy. With MEAN_ABSOLUTE_ERROR and no gradient this is the error
 // of each window that a detector looks at.
@@ -22,27 +18,22 @@ enum : unsigned { MEAN_SQUARED_ERROR = 0, MEAN_ABSOLUTE_ERROR = 1 };
 // dy       (batch, len), overwritten; null without a gradient
 //
 // Grid: a block of 256 threads for each sample.
-extern "C" __global__ void loss(In<unsigned> control, unsigned within, unsigned kind, In<float> y, In<float> targets,
-                                unsigned hop, In<unsigned> order, unsigned ordered, Out<double> losses,
+extern "C" __global__ void loss(In<unsigned> control, unsigned within, unsigned kind, float delta, In<float> y,
+                                In<float> targets, unsigned hop, In<unsigned> order, unsigned ordered, Out<double> losses,
                                 unsigned wants_gradient, Out<float> dy, unsigned len) {
     SHARED(double, scratch, SUM_THREADS);
     const Batch batch = batch_of(control, within);
     if (blockIdx.x >= batch.count) return;  // the whole block
     const size_t sample = sample_at(order, ordered, batch.first + blockIdx.x);
-    const double share = 1.0 / (double(len) * double(batch.count));
-    const float one = float(share), two = float(2.0 * share);
+    const float scale = slope_scale(kind, double(len), double(batch.count));
 
     double sum = 0.0;
     for (unsigned i = threadIdx.x; i < len; i += SUM_THREADS) {
         const size_t at = size_t(blockIdx.x) * len + i;
         const float yv = y[at], target = targets[sample * hop + i];
-        const float difference = yv - target;
-        const double wide = difference;
-        sum += kind == MEAN_SQUARED_ERROR ? wide * wide : fabs(wide);
-        if (wants_gradient == 0) continue;
-        // What is neither above nor below is 0, or NaN.
-        const float sign = difference > 0.0f ? one : difference < 0.0f ? -one : 0.0f * difference;
-        dy[at] = kind == MEAN_SQUARED_ERROR ? two * difference : sign;
+        float slope;
+        sum += loss_of(kind, delta, yv - target, slope);
+        if (wants_gradient != 0) dy[at] = scale * slope;
     }
     sum = block_sum(sum, scratch);
     if (threadIdx.x == 0) losses[batch.first + blockIdx.x] = sum / double(len);

@@ -34,7 +34,7 @@ fn same_bits(backend: &str, what: &str, found: &[f32], expected: &[f32]) -> Resu
 }
 
 fn losses() -> impl Strategy<Value = Loss> {
-    select(&[Loss::MeanSquaredError, Loss::MeanAbsoluteError][..])
+    select(&Loss::ALL[..])
 }
 
 /// Batches that the CPU backend cuts into one chunk and into several, whole and not.

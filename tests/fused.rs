@@ -209,7 +209,7 @@ fn odd_networks_agree_with_the_reference() {
     if !can_run_cuda() {
         return;
     }
-    let losses = [Loss::MeanAbsoluteError, Loss::MeanSquaredError];
+    let losses = [Loss::MeanAbsoluteError, Loss::MeanSquaredError, Loss::huber(0.5).unwrap(), Loss::LogCosh];
     for (model, loss) in odd_networks().into_iter().zip(losses.into_iter().cycle()) {
         sources(&model, &hopper(132)).unwrap();
         gradient_agrees(model, loss, &[4, 0, 2, 7, 5, 1, 3], vec![hopper(3)]);
@@ -339,7 +339,7 @@ fn scoring_agrees_with_the_reference() {
             assert!((f64::from(*found) - expected).abs() <= 2e-6 * largest, "{found} is not {expected}");
         }
         let predictions = Samples::dense(&found, bench.model.output_shape()).unwrap();
-        for loss in [Loss::MeanSquaredError, Loss::MeanAbsoluteError] {
+        for loss in Loss::ALL {
             let mut losses = vec![f64::NAN; samples];
             session.sample_losses(&data, loss, &mut losses).unwrap();
             for (index, found) in losses.iter().enumerate() {

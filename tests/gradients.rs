@@ -87,6 +87,10 @@ impl Point {
                 if let Instruction::Loss { loss: Loss::MeanAbsoluteError, y, .. } = line.instruction {
                     piece.extend(self.interpreter.value(y).iter().zip(target).map(|(y, target)| y > target));
                 }
+                if let Instruction::Loss { loss: Loss::Huber { delta }, y, .. } = line.instruction {
+                    let differences = self.interpreter.value(y).iter().zip(target).map(|(y, t)| y - t);
+                    piece.extend(differences.flat_map(|d| [d > delta.get(), d < -delta.get()]));
+                }
             }
         }
         gradient.extend(dx);
@@ -169,6 +173,11 @@ fn gradients_of_random_models_are_derivatives_of_the_squared_error() {
 #[test]
 fn gradients_of_random_models_are_derivatives_of_the_absolute_error() {
     check_models(60, Loss::MeanAbsoluteError);
+}
+
+#[test]
+fn gradients_of_random_models_are_derivatives_of_hubers_loss() {
+    check_models(60, Loss::huber(1.0).expect("a delta"));
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -317,7 +326,7 @@ fn a_users_layer_has_its_place_in_a_model() {
 #[test]
 fn a_users_layer_passes_the_gradient_check_and_a_wrong_one_does_not() {
     for seed in 0..5 {
-        for loss in [Loss::MeanSquaredError, Loss::MeanAbsoluteError] {
+        for loss in Loss::ALL {
             let check = GradientCheck { seed, loss, ..GradientCheck::default() };
             for tensor in check.run(&with_a_users_layer(false)).expect("a check") {
                 assert!(tensor.passes(), "seed {seed}, {}: {tensor:?}", loss.name());

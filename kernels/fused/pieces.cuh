@@ -6,6 +6,7 @@
 
 #include "activations.cuh"
 #include "fused/scatter.cuh"
+#include "losses.cuh"
 #include "philox.cuh"
 
 // ROWS rows of COLUMNS neighbouring values in device memory on their way to rows PITCH apart in shared memory: first
@@ -128,28 +129,19 @@ __device__ __forceinline__ void map(Shared<float> all) {
 }
 
 // The gradient of the batch's mean loss into dy, for batches of `count` samples, and the thread's share of the
-// window's loss. Of n elements,
-//     mean squared error:   loss = sum (y - target)^2 / n,  dy = 2 (y - target) / (n count)
-//     mean absolute error:  loss = sum |y - target| / n,    dy = sign(y - target) / (n count), 0 where they are equal
+// window's loss: means of the losses of losses.cuh. `delta` is that of HUBER.
 template <class P>
-__device__ __forceinline__ double loss(Shared<float> all, unsigned count) {
-    const double scale = 1.0 / (double(P::STEPS * P::CHANNELS) * double(count));
-    const float one = float(scale), two = float(2.0 * scale);
+__device__ __forceinline__ double loss(Shared<float> all, unsigned count, float delta) {
+    const float scale = slope_scale(P::LOSS, double(P::STEPS * P::CHANNELS), double(count));
     double sum = 0.0;
 #pragma unroll 1
     for (int i = int(opaque(threadIdx.x)); i < P::STEPS * P::CHANNELS; i += P::WARPS * 32) {
         const int t = i / P::CHANNELS, c = i % P::CHANNELS;
         float difference = all[P::PREDICTION + t * P::PREDICTION_PITCH + c];
         difference -= all[P::TARGET + t * P::TARGET_PITCH + c];
-        float dy;
-        if constexpr (P::SQUARED) {
-            sum += double(difference) * double(difference);
-            dy = two * difference;
-        } else {
-            sum += fabs(double(difference));
-            dy = difference > 0.0f ? one : difference < 0.0f ? -one : difference;
-        }
-        if constexpr (P::GRADIENT) all[P::DY + t * P::DY_PITCH + c] = dy;
+        float slope;
+        sum += loss_of(P::LOSS, delta, difference, slope);
+        if constexpr (P::GRADIENT) all[P::DY + t * P::DY_PITCH + c] = scale * slope;
     }
     return sum / double(P::STEPS * P::CHANNELS);
 }

@@ -71,7 +71,7 @@ fn a_compilation_that_is_not_supported_is_refused_unless_the_command_line_says_o
     for (case, word, way_out) in [
         ("unknown_optimizer", "optimizer \"Lion\"", &["--optimizer", "sgd"]),
         ("schedule", "ExponentialDecay", &["--learning-rate", "0.5"]),
-        ("huber", "Huber", &["--loss", "mse"]),
+        ("hinge", "Hinge", &["--loss", "mse"]),
         ("loss_weights", "loss_weights", &["--loss", "mse"]),
     ] {
         write_case(home.path(), case);

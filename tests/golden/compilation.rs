@@ -5,6 +5,7 @@ use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::{Adam, Hyperparameter, Optimizer};
 use glassbox_tests::compare::{Tolerance, assert_close};
 use glassbox_tests::fixtures::{array, json, number, numbers, optimizer, string, text};
+use serde_json::Value as Json;
 
 #[test]
 fn compiled_models_are_trained_as_keras_trains_them() {
@@ -27,6 +28,31 @@ fn compiled_models_are_trained_as_keras_trains_them() {
         let loss = found.loss.sample(&y_pred, &y_true);
         assert_close(name, &[loss], &[number(&case["value"])], Tolerance::new(0.0, 1e-6));
     }
+}
+
+/// Keras 3.15 writes no delta, and reads its default back; whoever writes one gets it.
+#[test]
+fn the_delta_of_a_huber_loss_is_read() {
+    let table = json("compilations.json");
+    let case = array(&table["cases"]).iter().find(|case| case["name"] == "huber_delta").expect("the case");
+    let mut document = case["architecture"].clone();
+    let read = |document: &Json| {
+        let model = Sequential::from_json(&document.to_string()).expect("a model");
+        let again = Sequential::from_json(&model.to_json()).expect("a model");
+        let loss = model.compilation(None, None).map(|compilation| compilation.loss);
+        if let Ok(loss) = loss {
+            assert_eq!(again.compilation(None, None).expect("as read").loss, loss, "written and read again");
+        }
+        loss
+    };
+    assert_eq!(read(&document).expect("a loss"), Loss::huber(1.0).expect("a delta"));
+    let config = "/compile_config/loss/config";
+    document.pointer_mut(config).expect("its config")["delta"] = 0.25.into();
+    assert_eq!(read(&document).expect("a loss"), Loss::huber(0.25).expect("a delta"));
+    document.pointer_mut(config).expect("its config")["delta"] = 0.into();
+    assert!(read(&document).expect_err("no delta").to_string().contains("delta is 0"));
+    document.pointer_mut(config).expect("its config")["delta"] = "1".into();
+    assert!(read(&document).expect_err("no number").to_string().contains("delta"));
 }
 
 /// A model that was compiled with what is not supported can be looked at and computed with; only who trains it hears

@@ -36,7 +36,7 @@ impl Twins {
             batch,
             weights: weights.to_vec(),
             value: Interpreter::new(program.clone(), layout.clone()),
-            size: Interpreter::new(sizes(&program), layout.clone()),
+            size: Interpreter::new(with_squared_error(&sizes(&program)), layout.clone()),
             gradient: vec![0.0; weights.len()],
             gradient_size: vec![0.0; weights.len()],
             loss: 0.0,
@@ -106,6 +106,21 @@ impl Twins {
 
 fn has_kink(op: &Pointwise) -> bool {
     matches!(op, Pointwise::Activation(activation) if Spread::of(*activation).kink)
+}
+
+/// The program with the mean squared error in the place of its loss, if the derivative of that is bounded. Then how far
+/// a derivative is off is no part of its own size, but at most of the size of the difference that it is computed from:
+/// neither Huber's loss nor log cosh is steeper than half the square, and neither bends more.
+fn with_squared_error(program: &Program) -> Program {
+    let mut program = program.clone();
+    for line in &mut program.lines {
+        if let Instruction::Loss { loss: loss @ (Loss::Huber { .. } | Loss::LogCosh), .. } =
+            &mut line.instruction
+        {
+            *loss = Loss::MeanSquaredError;
+        }
+    }
+    program
 }
 
 /// A batch of random samples to train on, and the model that is trained.

@@ -35,7 +35,7 @@ impl FitArgs {
                     optimizer.class_name(),
                     values.join(", "),
                     by(optimizer_given, "as the command line says"),
-                    loss.name(),
+                    loss,
                     by(self.loss.is_some(), "by --loss"),
                 ),
             );

@@ -260,11 +260,15 @@ fn optimizer() -> impl TypedValueParser<Value = Optimizer> {
 /// Parses a loss by Keras's names, of which the short ones are listed.
 fn loss() -> impl TypedValueParser<Value = Loss> {
     let losses = [
-        (Loss::MeanSquaredError, "mse", "Mean squared error"),
-        (Loss::MeanAbsoluteError, "mae", "Mean absolute error"),
+        ("mse", "Mean squared error"),
+        ("mae", "Mean absolute error"),
+        ("huber", "Huber loss with a delta of 1: squared near the target, absolute beyond delta"),
+        ("log_cosh", "Logarithm of the hyperbolic cosine of the error"),
     ];
-    let named =
-        losses.map(|(loss, short, help)| (loss, PossibleValue::new(short).alias(loss.name()).help(help)));
+    let named = losses.map(|(short, help)| {
+        let loss = Loss::from_name(short).expect("a name of the library");
+        (loss, PossibleValue::new(short).aliases(loss.names()).help(help))
+    });
     one_of(named.into())
 }
 

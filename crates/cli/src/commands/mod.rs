@@ -39,7 +39,7 @@ fn compiled(options: &TrainOptions) -> Json {
     for (name, value) in options.optimizer.hyperparameters() {
         optimizer[name] = json!(value);
     }
-    json!({ "optimizer": optimizer, "loss": options.loss.name() })
+    json!({ "optimizer": optimizer, "loss": options.loss })
 }
 
 /// The moment that the first Ctrl-C waits for where a model is trained.

@@ -3,15 +3,17 @@
 //! ```text
 //! mean squared error:   sum of (y - target)^2 / n,   dy = 2 (y - target) / (n B)
 //! mean absolute error:  sum of |y - target| / n,     dy = sign(y - target) / (n B)
+//! Huber:                sum of c (d - c / 2) / n,    dy = c / (n B),       c is d = y - target clamped to delta
+//! log cosh:             sum of log cosh(d) / n,      dy = tanh(d) / (n B)
 //! ```
 //!
 //! The sum is in `f64`. If its terms were added in order, each addition would wait four cycles for the one before. So
 //! eight interleaved sums run at the same time and are then added in order. This is plain code that compilers
-//! vectorise.
+//! vectorise; but log cosh calls the functions of the C library, one element after the other.
 //!
 //! Reference: [`glassbox_engine::losses::Loss::gradient`].
 
-use glassbox_engine::losses::Loss;
+use glassbox_engine::losses::{Loss, log_cosh};
 
 use crate::simd::{Isa, Task, Vector};
 
@@ -42,6 +44,23 @@ pub(crate) fn gradient(isa: Isa, loss: Loss, y: &[f32], target: &[f32], batch: u
                 let element = |difference: f32| {
                     let sign = if difference == 0.0 { 0.0 } else { difference.signum() };
                     (f64::from(difference.abs()), scale * sign)
+                };
+                isa.run(Sum { y, target, dy, sum: &mut sum, element });
+            }
+            Loss::Huber { delta } => {
+                let (scale, delta) = (scale as f32, delta.get() as f32);
+                let element = |difference: f32| {
+                    let clamped = difference.clamp(-delta, delta);
+                    let wide = f64::from(clamped);
+                    (wide * (f64::from(difference) - 0.5 * wide), scale * clamped)
+                };
+                isa.run(Sum { y, target, dy, sum: &mut sum, element });
+            }
+            Loss::LogCosh => {
+                let scale = scale as f32;
+                let element = |difference: f32| {
+                    let wide = f64::from(difference);
+                    (log_cosh(wide), scale * wide.tanh() as f32)
                 };
                 isa.run(Sum { y, target, dy, sum: &mut sum, element });
             }

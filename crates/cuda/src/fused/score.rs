@@ -11,7 +11,7 @@ use glassbox_engine::losses::Loss;
 use super::{FILES, Tuning, Windows, compile};
 use crate::device::{Buffer, Function, Gpu, args};
 use crate::error::Result;
-use crate::kernels::{Series, require};
+use crate::kernels::{Series, loss_code, require};
 use crate::step::Scoring;
 
 /// Values that are predicted by one launch, at most: 64 MiB of them.
@@ -64,10 +64,9 @@ impl FusedScoring {
     ) -> Result<()> {
         let Self { device, score, weights, windows, losses, predictions } = self;
         let (predicts, len) = (targets.is_none(), windows.y_len);
-        let (y, hop, which) = match targets {
-            Some((y, Loss::MeanSquaredError)) => (Some(&y.values), y.hop, 1u32),
-            Some((y, Loss::MeanAbsoluteError)) => (Some(&y.values), y.hop, 2),
-            None => (None, 0, 0),
+        let (y, hop, (which, delta)) = match targets {
+            Some((y, loss)) => (Some(&y.values), y.hop, loss_code(loss)),
+            None => (None, 0, (0, 0.0)),
         };
         x.require(windows.x_len);
         require(first + count <= x.samples, "samples that there are");
@@ -77,7 +76,7 @@ impl FusedScoring {
         }
         require(if predicts { predictions.len() >= count * len } else { losses.len() >= count }, "room");
         let (losses, predictions) = ((!predicts).then_some(losses), predicts.then_some(predictions));
-        let args = args![first, count, x, y, hop, weights, which, losses, predicts, predictions];
+        let args = args![first, count, x, y, hop, weights, which, delta, losses, predicts, predictions];
         // SAFETY: all samples are in the series, and their targets where there is a loss; all weights; room for what is
         // written. The kernel was compiled for the plan's shapes and takes this much shared memory.
         device.launch(&unsafe { windows.launch(score, count, args) })

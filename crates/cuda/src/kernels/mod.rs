@@ -225,11 +225,8 @@ impl Kernels {
         if let Some(dy) = dy {
             at.require(dy, len, "room for all gradients");
         }
-        let kind = match loss {
-            Loss::MeanSquaredError => 0u32,
-            Loss::MeanAbsoluteError => 1,
-        };
-        let args = args![at, kind, y, targets, order, losses, dy.is_some(), dy, len];
+        let (kind, delta) = loss_code(loss);
+        let args = args![at, kind, delta, y, targets, order, losses, dy.is_some(), dy, len];
         // SAFETY: predictions and gradients of all samples, targets as for `gather`, and a loss for each sample of
         // the epoch: the session sees to that.
         unsafe { Launch::new(&self.loss, [word(at.samples), 1], [SUM_THREADS, 1], 0, args) }
@@ -309,6 +306,16 @@ impl Kernels {
 /// The constants of Adam's kernels: `1 - beta_1`, `1 - beta_2` and epsilon.
 pub(crate) fn factors(adam: &Adam) -> [f32; 3] {
     [1.0 - adam.beta_1, 1.0 - adam.beta_2, adam.epsilon].map(|factor| factor as f32)
+}
+
+/// The number of a loss in `kernels/losses.cuh`, and its delta; 0 where it has none.
+pub(crate) fn loss_code(loss: Loss) -> (u32, f32) {
+    match loss {
+        Loss::MeanSquaredError => (1, 0.0),
+        Loss::MeanAbsoluteError => (2, 0.0),
+        Loss::Huber { delta } => (3, delta.get() as f32),
+        Loss::LogCosh => (4, 0.0),
+    }
 }
 
 fn require_contraction(

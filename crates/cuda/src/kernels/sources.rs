@@ -13,14 +13,14 @@ macro_rules! sources {
 /// Every file that a plain kernel needs: names and texts.
 pub const PLAIN_FILES: &[(&str, &str)] = sources! {
     "activations.cuh" "adam.cu" "apply.cu" "apply_transposed.cu" "block_sum.cuh" "ceilings.cu" "control.cu" "control.cuh"
-    "correlate.cu" "dialect.cuh" "draw.cu" "epilogue.cuh" "gather.cu" "geometry.cuh" "loss.cu" "map.cu"
+    "correlate.cu" "dialect.cuh" "draw.cu" "epilogue.cuh" "gather.cu" "geometry.cuh" "loss.cu" "losses.cuh" "map.cu"
     "parts.cuh" "philox.cuh" "sgd.cu" "sums.cu"
 };
 
 /// Every file that the fused kernels need, but for the header that is made for a network.
 pub const FUSED_FILES: &[(&str, &str)] = sources! {
     "fused_score.cu" "fused_step.cu" "fused/correlate.cuh" "fused/pieces.cuh" "fused/product.cuh" "fused/scatter.cuh"
-    "activations.cuh" "control.cuh" "dialect.cuh" "philox.cuh"
+    "activations.cuh" "control.cuh" "dialect.cuh" "losses.cuh" "philox.cuh"
 };
 
 /// The plain kernels: they are compiled together, and a process loads one image.

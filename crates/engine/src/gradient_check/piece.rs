@@ -194,6 +194,17 @@ impl Piece {
                         Loss::MeanSquaredError => (above - target) + (below - target),
                         Loss::MeanAbsoluteError if y == target => 0.0,
                         Loss::MeanAbsoluteError => (y - target).signum(),
+                        // On the side of delta where it is at the point: half a square, or a line.
+                        Loss::Huber { delta } if (y - target).abs() <= delta.get() => {
+                            0.5 * ((above - target) + (below - target))
+                        }
+                        Loss::Huber { delta } => (y - target).signum() * delta.get(),
+                        // log cosh(m + h) - log cosh(m - h) = 2 atanh(tanh(m) tanh(h)).
+                        Loss::LogCosh => {
+                            let middle = (0.5 * ((above - target) + (below - target))).tanh();
+                            let half = 0.5 * (above - below);
+                            if half == 0.0 { middle } else { (middle * half.tanh()).atanh() / half }
+                        }
                     },
                     above.abs().max(below.abs()),
                 );
@@ -250,7 +261,7 @@ mod tests {
     #[test]
     fn a_piece_is_the_model_in_a_neighbourhood() {
         let model = model();
-        for loss in [Loss::MeanSquaredError, Loss::MeanAbsoluteError] {
+        for loss in [Loss::MeanSquaredError, Loss::MeanAbsoluteError, Loss::huber(1.0).unwrap()] {
             // ReLUs are found in fused and unfused programs.
             for training in [model.training_program(loss), model.training_program(loss).fused()] {
                 let forward = Forward::new(&training);

@@ -2,7 +2,6 @@
 
 use glassbox_engine::activations::Activation;
 use glassbox_engine::geometry::{Geometry, GeometrySpec};
-use glassbox_engine::losses::Loss;
 use glassbox_engine::program::{Instruction, Line, Pointwise, Value, Weight};
 
 use super::super::Fitted;
@@ -11,7 +10,7 @@ use super::super::layout::{Phase, Slot, Tiles};
 use super::super::shapes::Product;
 use super::super::tiling::{CorrelateTiles, ProductTiles, wide};
 use super::adds_to;
-use crate::kernels::activation_code;
+use crate::kernels::{activation_code, loss_code};
 
 impl Fitted<'_> {
     /// The constants of a line, as a type; of an `apply_transposed` a type for each phase.
@@ -48,14 +47,14 @@ impl Fitted<'_> {
             }
             (Instruction::Add { a, b, y }, _) => constants("", &self.map([*a, *b, *y], true, &[])),
             (Instruction::Loss { loss, y, dy }, _) => {
-                let (warps, target, squared) =
-                    (self.warps(), self.layout.target, *loss == Loss::MeanSquaredError);
+                let (warps, target, (kind, _)) = (self.warps(), self.layout.target, loss_code(*loss));
                 let Slot { at, steps, channels, pitch, .. } = self.slot(*y);
                 let Slot { at: dy, pitch: dy_pitch, .. } = self.slot(*dy);
                 constants("", &format!(
 "    static constexpr int WARPS = {warps}, STEPS = {steps}, CHANNELS = {channels}, PREDICTION = {at}, PREDICTION_PITCH = {pitch}, TARGET = {target}, TARGET_PITCH = {channels}, DY = {dy};
     static constexpr int DY_PITCH = {dy_pitch};
-    static constexpr bool SQUARED = {squared}, GRADIENT = true;
+    static constexpr unsigned LOSS = {kind};  // {loss}
+    static constexpr bool GRADIENT = true;
 "
                 ))
             }

@@ -105,11 +105,12 @@ impl Fitted<'_> {
         let (warps, len, target) = (self.warps(), steps * channels, self.layout.target);
         format!(
             "// The prediction and its target.
-template <bool MEAN_SQUARED>
+template <unsigned WHICH_LOSS>
 struct Scored {{
     static constexpr int WARPS = {warps}, STEPS = {steps}, CHANNELS = {channels}, LEN = {len}, PREDICTION = {at}, \
 PREDICTION_PITCH = {pitch}, TARGET = {target}, TARGET_PITCH = {channels}, DY = {at}, DY_PITCH = {pitch};
-    static constexpr bool SQUARED = MEAN_SQUARED, GRADIENT = false;
+    static constexpr unsigned LOSS = WHICH_LOSS;
+    static constexpr bool GRADIENT = false;
 }};
 
 "

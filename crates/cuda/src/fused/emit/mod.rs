@@ -10,6 +10,7 @@ use glassbox_engine::program::{Instruction, Value, Weight};
 
 use super::layout::{Layout, Slot, Tiles, trains};
 use super::{Fitted, WARP};
+use crate::kernels::loss_code;
 
 /// A place that two lines between the same barriers must not both touch, if one of them writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,7 +94,10 @@ constexpr int THREADS = {threads}, SHARED_FLOATS = {floats}, SUMS_AT = {sums}, G
                 (Instruction::Correlate { .. }, _) => call("correlate", "", ", first"),
                 (Instruction::SumSteps { .. }, _) => call("sum_steps", "", ", first"),
                 (Instruction::Map { .. } | Instruction::Add { .. }, _) => call("map", "", ""),
-                (Instruction::Loss { .. }, _) => call("lost += loss", "", ", count"),
+                (Instruction::Loss { loss, .. }, _) => {
+                    let (_, delta) = loss_code(*loss);
+                    call("lost += loss", "", &format!(", count, {delta:?}f"));
+                }
                 _ => {}
             }
         }

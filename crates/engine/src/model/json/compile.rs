@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::error::Result;
 use crate::layers::Config;
-use crate::losses::Loss;
+use crate::losses::{Delta, Loss};
 use crate::optimizers::{Hyperparameter, Optimizer};
 
 /// The optimiser and the loss of a model: the arguments of
@@ -118,14 +118,11 @@ fn as_written(rate: f64) -> f64 {
 
 /// Reads a loss: its name, an object with its class, or a function.
 fn read_loss(config: &Config, value: Json) -> Result<Loss> {
-    let unsupported = |value: &Json| {
-        let instead = "mean_squared_error and mean_absolute_error are";
-        config.unsupported("loss", value, instead)
-    };
-    let named = |name: &Json| match name.as_str() {
-        Some("mse" | "MSE" | "mean_squared_error" | "MeanSquaredError") => Ok(Loss::MeanSquaredError),
-        Some("mae" | "MAE" | "mean_absolute_error" | "MeanAbsoluteError") => Ok(Loss::MeanAbsoluteError),
-        _ => Err(unsupported(name)),
+    let named = |name: &Json| {
+        name.as_str().and_then(Loss::from_name).ok_or_else(|| {
+            let instead = format!("{} are", Loss::ALL.map(Loss::name).join(", "));
+            config.unsupported("loss", name, &instead)
+        })
     };
     if !value.is_object() {
         return named(&value);
@@ -135,9 +132,13 @@ fn read_loss(config: &Config, value: Json) -> Result<Loss> {
     if class == "function" {
         return named(&object.take("config")?);
     }
-    let loss = named(&class.into())?;
+    let mut loss = named(&class.into())?;
     let mut config = object.object("config")?;
     config.find("name");
+    if let Loss::Huber { delta } = &mut loss {
+        // Keras does not write it, and reads its default back.
+        *delta = Delta::new(config.number_or("delta", delta.get())?)?;
+    }
     // Without sample weights these three are the same: the mean over all elements.
     let reduction = config.find("reduction").unwrap_or_else(|| "sum_over_batch_size".into());
     if !["sum_over_batch_size", "mean", "mean_with_sample_weight"].iter().any(|mean| reduction == *mean) {
