@@ -237,7 +237,8 @@ impl Session<f32> for CudaSession {
         let optimizer = &self.plan.optimizer;
         let rates = Buffer::of(&self.device, &[optimizer.rate::<f32>(self.step + 1)])?;
         let at = At { control: self.buffers.control.clone(), within: 0, samples: 1 };
-        self.device.launch(&self.kernels.update(&at, optimizer, &self.buffers, &rates))?;
+        let Buffers { weights, slots, gradient, .. } = &self.buffers;
+        self.device.launch(&self.kernels.update(&at, optimizer, [gradient, weights], slots, &rates))?;
         self.step += 1;
         Ok(())
     }

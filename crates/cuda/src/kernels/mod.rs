@@ -17,7 +17,6 @@ use glassbox_engine::shape::Shape;
 
 use crate::device::{Arg, Buffer, Function, Gpu, Launch, args, word};
 use crate::error::{DeviceError, Result};
-use crate::step::Buffers;
 
 pub(crate) use operands::activation_code;
 pub use operands::{At, Control, EpilogueArgs, Order, Partials, Series};
@@ -244,14 +243,15 @@ impl Kernels {
         &self,
         at: &At,
         optimizer: &Optimizer,
-        Buffers { weights, slots, gradient, .. }: &Buffers,
+        [gradient, weights]: [&Buffer<f32>; 2],
+        slots: &[Buffer<f32>],
         rates: &Buffer<f32>,
     ) -> Launch {
         let len = weights.len();
         require(gradient.len() >= len, "a gradient for each weight");
         require(slots.len() == optimizer.slots().len(), "the optimiser's slots");
         require(slots.iter().all(|slot| slot.len() >= len), "slots for each weight");
-        let (kernel, args) = match (optimizer, slots.as_slice()) {
+        let (kernel, args) = match (optimizer, slots) {
             (Optimizer::Adam(adam), [m, v]) => {
                 let [rest_1, rest_2, epsilon] = factors(adam);
                 (&self.adam, args![at, gradient, weights, m, v, len, rates, rest_1, rest_2, epsilon])

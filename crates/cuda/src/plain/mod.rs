@@ -56,7 +56,9 @@ impl TrainingStep for PlainStep {
         launches.push((Part::Reduction, kernels.sum_parts(&at, partials, &buffers.gradient)));
         launches.push((Part::Reduction, kernels.mean_loss(&at, losses, means)));
         if update {
-            launches.push((Part::Update, kernels.update(&at, optimizer, buffers, rates)));
+            let Buffers { weights, slots, gradient, .. } = buffers;
+            let update = kernels.update(&at, optimizer, [gradient, weights], slots, rates);
+            launches.push((Part::Update, update));
         }
         launches
     }
