@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 #[non_exhaustive]
 pub enum ResultsError {
     /// A file cannot be read.
-    #[error("cannot read {}: {cause}; give a folder that `glassbox tutorial` wrote", path.display())]
+    #[error("cannot read {}: {cause}; give a folder with the results of the tutorial", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
