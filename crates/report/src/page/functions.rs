@@ -65,8 +65,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         url: "https://keras.io/api/layers/activations/",
         what: "Keeps positive values and sets the others to zero. Without a nonlinearity between them, two linear layers \
                would be equivalent to one.",
-        here: "glassbox_engine::layers::Activation",
-        file: "crates/engine/src/layers/mod.rs",
+        here: "glassbox_engine::activations::Activation",
+        file: "crates/engine/src/activations.rs",
     },
     Function {
         name: "model.summary()",
