@@ -1,4 +1,4 @@
-//! What a full disk and a killed process leave.
+//! The files that a full disk and a killed process leave.
 
 use std::fs;
 use std::process::Command;

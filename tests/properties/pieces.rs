@@ -294,7 +294,7 @@ proptest! {
     }
 }
 
-/// What an optimiser says of itself is what it can be made from again.
+/// An optimiser can be made again from the name and the hyperparameters that it gives.
 #[test]
 fn optimizers_are_made_from_their_names_and_hyperparameters() {
     for optimizer in optimizers() {

@@ -58,7 +58,7 @@ pub struct Spread {
     bend: f64,
     /// The roundings of the function, and of its gradient.
     roundings: [usize; 2],
-    /// Whether the derivative jumps at 0.
+    /// True if the derivative jumps at 0.
     pub kink: bool,
 }
 

@@ -260,7 +260,7 @@ pub struct Entries<'a> {
     pub file: &'a str,
     /// Texts by key.
     pub metadata: &'a BTreeMap<String, String>,
-    /// What to do about an invalid entry.
+    /// Advice about an invalid entry.
     pub advice: &'static str,
 }
 

@@ -207,7 +207,7 @@ pub enum FetchFailure {
     Write(#[from] WriteError),
 }
 
-/// What went wrong, in the few classes that a program handles differently.
+/// The class of an error: the few that a program handles differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// A file, a model or an option cannot be used.
