@@ -297,7 +297,7 @@ mod tests {
 
     /// `cargo test -p glassbox-cpu --lib -- --ignored dense --nocapture` prints the errors of the table above.
     #[test]
-    #[ignore = "takes half a minute"]
+    #[ignore = "takes half a minute; CI runs it by name"]
     fn errors_are_within_their_bounds_on_a_dense_grid() {
         for function in FUNCTIONS {
             check(function, 31);

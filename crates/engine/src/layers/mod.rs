@@ -16,20 +16,17 @@ mod conv1d;
 mod conv1d_transpose;
 mod convolution;
 mod dropout;
-mod elu;
-mod leaky_relu;
 mod registry;
 mod relu;
 
 use std::fmt::Debug;
 
 pub use crate::activations::Activation;
+pub use activation::{ELU, LeakyReLU};
 pub use config::Config;
 pub use conv1d::Conv1D;
 pub use conv1d_transpose::Conv1DTranspose;
 pub use dropout::Dropout;
-pub use elu::ELU;
-pub use leaky_relu::LeakyReLU;
 pub use registry::{FromConfig, Registry};
 pub use relu::ReLU;
 
