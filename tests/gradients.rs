@@ -9,6 +9,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use glassbox_engine::backend::{Backend, Dataset, Plan, State};
 use glassbox_engine::geometry::Padding;
@@ -295,10 +296,6 @@ impl Layer for ScaleTanh {
         let shape = tape.shape(call.x());
         tape.custom(self.clone(), call, shape)
     }
-
-    fn backward(&self, tape: &mut Tape, call: &Call, y: Value, dy: Value) {
-        tape.custom_gradient(self.clone(), call, y, dy);
-    }
 }
 
 fn with_a_users_layer(wrong: bool) -> Sequential {
@@ -377,6 +374,51 @@ fn a_users_layer_trains_on_every_backend() {
 }
 
 // ---------------------------------------------------------------------------------------------------------
+// Derived backward passes
+
+/// A layer without the backward pass that it has written by hand.
+#[derive(Debug)]
+struct Derived(Arc<dyn Layer>);
+
+impl Layer for Derived {
+    fn class_name(&self) -> &'static str {
+        self.0.class_name()
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        self.0.output_shape(inputs)
+    }
+
+    fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
+        self.0.weights(inputs)
+    }
+
+    fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
+        self.0.forward(tape, call)
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(100))]
+
+    /// Deriving the backward pass from the forward pass gives the program that the layers write by hand.
+    #[test]
+    fn a_derived_backward_pass_is_the_one_written_by_hand(case in models(SMALL)) {
+        let mut derived = Sequential::new(case.input);
+        for layer in &case.layers {
+            let layer = Derived(layer.layer());
+            derived.add(layer).expect("a layer that fits");
+        }
+        for loss in [Loss::MeanSquaredError, Loss::MeanAbsoluteError] {
+            let of = |model: &Sequential| model.training_program_with_input_gradient(loss).to_string();
+            prop_assert_eq!(of(&derived), of(&case.build()));
+            let of = |model: &Sequential| model.training_program(loss).fused().to_string();
+            prop_assert_eq!(of(&derived), of(&case.build()));
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------
 // A graph
 
 /// A residual network with a shared layer, recorded by hand:
@@ -387,14 +429,14 @@ fn a_users_layer_trains_on_every_backend() {
 ///
 /// x is read twice, h twice, and `shared` is called twice: gradients of values and of weights both add up.
 struct Graph {
-    shared: Conv1D,
-    dropout: Dropout,
-    head: Conv1DTranspose,
+    shared: Arc<dyn Layer>,
+    dropout: Arc<dyn Layer>,
+    head: Arc<dyn Layer>,
     layout: WeightLayout,
     weights: [Vec<Weight>; 2],
 }
 
-const GRAPH_INPUT: Shape = Shape { steps: 9, channels: 3 };
+const GRAPH_INPUT: Shape = Shape::new(9, 3);
 
 impl Graph {
     fn new() -> Self {
@@ -408,43 +450,24 @@ impl Graph {
                 .collect()
         };
         let weights = [push("shared", &shared), push("head", &head)];
-        Self { shared, dropout: Dropout::new(0.25), head, layout, weights }
+        let dropout = Arc::new(Dropout::new(0.25));
+        Self { shared: Arc::new(shared), dropout, head: Arc::new(head), layout, weights }
     }
 
     fn record(&self, mut tape: Tape, loss: Option<Loss>) -> Program {
         let [shared, head] = &self.weights;
         let call = |x: Value, weights: &[Weight]| Call { inputs: vec![x], weights: weights.to_vec() };
         let x = tape.input();
-        let first = call(x, shared);
-        let h = self.shared.forward(&mut tape, &first);
+        let h = tape.call(&self.shared, call(x, shared));
         let r = tape.add(h, x);
-        let second = call(r, shared);
-        let z = self.shared.forward(&mut tape, &second);
+        let z = tape.call(&self.shared, call(r, shared));
         let s = tape.add(z, h);
-        let third = call(s, &[]);
-        let d = self.dropout.forward(&mut tape, &third);
-        let fourth = call(d, head);
-        let y = self.head.forward(&mut tape, &fourth);
-        let Some(loss) = loss else { return tape.finish(y) };
-
-        tape.loss(loss, y);
-        let gradient = |tape: &Tape, value| tape.gradient(value).expect("the loss depends on it");
-        let dy = gradient(&tape, y);
-        self.head.backward(&mut tape, &fourth, y, dy);
-        let dd = gradient(&tape, d);
-        self.dropout.backward(&mut tape, &third, d, dd);
-        let ds = gradient(&tape, s);
-        tape.add_gradient(z, ds);
-        tape.add_gradient(h, ds);
-        let dz = gradient(&tape, z);
-        self.shared.backward(&mut tape, &second, z, dz);
-        let dr = gradient(&tape, r);
-        tape.add_gradient(h, dr);
-        if tape.needs_gradient(x) {
-            tape.add_gradient(x, dr);
+        let d = tape.call(&self.dropout, call(s, &[]));
+        let y = tape.call(&self.head, call(d, head));
+        if let Some(loss) = loss {
+            tape.loss(loss, y);
+            tape.backward();
         }
-        let dh = gradient(&tape, h);
-        self.shared.backward(&mut tape, &first, h, dh);
         tape.finish(y)
     }
 

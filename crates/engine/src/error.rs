@@ -25,7 +25,7 @@ pub enum Error {
     },
 
     /// A layer cannot take an input of this shape.
-    #[error("{layer}: cannot take an input of shape (batch, {}, {}): {problem}", input.steps, input.channels)]
+    #[error("{layer}: cannot take an input of shape {}: {problem}", input.batch("batch"))]
     Input {
         /// The layer's name or class.
         layer: String,

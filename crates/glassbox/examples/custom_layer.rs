@@ -51,10 +51,6 @@ impl Layer for LeakyChannels {
         let shape = tape.shape(call.x());
         tape.custom(self.clone(), call, shape)
     }
-
-    fn backward(&self, tape: &mut Tape, call: &Call, y: Value, dy: Value) {
-        tape.custom_gradient(self.clone(), call, y, dy);
-    }
 }
 
 /// Reads the layer from a saved model.

@@ -190,7 +190,7 @@ impl Kernels {
         offset: usize,
     ) -> Launch {
         let Partials { values, per_part, parts, weights } = partials;
-        let Shape { steps, channels } = shape;
+        let Shape { steps, channels, .. } = shape;
         at.require(x, shape.len(), "x of all samples");
         partials.require(at, offset, channels);
         let args = args![at, steps, channels, x, values, weights, offset, per_part];

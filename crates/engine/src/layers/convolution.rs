@@ -3,7 +3,6 @@
 use serde_json::Value as Json;
 
 use super::{Activation, Call, Config, Layer, WeightSpec};
-use crate::activations::Residual;
 use crate::error::{Error, Result};
 use crate::geometry::{Geometry, GeometrySpec};
 use crate::initializers::Initializer;
@@ -41,20 +40,16 @@ pub(super) fn weights(geometry: &Geometry, filters: usize, use_bias: bool) -> Ve
 }
 
 /// Records `activation(v + bias)` of a contraction's result v. The bias is the second weight of the call, if the layer
-/// has one. The contraction applies both before it stores, unless the backward pass needs what is between them.
+/// has one.
 pub(super) fn forward(
     tape: &mut Tape,
     call: &Call,
     activation: Activation,
     contraction: impl FnOnce(&mut Tape, Vec<Pointwise>) -> Value,
 ) -> Value {
-    let apart = tape.training() && activation.residual() == Residual::Input;
-    let (fused, after) =
-        if apart { (Activation::Linear, activation) } else { (activation, Activation::Linear) };
     let bias = call.weights.get(1).map(|bias| Pointwise::AddBias(*bias));
-    let function = (fused != Activation::Linear).then_some(Pointwise::Activation(fused));
-    let z = contraction(tape, bias.into_iter().chain(function).collect());
-    tape.activation(z, after)
+    let function = (activation != Activation::Linear).then_some(Pointwise::Activation(activation));
+    contraction(tape, bias.into_iter().chain(function).collect())
 }
 
 /// Adds the arguments of which the engine supports one value only.

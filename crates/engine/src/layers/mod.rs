@@ -38,7 +38,7 @@ use crate::shape::Shape;
 /// Return value of [`Layer::package`] for Keras's own layers: their module.
 pub(crate) const KERAS: &str = "keras.layers";
 
-/// A layer. Implement this trait to write your own; see [`Operation`](crate::program::custom::Operation) for
+/// A layer. Implement this trait to write your own: its forward pass is enough, the backward pass is derived. See [`Operation`](crate::program::custom::Operation) for
 /// computations that no instruction covers.
 ///
 /// ```
@@ -57,11 +57,6 @@ pub(crate) const KERAS: &str = "keras.layers";
 ///
 ///     fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
 ///         tape.add(call.x(), call.x())
-///     }
-///
-///     fn backward(&self, tape: &mut Tape, call: &Call, _y: Value, dy: Value) {
-///         tape.add_gradient(call.x(), dy);
-///         tape.add_gradient(call.x(), dy); // gradients add up
 ///     }
 /// }
 ///
@@ -97,8 +92,12 @@ pub trait Layer: Debug + Send + Sync {
     fn forward(&self, tape: &mut Tape, call: &Call) -> Value;
 
     /// Records the backward pass, which adds to the gradients of the weights and of the inputs. `y` is the output of
-    /// the forward pass, `dy` the gradient with respect to it.
-    fn backward(&self, tape: &mut Tape, call: &Call, y: Value, dy: Value);
+    /// the forward pass, `dy` the gradient with respect to it. Default: it is derived from the instructions of the
+    /// forward pass ([`Tape::derive`]).
+    fn backward(&self, tape: &mut Tape, call: &Call, y: Value, dy: Value) {
+        let _ = (call, y, dy);
+        tape.derive();
+    }
 
     /// The arguments, as in `config` of Keras's JSON, without those that every layer has. Default: none.
     fn config(&self) -> Config {

@@ -36,7 +36,6 @@ type Read = fn(&mut Config) -> Result<Arc<dyn Layer>>;
 /// # impl Layer for Identity {
 /// #     fn class_name(&self) -> &'static str { Self::CLASS_NAME }
 /// #     fn forward(&self, _: &mut Tape, call: &Call) -> Value { call.x() }
-/// #     fn backward(&self, tape: &mut Tape, call: &Call, _: Value, dy: Value) { tape.add_gradient(call.x(), dy); }
 /// # }
 /// impl FromConfig for Identity {
 ///     const CLASS_NAME: &'static str = "Identity";

@@ -96,23 +96,25 @@ fn batch_shape(mut config: Config) -> Result<Json> {
     Ok(shape)
 }
 
-/// Reads an input shape, `[null, 288, 1]`: batch, steps, channels. If the steps are null, `steps` gives their number.
+/// Reads an input shape, `[null, 288, 1]` (batch, steps, channels) or `[null, 32]` (batch, units). If the steps are
+/// null, `steps` gives their number.
 fn input_shape(batch_shape: Option<&Json>, steps: Option<usize>) -> Result<Shape> {
     let refused = |found: String, expected: &str| Error::Architecture {
         place: "the model's input, batch_shape".into(),
         expected: expected.into(),
         found,
     };
-    let usual = "[null, steps, channels]";
+    let usual = "[null, steps, channels] or [null, units]";
     let Some(batch_shape) = batch_shape else {
         return Err(refused("a model that was never built".into(), "an InputLayer or build_input_shape"));
     };
-    let axes = batch_shape.as_array().filter(|axes| axes.len() == 3);
-    let Some([_, model_steps, channels]) = axes.map(Vec::as_slice) else {
-        return Err(refused(abridged(batch_shape), usual));
-    };
+    let unusual = || refused(abridged(batch_shape), usual);
     let axis = |axis: &Json| axis.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
-    let Some(channels) = axis(channels) else { return Err(refused(abridged(batch_shape), usual)) };
+    let (model_steps, channels) = match batch_shape.as_array().map(Vec::as_slice) {
+        Some([_, units]) => return axis(units).map(Shape::units).ok_or_else(unusual),
+        Some([_, model_steps, channels]) => (model_steps, axis(channels).ok_or_else(unusual)?),
+        _ => return Err(unusual()),
+    };
     match (axis(model_steps), steps) {
         (Some(model_steps), None) => Ok(Shape::new(model_steps, channels)),
         (Some(model_steps), Some(steps)) if model_steps == steps => Ok(Shape::new(steps, channels)),

@@ -152,10 +152,7 @@ impl Sequential {
         }
         let output = layer.output_shape(&[input]).map_err(place)?;
         if !output.is_possible() {
-            return Err(impossible(format!(
-                "its output of shape (batch, {}, {})",
-                output.steps, output.channels
-            )));
+            return Err(impossible(format!("its output of shape {}", output.batch("batch"))));
         }
         let specs = layer.weights(&[input]);
         for spec in &specs {
@@ -269,8 +266,7 @@ impl Sequential {
     #[must_use]
     pub fn inference_program(&self) -> Program {
         let mut tape = Tape::new(self.input, false);
-        let (_, outputs) = self.forward(&mut tape);
-        let output = outputs.last().copied().unwrap_or(tape.input());
+        let output = self.forward(&mut tape);
         tape.finish(output)
     }
 
@@ -312,33 +308,22 @@ impl Sequential {
     }
 
     fn record_training(&self, mut tape: Tape, loss: Loss) -> Program {
-        let (calls, outputs) = self.forward(&mut tape);
-        let output = outputs.last().copied().unwrap_or(tape.input());
+        let output = self.forward(&mut tape);
         tape.enter(self.layers.len(), Pass::Loss);
         tape.loss(loss, output);
-        for (index, named) in self.layers.iter().enumerate().rev() {
-            tape.enter(index, Pass::Backward);
-            let y = outputs[index];
-            if let Some(dy) = tape.gradient(y) {
-                named.layer.backward(&mut tape, &calls[index], y, dy);
-            }
-        }
+        tape.backward();
         tape.finish(output)
     }
 
-    fn forward(&self, tape: &mut Tape) -> (Vec<Call>, Vec<Value>) {
+    fn forward(&self, tape: &mut Tape) -> Value {
         let mut x = tape.input();
-        let mut calls = Vec::with_capacity(self.layers.len());
-        let mut outputs = Vec::with_capacity(self.layers.len());
         for (index, named) in self.layers.iter().enumerate() {
             tape.enter(index, Pass::Forward);
-            let call = Call { inputs: vec![x], weights: named.weights.clone().map(Weight).collect() };
-            x = named.layer.forward(tape, &call);
+            let weights = named.weights.clone().map(Weight).collect();
+            x = tape.call(&named.layer, Call { inputs: vec![x], weights });
             tape.set_layer_output(x);
-            calls.push(call);
-            outputs.push(x);
         }
-        (calls, outputs)
+        x
     }
 }
 

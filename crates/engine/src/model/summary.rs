@@ -67,7 +67,7 @@ impl fmt::Display for Summary<'_> {
             let parameters = self.model.layout().range(layer.weights.clone()).len();
             let cells = [
                 format!("{} ({})", layer.name, layer.layer.class_name()),
-                format!("(None, {}, {})", layer.output.steps, layer.output.channels),
+                layer.output.batch("None").to_string(),
                 grouped(parameters),
             ];
             row(f, cells, widths, '│')?;

@@ -14,8 +14,7 @@ use crate::float::Float;
 
 /// A user's operation on one sample.
 ///
-/// A layer records it with [`Tape::custom`](super::Tape::custom) and
-/// [`Tape::custom_gradient`](super::Tape::custom_gradient).
+/// A layer records it with [`Tape::custom`](super::Tape::custom).
 ///
 /// ```
 /// use glassbox_engine::Float;
@@ -48,10 +47,6 @@ use crate::float::Float;
 ///     fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
 ///         let shape = tape.shape(call.x());
 ///         tape.custom(self.clone(), call, shape)
-///     }
-///
-///     fn backward(&self, tape: &mut Tape, call: &Call, y: Value, dy: Value) {
-///         tape.custom_gradient(self.clone(), call, y, dy);
 ///     }
 /// }
 ///

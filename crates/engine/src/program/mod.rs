@@ -19,6 +19,7 @@ pub mod cost;
 pub mod custom;
 mod fuse;
 mod receptive_field;
+mod reverse;
 mod tape;
 
 use std::fmt;
@@ -223,6 +224,17 @@ impl Instruction {
             Self::CustomGradient { x, y, dy, .. } => vec![*x, *y, *dy],
             Self::Draw { .. } => vec![],
         }
+    }
+
+    /// Returns true if the result depends on weights of the model.
+    fn has_weights(&self) -> bool {
+        let biased = self.epilogue().iter().any(|op| matches!(op, Pointwise::AddBias(_)));
+        let own = match self {
+            Self::Apply { .. } | Self::ApplyTransposed { .. } => true,
+            Self::Custom { weights, .. } => !weights.is_empty(),
+            _ => false,
+        };
+        own || biased
     }
 
     /// The value that this instruction stores, if any.

@@ -3,20 +3,20 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::custom::Operation;
+use super::custom::{AnyOperation, Operation};
+use super::reverse::Recorded;
 use super::{Instruction, Line, Mask, MaskSpec, Pass, Pointwise, Program, Value, Weight};
 use crate::activations::{Activation, Residual};
 use crate::geometry::Geometry;
-use crate::layers::Call;
+use crate::layers::{Call, Layer};
 use crate::losses::Loss;
 use crate::shape::Shape;
 
 /// A recorder of instructions.
 ///
-/// A model calls [`Layer::forward`](crate::layers::Layer::forward) of each layer in order. For a training program it
-/// then calls [`Tape::loss`], and [`Layer::backward`](crate::layers::Layer::backward) of each layer in reverse order. A
-/// layer may be called twice (shared weights), and a value may be read twice (a branch): gradients add up in both
-/// cases.
+/// A model calls its layers in order ([`Tape::call`]). For a training program it then calls [`Tape::loss`], and
+/// [`Tape::backward`], which goes through all that was recorded in reverse order. A layer may be called twice (shared
+/// weights), and a value may be read twice (a branch): gradients add up in both cases.
 ///
 /// ```
 /// use glassbox_engine::activations::Activation;
@@ -34,14 +34,19 @@ use crate::shape::Shape;
 #[derive(Debug)]
 pub struct Tape {
     training: bool,
-    wants_input_gradient: bool,
     values: Vec<Shape>,
     masks: Vec<MaskSpec>,
-    lines: Vec<Line>,
+    pub(super) lines: Vec<Line>,
     input: Value,
     gradients: Vec<Option<Value>>,
     /// For each value, the index of the line that stores it.
     stored: Vec<Option<usize>>,
+    /// For each value, whether a gradient that is wanted flows through it: that of a weight, or of the sample.
+    differentiated: Vec<bool>,
+    /// The calls of layers, each after those that it made itself.
+    pub(super) calls: Vec<Recorded>,
+    /// The call whose backward pass is being recorded.
+    pub(super) reversed: Option<usize>,
     layer: usize,
     pass: Pass,
     layer_outputs: Vec<Option<Value>>,
@@ -53,13 +58,15 @@ impl Tape {
     pub fn new(input: Shape, training: bool) -> Self {
         let mut tape = Self {
             training,
-            wants_input_gradient: false,
             values: vec![],
             masks: vec![],
             lines: vec![],
             input: Value(0),
             gradients: vec![],
             stored: vec![],
+            differentiated: vec![],
+            calls: vec![],
+            reversed: None,
             layer: 0,
             pass: Pass::Forward,
             layer_outputs: vec![],
@@ -70,8 +77,9 @@ impl Tape {
 
     /// Also records the gradient with respect to the sample, which training does not need.
     #[must_use]
-    pub fn with_input_gradient(self) -> Self {
-        Self { wants_input_gradient: true, ..self }
+    pub fn with_input_gradient(mut self) -> Self {
+        self.differentiated[self.input.0] = true;
+        self
     }
 
     /// The value that holds the sample.
@@ -98,6 +106,15 @@ impl Tape {
         self.pass = pass;
     }
 
+    /// Calls a layer: records its forward pass and returns its output. [`Tape::backward`] then calls its backward pass.
+    pub fn call(&mut self, layer: &Arc<dyn Layer>, call: Call) -> Value {
+        let (first_line, first_call) = (self.lines.len(), self.calls.len());
+        let y = layer.forward(self, &call);
+        let (lines, calls) = (first_line..self.lines.len(), first_call..self.calls.len());
+        self.calls.push(Recorded { layer: Arc::clone(layer), call, y, label: self.layer, lines, calls });
+        y
+    }
+
     /// Marks `value` as the output of the layer that was entered.
     pub fn set_layer_output(&mut self, value: Value) {
         self.layer_outputs.resize(self.layer_outputs.len().max(self.layer + 1), None);
@@ -107,9 +124,13 @@ impl Tape {
     /// Records `y = epilogue(A x)` and returns `y`; `x` is on A's input side.
     pub fn apply(&mut self, geometry: Geometry, kernel: Weight, x: Value, epilogue: Vec<Pointwise>) -> Value {
         self.check(x, geometry.input());
-        let y = self.value(geometry.output());
-        self.push(Instruction::Apply { geometry, kernel, x, y, epilogue });
-        y
+        self.contraction(x, geometry.output(), epilogue, |y, epilogue| Instruction::Apply {
+            geometry,
+            kernel,
+            x,
+            y,
+            epilogue,
+        })
     }
 
     /// Records `y = epilogue(A^T x)` and returns `y`; `x` is on A's output side.
@@ -121,9 +142,13 @@ impl Tape {
         epilogue: Vec<Pointwise>,
     ) -> Value {
         self.check(x, geometry.output());
-        let y = self.value(geometry.input());
-        self.push(Instruction::ApplyTransposed { geometry, kernel, x, y, epilogue });
-        y
+        self.contraction(x, geometry.input(), epilogue, |y, epilogue| Instruction::ApplyTransposed {
+            geometry,
+            kernel,
+            x,
+            y,
+            epilogue,
+        })
     }
 
     /// Records that the correlation of `x`, on A's input side, with `y`, on its output side, is added to the gradient
@@ -141,13 +166,40 @@ impl Tape {
     }
 
     /// Records `y = epilogue(x)` and returns `y`; returns `x` itself if the epilogue is empty.
-    pub fn map(&mut self, x: Value, epilogue: Vec<Pointwise>) -> Value {
+    pub fn map(&mut self, x: Value, mut epilogue: Vec<Pointwise>) -> Value {
         if epilogue.is_empty() {
             return x;
         }
+        let after = self.cut(&mut epilogue, false);
         let y = self.value(self.shape(x));
         self.push(Instruction::Map { x, y, epilogue });
-        y
+        self.map(y, after)
+    }
+
+    /// Records a contraction of `x` that stores a value of this shape, and the epilogue.
+    fn contraction(
+        &mut self,
+        x: Value,
+        shape: Shape,
+        mut epilogue: Vec<Pointwise>,
+        instruction: impl FnOnce(Value, Vec<Pointwise>) -> Instruction,
+    ) -> Value {
+        let after = self.cut(&mut epilogue, true);
+        let y = self.value(shape.ranked_as(self.shape(x)));
+        self.push(instruction(y, epilogue));
+        self.map(y, after)
+    }
+
+    /// Cuts off the functions of an epilogue that belong into lines of their own. In a training program, the backward
+    /// pass reads the output of an activation or its input, whichever is its [`Residual`], so this must be stored: it
+    /// ends a line. Fusion joins lines again where it can.
+    fn cut(&self, epilogue: &mut Vec<Pointwise>, contraction: bool) -> Vec<Pointwise> {
+        let end = epilogue.iter().enumerate().find_map(|(at, op)| match op {
+            Pointwise::Activation(function) if function.residual() != Residual::Input => Some(at + 1),
+            Pointwise::Activation(_) => Some(if contraction { at } else { at.max(1) }),
+            _ => None,
+        });
+        epilogue.split_off(end.filter(|_| self.training).unwrap_or(epilogue.len()))
     }
 
     /// Records `y = activation(x)` and returns `y`; returns `x` itself for the identity.
@@ -208,25 +260,37 @@ impl Tape {
     }
 
     /// Records the gradient of a user's operation with output `y`, and adds the gradients of its weights and its input.
+    /// The derived backward pass does this for the operation of [`Tape::custom`]; a layer that calls it itself may give
+    /// another operation's gradient.
     pub fn custom_gradient(&mut self, operation: impl Operation, call: &Call, y: Value, dy: Value) {
-        let x = call.x();
+        self.reverse_custom(Arc::new(operation), call.x(), neighbours(call), [y, dy]);
+    }
+
+    pub(super) fn reverse_custom(
+        &mut self,
+        op: Arc<dyn AnyOperation>,
+        x: Value,
+        weights: Range<usize>,
+        [y, dy]: [Value; 2],
+    ) {
         let dx = self.value(self.shape(x));
-        let (op, weights) = (Arc::new(operation), neighbours(call));
         self.push(Instruction::CustomGradient { op, x, y, dy, dx, weights });
         self.add_gradient(x, dx);
     }
 
     /// Records the loss of the prediction `y`, with which the backward pass starts.
     pub fn loss(&mut self, loss: Loss, y: Value) {
+        self.pass = Pass::Loss;
         let dy = self.value(self.shape(y));
         self.push(Instruction::Loss { loss, y, dy });
         self.add_gradient(y, dy);
     }
 
-    /// Returns true if the gradient of `x` is needed. In training, the gradient of the sample is not.
+    /// Returns true if the gradient of `x` is needed: if `x` depends on a weight, or on a sample whose gradient was
+    /// requested.
     #[must_use]
     pub fn needs_gradient(&self, x: Value) -> bool {
-        x != self.input || self.wants_input_gradient
+        self.differentiated[x.0]
     }
 
     /// Adds `dx` to the gradient of `x`.
@@ -257,12 +321,15 @@ impl Tape {
         self.values.push(shape);
         self.gradients.push(None);
         self.stored.push(None);
+        self.differentiated.push(false);
         Value(self.values.len() - 1)
     }
 
     fn push(&mut self, instruction: Instruction) {
         if let Some(value) = instruction.stores() {
             self.stored[value.0] = Some(self.lines.len());
+            self.differentiated[value.0] =
+                instruction.has_weights() || instruction.reads().iter().any(|x| self.needs_gradient(*x));
         }
         self.lines.push(Line { instruction, layer: self.layer, pass: self.pass });
     }
@@ -270,7 +337,8 @@ impl Tape {
     /// Checks the shape of a value. A wrong one is a mistake in a layer and not in a model.
     fn check(&self, value: Value, expected: Shape) {
         let found = self.shape(value);
-        assert_eq!(found, expected, "v{} has shape {found}, its instruction reads {expected}", value.0);
+        let fits = found.is_laid_out_as(expected);
+        assert!(fits, "v{} has shape {found}, its instruction reads {expected}", value.0);
     }
 }
 

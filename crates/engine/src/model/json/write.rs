@@ -7,7 +7,6 @@ use crate::model::{NamedLayer, Sequential};
 use crate::shape::Shape;
 
 pub(in crate::model) fn write(model: &Sequential) -> String {
-    let shape = |shape: Shape| json!([null, shape.steps, shape.channels]);
     let input = json!({
         "module": "keras.layers",
         "class_name": "InputLayer",
@@ -58,9 +57,14 @@ fn write_layer(layer: &NamedLayer) -> Json {
         "registered_name": registered_name,
     });
     if !layer.weights.is_empty() {
-        document["build_config"] = json!({"input_shape": [null, layer.input.steps, layer.input.channels]});
+        document["build_config"] = json!({"input_shape": shape(layer.input)});
     }
     document
+}
+
+/// A shape with the batch in front.
+fn shape(shape: Shape) -> Json {
+    std::iter::once(Json::Null).chain(shape.axes().into_iter().map(Json::from)).collect()
 }
 
 fn dtype() -> Json {
