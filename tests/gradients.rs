@@ -289,7 +289,7 @@ impl Layer for ScaleTanh {
 
     fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
         let shape = vec![inputs[0].channels];
-        vec![WeightSpec { name: "scale", shape, initializer: Initializer::GlorotUniform }]
+        vec![WeightSpec { name: "scale".into(), shape, initializer: Initializer::GlorotUniform }]
     }
 
     fn forward(&self, tape: &mut Tape, call: &Call) -> Value {

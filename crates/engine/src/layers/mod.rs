@@ -19,6 +19,7 @@ mod dropout;
 mod registry;
 mod relu;
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 
 pub use crate::activations::Activation;
@@ -108,8 +109,8 @@ pub trait Layer: Debug + Send + Sync {
 /// A weight tensor that a layer needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WeightSpec {
-    /// Its name within the layer: `kernel`, `bias`.
-    pub name: &'static str,
+    /// Its name within the layer: `kernel`, `bias`; in a layer of layers after theirs, `conv1d.kernel`.
+    pub name: Cow<'static, str>,
     /// Its shape.
     pub shape: Vec<usize>,
     /// Its values before training.
