@@ -8,7 +8,7 @@ use glassbox_engine::backend::{Backend, BatchEnd, Dataset, Epoch, Session};
 use glassbox_engine::layers::Dropout;
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::MaskAt;
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::program::{Instruction, Program};
 use glassbox_engine::reference::{Interpreter, Reference, Sample};
@@ -119,7 +119,7 @@ fn a_small_mistake_is_found() {
 
 /// A model on a backend, and some data.
 struct Bench {
-    model: Sequential,
+    model: Network,
     weights: Vec<f32>,
     /// A series that holds `samples` windows.
     series: Vec<f32>,
@@ -397,7 +397,7 @@ proptest! {
 #[test]
 fn the_tutorials_activations_all_become_epilogues() {
     let text = glassbox_tests::fixtures::text("architectures/tutorial.json");
-    let model = Sequential::from_json(&text).expect("the tutorial's network");
+    let model = Network::from_json(&text).expect("the tutorial's network");
     let fused = model.training_program(Loss::MeanSquaredError).fused();
     let maps = fused.lines.iter().filter(|line| matches!(line.instruction, Instruction::Map { .. }));
     assert_eq!(maps.count(), 0, "{fused}");

@@ -10,7 +10,7 @@ use glassbox_cuda::kernels::{At, Control};
 use glassbox_engine::backend::{Backend, Dataset, Epoch, Session, State};
 use glassbox_engine::layers::Dropout;
 use glassbox_engine::masks::{self, MaskAt, WORD, drop_below};
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::optimizers::{Adam, Optimizer, SGD};
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::samples::Samples;
@@ -24,7 +24,7 @@ use glassbox_tests::cases::{normals, optimizers};
 use glassbox_tests::compare::assert_same_bits;
 
 /// The tutorial's network on windows of 16 steps.
-fn model() -> Sequential {
+fn model() -> Network {
     tutorial_model(16).expect("a multiple of 4")
 }
 
@@ -42,7 +42,7 @@ fn cuda() -> Cuda {
     kernels_on(&Settings::default())
 }
 
-fn session<'a>(backend: &dyn Backend<f32>, model: &'a Sequential) -> (Box<dyn Session<f32>>, Setup<'a>) {
+fn session<'a>(backend: &dyn Backend<f32>, model: &'a Network) -> (Box<dyn Session<f32>>, Setup<'a>) {
     let setup = Setup { seed: 5, ..Setup::new(model) };
     (setup.session(backend, model.layout().initial(3)), setup)
 }

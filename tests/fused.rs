@@ -10,7 +10,7 @@ use glassbox_engine::backend::{Backend, Dataset, Epoch};
 use glassbox_engine::geometry::Padding;
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, ELU, LeakyReLU, ReLU};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
@@ -26,7 +26,7 @@ use glassbox_tests::nvrtc::nvrtc;
 const HOPPER: usize = 227 * 1024;
 
 /// The tutorial's network, for windows of so many steps.
-fn tutorial(steps: usize) -> Sequential {
+fn tutorial(steps: usize) -> Network {
     let mut model = Sequential::new(Shape::new(steps, 1));
     let (same, relu) = (Padding::Same, Activation::Relu);
     let encode = |filters| Conv1D::new(filters, 7).strides(2).padding(same).activation(relu);
@@ -49,13 +49,13 @@ fn fused(multiprocessors: usize) -> Backend32 {
 
 /// Windows of a made-up series, and targets.
 struct Bench {
-    model: Sequential,
+    model: Network,
     series: Vec<f32>,
     targets: Vec<f32>,
 }
 
 impl Bench {
-    fn new(model: Sequential, samples: usize) -> Self {
+    fn new(model: Network, samples: usize) -> Self {
         let input = model.input_shape();
         Self {
             series: normals(11, (input.steps + samples - 1) * input.channels),
@@ -84,14 +84,14 @@ impl Bench {
 }
 
 /// Holds loss and gradient of a batch against the reference in `f64`, on some devices.
-fn gradient_agrees(model: Sequential, loss: Loss, batch: &[u32], devices: Vec<Settings>) {
+fn gradient_agrees(model: Network, loss: Loss, batch: &[u32], devices: Vec<Settings>) {
     let named =
         |device: Settings| -> (String, Backend32) { (format!("{device:?}"), Box::new(cuda_on(&device))) };
     gradient_agrees_on(model, loss, batch, devices.into_iter().map(named).collect());
 }
 
 /// The same, on backends that have names.
-fn gradient_agrees_on(model: Sequential, loss: Loss, batch: &[u32], backends: Vec<(String, Backend32)>) {
+fn gradient_agrees_on(model: Network, loss: Loss, batch: &[u32], backends: Vec<(String, Backend32)>) {
     let bench = Bench::new(model, *batch.iter().max().unwrap() as usize + 1);
     let setup = Setup { loss, ..Setup::new(&bench.model) };
     let (expected_loss, expected) = bench.reference(&setup, batch);
@@ -122,15 +122,11 @@ fn gradient_agrees_on(model: Sequential, loss: Loss, batch: &[u32], backends: Ve
 }
 
 /// The sources of a model's step and of its scoring; or why they are not fused, and left to the plain kernels.
-fn sources(model: &Sequential, device: &Settings) -> Result<[FusedSource; 2], String> {
+fn sources(model: &Network, device: &Settings) -> Result<[FusedSource; 2], String> {
     tuned_sources(model, device, Tunings::default())
 }
 
-fn tuned_sources(
-    model: &Sequential,
-    device: &Settings,
-    tunings: Tunings,
-) -> Result<[FusedSource; 2], String> {
+fn tuned_sources(model: &Network, device: &Settings, tunings: Tunings) -> Result<[FusedSource; 2], String> {
     let setup = Setup::new(model);
     let plan = model.plan(setup.loss, setup.optimizer, setup.seed, 32).unwrap();
     programs(&plan, &properties(device), tunings)
@@ -220,7 +216,7 @@ fn odd_networks_agree_with_the_reference() {
 #[test]
 fn fused_kernels_compile_for_every_architecture_without_a_warning() {
     let Some(nvrtc) = nvrtc() else { return };
-    let compile = |model: &Sequential, architecture: &str| {
+    let compile = |model: &Network, architecture: &str| {
         for FusedSource { file, header, .. } in sources(model, &hopper(132)).unwrap() {
             let mut headers = FUSED_FILES.to_vec();
             headers.push(("fused_program.cuh", &header));
@@ -251,7 +247,7 @@ fn the_tutorials_step_fits_ampere() {
 }
 
 /// A network of two strided layers, small enough to be compiled many times.
-fn small() -> Sequential {
+fn small() -> Network {
     let mut model = Sequential::new(Shape::new(26, 2));
     let (same, relu) = (Padding::Same, Activation::Relu);
     model

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use glassbox_engine::gradient_check::{GradientCheck, TensorCheck};
 use glassbox_engine::layers::{Call, Layer, WeightSpec};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::program::custom::{Operation, Saved};
 use glassbox_engine::program::{Tape, Value};
 use glassbox_engine::shape::Shape;
@@ -246,7 +246,7 @@ fn only_these_fail(
 }
 
 /// A case's model with each of its layers replaced by others.
-fn build(case: &ModelCase, layers: impl Fn(usize, Arc<dyn Layer>) -> Vec<Arc<dyn Layer>>) -> Sequential {
+fn build(case: &ModelCase, layers: impl Fn(usize, Arc<dyn Layer>) -> Vec<Arc<dyn Layer>>) -> Network {
     let mut model = Sequential::new(case.input);
     for (at, layer) in case.layers.iter().enumerate() {
         let layers = layers(at, layer.layer());
@@ -259,7 +259,7 @@ fn build(case: &ModelCase, layers: impl Fn(usize, Arc<dyn Layer>) -> Vec<Arc<dyn
     model
 }
 
-fn run(check: &GradientCheck, model: &Sequential) -> Vec<TensorCheck> {
+fn run(check: &GradientCheck, model: &Network) -> Vec<TensorCheck> {
     check.run(model).expect("a check")
 }
 

@@ -18,7 +18,7 @@ use glassbox_engine::initializers::Initializer;
 use glassbox_engine::layers::{Activation, Call, Conv1D, Conv1DTranspose, Dropout, Layer, WeightSpec};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::MaskAt;
-use glassbox_engine::model::{Sequential, WeightLayout};
+use glassbox_engine::model::{Network, Sequential, WeightLayout};
 use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::program::custom::{Operation, Saved};
 use glassbox_engine::program::{Instruction, Pointwise, Program, Tape, Value, Weight};
@@ -298,7 +298,7 @@ impl Layer for ScaleTanh {
     }
 }
 
-fn with_a_users_layer(wrong: bool) -> Sequential {
+fn with_a_users_layer(wrong: bool) -> Network {
     let mut model = Sequential::new(Shape::new(10, 2));
     let encoder = Conv1D::new(4, 5).strides(2).padding(Padding::Same).activation(Activation::Relu);
     model.add(encoder).expect("a layer");
@@ -410,9 +410,9 @@ proptest! {
             derived.add(layer).expect("a layer that fits");
         }
         for loss in [Loss::MeanSquaredError, Loss::MeanAbsoluteError] {
-            let of = |model: &Sequential| model.training_program_with_input_gradient(loss).to_string();
+            let of = |model: &Network| model.training_program_with_input_gradient(loss).to_string();
             prop_assert_eq!(of(&derived), of(&case.build()));
-            let of = |model: &Sequential| model.training_program(loss).fused().to_string();
+            let of = |model: &Network| model.training_program(loss).fused().to_string();
             prop_assert_eq!(of(&derived), of(&case.build()));
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use glassbox_cpu::Cpu;
 use glassbox_engine::geometry::Padding;
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout};
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::profile::{Part, PartTime};
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::shape::Shape;
@@ -16,7 +16,7 @@ use glassbox_tests::backends::{Setup, backends, backends_and_fused, dataset, lau
 /// More samples than a chunk has, and not a whole number of chunks.
 const BATCH: u32 = 21;
 
-fn model() -> Sequential {
+fn model() -> Network {
     let mut model = Sequential::new(Shape::new(12, 2));
     let encode = Conv1D::new(5, 3).strides(2).padding(Padding::Same).activation(Activation::Relu);
     model.add(encode).expect("a layer").add(Dropout::new(0.25)).expect("a layer");
@@ -24,7 +24,7 @@ fn model() -> Sequential {
     model
 }
 
-fn samples(model: &Sequential) -> Vec<f32> {
+fn samples(model: &Network) -> Vec<f32> {
     let mut draws = Stream::new(11, Purpose::Check, 0, 0).draws();
     (0..BATCH as usize * model.input_shape().len()).map(|_| draws.normal() as f32).collect()
 }

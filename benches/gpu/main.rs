@@ -34,7 +34,7 @@ use glassbox_cuda::kernels::Control;
 use glassbox_engine::Result;
 use glassbox_engine::backend::{Backend, Dataset, Plan, Session, State};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::program::cost::Cost;
 use glassbox_engine::samples::Samples;
@@ -200,7 +200,7 @@ fn launch_seconds(gpu: &Cuda, scale: &Scale) -> Result<f64> {
 
 /// Each kernel of the tutorial's step under its roof, plain and fused: operations, bytes, time by events, share of the
 /// ceiling that binds it.
-fn kernels(gpu: &Cuda, model: &Sequential, scale: &Scale) -> Result<()> {
+fn kernels(gpu: &Cuda, model: &Network, scale: &Scale) -> Result<()> {
     let few = ProfileOptions { batch_size: scale.batch, steps: scale.profiled, ..ProfileOptions::default() };
     for (how, backend) in [("fused", gpu.clone()), ("plain", gpu.clone().plain())] {
         println!("\nEach kernel of the tutorial's step, {how}:\n\n{}", profile(&backend, model, None, &few)?);
@@ -208,11 +208,11 @@ fn kernels(gpu: &Cuda, model: &Sequential, scale: &Scale) -> Result<()> {
     Ok(())
 }
 
-fn plan(model: &Sequential, batch: usize) -> Result<Plan> {
+fn plan(model: &Network, batch: usize) -> Result<Plan> {
     model.plan(Loss::MeanSquaredError, Optimizer::default(), 1, batch)
 }
 
-fn session(backend: &dyn Backend<f32>, model: &Sequential, batch: usize) -> Result<Box<dyn Session<f32>>> {
+fn session(backend: &dyn Backend<f32>, model: &Network, batch: usize) -> Result<Box<dyn Session<f32>>> {
     let mut session = backend.session(plan(model, batch)?)?;
     session.set_state(&State::new(model.layout().initial(1), &Optimizer::default()))?;
     Ok(session)
@@ -248,7 +248,7 @@ fn share(share: f64) -> String {
 /// A number that is wrong has no time.
 fn require_the_cpus_loss(
     session: &mut dyn Session<f32>,
-    model: &Sequential,
+    model: &Network,
     data: &Dataset<'_, f32>,
     batch: &[u32],
 ) -> Result<()> {
@@ -260,7 +260,7 @@ fn require_the_cpus_loss(
 }
 
 /// The whole fit as the tutorial has it, from initial weights, with shuffles and validation, once the kernels are loaded.
-fn fit(gpu: &Cuda, model: &Sequential, scale: &Scale) -> Result<()> {
+fn fit(gpu: &Cuda, model: &Network, scale: &Scale) -> Result<()> {
     let series = series(scale.series);
     let data = Dataset::autoencoder(Samples::windows(&series, scale.window, 1)?);
     let (epochs, batch_size) = (scale.fit, scale.batch);
@@ -274,7 +274,7 @@ fn fit(gpu: &Cuda, model: &Sequential, scale: &Scale) -> Result<()> {
     Ok(())
 }
 
-fn scoring(gpu: &Cuda, model: &Sequential, machine: &Machine, scale: &Scale) -> Result<()> {
+fn scoring(gpu: &Cuda, model: &Network, machine: &Machine, scale: &Scale) -> Result<()> {
     let [windows, _] = scale.scored;
     let series = series(windows + scale.window - 1);
     let data = Dataset::autoencoder(Samples::windows(&series, scale.window, 1)?);

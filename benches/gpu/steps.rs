@@ -6,7 +6,7 @@ use glassbox_benches::network;
 use glassbox_cuda::Cuda;
 use glassbox_engine::Result;
 use glassbox_engine::backend::{Dataset, Epoch, Session};
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_engine::profile::Part;
 use glassbox_engine::program::cost::Cost;
 use glassbox_engine::samples::Samples;
@@ -74,7 +74,7 @@ fn step(gpu: &Cuda, size: Size, scale: &Scale) -> Result<std::result::Result<Gro
 /// What a step does, and about how many bytes it touches.
 fn work(
     session: &mut dyn Session<f32>,
-    model: &Sequential,
+    model: &Network,
     data: &Dataset<'_, f32>,
     batch: &[u32],
     gpu: &Cuda,

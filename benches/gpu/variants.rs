@@ -8,13 +8,13 @@ use glassbox_cuda::fused::{FusedSource, Tuning, Tunings, programs};
 use glassbox_engine::Result;
 use glassbox_engine::backend::{Dataset, Epoch, Session};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_engine::samples::Samples;
 
 use super::{FULL, Scale, plan, require_the_cpus_loss, series, session, times};
 
 /// Prints a table of variants for each kernel, and which constants to change.
-pub(super) fn measure(gpu: &Cuda, model: &Sequential, scale: &Scale) -> Result<()> {
+pub(super) fn measure(gpu: &Cuda, model: &Network, scale: &Scale) -> Result<()> {
     let usual = Tunings::default();
     let step = |tuning| Tunings { step: tuning, ..usual };
     let scoring = |tuning| Tunings { scoring: tuning, ..usual };
@@ -32,7 +32,7 @@ type Time = dyn Fn(&mut dyn Session<f32>, &Scale) -> Result<(f64, f64)>;
 
 fn vary(
     gpu: &Cuda,
-    model: &Sequential,
+    model: &Network,
     scale: &Scale,
     (name, kernel, usual): Kernel,
     tunings: &dyn Fn(Tuning) -> Tunings,

@@ -12,7 +12,7 @@ use glassbox_engine::backend::{Plan, State};
 use glassbox_engine::geometry::{Geometry, GeometrySpec, Padding};
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::reference;
@@ -199,7 +199,7 @@ impl Operands {
 /// # Panics
 /// If the window is no multiple of four steps.
 #[must_use]
-pub fn network(window: usize, channels: usize) -> Sequential {
+pub fn network(window: usize, channels: usize) -> Network {
     let mut model = Sequential::new(Shape::new(window, 1));
     let (same, relu) = (Padding::Same, Activation::Relu);
     let encode = |filters| Conv1D::new(filters * channels, 7).padding(same).strides(2).activation(relu);
@@ -211,7 +211,7 @@ pub fn network(window: usize, channels: usize) -> Sequential {
         model.add(Conv1DTranspose::new(1, 7).padding(same)).map(|_| ())
     };
     build().expect("windows are multiples of four");
-    model
+    model.into()
 }
 
 /// How the tutorial trains, and the state it starts from.

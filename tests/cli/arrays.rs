@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::kit::{fail, glassbox, home, succeed};
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_formats::arrays::{read_npy, write_npy};
 use glassbox_formats::model_file::SavedModel;
 use glassbox_tests::fixtures::{self, Tensors, exactly};
@@ -12,13 +12,13 @@ use ndarray::Array3;
 const ARCHITECTURE: &str = "fit_architecture.json";
 
 /// Writes what Keras started from: `x.npy` and `start.safetensors`.
-fn keras_start(folder: &Path) -> (Tensors, Sequential) {
+fn keras_start(folder: &Path) -> (Tensors, Network) {
     let golden = Tensors::read("fit.safetensors");
     let x = golden.get("x");
     let shape = (x.shape[0], x.shape[1], x.shape[2]);
     let x = Array3::from_shape_vec(shape, x.exactly()).expect("its shape");
     write_npy(&folder.join("x.npy"), x.view()).expect("room");
-    let model = Sequential::from_json(&fixtures::text(ARCHITECTURE)).expect("a model");
+    let model = Network::from_json(&fixtures::text(ARCHITECTURE)).expect("a model");
     let weights = exactly(&golden.flat("start/", model.layout()));
     let start = SavedModel::new(model.clone(), weights);
     start.save(&folder.join("start.safetensors")).expect("room");

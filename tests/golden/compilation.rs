@@ -1,7 +1,7 @@
 //! How a model is trained, as `compile_config` says it.
 
 use glassbox_engine::losses::Loss;
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_engine::optimizers::{Adam, Hyperparameter, Optimizer};
 use glassbox_tests::compare::{Tolerance, assert_close};
 use glassbox_tests::fixtures::{array, json, number, numbers, optimizer, string, text};
@@ -13,7 +13,7 @@ fn compiled_models_are_trained_as_keras_trains_them() {
     let [y_true, y_pred] = ["y_true", "y_pred"].map(|key| numbers(&table[key]));
     for case in array(&table["cases"]).iter().filter(|case| case["word"].is_null()) {
         let name = string(&case["name"]);
-        let model = Sequential::from_json(&case["architecture"].to_string()).expect(name);
+        let model = Network::from_json(&case["architecture"].to_string()).expect(name);
         assert!(model.is_compiled(), "{name}");
         let found = model.compilation(None, None).expect(name);
         // Keras keeps the learning rate in float32; ours is the shortest decimal of that.
@@ -37,8 +37,8 @@ fn the_delta_of_a_huber_loss_is_read() {
     let case = array(&table["cases"]).iter().find(|case| case["name"] == "huber_delta").expect("the case");
     let mut document = case["architecture"].clone();
     let read = |document: &Json| {
-        let model = Sequential::from_json(&document.to_string()).expect("a model");
-        let again = Sequential::from_json(&model.to_json()).expect("a model");
+        let model = Network::from_json(&document.to_string()).expect("a model");
+        let again = Network::from_json(&model.to_json()).expect("a model");
         let loss = model.compilation(None, None).map(|compilation| compilation.loss);
         if let Ok(loss) = loss {
             assert_eq!(again.compilation(None, None).expect("as read").loss, loss, "written and read again");
@@ -63,7 +63,7 @@ fn what_a_model_was_compiled_with_and_is_not_supported_is_refused_by_name() {
     let adam = Optimizer::Adam(Adam::new(0.25));
     for case in array(&table["cases"]) {
         let (name, Some(word)) = (string(&case["name"]), case["word"].as_str()) else { continue };
-        let model = Sequential::from_json(&case["architecture"].to_string()).expect(name);
+        let model = Network::from_json(&case["architecture"].to_string()).expect(name);
         let error = model.compilation(None, None).expect_err(name).to_string();
         assert!(error.contains(word) && error.contains("compile_config"), "{name}: {error}");
 
@@ -77,7 +77,7 @@ fn what_a_model_was_compiled_with_and_is_not_supported_is_refused_by_name() {
 
 #[test]
 fn a_model_that_was_not_compiled_is_trained_with_adam_and_mse() {
-    let model = Sequential::from_json(&text("architectures/tutorial.json")).expect("the tutorial's");
+    let model = Network::from_json(&text("architectures/tutorial.json")).expect("the tutorial's");
     assert!(!model.is_compiled());
     let compilation = model.compilation(None, None).expect("the defaults");
     assert_eq!(compilation.optimizer, Optimizer::default());
@@ -91,7 +91,7 @@ fn an_unknown_entry_of_the_compilation_is_refused() {
     for (place, word) in [("compile_config", "unknown 1"), ("compile_config/optimizer/config", "unknown 1")] {
         let mut document = array(&table["cases"])[0]["architecture"].clone();
         document.pointer_mut(&format!("/{place}")).expect(place)["unknown"] = 1.into();
-        let model = Sequential::from_json(&document.to_string()).expect("a model");
+        let model = Network::from_json(&document.to_string()).expect("a model");
         let error = model.compilation(None, None).expect_err(place).to_string();
         assert!(error.contains(word), "{error}");
     }

@@ -2,7 +2,7 @@
 
 use glassbox_engine::Float;
 use glassbox_engine::backend::{Backend, Dataset};
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::training::{Checkpoint, Fit, fit};
@@ -23,7 +23,7 @@ fn check<F: Float>(backend: &dyn Backend<F>, yardstick: &Yardstick) {
     let options = tensors.metadata_json("fit");
     assert_eq!(tensors.metadata("loss"), "mse");
     assert_eq!(options["shuffle"], false);
-    let model = Sequential::from_json(&text("fit_architecture.json")).expect("a narrow network");
+    let model = Network::from_json(&text("fit_architecture.json")).expect("a narrow network");
     let series: Vec<F> = tensors.get("series").exactly();
     let windows = Samples::windows(&series, integer(&options["window"]), 1).expect("windows");
     let x: Vec<F> = tensors.get("x").exactly();

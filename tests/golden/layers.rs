@@ -3,7 +3,7 @@
 use glassbox_engine::Float;
 use glassbox_engine::backend::Backend;
 use glassbox_engine::layers::{Activation, Conv1D};
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
@@ -56,14 +56,14 @@ impl Case<'_> {
         self.tensors.get(&format!("{}/{what}", self.name))
     }
 
-    fn model(&self) -> Sequential {
+    fn model(&self) -> Network {
         let shape = &self.get("x").shape;
         one_layer(self.class, self.config, shape[1], shape[2])
             .unwrap_or_else(|e| panic!("{}: {e}", self.name))
     }
 
     /// The weights in one flat vector, as the layer asks for them.
-    fn weights<F: Float>(&self, model: &Sequential) -> Vec<F> {
+    fn weights<F: Float>(&self, model: &Network) -> Vec<F> {
         let tensors = model.layout().tensors().iter().flat_map(|weight| {
             let (_, name) = weight.name.rsplit_once('.').expect("a layer and a tensor");
             let tensor = self.get(name);

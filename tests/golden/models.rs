@@ -3,7 +3,7 @@
 use glassbox_engine::initializers::{Initializer, glorot_limit};
 use glassbox_engine::layers::Registry;
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, ELU, Layer, LeakyReLU, ReLU};
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::shape::Shape;
 use glassbox_tests::compare::{Tolerance, assert_close};
@@ -14,11 +14,11 @@ use std::sync::Arc;
 /// For models whose input has any number of steps.
 const ANY_STEPS: usize = 50;
 
-fn read(text: &str, any_length: bool) -> Sequential {
+fn read(text: &str, any_length: bool) -> Network {
     let model = if any_length {
-        Sequential::from_json_with(text, Some(ANY_STEPS), &Registry::default())
+        Network::from_json_with(text, Some(ANY_STEPS), &Registry::default())
     } else {
-        Sequential::from_json(text)
+        Network::from_json(text)
     };
     model.unwrap_or_else(|error| panic!("{error}"))
 }
@@ -36,7 +36,7 @@ fn architectures_are_read_as_keras_means_them() {
         let any_length = entry["input_shape"][1].is_null();
         let text = text(&format!("architectures/{file}"));
         if any_length {
-            let error = Sequential::from_json(&text).expect_err("no number of steps").to_string();
+            let error = Network::from_json(&text).expect_err("no number of steps").to_string();
             assert!(error.contains("steps"), "{file}: {error}");
         }
         let model = read(&text, any_length);
@@ -68,7 +68,7 @@ fn architectures_are_written_as_keras_writes_them() {
         let text = text(&file);
         let model = read(&text, any_length);
         let written = model.to_json();
-        let again = Sequential::from_json(&written).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let again = Network::from_json(&written).unwrap_or_else(|error| panic!("{file}: {error}"));
         assert_eq!(again.to_json(), written, "{file}");
         assert_eq!(again.layout(), model.layout(), "{file}");
 
@@ -112,7 +112,7 @@ fn what_is_not_supported_is_refused_by_name() {
     assert!(!array(&index["files"]).is_empty());
     for entry in array(&index["files"]) {
         let file = string(&entry["file"]);
-        let error = Sequential::from_json(&text(&format!("architectures/unsupported/{file}")));
+        let error = Network::from_json(&text(&format!("architectures/unsupported/{file}")));
         let error = error.expect_err(file).to_string();
         assert!(error.contains(string(&entry["word"])), "{file}: {error}");
     }
@@ -128,13 +128,13 @@ fn arguments_are_read_as_keras_reads_them() {
         let unchanged = &table["models"][string(&case["model"])];
         let mut document = unchanged.clone();
         change(&mut document, string(&case["pointer"]), case.get("value"));
-        let found = Sequential::from_json(&document.to_string()).map(|model| model.to_json());
+        let found = Network::from_json(&document.to_string()).map(|model| model.to_json());
         let expected = case["keras"].as_object().and_then(|differences| {
             let mut document = unchanged.clone();
             for (pointer, value) in differences {
                 change(&mut document, pointer, Some(value));
             }
-            Sequential::from_json(&document.to_string()).ok().map(|model| model.to_json())
+            Network::from_json(&document.to_string()).ok().map(|model| model.to_json())
         });
         match (found, expected) {
             (Ok(found), expected) => {
@@ -169,7 +169,7 @@ fn what_keras_would_read_otherwise_is_refused_and_named() {
     let refusal = |pointer: &str, value: Json| {
         let mut document = table["models"]["conv1d"].clone();
         change(&mut document, pointer, Some(&value));
-        Sequential::from_json(&document.to_string()).expect_err(pointer).to_string()
+        Network::from_json(&document.to_string()).expect_err(pointer).to_string()
     };
     let config = "/config/layers/1/config";
     for (pointer, value, word) in [
@@ -206,7 +206,7 @@ fn summaries_are_keras_to_the_character() {
     }
 }
 
-fn print(model: &Sequential, options: &Json) -> String {
+fn print(model: &Network, options: &Json) -> String {
     let summary = model.summary().columns(integer(&options["columns"]));
     match options["line_length"].as_u64() {
         None => format!("{summary}\n"),

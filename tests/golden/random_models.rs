@@ -4,7 +4,7 @@
 
 use glassbox_engine::Float;
 use glassbox_engine::backend::Backend;
-use glassbox_engine::model::{Compilation, Sequential};
+use glassbox_engine::model::{Compilation, Network};
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::reference::Reference;
 use glassbox_engine::training::{Checkpoint, Fit, fit};
@@ -62,7 +62,7 @@ fn check<F: Float>(backend: &dyn Backend<F>, suffix: &str, most: Distances) {
 
 fn distances<F: Float>(backend: &dyn Backend<F>, tensors: &Tensors, case: &Json, suffix: &str) -> Distances {
     let name = string(&case["name"]);
-    let model = Sequential::from_json(string(&case["architecture"])).expect("a model");
+    let model = Network::from_json(string(&case["architecture"])).expect("a model");
     let Compilation { optimizer, loss, .. } = model.compilation(None, None).expect("Adam, and mse or mae");
     assert_eq!(optimizer, Optimizer::Adam(adam(&case["adam"])), "{name}");
     assert_eq!(loss.name(), if case["loss"] == "mse" { "mean_squared_error" } else { "mean_absolute_error" });

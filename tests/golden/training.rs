@@ -5,7 +5,7 @@ use glassbox_engine::Float;
 use glassbox_engine::backend::Backend;
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::MaskAt;
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_engine::reference::{Interpreter, Reference, Sample};
 use glassbox_engine::samples::Samples;
 use glassbox_tests::backends::{Setup, backends_and_fused, dataset, predict};
@@ -14,8 +14,8 @@ use glassbox_tests::fixtures::{Tensors, exactly, text};
 
 const STEPS: usize = 10;
 
-fn model() -> Sequential {
-    Sequential::from_json(&text("training_architecture.json")).expect("the tutorial's network")
+fn model() -> Network {
+    Network::from_json(&text("training_architecture.json")).expect("the tutorial's network")
 }
 
 /// The seed of the masks that Keras was given.

@@ -3,7 +3,7 @@
 
 use glassbox_engine::geometry::{Geometry, Padding};
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose};
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::reference::{apply, apply_transposed, correlate};
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
@@ -108,7 +108,7 @@ proptest! {
 
 /// What a model of one layer predicts for one sample of whole numbers, on every backend, which must all
 /// agree.
-fn on_every_backend(model: &Sequential, weights: &[f64], x: &[f64]) -> Result<Vec<f64>, TestCaseError> {
+fn on_every_backend(model: &Network, weights: &[f64], x: &[f64]) -> Result<Vec<f64>, TestCaseError> {
     let narrow = |values: &[f64]| values.iter().map(|v| *v as f32).collect::<Vec<f32>>();
     let x = narrow(x);
     let mut outputs = backends().into_iter().map(|backend| {

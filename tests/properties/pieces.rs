@@ -7,7 +7,7 @@ use glassbox_engine::geometry::Padding;
 use glassbox_engine::layers::{Conv1D, Conv1DTranspose, Dropout, Layer, ReLU};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::MaskAt;
-use glassbox_engine::model::{Sequential, WeightLayout};
+use glassbox_engine::model::{Network, Sequential, WeightLayout};
 use glassbox_engine::optimizers::{Adam, Hyperparameter, Optimizer, SGD};
 use glassbox_engine::program::Program;
 use glassbox_engine::reference::{Interpreter, Sample};
@@ -336,11 +336,11 @@ proptest! {
     fn a_model_survives_its_json(mut case in models(BOUNDARIES), rate in 0.0f64..1.0) {
         case.layers.push(glassbox_tests::cases::LayerCase::Dropout(Dropout::new(rate)));
         let model = case.build();
-        let again = Sequential::from_json(&model.to_json()).expect("what we write we read");
+        let again = Network::from_json(&model.to_json()).expect("what we write we read");
         prop_assert_eq!(again.to_json(), model.to_json());
         prop_assert_eq!(again.layout(), model.layout());
         prop_assert_eq!(again.summary().to_string(), model.summary().to_string());
-        let program = |model: &Sequential| {
+        let program = |model: &Network| {
             let program = model.training_program(Loss::MeanSquaredError);
             (format!("{program:?}"), program.masks)
         };
@@ -349,10 +349,10 @@ proptest! {
 
     #[test]
     fn text_that_is_no_model_is_an_error(text in "\\PC{0,40}", cut in 0usize..10_000) {
-        prop_assert!(Sequential::from_json(&text).is_err());
+        prop_assert!(Network::from_json(&text).is_err());
         let tutorial = glassbox_tests::fixtures::text("architectures/tutorial.json");
         let part = &tutorial[..cut % (tutorial.trim_end().len())];
-        prop_assert!(Sequential::from_json(part).is_err());
+        prop_assert!(Network::from_json(part).is_err());
     }
 
     #[test]
@@ -363,7 +363,7 @@ proptest! {
         leaves("", &document, &mut places);
         let place = &places[cut % places.len()];
         *document.pointer_mut(place).expect("a leaf") = serde_json::Value::from(steps as u64);
-        if let Ok(model) = Sequential::from_json(&document.to_string()) {
+        if let Ok(model) = Network::from_json(&document.to_string()) {
             let _ = model.summary().to_string();
         }
     }

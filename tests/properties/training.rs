@@ -8,7 +8,7 @@ use glassbox_engine::backend::{Backend, BatchEnd, Dataset, Session, State};
 use glassbox_engine::geometry::Padding;
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
@@ -23,7 +23,7 @@ use glassbox_tests::compare::assert_same_bits;
 const WINDOW: usize = 12;
 
 /// The tutorial's network in small: dropout and all.
-fn model(rate: f64) -> Sequential {
+fn model(rate: f64) -> Network {
     let mut model = Sequential::new(Shape::new(WINDOW, 1));
     let half =
         |filters| Conv1D::new(filters, 5).strides(2).padding(Padding::Same).activation(Activation::Relu);
@@ -380,9 +380,9 @@ fn data_that_does_not_fit_the_model_is_refused() {
 /// A plan for nothing, or with an optimiser out of its range, is no plan.
 #[test]
 fn a_plan_is_checked() {
-    let plan = |model: &Sequential, optimizer, batch| model.plan(Loss::default(), optimizer, 0, batch);
+    let plan = |model: &Network, optimizer, batch| model.plan(Loss::default(), optimizer, 0, batch);
     assert!(plan(&model(0.2), Optimizer::default(), 0).is_err());
-    assert!(plan(&Sequential::new(Shape::new(3, 1)), Optimizer::default(), 1).is_err());
+    assert!(plan(&Network::new(Shape::new(3, 1)), Optimizer::default(), 1).is_err());
     for learning_rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let error =
             plan(&model(0.2), Optimizer::Adam(Adam::new(learning_rate)), 1).expect_err("a rate").to_string();

@@ -11,7 +11,7 @@ use glassbox_cuda::device::{Gpu, Properties};
 use glassbox_engine::Float;
 use glassbox_engine::backend::{Backend, Dataset, Session, State};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
@@ -167,7 +167,7 @@ fn cpu(simd: Simd, threads: usize) -> Backend32 {
 #[derive(Debug, Clone)]
 pub struct Setup<'a> {
     /// The model.
-    pub model: &'a Sequential,
+    pub model: &'a Network,
     /// Its loss.
     pub loss: Loss,
     /// What takes the steps.
@@ -181,7 +181,7 @@ pub struct Setup<'a> {
 impl<'a> Setup<'a> {
     /// Mean squared error, Adam, seed 0, batches of up to 32.
     #[must_use]
-    pub fn new(model: &'a Sequential) -> Self {
+    pub fn new(model: &'a Network) -> Self {
         Self { model, loss: Loss::default(), optimizer: Optimizer::default(), seed: 0, batch_size: 32 }
     }
 
@@ -204,7 +204,7 @@ impl<'a> Setup<'a> {
 /// # Panics
 /// If they do not fit the model.
 #[must_use]
-pub fn dataset<'a, F: Float>(model: &Sequential, x: &'a [F], target: &'a [F]) -> Dataset<'a, F> {
+pub fn dataset<'a, F: Float>(model: &Network, x: &'a [F], target: &'a [F]) -> Dataset<'a, F> {
     Dataset {
         x: Samples::dense(x, model.input_shape()).expect("samples of the input's shape"),
         y: Samples::dense(target, model.output_shape()).expect("targets of the output's shape"),

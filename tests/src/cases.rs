@@ -8,7 +8,7 @@ use std::sync::Arc;
 use glassbox_engine::Float;
 use glassbox_engine::geometry::{Geometry, Padding};
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, ELU, Layer, LeakyReLU, ReLU};
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::optimizers::{Adam, Optimizer, SGD};
 use glassbox_engine::random::{Draws, Purpose, Stream};
 use glassbox_engine::shape::Shape;
@@ -64,7 +64,7 @@ pub fn integers(seed: u64, n: usize) -> Vec<f64> {
 
 /// The weights of a model as they start, with biases that are not zero; the same in `f32` and `f64`.
 #[must_use]
-pub fn weights<F: Float>(model: &Sequential, seed: u64) -> Vec<F> {
+pub fn weights<F: Float>(model: &Network, seed: u64) -> Vec<F> {
     let mut weights: Vec<f32> = model.layout().initial(seed);
     for (weight, shift) in weights.iter_mut().zip(normals::<f32>(seed ^ 0xB1A5, model.layout().len())) {
         *weight += 0.1 * shift;
@@ -154,12 +154,12 @@ impl ModelCase {
     /// # Panics
     /// If the engine refuses it.
     #[must_use]
-    pub fn build(&self) -> Sequential {
+    pub fn build(&self) -> Network {
         let mut model = Sequential::new(self.input);
         for (index, layer) in self.layers.iter().enumerate() {
             model.add_named(format!("layer_{index}"), layer.layer()).expect("a layer that fits");
         }
-        model
+        model.into()
     }
 
     /// The same model with [`straight`] activations.

@@ -3,7 +3,7 @@
 
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::MaskAt;
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_engine::program::{Instruction, Pointwise, Program};
 use glassbox_engine::reference::{Interpreter, Sample};
 use glassbox_engine::samples::Samples;
@@ -29,7 +29,7 @@ struct Twins {
 }
 
 impl Twins {
-    fn new(model: &Sequential, program: Program, weights: &[f64], batch: usize) -> Self {
+    fn new(model: &Network, program: Program, weights: &[f64], batch: usize) -> Self {
         let layout = model.layout();
         Self {
             roundings: Roundings::count(&program, layout.tensors().len(), batch),
@@ -85,7 +85,7 @@ impl Twins {
     }
 
     /// How far the gradient may be off, element by element.
-    fn gradient_bounds(&self, model: &Sequential) -> Vec<f64> {
+    fn gradient_bounds(&self, model: &Network) -> Vec<f64> {
         let mut bounds = vec![0.0; self.gradient.len()];
         for (index, tensor) in model.layout().tensors().iter().enumerate() {
             let gamma = gamma(self.roundings.weight(index), UNIT_F32);
@@ -127,9 +127,9 @@ fn with_squared_error(program: &Program) -> Program {
 #[derive(Debug, Clone, Copy)]
 pub struct TrainedBatch<'a> {
     /// The model.
-    pub model: &'a Sequential,
+    pub model: &'a Network,
     /// The same model with each activation as a layer of its own: what goes into it must be a value, to be looked at.
-    pub apart: &'a Sequential,
+    pub apart: &'a Network,
     /// Decides weights, samples and dropout masks.
     pub seed: u64,
     /// The loss.
@@ -192,8 +192,8 @@ impl TrainedBatch<'_> {
 /// # Panics
 /// If a backend refuses the model.
 pub fn prediction_conforms(
-    model: &Sequential,
-    apart: &Sequential,
+    model: &Network,
+    apart: &Network,
     seed: u64,
     samples: usize,
     backends: &[Backend32],

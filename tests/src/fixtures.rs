@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use glassbox_engine::Float;
-use glassbox_engine::model::{Sequential, WeightLayout};
+use glassbox_engine::model::{Network, WeightLayout};
 use glassbox_engine::optimizers::{Adam, Hyperparameter, Optimizer};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value as Json;
@@ -144,13 +144,13 @@ pub fn one_layer(
     config: &Json,
     steps: usize,
     channels: usize,
-) -> glassbox_engine::Result<Sequential> {
+) -> glassbox_engine::Result<Network> {
     let layer = |class: &str, config: &Json| serde_json::json!({"class_name": class, "config": config});
     let input = serde_json::json!({"batch_shape": [null, steps, channels], "dtype": "float32"});
     let layers = [layer("InputLayer", &input), layer(class, config)];
     let model =
         serde_json::json!({"class_name": "Sequential", "config": {"name": "model", "layers": layers}});
-    Sequential::from_json(&model.to_string())
+    Network::from_json(&model.to_string())
 }
 
 /// The tensors of a safetensors file and what it says of them.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use glassbox::Device;
 use glassbox_cpu::Cpu;
 use glassbox_engine::losses::Loss;
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_engine::optimizers::Optimizer;
 
 use crate::args::ComputeArgs;
@@ -119,7 +119,7 @@ pub(crate) fn explain(
     compute: &ComputeArgs,
     quiet: bool,
     device: &Device,
-    model: &Sequential,
+    model: &Network,
     optimizer: &Optimizer,
     batch_size: usize,
 ) -> Result<(), Failure> {

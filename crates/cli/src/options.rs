@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use glassbox::checkpoint::FILE_NAME;
 use glassbox::training::Checkpoints;
-use glassbox_engine::model::{Compilation, Sequential};
+use glassbox_engine::model::{Compilation, Network};
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::training::{Callback, EarlyStopping, Fit, Mode};
 use glassbox_formats::atomic;
@@ -20,7 +20,7 @@ use crate::files::Named;
 impl FitArgs {
     /// The options of training `model`, without early stopping and checkpoints. Says how the model was compiled, where
     /// it was.
-    pub(crate) fn options(&self, model: &Sequential, quiet: bool) -> Result<TrainOptions, Failure> {
+    pub(crate) fn options(&self, model: &Network, quiet: bool) -> Result<TrainOptions, Failure> {
         let given = self.optimizer.given()?;
         let optimizer_given = given.is_some();
         let Compilation { optimizer, loss, metrics } = self.compilation(model, given)?;
@@ -59,7 +59,7 @@ impl FitArgs {
     }
 
     /// How the model was compiled, but for what the command line says.
-    fn compilation(&self, model: &Sequential, optimizer: Option<Optimizer>) -> Result<Compilation, Failure> {
+    fn compilation(&self, model: &Network, optimizer: Option<Optimizer>) -> Result<Compilation, Failure> {
         let compilation = model.compilation(optimizer, self.loss);
         compilation.map_err(|error| {
             let message = format!(

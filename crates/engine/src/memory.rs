@@ -111,7 +111,7 @@ mod tests {
     use super::*;
     use crate::layers::{Conv1D, Conv1DTranspose};
     use crate::losses::Loss;
-    use crate::model::Sequential;
+    use crate::model::{Network, Sequential};
     use crate::optimizers::Optimizer;
     use crate::shape::Shape;
 
@@ -136,7 +136,7 @@ mod tests {
     /// No machine has an exabyte, so each of these is refused on every machine.
     #[test]
     fn a_plan_that_no_machine_could_hold_is_refused_before_anything_is_made() {
-        let plan = |model: &Sequential| model.plan(Loss::default(), Optimizer::default(), 1, 4).map(|_| ());
+        let plan = |model: &Network| model.plan(Loss::default(), Optimizer::default(), 1, 4).map(|_| ());
         let mut long = Sequential::new(Shape::new(1 << 58, 1));
         long.add(Conv1D::new(2, 1)).unwrap().add(Conv1DTranspose::new(1, 1)).unwrap();
         let mut wide = Sequential::new(Shape::new(1, 1));

@@ -30,7 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use glassbox_engine::layers::Registry;
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_engine::text::{excerpt, one_line};
 
 use crate::atomic;
@@ -80,7 +80,7 @@ pub enum ModelFileError {
 #[derive(Debug, Clone)]
 pub struct SavedModel {
     /// The architecture.
-    pub model: Sequential,
+    pub model: Network,
     /// Its weights, in one flat vector in the model's layout; all finite.
     pub weights: Vec<f32>,
     /// The optimiser's state by the name of the slot, in flat vectors in the model's layout. Empty in a file for
@@ -93,7 +93,7 @@ pub struct SavedModel {
 impl SavedModel {
     /// A model with its weights and no further data.
     #[must_use]
-    pub fn new(model: Sequential, weights: Vec<f32>) -> Self {
+    pub fn new(model: Network, weights: Vec<f32>) -> Self {
         Self { model, weights, slots: BTreeMap::new(), metadata: BTreeMap::new() }
     }
 
@@ -181,7 +181,7 @@ impl SavedModel {
         Self::assemble(content, file, model)
     }
 
-    fn assemble(mut content: TensorFile, file: &str, model: Sequential) -> Result<Self, ModelFileError> {
+    fn assemble(mut content: TensorFile, file: &str, model: Network) -> Result<Self, ModelFileError> {
         let found = checksum(&content);
         content.require_finite(file)?;
         let weights = content.take_flat("", model.layout(), file)?;
@@ -243,7 +243,7 @@ fn checksum(content: &TensorFile) -> String {
 /// # Errors
 /// If the file cannot be read or is not such a text, or the model has an unsupported feature or takes samples of
 /// another length.
-pub fn read_architecture(path: &Path, steps: Option<usize>) -> Result<Sequential, ModelFileError> {
+pub fn read_architecture(path: &Path, steps: Option<usize>) -> Result<Network, ModelFileError> {
     let file = path.display().to_string();
     let text = std::fs::read_to_string(path)
         .map_err(|cause| ModelFileError::Unreadable { file: file.clone(), cause: cause.to_string() })?;
@@ -259,8 +259,8 @@ fn parse_architecture(
     steps: Option<usize>,
     registry: &Registry,
     file: &str,
-) -> Result<Sequential, ModelFileError> {
-    let model = Sequential::from_json_with(text, steps, registry);
+) -> Result<Network, ModelFileError> {
+    let model = Network::from_json_with(text, steps, registry);
     model.map_err(|problem| ModelFileError::Architecture { file: file.into(), problem: problem.to_string() })
 }
 
@@ -268,7 +268,7 @@ fn architecture_of(
     metadata: &BTreeMap<String, String>,
     file: &str,
     registry: &Registry,
-) -> Result<Sequential, ModelFileError> {
+) -> Result<Network, ModelFileError> {
     let Some(text) = metadata.get(ARCHITECTURE) else {
         let (key, expected) = (ARCHITECTURE.into(), "the architecture as Keras's JSON".into());
         let advice = "give the architecture as a JSON file beside the weights";

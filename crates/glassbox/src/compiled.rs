@@ -3,7 +3,7 @@
 use glassbox_engine::backend::{Dataset, Session, State};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::memory;
-use glassbox_engine::model::{Sequential, Summary, WeightLayout};
+use glassbox_engine::model::{Network, Summary, WeightLayout};
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::program::Program;
 use glassbox_engine::training::{Checkpoint, Fit, Fitted, History};
@@ -31,9 +31,10 @@ pub trait Compile {
     fn compile(self, optimizer: impl Into<Optimizer>, loss: Loss) -> Result<Model>;
 }
 
-impl Compile for Sequential {
+/// Sequential and functional models.
+impl<N: Into<Network>> Compile for N {
     fn compile(self, optimizer: impl Into<Optimizer>, loss: Loss) -> Result<Model> {
-        Model::new(self, optimizer.into(), loss, 0, Device::best()?)
+        Model::new(self.into(), optimizer.into(), loss, 0, Device::best()?)
     }
 }
 
@@ -61,7 +62,7 @@ impl Compile for Sequential {
 /// # Ok::<(), glassbox::Error>(())
 /// ```
 pub struct Model {
-    pub(crate) architecture: Sequential,
+    pub(crate) architecture: Network,
     pub(crate) optimizer: Optimizer,
     pub(crate) loss: Loss,
     pub(crate) seed: u64,
@@ -84,7 +85,7 @@ impl Model {
     /// # Errors
     /// If the architecture has no layers, or a hyperparameter is out of range.
     pub fn new(
-        architecture: Sequential,
+        architecture: Network,
         optimizer: Optimizer,
         loss: Loss,
         seed: u64,
@@ -101,7 +102,7 @@ impl Model {
     ///
     /// # Errors
     /// If there are not as many weights as the architecture has, one is not finite, or it has no layers.
-    pub fn with_weights(architecture: Sequential, weights: Vec<f32>, device: Device) -> Result<Self> {
+    pub fn with_weights(architecture: Network, weights: Vec<f32>, device: Device) -> Result<Self> {
         Self::new(architecture, Optimizer::default(), Loss::default(), 0, device)?.start_from(weights)
     }
 
@@ -318,7 +319,7 @@ impl Model {
 
     /// The layers.
     #[must_use]
-    pub fn architecture(&self) -> &Sequential {
+    pub fn architecture(&self) -> &Network {
         &self.architecture
     }
 

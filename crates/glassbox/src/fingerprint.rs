@@ -1,7 +1,7 @@
 //! The identity of a training run: a checkpoint continues the run that wrote it and no other.
 
 use glassbox_engine::backend::{Dataset, Plan};
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::training::Fit;
 use serde::{Deserialize, Serialize};
@@ -33,13 +33,7 @@ pub struct Difference {
 impl Fingerprint {
     /// The fingerprint of training `model` from `start` (its weights, flat) under `plan` and `options`.
     #[must_use]
-    pub fn of(
-        model: &Sequential,
-        plan: &Plan,
-        options: &Fit,
-        data: &Dataset<'_, f32>,
-        start: &[f32],
-    ) -> Self {
+    pub fn of(model: &Network, plan: &Plan, options: &Fit, data: &Dataset<'_, f32>, start: &[f32]) -> Self {
         let mut entries = Self::default();
         entries.model(model);
         entries.add("loss", plan.loss);
@@ -77,7 +71,7 @@ impl Fingerprint {
     }
 
     /// Adds the shape of the input and the layers, with their arguments.
-    pub fn model(&mut self, model: &Sequential) {
+    pub fn model(&mut self, model: &Network) {
         self.add("input", model.input_shape().to_string());
         for (index, named) in model.layers().iter().enumerate() {
             let (class, config) = (named.layer.class_name(), named.layer.config());

@@ -26,7 +26,7 @@
 //!
 //! | to | see |
 //! |---|---|
-//! | build, train and look inside a model | [`Model`], [`Sequential`](model::Sequential), [`layers`] |
+//! | build, train and look inside a model | [`Model`], [`Sequential`](model::Sequential), [`Functional`](model::Functional), [`layers`] |
 //! | choose the device | [`Device`] |
 //! | save it, load it, continue training | [`Model::save`], [`Model::load`] |
 //! | stop it, save checkpoints, follow its progress | [`Hooks`], [`checkpoint`], [`Interrupt`] |
@@ -68,7 +68,7 @@ pub mod prelude {
     };
     pub use glassbox_engine::layers::{Conv1D, Conv1DTranspose, Dropout, ELU, LeakyReLU, ReLU};
     pub use glassbox_engine::losses::Loss;
-    pub use glassbox_engine::model::Sequential;
+    pub use glassbox_engine::model::{Functional, Network, Sequential};
     pub use glassbox_engine::optimizers::{Adam, SGD};
     pub use glassbox_engine::samples::Samples;
     pub use glassbox_engine::training::{Callback, EarlyStopping, Fit, Fitted, History};

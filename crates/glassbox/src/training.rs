@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::path::PathBuf;
 
 use glassbox_engine::backend::{Dataset, Session};
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_engine::training::fit;
 pub use glassbox_engine::training::{
     Callback, Checkpoint, EarlyStopping, EpochEnd, Fit, Fitted, Flow, History, Mode, Monitor,
@@ -55,7 +55,7 @@ impl std::fmt::Debug for Hooks<'_> {
 /// before the callbacks hear of an epoch's end.
 pub(crate) fn run(
     session: &mut dyn Session<f32>,
-    architecture: &Sequential,
+    architecture: &Network,
     data: &Dataset<'_, f32>,
     options: &Fit,
     start: Checkpoint<f32>,

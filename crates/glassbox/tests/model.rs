@@ -6,12 +6,12 @@ use glassbox_engine::reference::Reference;
 
 const STEPS: usize = 16;
 
-fn layers() -> Sequential {
+fn layers() -> Network {
     let mut layers = Sequential::new((STEPS, 1));
     layers.add(Conv1D::new(4, 3).strides(2).padding(Same).activation(Relu)).unwrap();
     layers.add(Dropout::new(0.25)).unwrap();
     layers.add(Conv1DTranspose::new(1, 3).strides(2).padding(Same)).unwrap();
-    layers
+    layers.into()
 }
 
 fn model() -> Model {

@@ -23,7 +23,7 @@ use std::time::Instant;
 
 use glassbox_engine::backend::{Backend, Dataset, Epoch, Plan, Session, State};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::profile::{Ceilings, Part, PartTime, StepProfile, reading_cost};
 use glassbox_engine::program::cost::Cost;
@@ -71,7 +71,7 @@ const ADAM: u64 = 12;
 /// If an option is out of range, the backend cannot profile a step, or a number is not finite.
 pub fn run(
     backend: &dyn Backend<f32>,
-    model: &Sequential,
+    model: &Network,
     weights: Option<&[f32]>,
     options: &ProfileOptions,
 ) -> Result<Profile> {
@@ -119,7 +119,7 @@ pub fn run(
 /// Those of [`run`], on either backend.
 pub fn run_beside(
     [backend, beside]: [&dyn Backend<f32>; 2],
-    model: &Sequential,
+    model: &Network,
     weights: Option<&[f32]>,
     options: &ProfileOptions,
 ) -> Result<SideBySide> {

@@ -27,7 +27,7 @@ pub use schema::{Comparison, Replication, ReplicationConfig, Run, SCHEMA};
 use crate::jobs::{self, Advance, MakeDevice};
 use crate::{Error, Result, require_seeds};
 use glassbox::fingerprint::Fingerprint;
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_formats::atomic;
 use glassbox_formats::output_folder::OutputFolder;
 use glassbox_pipeline::ErrorKind;
@@ -97,7 +97,7 @@ pub fn run(
 /// resume, and all runs of a table are made the same way.
 #[must_use]
 pub fn fingerprint(
-    model: &Sequential,
+    model: &Network,
     data: &TutorialData,
     options: &TutorialOptions,
     backend: &str,

@@ -5,14 +5,14 @@
 mod tiny;
 
 use glassbox_engine::layers::{Conv1D, ReLU};
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::reference::Reference;
 use glassbox_engine::shape::Shape;
 use glassbox_lab::profile::{PassInfo, Profile, ProfileOptions, What, roofline_svg, run};
 
 const OPTIONS: ProfileOptions = ProfileOptions { batch_size: 5, steps: 3, seed: 1 };
 
-fn profile(model: &Sequential) -> Profile {
+fn profile(model: &Network) -> Profile {
     run(&Reference, model, None, &OPTIONS).expect("a profile")
 }
 

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use glassbox_engine::geometry::Padding;
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout};
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::shape::Shape;
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +47,7 @@ impl Autoencoder {
     ///
     /// # Panics
     /// If there are no filters, the strides are 0, or the rate is not in [0, 1).
-    pub fn model(&self, time_steps: usize) -> Result<Sequential> {
+    pub fn model(&self, time_steps: usize) -> Result<Network> {
         let Self { filters: [outer, inner], strides, dropout } = *self;
         let multiple = strides * strides;
         let suggestion =
@@ -74,7 +74,7 @@ impl Autoencoder {
             model.add(decode(outer))?.add(Conv1DTranspose::new(1, 7).padding(Padding::Same)).map(|_| ())
         };
         build().expect("sensible arguments, and a length that comes back");
-        Ok(model)
+        Ok(model.into())
     }
 }
 
@@ -92,7 +92,7 @@ impl Autoencoder {
 ///
 /// # Errors
 /// Unless `time_steps` is a multiple of 4: see [`Autoencoder::model`].
-pub fn tutorial_model(time_steps: usize) -> Result<Sequential> {
+pub fn tutorial_model(time_steps: usize) -> Result<Network> {
     Autoencoder::default().model(time_steps)
 }
 

@@ -2,7 +2,7 @@
 
 mod file;
 
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::training::Callback;
 
@@ -18,7 +18,7 @@ use glassbox::{Device, Model};
 #[derive(Debug, Clone)]
 pub struct Detector {
     /// The autoencoder; reads and makes windows `(time_steps, 1)`.
-    pub model: Sequential,
+    pub model: Network,
     /// Its weights, flat, in the model's layout.
     pub weights: Vec<f32>,
     /// The moments of the training series.
@@ -98,7 +98,7 @@ pub struct TrainedDetector {
 /// If the model is no autoencoder of one channel, the series is too short or constant, or training fails.
 pub fn train_detector<'a>(
     device: &Device,
-    model: &Sequential,
+    model: &Network,
     start: Option<&[f32]>,
     series: &Series,
     options: &'a TrainOptions,
@@ -121,7 +121,7 @@ pub fn train_detector<'a>(
 ///
 /// # Errors
 /// If it reads several channels, or gives back another shape.
-pub fn require_series_model(model: &Sequential) -> Result<()> {
+pub fn require_series_model(model: &Network) -> Result<()> {
     require_autoencoder(model)?;
     match model.input_shape().channels {
         1 => Ok(()),

@@ -18,7 +18,7 @@ mod rows;
 
 use glassbox_engine::Result;
 use glassbox_engine::backend::Session;
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_engine::samples::Samples;
 use serde::{Deserialize, Serialize};
 
@@ -75,7 +75,7 @@ impl Inside {
     /// If the device fails.
     pub fn capture(
         session: &mut dyn Session<f32>,
-        model: &Sequential,
+        model: &Network,
         (train, test): (&Samples<'_, f32>, &Samples<'_, f32>),
         detection: &Detection,
         norms: Norms,

@@ -3,7 +3,7 @@
 use glassbox::training::Checkpoints;
 use glassbox::{Device, Error, Hooks, Interrupt, Model};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::training::{Callback, EarlyStopping, Fit, Fitted, Mode, split_at};
@@ -58,7 +58,7 @@ impl TrainOptions {
     ///
     /// # Errors
     /// If the model has no layers, or a hyperparameter is out of range.
-    pub fn compile(&self, architecture: Sequential, device: &Device) -> Result<Model, Error> {
+    pub fn compile(&self, architecture: Network, device: &Device) -> Result<Model, Error> {
         Model::new(architecture, self.optimizer.clone(), self.loss, self.seed, device.clone())
     }
 
@@ -105,7 +105,7 @@ impl Split {
 ///
 /// # Errors
 /// [`Error::NotAnAutoencoder`] if not.
-pub fn require_autoencoder(model: &Sequential) -> Result<(), Error> {
+pub fn require_autoencoder(model: &Network) -> Result<(), Error> {
     let (input, output) = (model.input_shape(), model.output_shape());
     if input == output {
         return Ok(());
@@ -121,7 +121,7 @@ pub fn require_autoencoder(model: &Sequential) -> Result<(), Error> {
 /// autoencoder that was not trained detects nothing.
 pub fn train_autoencoder<'a>(
     device: &Device,
-    architecture: &Sequential,
+    architecture: &Network,
     start: Option<&[f32]>,
     x: Samples<'_, f32>,
     options: &'a TrainOptions,

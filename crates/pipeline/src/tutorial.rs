@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_engine::training::{Callback, Fitted};
 use serde::{Deserialize, Serialize};
 
@@ -76,7 +76,7 @@ pub enum Stage<'a> {
     /// The model is built.
     Built {
         /// The model; its `summary()` prints.
-        model: &'a Sequential,
+        model: &'a Network,
     },
     /// `fit` is done.
     Trained {

@@ -10,7 +10,7 @@ use glassbox::fingerprint::Fingerprint;
 use glassbox::interrupt::Interrupt;
 use glassbox::training::Checkpoints;
 use glassbox_engine::backend::{Backend as _, Dataset, Plan, Session};
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
@@ -55,7 +55,7 @@ fn run<'a>(
 }
 
 fn train<'a>(
-    model: &Sequential,
+    model: &Network,
     start: Option<&[f32]>,
     values: &[f32],
     options: &'a TrainOptions,

@@ -4,7 +4,7 @@ mod tiny;
 
 use glassbox::{Device, Model};
 use glassbox_engine::layers::Conv1D;
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::reference::Reference;
 use glassbox_engine::shape::Shape;
@@ -74,7 +74,7 @@ fn a_detector_finds_what_it_was_not_trained_on_also_after_a_reload() {
 
 #[test]
 fn what_cannot_be_trained_or_judged_is_refused_before_any_training() {
-    let refusal = |model: &Sequential, series: &_| {
+    let refusal = |model: &Network, series: &_| {
         let options = with(|fit| fit.epochs = usize::from(u16::MAX));
         train_detector(&Device::new(Reference), model, None, series, &options, vec![])
             .unwrap_err()

@@ -4,7 +4,7 @@ mod tiny;
 
 use std::collections::{BTreeMap, HashMap};
 
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_formats::model_file::{ModelFileError, SavedModel};
 use glassbox_formats::tensor_file::{TensorFile, TensorFileError};
 use glassbox_pipeline::Error;
@@ -49,7 +49,7 @@ fn a_file_has_the_tensors_and_texts_that_others_read() {
     let bytes = saved.to_bytes();
     let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
     let texts = header.metadata().clone().unwrap();
-    assert_eq!(Sequential::from_json(&texts["keras_json"]).unwrap().to_json(), saved.model.to_json());
+    assert_eq!(Network::from_json(&texts["keras_json"]).unwrap().to_json(), saved.model.to_json());
     for (key, text) in [
         ("glassbox.version", "1"),
         ("glassbox.mean", "42.43835333580657"),

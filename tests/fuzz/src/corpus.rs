@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use glassbox_engine::geometry::Padding;
 use glassbox_engine::layers::{Conv1D, ReLU};
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::shape::Shape;
 use glassbox_formats::model_file::SavedModel;
 use glassbox_formats::tensor_file::{Tensor, TensorFile};
@@ -166,12 +166,12 @@ fn quoted_line_breaks() -> String {
 }
 
 /// Layers of ReLU, one after the other: their program was once built in cubic time.
-fn chain(layers: usize) -> Sequential {
+fn chain(layers: usize) -> Network {
     let mut model = Sequential::new(Shape::new(8, 1));
     for _ in 0..layers {
         model.add(ReLU).expect("a layer that fits");
     }
-    model
+    model.into()
 }
 
 fn models() -> Vec<Entry> {
@@ -179,10 +179,10 @@ fn models() -> Vec<Entry> {
     let same = Conv1D::new(1, 3).padding(Padding::Same);
     model.add(same).and_then(|model| model.add(ReLU)).expect("layers that fit");
     let weights = model.layout().initial(1);
-    let plain = SavedModel::new(model.clone(), weights.clone());
+    let plain = SavedModel::new(model.clone().into(), weights.clone());
     let scaler = Scaler::new(42.5, 28.0).expect("moments");
     let threshold = Threshold::new(0.5).expect("a threshold");
-    let detector = Detector { model, weights, scaler, threshold }.to_saved_model().to_bytes();
+    let detector = Detector { model: model.into(), weights, scaler, threshold }.to_saved_model().to_bytes();
     let with = |change: &dyn Fn(&mut Json)| changed(&detector, Checksum::Model, change);
     vec![
         accepted("a model", plain.to_bytes()),

@@ -1,6 +1,6 @@
 //! `glassbox fit-arrays`
 
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_formats::arrays::read_npy;
 use glassbox_formats::model_file::{SavedModel, read_architecture};
 use glassbox_pipeline::results::history_json;
@@ -67,7 +67,7 @@ fn output_files(args: &FitArraysArgs) -> Vec<Named<'_>> {
 }
 
 /// The model, and the weights to start from if they are given.
-fn load(args: &FitArraysArgs, steps: usize) -> Result<(Sequential, Option<Vec<f32>>), Failure> {
+fn load(args: &FitArraysArgs, steps: usize) -> Result<(Network, Option<Vec<f32>>), Failure> {
     match &args.weights {
         None => Ok((read_architecture(&args.architecture, Some(steps)).or_fail(Kind::Input)?, None)),
         Some(weights) => {

@@ -20,7 +20,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_formats::model_file::{SavedModel, read_architecture};
 use glassbox_pipeline::architecture::tutorial_model;
 use glassbox_pipeline::training::TrainOptions;
@@ -50,7 +50,7 @@ const CHECKPOINT: &str = "the checkpoint";
 
 impl ArchitectureArgs {
     /// The model to look at; the tutorial's has `tutorial_steps` steps unless --time-steps says otherwise.
-    fn model(&self, tutorial_steps: usize) -> Result<Sequential, Failure> {
+    fn model(&self, tutorial_steps: usize) -> Result<Network, Failure> {
         match &self.architecture {
             None => Ok(tutorial_model(self.time_steps.unwrap_or(tutorial_steps))?),
             Some(path) => Ok(start_model(Some(path), self.time_steps)?.0),
@@ -62,7 +62,7 @@ impl ArchitectureArgs {
 fn start_model(
     model: Option<&Path>,
     time_steps: Option<usize>,
-) -> Result<(Sequential, Option<Vec<f32>>), Failure> {
+) -> Result<(Network, Option<Vec<f32>>), Failure> {
     match model {
         None => Ok((tutorial_model(time_steps.unwrap_or(TIME_STEPS))?, None)),
         Some(path) if is_safetensors(path) => {

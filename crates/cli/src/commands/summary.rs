@@ -1,6 +1,6 @@
 //! `glassbox summary`
 
-use glassbox_engine::model::{NamedLayer, Sequential};
+use glassbox_engine::model::{NamedLayer, Network};
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::shape::Shape;
 use serde_json::{Value as Json, json};
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &SummaryArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn describe(model: &Sequential) -> Json {
+fn describe(model: &Network) -> Json {
     let shape = |shape: Shape| [shape.steps, shape.channels];
     let layer = |layer: &NamedLayer| {
         json!({

@@ -4,11 +4,11 @@ use glassbox_engine::backend::Plan;
 use glassbox_engine::geometry::Padding;
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::shape::Shape;
 
-pub(crate) fn tutorial() -> Sequential {
+pub(crate) fn tutorial() -> Network {
     let mut model = Sequential::new(Shape::new(288, 1));
     let (same, relu) = (Padding::Same, Activation::Relu);
     model.add(Conv1D::new(32, 7).strides(2).padding(same).activation(relu)).unwrap();
@@ -21,7 +21,7 @@ pub(crate) fn tutorial() -> Sequential {
     model
 }
 
-pub(crate) fn plan(model: &Sequential, batch_size: usize) -> Plan {
+pub(crate) fn plan(model: &Network, batch_size: usize) -> Plan {
     model.plan(Loss::MeanSquaredError, Optimizer::default(), 1, batch_size).unwrap()
 }
 

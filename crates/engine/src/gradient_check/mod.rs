@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::losses::Loss;
 use crate::masks::MaskAt;
 use crate::memory;
-use crate::model::Sequential;
+use crate::model::Network;
 use crate::optimizers::Optimizer;
 use crate::program::Program;
 use crate::random::{Purpose, Stream};
@@ -58,7 +58,7 @@ const RESOLVED: f64 = 1e-9;
 /// use glassbox_engine::geometry::Padding;
 /// use glassbox_engine::gradient_check::GradientCheck;
 /// use glassbox_engine::layers::{Activation, Conv1D};
-/// use glassbox_engine::model::Sequential;
+/// use glassbox_engine::model::{Network, Sequential};
 ///
 /// let mut model = Sequential::new((12, 2));
 /// model.add(Conv1D::new(3, 5).padding(Padding::Same).activation(Activation::Relu))?;
@@ -145,7 +145,7 @@ impl GradientCheck {
     ///
     /// # Errors
     /// If an option is out of range, the model has no layers, or the memory does not suffice.
-    pub fn run(&self, model: &Sequential) -> Result<Vec<TensorCheck>> {
+    pub fn run(&self, model: &Network) -> Result<Vec<TensorCheck>> {
         for (option, value, most) in [
             ("batch", self.batch, MOST_SAMPLES),
             ("elements", self.elements.unwrap_or(1), usize::MAX),
@@ -198,7 +198,7 @@ impl GradientCheck {
     }
 
     /// Checks that there is memory for the gradients, a piece for each thread, and the piece that they are copied from.
-    fn require_room(&self, model: &Sequential, training: &Program, held: &Program) -> Result<()> {
+    fn require_room(&self, model: &Network, training: &Program, held: &Program) -> Result<()> {
         let sample = |program: &Program| {
             let mut lens = program.values.iter().map(|shape| memory::product(&[shape.steps, shape.channels]));
             lens.try_fold(0usize, |sum, len| sum.checked_add(len?))
@@ -252,7 +252,7 @@ impl GradientCheck {
 
 /// Computes the gradient of the batch's loss by backpropagation: of the weights, then of the inputs.
 fn backpropagate(
-    model: &Sequential,
+    model: &Network,
     training: Program,
     seed: u64,
     weights: &[f64],
@@ -314,6 +314,7 @@ mod tests {
     use super::*;
     use crate::geometry::Padding;
     use crate::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, ReLU};
+    use crate::model::Sequential;
     use crate::shape::Shape;
 
     fn exact(derivative: f64) -> Estimate {
@@ -355,14 +356,14 @@ mod tests {
         assert!(check.error <= TOLERANCE && !check.passes());
     }
 
-    fn small_autoencoder() -> Sequential {
+    fn small_autoencoder() -> Network {
         let mut model = Sequential::new(Shape::new(12, 2));
         model.add(Conv1D::new(4, 5).strides(2).padding(Padding::Same).activation(Activation::Relu)).unwrap();
         model.add(Dropout::new(0.25)).unwrap();
         model.add(Conv1D::new(3, 2).padding(Padding::Causal).dilation_rate(2).use_bias(false)).unwrap();
         model.add(ReLU).unwrap();
         model.add(Conv1DTranspose::new(2, 3).strides(2).padding(Padding::Same)).unwrap();
-        model
+        model.into()
     }
 
     #[test]

@@ -238,7 +238,7 @@ mod tests {
     use super::*;
     use crate::geometry::Padding;
     use crate::layers::{Conv1D, Conv1DTranspose, Dropout, ReLU};
-    use crate::model::Sequential;
+    use crate::model::{Network, Sequential};
     use crate::program::Tape;
     use crate::random::{Purpose, Stream};
     use crate::shape::Shape;
@@ -248,13 +248,13 @@ mod tests {
         (0..n).map(|_| draws.normal()).collect()
     }
 
-    fn model() -> Sequential {
+    fn model() -> Network {
         let mut model = Sequential::new(Shape::new(9, 2));
         model.add(Conv1D::new(3, 3).padding(Padding::Same).activation(Activation::Relu)).unwrap();
         model.add(Dropout::new(0.3)).unwrap();
         model.add(Conv1DTranspose::new(2, 3).strides(2)).unwrap().add(ReLU).unwrap();
         model.add(Conv1D::new(2, 3)).unwrap();
-        model
+        model.into()
     }
 
     /// At the point both agree to the bit; close to it, with no kink between, both have the same slope.

@@ -33,6 +33,7 @@ pub use relu::ReLU;
 
 use crate::error::{Error, Result};
 use crate::initializers::Initializer;
+use crate::model::Network;
 use crate::program::{Tape, Value, Weight};
 use crate::shape::Shape;
 
@@ -103,6 +104,11 @@ pub trait Layer: Debug + Send + Sync {
     /// The arguments, as in `config` of Keras's JSON, without those that every layer has. Default: none.
     fn config(&self) -> Config {
         Config::default()
+    }
+
+    /// The model that this layer is, if it is one: a model may be a layer of another.
+    fn network(&self) -> Option<&Network> {
+        None
     }
 }
 

@@ -5,14 +5,18 @@
 //! default.
 
 mod compile;
+mod functional;
 mod write;
+
+use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::Sequential;
+use super::network::{Kind, Network};
+use super::sequential::Sequential;
 use crate::error::{Error, Result};
-use crate::layers::config::abridged;
-use crate::layers::{Config, Registry};
+use crate::layers::config::{Class, abridged};
+use crate::layers::{Config, Layer, Registry};
 use crate::shape::Shape;
 
 pub use compile::Compilation;
@@ -25,23 +29,67 @@ fn without_place(error: &serde_json::Error) -> String {
     text.strip_suffix(&place).map(str::to_owned).unwrap_or(text)
 }
 
-pub(super) fn read(text: &str, steps: Option<usize>, registry: &Registry) -> Result<Sequential> {
+pub(super) fn read(text: &str, steps: Option<usize>, registry: &Registry) -> Result<Network> {
     let document: Json = serde_json::from_str(text).map_err(|error| Error::Architecture {
         place: format!("line {}, column {}", error.line(), error.column()),
         expected: "the JSON that model.to_json() of Keras 3 writes".into(),
         found: without_place(&error),
     })?;
     let mut model = Config::new("the model", document)?;
-    let class = model.built_in_class(&["keras", "keras.models"])?;
-    if class != "Sequential" {
-        return Err(model.unsupported("class_name", &class.into(), "Sequential is"));
+    let class = model.class()?;
+    let mut network = match model_class(&class) {
+        Some(kind) => read_network(kind, model.object("config")?, steps, registry)?,
+        None if class.is_in(MODULES) => {
+            let instead = "Sequential and Functional are";
+            return Err(model.unsupported("class_name", &class.name.as_str().into(), instead));
+        }
+        None => return Err(class.unknown(MODULES[0])),
+    };
+    network.compile_config = compile_config(&mut model)?;
+    Ok(network)
+}
+
+/// The modules of Keras's models.
+const MODULES: &[&str] = &["keras", "keras.models", "keras.src.models.functional"];
+
+/// The kind of model that a class is, if it is one of Keras's two.
+fn model_class(class: &Class) -> Option<Kind> {
+    match class.name.as_str() {
+        _ if !class.is_in(MODULES) => None,
+        "Sequential" => Some(Kind::Sequential),
+        "Functional" => Some(Kind::Functional),
+        _ => None,
     }
-    let mut config = model.object("config")?;
+}
+
+fn read_network(
+    kind: Kind,
+    mut config: Config,
+    steps: Option<usize>,
+    registry: &Registry,
+) -> Result<Network> {
     let name = config.name()?;
     config.require_float32()?;
+    config.only("trainable", &json!(true))?;
     let Json::Array(layers) = config.take("layers")? else {
         return Err(config.wrong("layers", "an array of layers", "something else"));
     };
+    let mut network = match kind {
+        Kind::Sequential => read_sequential(config, layers, steps, registry)?,
+        Kind::Functional => functional::read(config, layers, steps, registry)?,
+    };
+    if let Some(name) = name {
+        network.name = name;
+    }
+    Ok(network)
+}
+
+fn read_sequential(
+    mut config: Config,
+    layers: Vec<Json>,
+    steps: Option<usize>,
+    registry: &Registry,
+) -> Result<Network> {
     let build_shape = config.find_some("build_input_shape");
     let mut entries = vec![];
     for (index, layer) in layers.into_iter().enumerate() {
@@ -53,21 +101,32 @@ pub(super) fn read(text: &str, steps: Option<usize>, registry: &Registry) -> Res
     let mut shape = build_shape;
     if entries.first().is_some_and(|(class, _)| class.is_built_in("InputLayer")) {
         let (_, config) = entries.remove(0);
-        shape = Some(batch_shape(config)?);
+        shape = Some(batch_shape(config)?.1);
     }
     // Layers are read first, so that a model of images is refused for its Conv2D and not for its input shape.
-    let layers = entries.into_iter().map(|(class, config)| registry.read(&class, config));
+    let layers = entries.into_iter().map(|(class, config)| read_layer(&class, config, registry));
     let layers = layers.collect::<Result<Vec<_>>>()?;
-    let mut sequential =
-        Sequential::new(input_shape(shape.as_ref(), steps)?).compiled(compile_config(&mut model)?);
-    if let Some(name) = name {
-        sequential = sequential.named(name);
-    }
+    let mut sequential = Sequential::new(input_shape("the model's input", shape.as_ref(), steps)?);
     for (name, layer) in layers {
         let name = name.unwrap_or_else(|| sequential.default_name(layer.class_name()));
         sequential.add_named(name, layer)?;
     }
-    Ok(sequential)
+    Ok(sequential.into())
+}
+
+/// Reads a layer, which may be a model, and its name, if it has one.
+fn read_layer(
+    class: &Class,
+    config: Config,
+    registry: &Registry,
+) -> Result<(Option<String>, Arc<dyn Layer>)> {
+    match model_class(class) {
+        None => registry.read(class, config),
+        Some(kind) => {
+            let network = read_network(kind, config, None, registry)?;
+            Ok((Some(network.name.clone()), Arc::new(network)))
+        }
+    }
 }
 
 /// Takes the arguments that the model was compiled with, if it was.
@@ -78,8 +137,8 @@ fn compile_config(model: &mut Config) -> Result<Map<String, Json>> {
     }
 }
 
-/// Takes the shape of an `InputLayer`, with the batch in front.
-fn batch_shape(mut config: Config) -> Result<Json> {
+/// Takes the name and the shape of an `InputLayer`, with the batch in front.
+fn batch_shape(mut config: Config) -> Result<(Option<String>, Json)> {
     let shape = config.find_some("batch_shape").or_else(|| config.find_some("batch_input_shape"));
     let shape = shape.ok_or_else(|| config.missing("batch_shape"))?;
     config.require_float32()?;
@@ -88,19 +147,18 @@ fn batch_shape(mut config: Config) -> Result<Json> {
             return Err(config.unsupported(argument, &value, "false is"));
         }
     }
-    // Arguments that change no computation.
-    for argument in ["optional", "name"] {
-        config.find(argument);
-    }
+    // Changes no computation.
+    config.find("optional");
+    let name = config.name()?;
     config.finish()?;
-    Ok(shape)
+    Ok((name, shape))
 }
 
 /// Reads an input shape, `[null, 288, 1]` (batch, steps, channels) or `[null, 32]` (batch, units). If the steps are
 /// null, `steps` gives their number.
-fn input_shape(batch_shape: Option<&Json>, steps: Option<usize>) -> Result<Shape> {
+fn input_shape(input: &str, batch_shape: Option<&Json>, steps: Option<usize>) -> Result<Shape> {
     let refused = |found: String, expected: &str| Error::Architecture {
-        place: "the model's input, batch_shape".into(),
+        place: format!("{input}, batch_shape"),
         expected: expected.into(),
         found,
     };

@@ -1,11 +1,17 @@
-//! Models: sequences of layers, their weights, and Keras's JSON.
+//! Models: graphs of layers, their weights, and Keras's JSON.
 
+mod functional;
 mod json;
+mod names;
+mod network;
+mod order;
 mod sequential;
 mod summary;
 mod weights;
 
+pub use functional::{Functional, Tensor};
 pub use json::Compilation;
-pub use sequential::{NamedLayer, Sequential};
+pub use network::{Input, NamedLayer, Network};
+pub use sequential::Sequential;
 pub use summary::Summary;
 pub use weights::{WeightInfo, WeightLayout};

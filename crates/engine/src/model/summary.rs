@@ -1,27 +1,26 @@
 //! The table of a model, as Keras prints it.
 
+use std::collections::HashSet;
 use std::fmt;
 
-use super::Sequential;
+use super::network::{Kind, Network, Node, Part, Source};
 
 /// The model summary. It is displayed as `model.summary()` of Keras 3 prints it on a terminal of a given width,
 /// 80 columns by default: `println!("{}", model.summary())`.
 #[derive(Debug, Clone, Copy)]
 pub struct Summary<'a> {
-    model: &'a Sequential,
+    model: &'a Network,
     columns: usize,
     line_length: Option<usize>,
 }
 
-/// Width of Keras's widest table.
-const WIDEST: usize = 88;
 /// Columns that Keras leaves free at the right edge of a terminal.
 const MARGIN: usize = 4;
 /// Minimum width. Keras refuses narrower tables, whose columns are too small to be useful.
 const NARROWEST: usize = 40;
 
 impl<'a> Summary<'a> {
-    pub(super) fn new(model: &'a Sequential) -> Self {
+    pub(super) fn new(model: &'a Network) -> Self {
         Self { model, columns: 80, line_length: None }
     }
 
@@ -37,40 +36,123 @@ impl<'a> Summary<'a> {
         Self { line_length: Some(line_length), ..self }
     }
 
-    /// The widths of the cells. Keras gives the columns 45, 35 and 20 % of the table, then subtracts borders and
-    /// padding (10 characters): 3, 4 and 3.
-    fn widths(&self) -> [usize; 3] {
-        let length =
-            self.line_length.unwrap_or(WIDEST.min(self.columns.saturating_sub(MARGIN))).max(NARROWEST);
-        let (first, second) = (length * 45 / 100, length * 80 / 100);
-        [first - 3, second - first - 4, length - second - 3]
+    /// The columns of the table. A model that is no plain sequence has one more.
+    fn table(&self) -> Table {
+        if is_sequence(self.model) {
+            return Table {
+                headers: &["Layer (type)", "Output Shape", "Param #"],
+                widest: 88,
+                ends: &[0.45, 0.8, 1.0],
+                margins: &[3, 4, 3],
+            };
+        }
+        Table {
+            headers: &["Layer (type)", "Output Shape", "Param #", "Connected to"],
+            widest: 108,
+            ends: &[0.3, 0.56, 0.74, 1.0],
+            margins: &[3, 3, 4, 3],
+        }
     }
+
+    /// The widths of the cells. Keras gives each column its part of the table, then subtracts borders and padding.
+    fn widths(&self, table: &Table) -> Vec<usize> {
+        let columns = self.columns.saturating_sub(MARGIN);
+        let length = self.line_length.unwrap_or(table.widest.min(columns)).max(NARROWEST);
+        let mut start = 0;
+        let width = |(end, margin): (&f64, &usize)| {
+            let end = (end * length as f64) as usize;
+            end - std::mem::replace(&mut start, end) - margin
+        };
+        table.ends.iter().zip(table.margins).map(width).collect()
+    }
+
+    /// The cells of an input or a layer.
+    fn cells(&self, part: Part, connections: &[Vec<String>]) -> Vec<String> {
+        let model = self.model;
+        match part {
+            Part::Input(input) => {
+                let input = &model.inputs()[input];
+                let name = format!("{} (InputLayer)", input.name);
+                vec![name, input.shape.batch("None").to_string(), "0".into(), "-".into()]
+            }
+            Part::Layer(index) => {
+                let layer = &model.layers()[index];
+                vec![
+                    format!("{} ({})", layer.name, layer.layer.class_name()),
+                    layer.output.batch("None").to_string(),
+                    grouped(model.layout().range(layer.weights.clone()).len()),
+                    connections[index].join(", "),
+                ]
+            }
+        }
+    }
+}
+
+/// The columns of a table.
+struct Table {
+    headers: &'static [&'static str],
+    /// Width of the widest table.
+    widest: usize,
+    /// Where each column ends, as a part of the table.
+    ends: &'static [f64],
+    /// The characters of each column that borders and padding take.
+    margins: &'static [usize],
+}
+
+/// Returns true if each layer reads the one before, and no layer is called twice.
+fn is_sequence(model: &Network) -> bool {
+    let mut read = HashSet::new();
+    let chained = |node: &Node| node.inputs.len() == 1 && read.insert(node.inputs[0]);
+    model.inputs.len() == 1 && model.nodes.len() == model.layers.len() && model.nodes.iter().all(chained)
+}
+
+/// For each layer, the signals that it reads, as `name[call][0]`.
+fn connections(model: &Network) -> Vec<Vec<String>> {
+    let mut called = vec![0; model.layers.len()];
+    let calls: Vec<usize> = model
+        .nodes
+        .iter()
+        .map(|node| {
+            called[node.layer] += 1;
+            called[node.layer] - 1
+        })
+        .collect();
+    let mut connections = vec![vec![]; model.layers.len()];
+    for node in &model.nodes {
+        for source in &node.inputs {
+            let call = match *source {
+                Source::Input(_) => 0,
+                Source::Node(node) => calls[node],
+            };
+            connections[node.layer].push(format!("{}[{call}][0]", model.source_name(*source)));
+        }
+    }
+    connections
 }
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let widths = self.widths();
+        let table = self.table();
+        let widths = self.widths(&table);
         let rule = |left: char, cross: char, right: char, dash: char| {
-            let cells = widths.map(|width| dash.to_string().repeat(width + 2));
-            format!("{left}{}{right}", cells.join(&cross.to_string()))
+            let cells = widths.iter().map(|width| dash.to_string().repeat(width + 2));
+            format!("{left}{}{right}", cells.collect::<Vec<_>>().join(&cross.to_string()))
         };
         for line in wrap(&format!("Model: \"{}\"", self.model.name()), self.columns, LongWord::Fold) {
             writeln!(f, "{line}")?;
         }
         writeln!(f, "{}", rule('┏', '┳', '┓', '━'))?;
-        row(f, ["Layer (type)", "Output Shape", "Param #"].map(String::from), widths, '┃')?;
+        row(f, table.headers, &widths, '┃')?;
         writeln!(f, "{}", rule('┡', '╇', '┩', '━'))?;
-        for (index, layer) in self.model.layers().iter().enumerate() {
+        let connections = connections(self.model);
+        // Keras lists the inputs of functional models only.
+        let listed = |part: &&Part| self.model.kind == Kind::Functional || matches!(part, Part::Layer(_));
+        for (index, part) in self.model.order.iter().filter(listed).enumerate() {
             if index > 0 {
                 writeln!(f, "{}", rule('├', '┼', '┤', '─'))?;
             }
-            let parameters = self.model.layout().range(layer.weights.clone()).len();
-            let cells = [
-                format!("{} ({})", layer.name, layer.layer.class_name()),
-                layer.output.batch("None").to_string(),
-                grouped(parameters),
-            ];
-            row(f, cells, widths, '│')?;
+            let cells = self.cells(*part, &connections);
+            row(f, &cells[..widths.len()], &widths, '│')?;
         }
         writeln!(f, "{}", rule('└', '┴', '┘', '─'))?;
         let total = with_memory(self.model.layout().len());
@@ -80,15 +162,24 @@ impl fmt::Display for Summary<'_> {
     }
 }
 
-fn row(f: &mut fmt::Formatter<'_>, cells: [String; 3], widths: [usize; 3], bar: char) -> fmt::Result {
-    let [first, second, third] = [0, 1, 2].map(|i| wrap(&cells[i], widths[i], LongWord::Cut));
-    let [w0, w1, w2] = widths;
-    for line in 0..first.len().max(second.len()).max(third.len()) {
-        let [a, b, c] = [&first, &second, &third].map(|lines| lines.get(line).map_or("", String::as_str));
-        writeln!(f, "{bar} {a:<w0$} {bar} {b:<w1$} {bar} {c:>w2$} {bar}")?;
+fn row(f: &mut fmt::Formatter<'_>, cells: &[impl AsRef<str>], widths: &[usize], bar: char) -> fmt::Result {
+    let cells = cells.iter().zip(widths).map(|(cell, width)| wrap(cell.as_ref(), *width, LongWord::Cut));
+    let cells: Vec<Vec<String>> = cells.collect();
+    for line in 0..cells.iter().map(Vec::len).max().unwrap_or(0) {
+        for (column, (lines, width)) in cells.iter().zip(widths).enumerate() {
+            let text = lines.get(line).map_or("", String::as_str);
+            match column {
+                PARAMETERS => write!(f, "{bar} {text:>width$} ")?,
+                _ => write!(f, "{bar} {text:<width$} ")?,
+            }
+        }
+        writeln!(f, "{bar}")?;
     }
     Ok(())
 }
+
+/// The column of numbers, which is aligned to the right.
+const PARAMETERS: usize = 2;
 
 /// Treatment of a word that is longer than a line.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -170,10 +170,10 @@ mod tests {
     use crate::geometry::Padding;
     use crate::layers::{Activation, Conv1D, Conv1DTranspose, Dropout};
     use crate::losses::Loss;
-    use crate::model::Sequential;
+    use crate::model::{Network, Sequential};
     use crate::shape::Shape;
 
-    fn tutorial() -> Sequential {
+    fn tutorial() -> Network {
         let mut model = Sequential::new(Shape::new(288, 1));
         let (same, relu) = (Padding::Same, Activation::Relu);
         let encode = |filters| Conv1D::new(filters, 7).padding(same).strides(2).activation(relu);
@@ -181,7 +181,7 @@ mod tests {
         model.add(encode(32)).unwrap().add(Dropout::new(0.2)).unwrap().add(encode(16)).unwrap();
         model.add(decode(16)).unwrap().add(Dropout::new(0.2)).unwrap().add(decode(32)).unwrap();
         model.add(Conv1DTranspose::new(1, 7).padding(same)).unwrap();
-        model
+        model.into()
     }
 
     /// Taps in bounds, counted by hand. With stride 2 and padding (2, 3), the first output misses two taps, the last

@@ -5,7 +5,7 @@ use std::error::Error;
 
 use glassbox_engine::backend::{Session, State};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::training::{Callback, EpochEnd, Flow};
 
@@ -39,7 +39,7 @@ pub(super) struct Fit {
 }
 
 /// Floating-point operations of a training step, for each sample.
-pub(super) fn cost(model: &Sequential) -> f64 {
+pub(super) fn cost(model: &Network) -> f64 {
     let program = model.training_program(Loss::default());
     program.costs(model.layout(), size_of::<f32>()).iter().map(|cost| cost.flops() as f64).sum()
 }
@@ -47,7 +47,7 @@ pub(super) fn cost(model: &Sequential) -> f64 {
 /// Trains, and reconstructs all windows with the weights that a variant asks for.
 pub(super) fn fit(
     training: &Training,
-    model: &Sequential,
+    model: &Network,
     device: &Device,
     windows: &Windows<'_>,
     options: &TrainOptions,

@@ -2,7 +2,7 @@
 
 use glassbox_engine::Result;
 use glassbox_engine::backend::Session;
-use glassbox_engine::model::{NamedLayer, Sequential};
+use glassbox_engine::model::{NamedLayer, Network};
 use glassbox_engine::samples::Samples;
 
 /// Every so many training windows one is looked at. Neighbours share nearly all of their rows. The number is
@@ -30,7 +30,7 @@ impl Activity {
 /// The activity of each layer that ends in a ReLU, by its place in the model.
 pub(super) fn of_relus(
     session: &mut dyn Session<f32>,
-    model: &Sequential,
+    model: &Network,
     windows: &Samples<'_, f32>,
 ) -> Result<Vec<(usize, Activity)>> {
     let mut counts: Vec<Option<Counts>> = model

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 
 use super::{Activity, FILE_NAME, Inside, Norms, Observed, RowMeans, WindowId};
 use crate::error::{Error, Result};
@@ -17,7 +17,7 @@ const EPOCHS_BEFORE: &str = "glassbox.epochs_before";
 impl Inside {
     /// The bytes of the file, beside which lies `model`.
     #[must_use]
-    pub fn to_bytes(&self, model: &Sequential) -> Vec<u8> {
+    pub fn to_bytes(&self, model: &Network) -> Vec<u8> {
         self.to_file(model).to_bytes()
     }
 
@@ -25,7 +25,7 @@ impl Inside {
     ///
     /// # Errors
     /// If the file is damaged, or of another model.
-    pub fn read(dir: &Path, model: &Sequential) -> Result<Option<Self>> {
+    pub fn read(dir: &Path, model: &Network) -> Result<Option<Self>> {
         let path = dir.join(FILE_NAME);
         match path.try_exists() {
             Ok(false) => Ok(None),
@@ -35,7 +35,7 @@ impl Inside {
         }
     }
 
-    fn to_file(&self, model: &Sequential) -> TensorFile {
+    fn to_file(&self, model: &Network) -> TensorFile {
         let mut file = TensorFile::default();
         let ids: Vec<WindowId> = self.windows.iter().map(|window| window.id).collect();
         for (key, text) in [
@@ -84,7 +84,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn inside(mut self, model: &Sequential) -> Result<Inside> {
+    fn inside(mut self, model: &Network) -> Result<Inside> {
         self.tensors.require_finite(&self.file)?;
         let entries = self.entries();
         let version = entries.text(VERSION_KEY, "version 1")?;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 
 use super::schema::{
     Anomalies, DataInfo, Errors, ModelInfo, Point, Points, RunResult, SCHEMA, SeriesInfo, Stretch, Training,
@@ -56,7 +56,7 @@ impl RunResult {
 impl ModelInfo {
     /// Describes `model`.
     #[must_use]
-    pub fn of(model: &Sequential) -> Self {
+    pub fn of(model: &Network) -> Self {
         Self {
             name: model.name().into(),
             parameters: model.layout().len(),

@@ -1,5 +1,5 @@
 use glassbox_engine::losses::Loss;
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::Network;
 use glassbox_engine::random::Draws;
 use glassbox_formats::hash::Sha256;
 use glassbox_tests::backends::Setup;
@@ -19,7 +19,7 @@ const MOST_LAYERS: usize = 24;
 
 pub(super) fn read(input: &[u8]) -> Result<Outcome, String> {
     let Ok(text) = std::str::from_utf8(input) else { return refused("not UTF-8") };
-    let model = match Sequential::from_json(text) {
+    let model = match Network::from_json(text) {
         Ok(model) => model,
         Err(error) => return refused(error),
     };
@@ -48,19 +48,21 @@ pub(super) fn read(input: &[u8]) -> Result<Outcome, String> {
 }
 
 /// Returns whether the model has layers and takes milliseconds to compute.
-fn is_small(model: &Sequential) -> bool {
+fn is_small(model: &Network) -> bool {
     let layers = model.layers();
     let products = |layer: &glassbox_engine::model::NamedLayer| {
-        let steps = layer.input.steps.max(layer.output.steps);
+        let steps = layer.inputs.iter().chain([&layer.output]).map(|shape| shape.steps).max().unwrap_or(0);
         model.layout().range(layer.weights.clone()).len().saturating_mul(steps)
     };
     (1..=MOST_LAYERS).contains(&layers.len())
-        && layers.iter().all(|layer| layer.input.len().max(layer.output.len()) <= MOST_VALUES)
+        && layers
+            .iter()
+            .all(|layer| layer.inputs.iter().chain([&layer.output]).all(|shape| shape.len() <= MOST_VALUES))
         && layers.iter().map(products).fold(0, usize::saturating_add) <= MOST_PRODUCTS
 }
 
 /// The same model with each activation as a layer of its own.
-fn with_activations_apart(model: &Sequential) -> Sequential {
+fn with_activations_apart(model: &Network) -> Network {
     let mut document: Json = serde_json::from_str(&model.to_json()).expect("JSON of ours");
     let layers = document["config"]["layers"].as_array_mut().expect("layers");
     let layer = |index: usize, activation: Json| {
@@ -75,7 +77,7 @@ fn with_activations_apart(model: &Sequential) -> Sequential {
             layers.insert(index + 1, layer(index, activation));
         }
     }
-    Sequential::from_json(&document.to_string()).expect("the same model, its activations apart")
+    Network::from_json(&document.to_string()).expect("the same model, its activations apart")
 }
 
 /// Half of the models are new ones, whose sizes lie on both sides of those at which kernels change their path.

@@ -1,44 +1,161 @@
 //! Writes a model as Keras's JSON, with the entries in Keras's order.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value as Json, json};
 
 use crate::layers::KERAS;
-use crate::model::{NamedLayer, Sequential};
+use crate::model::NamedLayer;
+use crate::model::network::{Input, Kind, Network, Node, Part, Source};
 use crate::shape::Shape;
 
-pub(in crate::model) fn write(model: &Sequential) -> String {
-    let input = json!({
+pub(in crate::model) fn write(model: &Network) -> String {
+    write_model(model).to_string()
+}
+
+fn write_model(model: &Network) -> Json {
+    let (module, registered_name, config, build_config) = match model.kind {
+        Kind::Sequential => {
+            let layers = model.inputs.iter().map(write_input).chain(model.layers.iter().map(write_layer));
+            let shape = shape(model.input_shape());
+            let config = json!({
+                "name": model.name,
+                "trainable": true,
+                "dtype": dtype(),
+                "layers": layers.collect::<Vec<_>>(),
+                "build_input_shape": shape,
+            });
+            ("keras", Json::Null, config, shape)
+        }
+        Kind::Functional => {
+            let history = History::new(model);
+            let list = |sources: &[Source]| {
+                one_or_list(sources.iter().map(|source| json!(history.of(*source))).collect())
+            };
+            let inputs: Vec<Source> = (0..model.inputs.len()).map(Source::Input).collect();
+            let config = json!({
+                "name": model.name,
+                "trainable": true,
+                "layers": write_graph(model, &history),
+                "input_layers": list(&inputs),
+                "output_layers": list(&model.outputs),
+            });
+            ("keras.src.models.functional", json!("Functional"), config, Json::Null)
+        }
+    };
+    json!({
+        "module": module,
+        "class_name": model.class_name(),
+        "config": config,
+        "registered_name": registered_name,
+        "build_config": {"input_shape": build_config},
+        "compile_config": model.compile_config,
+    })
+}
+
+/// The inputs and layers of a functional model, with the calls of each.
+fn write_graph(model: &Network, history: &History<'_>) -> Vec<Json> {
+    let tensor = |source: &Source| {
+        json!({
+            "class_name": "__keras_tensor__",
+            "config": {
+                "shape": shape(model.shape(*source)),
+                "dtype": "float32",
+                "keras_history": history.of(*source),
+            },
+        })
+    };
+    let call = |node: &Node| {
+        let tensors: Vec<Json> = node.inputs.iter().map(tensor).collect();
+        let options = options(model.layers[node.layer].layer.class_name(), tensors.len());
+        json!({"args": [one_or_list(tensors)], "kwargs": options})
+    };
+    let mut calls = vec![vec![]; model.layers.len()];
+    for node in &model.nodes {
+        calls[node.layer].push(call(node));
+    }
+    let mut part = |part: &Part| {
+        let (mut document, name, calls) = match *part {
+            Part::Input(input) => (write_input(&model.inputs[input]), &model.inputs[input].name, vec![]),
+            Part::Layer(layer) => {
+                let own = &model.layers[layer];
+                (write_layer(own), &own.name, std::mem::take(&mut calls[layer]))
+            }
+        };
+        document["name"] = json!(name);
+        document["inbound_nodes"] = Json::Array(calls);
+        document
+    };
+    model.order.iter().map(&mut part).collect()
+}
+
+/// What Keras records of a call besides its inputs.
+fn options(class_name: &str, inputs: usize) -> Json {
+    match class_name {
+        "Dropout" | "SpatialDropout1D" => json!({"training": false}),
+        "LSTM" | "GRU" => json!({"training": false, "mask": null}),
+        "BatchNormalization" | "Bidirectional" | "TimeDistributed" => json!({"mask": null}),
+        "Sequential" | "Functional" if inputs > 1 => json!({"mask": vec![Json::Null; inputs]}),
+        "Sequential" | "Functional" => json!({"mask": null}),
+        _ => json!({}),
+    }
+}
+
+/// The names of signals in JSON: the layer, the number of the call, and 0 for the only output of a call.
+struct History<'a> {
+    model: &'a Network,
+    /// For each call, its number among those of its layer.
+    numbers: Vec<usize>,
+}
+
+impl<'a> History<'a> {
+    fn new(model: &'a Network) -> Self {
+        let mut next = HashMap::new();
+        let number = |node: &Node| {
+            let layer = &model.layers[node.layer].layer;
+            // Keras counts the calls of a functional model from 1: the model itself is its first.
+            let first = layer.network().is_some_and(|model| model.kind == Kind::Functional);
+            let next = next.entry(node.layer).or_insert(usize::from(first));
+            std::mem::replace(next, *next + 1)
+        };
+        Self { model, numbers: model.nodes.iter().map(number).collect() }
+    }
+
+    fn of(&self, source: Source) -> (&'a str, usize, usize) {
+        let number = match source {
+            Source::Input(_) => 0,
+            Source::Node(node) => self.numbers[node],
+        };
+        (self.model.source_name(source), number, 0)
+    }
+}
+
+fn one_or_list(mut values: Vec<Json>) -> Json {
+    if values.len() == 1 { values.remove(0) } else { Json::Array(values) }
+}
+
+fn write_input(input: &Input) -> Json {
+    json!({
         "module": "keras.layers",
         "class_name": "InputLayer",
         "config": {
-            "batch_shape": shape(model.input_shape()),
+            "batch_shape": shape(input.shape),
             "dtype": "float32",
             "sparse": false,
             "ragged": false,
-            "name": "input_layer",
+            "name": input.name,
             "optional": false,
         },
         "registered_name": null,
-    });
-    let layers: Vec<Json> = std::iter::once(input).chain(model.layers().iter().map(write_layer)).collect();
-    let document = json!({
-        "module": "keras",
-        "class_name": "Sequential",
-        "config": {
-            "name": model.name(),
-            "trainable": true,
-            "dtype": dtype(),
-            "layers": layers,
-            "build_input_shape": shape(model.input_shape()),
-        },
-        "registered_name": null,
-        "build_config": {"input_shape": shape(model.input_shape())},
-        "compile_config": model.compile_config(),
-    });
-    document.to_string()
+    })
 }
 
 fn write_layer(layer: &NamedLayer) -> Json {
+    if let Some(model) = layer.layer.network() {
+        let mut document = write_model(model);
+        document["config"]["name"] = json!(layer.name);
+        return document;
+    }
     let mut config = Map::from_iter([
         ("name".to_string(), json!(layer.name)),
         ("trainable".to_string(), json!(true)),
@@ -57,7 +174,8 @@ fn write_layer(layer: &NamedLayer) -> Json {
         "registered_name": registered_name,
     });
     if !layer.weights.is_empty() {
-        document["build_config"] = json!({"input_shape": shape(layer.input)});
+        let shapes = layer.inputs.iter().map(|input| shape(*input)).collect();
+        document["build_config"] = json!({"input_shape": one_or_list(shapes)});
     }
     document
 }
