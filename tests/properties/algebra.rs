@@ -1,15 +1,17 @@
-//! The three contractions, on whole numbers: their sums are exact in any order and in both types of float, so
+//! The three contractions and index maps, on whole numbers: their sums are exact in any order and in both types of float, so
 //! what is asked for is equality.
 
 use glassbox_engine::geometry::{Geometry, Padding};
-use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose};
+use glassbox_engine::index_map::IndexMap;
+use glassbox_engine::layers::{Activation, Call, Conv1D, Conv1DTranspose, Layer};
 use glassbox_engine::model::{Network, Sequential};
-use glassbox_engine::reference::{apply, apply_transposed, correlate};
+use glassbox_engine::program::{Tape, Value};
+use glassbox_engine::reference::{apply, apply_transposed, correlate, index_map, index_map_transposed};
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
 use glassbox_tests::backends::{Setup, backends, predict};
 use glassbox_tests::cases::{
-    BOUNDARIES, Sizes, cases, conv1d, conv1d_transpose, geometries, integers, straight,
+    BOUNDARIES, SMALL, Sizes, cases, conv1d, conv1d_transpose, geometries, index_maps, integers, straight,
 };
 use ndarray::{Array2, Array3};
 use proptest::prelude::*;
@@ -100,6 +102,119 @@ proptest! {
         let ones = Array2::ones((g.in_steps, g.in_channels));
         let sum = apply_to(&g, &ones, &Array3::ones(g.kernel())).sum();
         prop_assert_eq!(sum, g.multiply_adds() as f64);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Index maps
+
+/// One signal of whole numbers for each input.
+fn signals(map: &IndexMap, seed: u64) -> Vec<Vec<f64>> {
+    map.inputs().iter().enumerate().map(|(k, input)| integers(seed ^ k as u64, input.len())).collect()
+}
+
+/// Written over NaN, as above.
+fn mapped(map: &IndexMap, xs: &[Vec<f64>]) -> Vec<f64> {
+    let mut y = vec![f64::NAN; map.output().len()];
+    index_map(map, &xs.iter().map(Vec::as_slice).collect::<Vec<_>>(), &mut y);
+    y
+}
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    /// `<M x, y> = <x, M^T y>`, summed over the inputs.
+    #[test]
+    fn an_index_map_transposed_is_its_adjoint(map in index_maps(BOUNDARIES), seed: u64) {
+        let (xs, y) = (signals(&map, seed), integers(!seed, map.output().len()));
+        let mut form = 0.0;
+        for (input, x) in xs.iter().enumerate() {
+            let mut dx = vec![f64::NAN; x.len()];
+            index_map_transposed(&map, input, &y, &mut dx);
+            form += dot(x, &dx);
+        }
+        prop_assert_eq!(dot(&mapped(&map, &xs), &y), form);
+    }
+
+    /// No element of the output has two sources, and those without one are known.
+    #[test]
+    fn an_index_map_is_a_map(map in index_maps(BOUNDARIES)) {
+        let mut sources = vec![0; map.output().len()];
+        for run in map.runs() {
+            prop_assert!(run.from + run.len <= map.inputs()[run.input].len());
+            sources[run.to..run.to + run.len].iter_mut().for_each(|n| *n += 1);
+        }
+        prop_assert!(sources.iter().all(|n| *n <= 1));
+        prop_assert_eq!(map.has_zeros(), sources.contains(&0));
+        let taken: usize = (0..map.inputs().len()).map(|input| map.taken_from(input)).sum();
+        prop_assert_eq!(taken, sources.iter().sum::<usize>());
+    }
+
+    /// The constructors say what they do; element by element.
+    #[test]
+    fn index_maps_are_their_definitions(
+        steps in 1usize..=9, channels in select(SMALL.channels), a in 0usize..=4, b in 1usize..=4, seed: u64,
+    ) {
+        let shape = Shape::new(steps, channels);
+        let x = signal(shape, seed);
+        let rows: Vec<Vec<f64>> = x.rows().into_iter().map(|row| row.to_vec()).collect();
+        let zeros = |steps: usize| vec![vec![0.0; channels]; steps];
+        let of = |map: IndexMap| mapped(&map, &[x.iter().copied().collect()]);
+        let repeated: Vec<Vec<f64>> = rows.iter().flat_map(|row| vec![row.clone(); b]).collect();
+        prop_assert_eq!(of(IndexMap::repeated(shape, b)), repeated.concat());
+        prop_assert_eq!(of(IndexMap::padded(shape, a, b)), [zeros(a), rows.clone(), zeros(b)].concat().concat());
+        let (first, end) = (a % steps, (a % steps + b).min(steps));
+        let reversed: Vec<Vec<f64>> = rows.iter().rev().cloned().collect();
+        prop_assert_eq!(of(IndexMap::reversed(shape)), reversed.concat());
+        let columns = a % channels..(a % channels + b).min(channels);
+        let cut: Vec<Vec<f64>> = rows[first..end].iter().map(|row| row[columns.clone()].to_vec()).collect();
+        prop_assert_eq!(of(IndexMap::part(shape, first..end, columns)), cut.concat());
+        let twice = [rows.concat(), rows.concat()];
+        let beside: Vec<Vec<f64>> = rows.iter().map(|row| [row.clone(), row.clone()].concat()).collect();
+        prop_assert_eq!(mapped(&IndexMap::joined_channels(&[shape; 2]), &twice), beside.concat());
+        prop_assert_eq!(mapped(&IndexMap::joined_steps(&[shape; 2]), &twice), twice.concat());
+    }
+}
+
+/// A layer that maps its input, which it gives to each input of the map.
+#[derive(Debug)]
+struct Mapped(IndexMap);
+
+impl Layer for Mapped {
+    fn class_name(&self) -> &'static str {
+        "Mapped"
+    }
+
+    fn output_shape(&self, _: &[Shape]) -> glassbox_engine::Result<Shape> {
+        Ok(self.0.output())
+    }
+
+    fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
+        tape.index_map(self.0.clone(), vec![call.x(); self.0.inputs().len()])
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(60))]
+
+    #[test]
+    fn every_backend_maps_indices(
+        map in index_maps(BOUNDARIES).prop_filter("one input", |map| map.inputs().len() == 1), seed: u64,
+    ) {
+        let model = one_layer(map.inputs()[0], Mapped(map.clone())).expect("a layer");
+        let x = integers(seed, map.inputs()[0].len());
+        prop_assert_eq!(on_every_backend(&model, &[], &x)?, mapped(&map, &[x]));
+    }
+
+    #[test]
+    fn every_backend_joins_signals(steps in 1usize..=9, channels in select(BOUNDARIES.channels), n in 2usize..=4, seed: u64) {
+        let shape = Shape::new(steps, channels);
+        let x = integers(seed, shape.len());
+        for join in [IndexMap::joined_steps, IndexMap::joined_channels] {
+            let map = join(&vec![shape; n]);
+            let model = one_layer(shape, Mapped(map.clone())).expect("a layer");
+            prop_assert_eq!(on_every_backend(&model, &[], &x)?, mapped(&map, &vec![x.clone(); n]));
+        }
     }
 }
 

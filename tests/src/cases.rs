@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use glassbox_engine::Float;
 use glassbox_engine::geometry::{Geometry, Padding};
+use glassbox_engine::index_map::IndexMap;
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, ELU, Layer, LeakyReLU, ReLU};
 use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::optimizers::{Adam, Optimizer, SGD};
@@ -286,4 +287,29 @@ pub fn geometries(sizes: Sizes) -> impl Strategy<Value = Geometry> {
     let of_transpose = (inputs(), conv1d_transpose(sizes))
         .prop_map(|(input, layer)| layer.geometry(input).expect("any input fits"));
     prop_oneof![of_conv1d, of_transpose]
+}
+
+/// Index maps of every kind, of one to three inputs.
+pub fn index_maps(sizes: Sizes) -> impl Strategy<Value = IndexMap> {
+    let shape = (1..=sizes.steps, select(sizes.channels));
+    let others = proptest::collection::vec((1..=sizes.steps, select(sizes.channels)), 0..=2);
+    (shape, others, 0usize..=4, 1usize..=4, 0..7).prop_map(|((steps, channels), others, a, b, kind)| {
+        let input = Shape::new(steps, channels);
+        let inputs = |of: fn(Shape, (usize, usize)) -> Shape| {
+            let others = others.iter().map(|other| of(input, *other));
+            [input].into_iter().chain(others).collect::<Vec<Shape>>()
+        };
+        match kind {
+            0 => IndexMap::reshaped(input, Shape::new(channels, steps)),
+            1 => IndexMap::repeated(input, b),
+            2 => IndexMap::padded(input, a, b),
+            3 => {
+                let (first, left) = (a % steps, b % channels);
+                IndexMap::part(input, first..(first + b).min(steps), left..(left + a + 1).min(channels))
+            }
+            4 => IndexMap::reversed(input),
+            5 => IndexMap::joined_steps(&inputs(|input, (steps, _)| Shape::new(steps, input.channels))),
+            _ => IndexMap::joined_channels(&inputs(|input, (_, channels)| Shape::new(input.steps, channels))),
+        }
+    })
 }

@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use glassbox_engine::Float;
 use glassbox_engine::activations::{Activation, SELU_SCALE_ALPHA};
+use glassbox_engine::index_map::{IndexMap, Run};
 use glassbox_engine::program::custom::{Operation, Saved};
 use glassbox_engine::program::{Instruction, Line, Pointwise, Program, Value};
 use ndarray::{ArrayView2, ArrayViewMut2, Zip};
@@ -160,6 +161,8 @@ impl Roundings {
                 }
                 Instruction::Map { x, .. } => of(x),
                 Instruction::Add { a, b, .. } => of(a).max(of(b)) + 1,
+                Instruction::IndexMap { inputs, .. } => inputs.iter().map(of).max().unwrap_or(0),
+                Instruction::IndexMapTransposed { map, input, dy, .. } => of(dy) + most_images(map, *input),
                 // The difference, the factor 2 / (n batch), and their product.
                 Instruction::Loss { y, .. } => of(y) + 3,
                 Instruction::Correlate { geometry, x, y, kernel } => {
@@ -210,4 +213,13 @@ impl Roundings {
     pub fn weight(&self, tensor: usize) -> usize {
         self.weights[tensor]
     }
+}
+
+/// The largest number of elements of the output that one element of an input has become.
+fn most_images(map: &IndexMap, input: usize) -> usize {
+    let mut images = vec![0; map.inputs()[input].len()];
+    for Run { from, len, .. } in map.runs_of(input) {
+        images[from..from + len].iter_mut().for_each(|n| *n += 1);
+    }
+    images.into_iter().max().unwrap_or(0)
 }

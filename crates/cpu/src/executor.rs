@@ -16,7 +16,7 @@ use crate::kernels::{activations, loss, masks, sums};
 use crate::layout::{Aligned, Slot, slots};
 use crate::product::Products;
 use crate::simd::{Isa, Simd};
-use crate::{apply, apply_transposed, passes};
+use crate::{apply, apply_transposed, index_map, passes};
 
 /// A program with the slots of its values and its packed kernels. All threads share it.
 #[derive(Debug)]
@@ -222,6 +222,12 @@ impl Executable {
                 for ((y, a), b) in stored.iter_mut().zip(interior(a)).zip(interior(b)) {
                     *y = a + b;
                 }
+            }
+            (Instruction::IndexMap { map, inputs, .. }, _) => {
+                index_map::run(map, |input| interior(&inputs[input]), stored);
+            }
+            (Instruction::IndexMapTransposed { map, input, dy, .. }, _) => {
+                index_map::run_transposed(self.isa, map, *input, interior(dy), stored);
             }
             (Instruction::Loss { loss, y, .. }, _) => {
                 return loss::gradient(self.isa, *loss, interior(y), sample.target, sample.batch, stored);

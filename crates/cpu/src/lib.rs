@@ -102,6 +102,7 @@ mod contractions;
 mod correlate;
 mod executor;
 mod gemm;
+mod index_map;
 mod kernels;
 mod layout;
 mod panels;

@@ -5,7 +5,8 @@
 //!
 //! # Reading order
 //!
-//! 1. [`geometry`]: the linear map A of a convolution, and the three sums over its indices.
+//! 1. [`geometry`]: the linear map A of a convolution, and the three sums over its indices. [`index_map`]: signals that
+//!    consist of elements of others.
 //! 2. [`reference`](mod@reference): those three sums, as loops that read like the formulas.
 //! 3. [`layers`]: the forward and backward pass of each layer, in terms of the three sums and of [`activations`].
 //! 4. [`program`]: the recorded layers; a training step as a list of instructions.
@@ -37,6 +38,7 @@ mod error;
 mod float;
 pub mod geometry;
 pub mod gradient_check;
+pub mod index_map;
 pub mod initializers;
 pub mod layers;
 pub mod losses;

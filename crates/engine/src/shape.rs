@@ -69,6 +69,12 @@ impl Shape {
         Self { flat: other.flat && self.steps == 1, ..self }
     }
 
+    /// The same shape with another number of channels.
+    #[must_use]
+    pub fn with_channels(self, channels: usize) -> Self {
+        Self { channels, ..self }
+    }
+
     /// The number of values in a sample.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -19,7 +19,7 @@ use crate::device::{Arg, Buffer, Function, Gpu, Launch, args, word};
 use crate::error::{DeviceError, Result};
 
 pub(crate) use operands::activation_code;
-pub use operands::{At, Control, EpilogueArgs, Order, Partials, Series};
+pub use operands::{At, Control, EpilogueArgs, Order, Partials, Series, Sources};
 pub use sources::{FUSED_FILES, PLAIN_FILES, plain};
 
 /// Threads of a block, at most.
@@ -70,7 +70,7 @@ macro_rules! kernels {
     };
 }
 kernels! {
-    gather draw apply apply_transposed transpose_kernel correlate map add clear sum_steps sum_parts loss mean_loss adam
+    gather draw apply apply_transposed transpose_kernel correlate map add index_map clear sum_steps sum_parts loss mean_loss adam
     sgd advance multiply_adds copy reads
 }
 
@@ -170,6 +170,26 @@ impl Kernels {
         }
         // SAFETY: all three are of all samples.
         unsafe { per_sample(&self.add, at.samples, len, args![at, len, a, b, y]) }
+    }
+
+    /// Each element of `y` is the sum of its sources among the `from` elements of a sample of `x`. If `keep`, elements
+    /// without a source stay as they are.
+    pub fn index_map(
+        &self,
+        at: &At,
+        sources: &Sources,
+        [x, y]: [&Buffer<f32>; 2],
+        from: usize,
+        keep: bool,
+    ) -> Launch {
+        let len = sources.len();
+        at.require(x, from, "x of all samples");
+        at.require(y, len, "y of all samples");
+        require(x != y, "x and y apart");
+        require(sources.below <= from, "sources among the elements of x");
+        let args = args![at, from, len, &sources.starts, &sources.indices, x, y, keep];
+        // SAFETY: x and y are of all samples, each element has a start, and each source is an element of x.
+        unsafe { per_sample(&self.index_map, at.samples, len, args) }
     }
 
     /// Zeros into all partials.

@@ -104,6 +104,49 @@ impl Operand for Geometry {
     }
 }
 
+/// For each element of a signal, the elements of another signal that it is the sum of.
+#[derive(Debug)]
+pub struct Sources {
+    /// For each element, the place of its first source among the indices; and, after the last one, their number.
+    pub(super) starts: Buffer<u32>,
+    /// The sources of all elements, one element after the other.
+    pub(super) indices: Buffer<u32>,
+    /// A number above each index.
+    pub(super) below: usize,
+}
+
+impl Sources {
+    /// Uploads the sources of `len` elements, from pairs of an element and a source. The sources of an element are summed
+    /// in the order of the pairs.
+    ///
+    /// # Errors
+    /// If there is not enough memory.
+    pub fn new(device: &Gpu, len: usize, pairs: &[(usize, usize)]) -> Result<Self> {
+        let mut starts = vec![0; len + 1];
+        for (element, _) in pairs {
+            starts[element + 1] += 1;
+        }
+        for element in 0..len {
+            starts[element + 1] += starts[element];
+        }
+        let mut next = starts.clone();
+        // A buffer is never empty.
+        let mut indices = vec![0; pairs.len().max(1)];
+        for (element, source) in pairs {
+            indices[next[*element] as usize] = word(*source);
+            next[*element] += 1;
+        }
+        let below = pairs.iter().map(|(_, source)| source + 1).max().unwrap_or(0);
+        let (starts, indices) = (Buffer::of(device, &starts)?, Buffer::of(device, &indices)?);
+        Ok(Self { starts, indices, below })
+    }
+
+    /// The number of elements.
+    pub(super) fn len(&self) -> usize {
+        self.starts.len() - 1
+    }
+}
+
 /// The functions that a kernel applies to a value before it stores it, up to one of each, with what they read; in the
 /// order of the fields.
 #[derive(Debug, Default)]

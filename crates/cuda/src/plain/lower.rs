@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use glassbox_engine::backend::Plan;
 use glassbox_engine::geometry::Geometry;
+use glassbox_engine::index_map::{IndexMap, Run};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::{WORD, drop_below};
 use glassbox_engine::model::WeightLayout;
@@ -16,7 +17,7 @@ use glassbox_engine::shape::Shape;
 
 use crate::device::{Buffer, Gpu, Launch};
 use crate::error::Result;
-use crate::kernels::{At, EpilogueArgs, Kernels, Order, Partials, Series};
+use crate::kernels::{At, EpilogueArgs, Kernels, Order, Partials, Series, Sources};
 use crate::step::{EpochBuffers, StepLaunch};
 
 /// A program, and room for the values of a batch.
@@ -37,6 +38,8 @@ pub(super) struct Lowered {
     /// The kernels that are read transposed, each where it is among the weights.
     transposed: Buffer<f32>,
     packed: BTreeMap<usize, Geometry>,
+    /// For each line that is an index map, the sources of each of its inputs; for a transpose, those of its only one.
+    sources: Vec<Vec<Sources>>,
     /// Room for what is between two passes of an epilogue.
     between: Vec<Buffer<f32>>,
 }
@@ -62,6 +65,7 @@ impl Lowered {
         let most = program.lines.iter().map(|line| passes(line.instruction.epilogue()).len()).max();
         let longest = program.values.iter().map(Shape::len).max().unwrap_or(0);
         let between = (1..most.unwrap_or(1).min(3)).map(|_| Buffer::undefined(device, samples * longest));
+        let sources = program.lines.iter().map(|line| sources(device, &line.instruction));
         Ok(Self {
             device: Arc::clone(device),
             kernels: Arc::clone(kernels),
@@ -76,6 +80,7 @@ impl Lowered {
             weights: weights.clone(),
             masks: masks.collect::<Result<_>>()?,
             packed: transposes.collect(),
+            sources: sources.collect::<Result<_>>()?,
         })
     }
 
@@ -140,23 +145,18 @@ impl Lowered {
     /// All lines. In training, gradients of weights go to the partials.
     pub(super) fn lines(&self, at: &At, training: Option<(&Partials, &EpochBuffers)>) -> Vec<StepLaunch> {
         let mut launches = vec![];
-        for (index, line) in self.program.lines.iter().enumerate() {
-            let of_line = self.line(at, &line.instruction, training).into_iter();
+        for index in 0..self.program.lines.len() {
+            let of_line = self.line(at, index, training).into_iter();
             launches.extend(of_line.map(|launch| (Part::Line(index), launch)));
         }
         launches
     }
 
-    fn line(
-        &self,
-        at: &At,
-        instruction: &Instruction,
-        training: Option<(&Partials, &EpochBuffers)>,
-    ) -> Vec<Launch> {
+    fn line(&self, at: &At, index: usize, training: Option<(&Partials, &EpochBuffers)>) -> Vec<Launch> {
         let kernels = &*self.kernels;
         let value = |value: &Value| self.value(*value);
         let training = || training.expect("an instruction of training");
-        match instruction {
+        match &self.program.lines[index].instruction {
             Instruction::Apply { geometry, kernel, x, y, epilogue } => {
                 let kernel = self.weight(*kernel);
                 self.with_epilogue(at, *y, epilogue, |y, e| {
@@ -175,6 +175,17 @@ impl Lowered {
             }
             Instruction::Add { a, b, y } => {
                 vec![kernels.add(at, [value(a), value(b), value(y)], self.shape(*y).len())]
+            }
+            Instruction::IndexMap { inputs, y, .. } => {
+                let of_input = |(input, (x, sources)): (usize, (&Value, &Sources))| {
+                    kernels.index_map(at, sources, [value(x), value(y)], self.shape(*x).len(), input > 0)
+                };
+                inputs.iter().zip(&self.sources[index]).enumerate().map(of_input).collect()
+            }
+            Instruction::IndexMapTransposed { dy, dx, .. } => {
+                let sources = &self.sources[index][0];
+                let from = self.shape(*dy).len();
+                vec![kernels.index_map(at, sources, [value(dy), value(dx)], from, false)]
             }
             Instruction::Correlate { geometry, x, y, kernel } => {
                 let ((partials, _), offset) = (training(), self.range(*kernel).start);
@@ -246,6 +257,26 @@ impl Lowered {
 
     fn range(&self, weight: Weight) -> Range<usize> {
         self.layout.tensors()[weight.index()].range.clone()
+    }
+}
+
+/// The sources of the elements that an index map or its transpose stores, for each input.
+fn sources(device: &Gpu, instruction: &Instruction) -> Result<Vec<Sources>> {
+    let pairs = |map: &IndexMap, input: usize| -> Vec<(usize, usize)> {
+        map.runs_of(input)
+            .flat_map(|Run { from, to, len, .. }| (0..len).map(move |n| (to + n, from + n)))
+            .collect()
+    };
+    match instruction {
+        Instruction::IndexMap { map, inputs, .. } => {
+            let of_input = |input| Sources::new(device, map.output().len(), &pairs(map, input));
+            (0..inputs.len()).map(of_input).collect()
+        }
+        Instruction::IndexMapTransposed { map, input, .. } => {
+            let images: Vec<_> = pairs(map, *input).into_iter().map(|(to, from)| (from, to)).collect();
+            Ok(vec![Sources::new(device, map.inputs()[*input].len(), &images)?])
+        }
+        _ => Ok(vec![]),
     }
 }
 

@@ -106,10 +106,12 @@ impl Count<'_> {
             Instruction::SumSteps { x, .. } => (0, self.len(*x)),
             Instruction::Map { x, epilogue, .. } => (0, epilogue.len() as u64 * self.len(*x)),
             Instruction::Add { y, .. } => (0, self.len(*y)),
+            Instruction::IndexMapTransposed { map, input, .. } => (0, map.taken_from(*input) as u64),
             Instruction::Loss { y, .. } => (0, LOSS * self.len(*y)),
-            Instruction::Draw { .. } | Instruction::Custom { .. } | Instruction::CustomGradient { .. } => {
-                (0, 0)
-            }
+            Instruction::IndexMap { .. }
+            | Instruction::Draw { .. }
+            | Instruction::Custom { .. }
+            | Instruction::CustomGradient { .. } => (0, 0),
         };
         let mut values = instruction.reads();
         values.extend(instruction.stores());
@@ -132,7 +134,11 @@ impl Count<'_> {
             Instruction::CustomGradient { weights, .. } => {
                 2 * self.layout.range(weights.clone()).len() as u64
             }
-            Instruction::Map { .. } | Instruction::Add { .. } | Instruction::Draw { .. } => 0,
+            Instruction::Map { .. }
+            | Instruction::Add { .. }
+            | Instruction::IndexMap { .. }
+            | Instruction::IndexMapTransposed { .. }
+            | Instruction::Draw { .. } => 0,
         };
         let biases = instruction.epilogue().iter().map(|op| match op {
             Pointwise::AddBias(bias) => self.tensor(*bias),

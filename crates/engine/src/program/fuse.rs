@@ -242,6 +242,14 @@ fn rename(program: &mut Program, rename: impl Fn(&mut Value)) {
                 rename(b);
                 rename(y);
             }
+            Instruction::IndexMap { inputs, y, .. } => {
+                inputs.iter_mut().for_each(&rename);
+                rename(y);
+            }
+            Instruction::IndexMapTransposed { dy, dx, .. } => {
+                rename(dy);
+                rename(dx);
+            }
             Instruction::Loss { y, dy, .. } => {
                 rename(y);
                 rename(dy);

@@ -30,6 +30,7 @@ pub use tape::Tape;
 
 use crate::activations::Activation;
 use crate::geometry::Geometry;
+use crate::index_map::IndexMap;
 use crate::losses::Loss;
 use crate::shape::Shape;
 use custom::AnyOperation;
@@ -159,6 +160,27 @@ pub enum Instruction {
         /// Stored.
         y: Value,
     },
+    /// `y` consists of elements of the inputs, and of zeros.
+    IndexMap {
+        /// The source of each element.
+        map: Arc<IndexMap>,
+        /// Read: the inputs of the map, in its order.
+        inputs: Vec<Value>,
+        /// Stored: its output.
+        y: Value,
+    },
+    /// The transpose of an index map with respect to one input: each element of `dx` is the sum of the elements of `dy`
+    /// that it has become.
+    IndexMapTransposed {
+        /// The map.
+        map: Arc<IndexMap>,
+        /// Index of the input.
+        input: usize,
+        /// Read: the gradient with respect to the output of the map.
+        dy: Value,
+        /// Stored: the gradient with respect to the input, as far as this use of it goes.
+        dx: Value,
+    },
     /// Draws a dropout mask for this sample.
     Draw {
         /// Stored.
@@ -220,6 +242,8 @@ impl Instruction {
             | Self::Custom { x, .. } => vec![*x],
             Self::Correlate { x, y, .. } => vec![*x, *y],
             Self::Add { a, b, .. } => vec![*a, *b],
+            Self::IndexMap { inputs, .. } => inputs.clone(),
+            Self::IndexMapTransposed { dy, .. } => vec![*dy],
             Self::Loss { y, .. } => vec![*y],
             Self::CustomGradient { x, y, dy, .. } => vec![*x, *y, *dy],
             Self::Draw { .. } => vec![],
@@ -245,9 +269,10 @@ impl Instruction {
             | Self::ApplyTransposed { y, .. }
             | Self::Map { y, .. }
             | Self::Add { y, .. }
+            | Self::IndexMap { y, .. }
             | Self::Custom { y, .. } => Some(*y),
             Self::Loss { dy, .. } => Some(*dy),
-            Self::CustomGradient { dx, .. } => Some(*dx),
+            Self::IndexMapTransposed { dx, .. } | Self::CustomGradient { dx, .. } => Some(*dx),
             Self::Correlate { .. } | Self::SumSteps { .. } | Self::Draw { .. } => None,
         }
     }
@@ -366,6 +391,13 @@ impl fmt::Display for Line {
             Instruction::SumSteps { x, bias } => write!(f, "dw{} += sum_steps(v{})", bias.0, x.0)?,
             Instruction::Map { x, y, .. } => write!(f, "v{} = v{}", y.0, x.0)?,
             Instruction::Add { a, b, y } => write!(f, "v{} = v{} + v{}", y.0, a.0, b.0)?,
+            Instruction::IndexMap { inputs, y, .. } => {
+                let inputs: Vec<String> = inputs.iter().map(|x| format!("v{}", x.0)).collect();
+                write!(f, "v{} = index_map({})", y.0, inputs.join(", "))?;
+            }
+            Instruction::IndexMapTransposed { input, dy, dx, .. } => {
+                write!(f, "v{} = index_map[{input}]^T v{}", dx.0, dy.0)?;
+            }
             Instruction::Draw { mask } => write!(f, "m{} = draw", mask.0)?,
             Instruction::Loss { loss, y, dy } => write!(f, "v{} = d {}(v{})", dy.0, loss.name(), y.0)?,
             Instruction::Custom { op, x, y, weights } => {

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::{Instruction, Program, Value};
 use crate::geometry::Geometry;
+use crate::index_map::Run;
 
 impl Program {
     /// The receptive field of step `step` of `value`: the smallest range of input steps such that a change of the
@@ -57,6 +58,16 @@ impl Program {
         match instruction {
             Instruction::Apply { geometry, x, .. } if *x == read => in_steps(geometry, stored),
             Instruction::ApplyTransposed { geometry, x, .. } if *x == read => out_steps(geometry, stored),
+            Instruction::IndexMap { map, inputs, y } => {
+                let runs = map.runs().filter(|run| inputs[run.input] == read);
+                let [from, to] = [read, *y].map(|value| self.values[value.0].channels);
+                steps_met(runs.map(|Run { from, to, len, .. }| (to, from, len)), to, from, stored)
+            }
+            Instruction::IndexMapTransposed { map, input, dx, .. } => {
+                let [from, to] = [*dx, read].map(|value| self.values[value.0].channels);
+                let runs = map.runs_of(*input);
+                steps_met(runs.map(|Run { from, to, len, .. }| (from, to, len)), from, to, stored)
+            }
             Instruction::Custom { .. } | Instruction::CustomGradient { .. } => {
                 (0..self.values[read.0].steps).collect()
             }
@@ -64,6 +75,21 @@ impl Program {
             _ => stored.clone(),
         }
     }
+}
+
+/// The steps of a signal of `there` channels whose elements are among the steps `stored` of a signal of `here` channels.
+/// Runs are (element here, element there, length).
+fn steps_met(
+    runs: impl Iterator<Item = (usize, usize, usize)>,
+    here: usize,
+    there: usize,
+    stored: &BTreeSet<usize>,
+) -> BTreeSet<usize> {
+    let of_run = |(at_here, at_there, len): (usize, usize, usize)| {
+        let met = (0..len).filter(|n| stored.contains(&((at_here + n) / here)));
+        met.map(|n| (at_there + n) / there).collect::<BTreeSet<usize>>()
+    };
+    runs.flat_map(of_run).collect()
 }
 
 /// The input steps of A that its output steps `out` read.

@@ -10,6 +10,7 @@
 //! | `y = A x` | of the kernel: correlate(x, dy); of x: `A^T dy` |
 //! | `y = A^T x` | of the kernel: correlate(dy, x); of x: `A dy` |
 //! | `y = a + b` | of a and of b: dy |
+//! | y consists of elements of x, and of others | of x: each element of dy goes to the element of x that it was |
 //! | a user's operation | as it says itself |
 //! | in an epilogue: bias | of the bias: the sum of dy over steps |
 //! | activation | `dy activation'` goes on |
@@ -119,8 +120,17 @@ impl Tape {
                     }
                 }
             }
+            Instruction::IndexMap { map, inputs, .. } => {
+                for (input, x) in inputs.into_iter().enumerate() {
+                    if self.needs_gradient(x) {
+                        let dx = self.index_map_transposed(Arc::clone(&map), input, dy);
+                        self.add_gradient(x, dx);
+                    }
+                }
+            }
             Instruction::Custom { op, x, weights, .. } => self.reverse_custom(op, x, weights, [y, dy]),
-            Instruction::Draw { .. }
+            Instruction::IndexMapTransposed { .. }
+            | Instruction::Draw { .. }
             | Instruction::Correlate { .. }
             | Instruction::SumSteps { .. }
             | Instruction::Loss { .. }

@@ -8,6 +8,7 @@ use super::reverse::Recorded;
 use super::{Instruction, Line, Mask, MaskSpec, Pass, Pointwise, Program, Value, Weight};
 use crate::activations::{Activation, Residual};
 use crate::geometry::Geometry;
+use crate::index_map::IndexMap;
 use crate::layers::{Call, Layer};
 use crate::losses::Loss;
 use crate::shape::Shape;
@@ -230,6 +231,26 @@ impl Tape {
         let y = self.value(self.shape(a));
         self.push(Instruction::Add { a, b, y });
         y
+    }
+
+    /// Records a signal that consists of elements of `inputs`, and returns it.
+    pub fn index_map(&mut self, map: IndexMap, inputs: Vec<Value>) -> Value {
+        assert_eq!(inputs.len(), map.inputs().len(), "an index map reads as many values as it has inputs");
+        for (x, shape) in inputs.iter().zip(map.inputs()) {
+            self.check(*x, *shape);
+        }
+        let y = self.value(map.output());
+        self.push(Instruction::IndexMap { map: Arc::new(map), inputs, y });
+        y
+    }
+
+    /// Records the transpose of an index map with respect to the input of index `input`, and returns the gradient of that
+    /// input.
+    pub fn index_map_transposed(&mut self, map: Arc<IndexMap>, input: usize, dy: Value) -> Value {
+        self.check(dy, map.output());
+        let dx = self.value(map.inputs()[input]);
+        self.push(Instruction::IndexMapTransposed { map, input, dy, dx });
+        dx
     }
 
     /// Records the drawing of a dropout mask for a value of `len` elements, and returns the mask.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView3, ArrayViewMut3};
 
-use super::{Operand, apply, apply_transposed, correlate, pointwise, sum_steps};
+use super::{
+    Operand, apply, apply_transposed, correlate, index_map, index_map_transposed, pointwise, sum_steps,
+};
 use crate::float::Float;
 use crate::geometry::Geometry;
 use crate::masks::{self, MaskAt, WORD};
@@ -159,6 +161,13 @@ impl<F: Float> Interpreter<F> {
             Instruction::Add { a, b, .. } => {
                 stored.assign(&values[a.index()]);
                 *stored += &values[b.index()];
+            }
+            Instruction::IndexMap { map, inputs, .. } => {
+                let xs: Vec<&[F]> = inputs.iter().map(|x| slice(&values[x.index()])).collect();
+                index_map(map, &xs, slice_mut(stored));
+            }
+            Instruction::IndexMapTransposed { map, input, dy, .. } => {
+                index_map_transposed(map, *input, slice(&values[dy.index()]), slice_mut(stored));
             }
             // Masks are drawn before the sample runs, because they depend on no computed value.
             Instruction::Draw { .. } => {}

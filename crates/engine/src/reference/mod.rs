@@ -6,6 +6,7 @@
 mod apply;
 mod apply_transposed;
 mod correlate;
+mod index_map;
 mod interpreter;
 mod pointwise;
 mod session;
@@ -13,6 +14,7 @@ mod session;
 pub use apply::apply;
 pub use apply_transposed::apply_transposed;
 pub use correlate::correlate;
+pub use index_map::{index_map, index_map_transposed};
 pub use interpreter::{Interpreter, Sample};
 pub use pointwise::{Operand, pointwise, sum_steps};
 use session::ReferenceSession;
