@@ -256,7 +256,7 @@ fn build(case: &ModelCase, layers: impl Fn(usize, Arc<dyn Layer>) -> Vec<Arc<dyn
             model.add_named(name, layer).expect("a layer that fits");
         }
     }
-    model
+    model.into()
 }
 
 fn run(check: &GradientCheck, model: &Network) -> Vec<TensorCheck> {

@@ -307,7 +307,7 @@ fn with_a_users_layer(wrong: bool) -> Network {
     model.add(Conv1DTranspose::new(3, 4).strides(2).padding(Padding::Same)).expect("a layer");
     model.add(ScaleTanh { wrong }).expect("the user's layer");
     model.add(Conv1D::new(2, 1)).expect("a layer");
-    model
+    model.into()
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn model() -> Network {
     let encode = Conv1D::new(5, 3).strides(2).padding(Padding::Same).activation(Activation::Relu);
     model.add(encode).expect("a layer").add(Dropout::new(0.25)).expect("a layer");
     model.add(Conv1DTranspose::new(2, 3).strides(2).padding(Padding::Same)).expect("a layer");
-    model
+    model.into()
 }
 
 fn samples(model: &Network) -> Vec<f32> {

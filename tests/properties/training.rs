@@ -34,7 +34,7 @@ fn model(rate: f64) -> Network {
     model.add(twice(3).activation(Activation::Relu)).expect("a layer");
     model.add(Dropout::new(rate)).expect("a layer");
     model.add(twice(1)).expect("a layer");
-    model
+    model.into()
 }
 
 fn series<F: Float>() -> Vec<F> {

@@ -229,8 +229,9 @@ impl Executable {
             (Instruction::IndexMapTransposed { map, input, dy, .. }, _) => {
                 index_map::run_transposed(self.isa, map, *input, interior(dy), stored);
             }
-            (Instruction::Loss { loss, y, .. }, _) => {
-                return loss::gradient(self.isa, *loss, interior(y), sample.target, sample.batch, stored);
+            (Instruction::Loss { loss, y, target, .. }, _) => {
+                let target = &sample.target[*target..][..stored.len()];
+                return loss::gradient(self.isa, *loss, interior(y), target, sample.batch, stored);
             }
             (Instruction::Custom { op, x, y, weights: range }, _) => {
                 let weights = &weights[self.layout.range(range.clone())];

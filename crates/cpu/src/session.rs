@@ -262,10 +262,10 @@ impl Session<f32> for CpuSession {
 
     fn evaluate(&mut self, data: &Dataset<'_, f32>) -> Result<f64> {
         data.check(&self.plan)?;
-        let loss = self.plan.loss;
+        let (loss, outputs) = (self.plan.loss, self.plan.inference.outputs.clone());
         let mut sums = vec![0.0f64; data.len().div_ceil(chunk_len(data.len()))];
         self.infer(&data.x, &mut sums, |index, _, prediction, sum| {
-            *sum += loss.sample(prediction, data.y.get(index));
+            *sum += loss.total(&outputs, prediction, data.y.get(index));
         });
         Ok(sums.iter().sum::<f64>() / data.len() as f64)
     }

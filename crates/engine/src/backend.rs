@@ -323,7 +323,7 @@ pub trait Session<F: Float>: Send {
             let y = &mut y[..samples.len() * len];
             self.predict(&data.x.slice(samples.clone()), y)?;
             for (index, y) in samples.zip(y.chunks_exact(len)) {
-                losses[index] = loss.sample(y, data.y.get(index));
+                losses[index] = loss.total(&self.plan().inference.outputs, y, data.y.get(index));
             }
         }
         Ok(())

@@ -72,6 +72,29 @@ struct Repeat {
 const ONCE: Repeat = Repeat { count: 1, from: 0, to: 0 };
 
 impl IndexMap {
+    /// The elements of `input` from number `first` on, in a shape of their own.
+    ///
+    /// # Panics
+    /// If `input` does not have so many.
+    #[must_use]
+    pub fn section(input: Shape, first: usize, output: Shape) -> Self {
+        assert!(first + output.len() <= input.len(), "{output} from element {first} of {input}");
+        Self::new(vec![input], output, [Loop::rows(0, first, 0, output.len(), ONCE)])
+    }
+
+    /// The elements of all inputs side by side, as one signal of rank 1.
+    #[must_use]
+    pub fn side_by_side(inputs: &[Shape]) -> Self {
+        let mut to = 0;
+        let loops = inputs.iter().enumerate().map(|(index, input)| {
+            let whole = Loop::rows(index, 0, to, input.len(), ONCE);
+            to += input.len();
+            whole
+        });
+        let loops: Vec<Loop> = loops.collect();
+        Self::new(inputs.to_vec(), Shape::units(to), loops)
+    }
+
     /// The same elements in another shape.
     ///
     /// # Panics

@@ -2,6 +2,7 @@
 
 use std::f64::consts::LN_2;
 use std::fmt;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +109,16 @@ impl Loss {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|loss| loss.names().contains(&name))
+    }
+
+    /// The loss of one sample of a model with several outputs: the sum of the losses of each. `outputs` are the elements
+    /// of each output in the prediction, and of its target in the target.
+    ///
+    /// # Panics
+    /// If an output is not within both.
+    #[must_use]
+    pub fn total<F: Float>(self, outputs: &[Range<usize>], y: &[F], target: &[F]) -> f64 {
+        outputs.iter().map(|output| self.sample(&y[output.clone()], &target[output.clone()])).sum()
     }
 
     /// The loss of one sample: the mean over its elements, summed in `f64`.

@@ -19,6 +19,13 @@ pub(crate) fn require_runnable(plan: &Plan) -> Result<()> {
             require_kernel(plan, &line.instruction, line.layer)?;
         }
     }
+    if plan.inference.outputs.len() > 1 {
+        return Err(Error::Unsupported {
+            place: "the model".into(),
+            feature: format!("{} outputs, on a GPU,", plan.inference.outputs.len()),
+            instead: "compute on the CPU".into(),
+        });
+    }
     require_launchable("the weights", plan.layout.len())?;
     require_launchable("a batch", plan.batch_size)?;
     Ok(())

@@ -195,7 +195,7 @@ impl Lowered {
                 let ((partials, _), offset) = (training(), self.range(*bias).start);
                 vec![kernels.sum_steps(at, value(x), self.shape(*x), partials, offset)]
             }
-            Instruction::Loss { loss, y, dy } => {
+            Instruction::Loss { loss, y, dy, .. } => {
                 let (_, EpochBuffers { y: targets, order, losses, .. }) = training();
                 let len = self.shape(*y).len();
                 vec![kernels.loss(at, *loss, (value(y), Some(value(dy))), (targets, order), losses, len)]

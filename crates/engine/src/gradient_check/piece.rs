@@ -5,6 +5,7 @@
 //! neighbourhood of the point, so both have the same gradient there; but it has no kinks, so a step along a variable
 //! may be of any size.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use ndarray::{ArrayView2, ArrayViewMut2, Zip};
@@ -91,6 +92,13 @@ impl Forward {
     }
 }
 
+/// The part of each element of a prediction in the loss; see [`Piece`].
+fn scales(program: &Program) -> Vec<f64> {
+    let len = program.values[program.output.index()].len() as f64;
+    let of_output = |output: &Range<usize>| vec![len / output.len() as f64; output.len()];
+    program.outputs.iter().flat_map(of_output).collect()
+}
+
 /// Copies an instruction with another epilogue and another stored value.
 fn storing(instruction: &Instruction, y: Value, epilogue: Vec<Pointwise>) -> Instruction {
     match instruction {
@@ -126,6 +134,9 @@ pub(super) struct Piece {
     target: Vec<f64>,
     /// The predictions at the point.
     prediction: Vec<f64>,
+    /// For each element of a prediction, its part in the loss in units of 1 / the length of a prediction: 1 where there
+    /// is one output, since the loss is the sum over outputs of the mean over the elements of each.
+    scales: Vec<f64>,
 }
 
 impl Piece {
@@ -149,6 +160,7 @@ impl Piece {
             weights,
             target: vec![],
             prediction: vec![],
+            scales: scales(&forward.held),
         };
         for (position, (sample, held)) in samples.iter().zip(&mut piece.samples).enumerate() {
             let at = MaskAt { mask: 0, step: 0, position };
@@ -186,26 +198,28 @@ impl Piece {
             let below = self.predict(variable, down, sample).to_vec();
             let place = sample * len..(sample + 1) * len;
             let (prediction, target) = (&self.prediction[place.clone()], &self.target[place]);
-            for (((above, below), y), target) in above.iter().zip(&below).zip(prediction).zip(target) {
+            let elements = above.iter().zip(&below).zip(prediction).zip(target).zip(&self.scales);
+            for ((((above, below), y), target), scale) in elements {
                 slope.add(
                     above - below,
-                    match self.loss {
-                        // ((above - target)^2 - (below - target)^2) / (above - below), without squares that cancel.
-                        Loss::MeanSquaredError => (above - target) + (below - target),
-                        Loss::MeanAbsoluteError if y == target => 0.0,
-                        Loss::MeanAbsoluteError => (y - target).signum(),
-                        // On the side of delta where it is at the point: half a square, or a line.
-                        Loss::Huber { delta } if (y - target).abs() <= delta.get() => {
-                            0.5 * ((above - target) + (below - target))
-                        }
-                        Loss::Huber { delta } => (y - target).signum() * delta.get(),
-                        // log cosh(m + h) - log cosh(m - h) = 2 atanh(tanh(m) tanh(h)).
-                        Loss::LogCosh => {
-                            let middle = (0.5 * ((above - target) + (below - target))).tanh();
-                            let half = 0.5 * (above - below);
-                            if half == 0.0 { middle } else { (middle * half.tanh()).atanh() / half }
-                        }
-                    },
+                    scale
+                        * match self.loss {
+                            // ((above - target)^2 - (below - target)^2) / (above - below), without squares that cancel.
+                            Loss::MeanSquaredError => (above - target) + (below - target),
+                            Loss::MeanAbsoluteError if y == target => 0.0,
+                            Loss::MeanAbsoluteError => (y - target).signum(),
+                            // On the side of delta where it is at the point: half a square, or a line.
+                            Loss::Huber { delta } if (y - target).abs() <= delta.get() => {
+                                0.5 * ((above - target) + (below - target))
+                            }
+                            Loss::Huber { delta } => (y - target).signum() * delta.get(),
+                            // log cosh(m + h) - log cosh(m - h) = 2 atanh(tanh(m) tanh(h)).
+                            Loss::LogCosh => {
+                                let middle = (0.5 * ((above - target) + (below - target))).tanh();
+                                let half = 0.5 * (above - below);
+                                if half == 0.0 { middle } else { (middle * half.tanh()).atanh() / half }
+                            }
+                        },
                     above.abs().max(below.abs()),
                 );
             }

@@ -246,3 +246,161 @@ impl Functional {
         sources.iter().map(shape).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::{Backend, Dataset, Session, State};
+    use crate::geometry::Padding;
+    use crate::gradient_check::GradientCheck;
+    use crate::layers::{Activation, Conv1D, Dropout};
+    use crate::losses::Loss;
+    use crate::model::Sequential;
+    use crate::optimizers::Optimizer;
+    use crate::program::{Tape, Value};
+    use crate::reference::Reference;
+    use crate::samples::Samples;
+
+    fn conv(filters: usize) -> Conv1D {
+        Conv1D::new(filters, 3).padding(Padding::Same).activation(Activation::Tanh)
+    }
+
+    /// The sum of two signals.
+    #[derive(Debug)]
+    struct Sum;
+
+    impl Layer for Sum {
+        fn class_name(&self) -> &'static str {
+            "Sum"
+        }
+
+        fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+            Ok(inputs[0])
+        }
+
+        fn forward(&self, tape: &mut Tape, call: &crate::layers::Call) -> Value {
+            tape.add(call.inputs[0], call.inputs[1])
+        }
+    }
+
+    fn inner() -> Network {
+        let mut inner = Sequential::new((6, 2)).named("inner");
+        inner.add(conv(3)).unwrap().add(Dropout::new(0.25)).unwrap().add(conv(2)).unwrap();
+        inner.into()
+    }
+
+    /// Two inputs, a layer that is called twice, a model within the model, and two outputs.
+    fn graph() -> Network {
+        let mut model = Functional::new();
+        let (a, b) = (model.input((6, 2)), model.input_named("other", (6, 2)).unwrap());
+        let left = model.call(conv(2), &[a]).unwrap();
+        let right = model.call_again(left, &[b]).unwrap();
+        let sum = model.call(Sum, &[left, right]).unwrap();
+        let coded = model.call(inner(), &[sum]).unwrap();
+        let again = model.call_again(left, &[coded]).unwrap();
+        let short = model.call(Conv1D::new(1, 4), &[again]).unwrap();
+        model.outputs(&[short, again]).unwrap()
+    }
+
+    #[test]
+    fn gradients_of_a_graph_are_derivatives() {
+        for loss in [Loss::MeanSquaredError, Loss::MeanAbsoluteError] {
+            for tensor in (GradientCheck { loss, ..GradientCheck::default() }).run(&graph()).unwrap() {
+                assert!(tensor.passes(), "{tensor:?}");
+            }
+        }
+    }
+
+    /// A layer that is called twice has its weights once, and a model within a model has its own.
+    #[test]
+    fn weights_are_shared_and_named() {
+        let names = graph();
+        let names: Vec<&str> = names.layout().tensors().iter().map(|tensor| tensor.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "conv1d.kernel",
+                "conv1d.bias",
+                "inner.conv1d.kernel",
+                "inner.conv1d.bias",
+                "inner.conv1d_1.kernel",
+                "inner.conv1d_1.bias",
+                "conv1d_1.kernel",
+                "conv1d_1.bias"
+            ]
+        );
+    }
+
+    /// The loss is the sum of the mean losses of the outputs, and samples and predictions are side by side.
+    #[test]
+    fn the_loss_is_the_sum_over_outputs() {
+        let model = graph();
+        assert_eq!((model.input_shape(), model.output_shape()), (Shape::units(24), Shape::units(3 + 12)));
+        let plan = model.plan(Loss::MeanSquaredError, Optimizer::default(), 1, 1).unwrap();
+        let mut session: Box<dyn Session<f64>> = Reference.session(plan).unwrap();
+        session.set_state(&State::new(model.layout().initial(1), &Optimizer::default())).unwrap();
+        let x: Vec<f64> = (0..24).map(|i| f64::from(i).sin()).collect();
+        let samples = Samples::dense(&x, model.input_shape()).unwrap();
+        let (mut y, target) = (vec![0.0; 15], vec![0.5; 15]);
+        session.predict(&samples, &mut y).unwrap();
+        let mean = |y: &[f64]| y.iter().map(|y| (y - 0.5).powi(2)).sum::<f64>() / y.len() as f64;
+        let data = Dataset { x: samples, y: Samples::dense(&target, model.output_shape()).unwrap() };
+        let loss = session.evaluate(&data).unwrap();
+        assert!((loss - mean(&y[..3]) - mean(&y[3..])).abs() < 1e-15);
+    }
+
+    /// The order in which a model was put together does not show: it draws the same masks after it was saved.
+    #[test]
+    fn a_model_is_the_same_however_it_was_put_together() {
+        let build = |swapped: bool| {
+            let mut model = Functional::new();
+            let x = model.input((6, 2));
+            let mut branch = |name: &str| {
+                let h = model.call_named(name, Arc::new(conv(2)), &[x]).unwrap();
+                model.call_named(format!("{name}_dropout"), Arc::new(Dropout::new(0.5)), &[h]).unwrap()
+            };
+            let (left, right) = match swapped {
+                false => (branch("left"), branch("right")),
+                true => {
+                    let right = branch("right");
+                    (branch("left"), right)
+                }
+            };
+            let y = model.call(Sum, &[left, right]).unwrap();
+            model.call(conv(9), &[x]).unwrap(); // leads nowhere
+            model.outputs(&[y]).unwrap()
+        };
+        let [one, other] = [false, true].map(build);
+        assert_eq!(one.to_json(), other.to_json());
+        let program = |model: &Network| model.training_program(Loss::default()).to_string();
+        assert_eq!(program(&one), program(&other));
+        assert_eq!(one.layers().len(), 5);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_and_named() {
+        let mut model = Functional::new();
+        let x = model.input((6, 2));
+        let y = model.call(conv(3), &[x]).unwrap();
+        let error = model.call_again(y, &[y]).unwrap_err().to_string();
+        assert!(error.contains("conv1d (Conv1D), called again") && error.contains("[3, 3, 3]"), "{error}");
+        let mut other = Functional::new();
+        let error = other.call(conv(3), &[y]).unwrap_err().to_string();
+        assert!(error.contains("expected tensors of this model"), "{error}");
+        assert!(other.input_named("", (1, 1)).is_err());
+        let error = model.call(inner(), &[y]).unwrap_err().to_string();
+        assert!(error.contains("inner (Sequential): the shapes of the inputs is (batch, 6, 3)"), "{error}");
+        assert!(Functional::new().outputs(&[]).is_err());
+    }
+
+    /// A chain far deeper than the stack of a thread.
+    #[test]
+    fn a_deep_graph_is_sorted_in_linear_time() {
+        let mut model = Functional::new();
+        let mut x = model.input((1, 1));
+        for _ in 0..100_000 {
+            x = model.call(Activation::Relu, &[x]).unwrap();
+        }
+        assert_eq!(model.outputs(&[x]).unwrap().layers().len(), 100_000);
+    }
+}

@@ -9,6 +9,7 @@ use super::weights::WeightLayout;
 use super::{Compilation, Summary, json};
 use crate::backend::Plan;
 use crate::error::{Error, Result};
+use crate::index_map::IndexMap;
 use crate::layers::{Call, Layer, Registry, WeightSpec};
 use crate::losses::Loss;
 use crate::optimizers::Optimizer;
@@ -212,8 +213,8 @@ impl Network {
     pub fn inference_program(&self) -> Program {
         let mut tape = Tape::new(self.input_shape(), false);
         let outputs = self.record(&mut tape);
-        let output = self.join(&mut tape, &outputs);
-        tape.finish(output)
+        let prediction = self.join(&mut tape, &outputs);
+        self.finish(tape, prediction)
     }
 
     /// Collects everything that a backend needs for training and inference. Dropout masks, and the shuffles of
@@ -312,11 +313,13 @@ impl Network {
 
     fn record_training(&self, mut tape: Tape, loss: Loss) -> Program {
         let outputs = self.record(&mut tape);
-        let output = self.join(&mut tape, &outputs);
+        let prediction = self.join(&mut tape, &outputs);
         tape.enter(self.layers.len(), Pass::Loss);
-        tape.loss(loss, output);
+        for output in &outputs {
+            tape.loss(loss, *output);
+        }
         tape.backward();
-        tape.finish(output)
+        self.finish(tape, prediction)
     }
 
     /// Records the forward pass of the model as a whole.
@@ -325,14 +328,37 @@ impl Network {
         self.calls(tape, &inputs, 0, true)
     }
 
-    /// Takes the inputs out of the sample.
+    /// Takes the inputs out of the sample, where they are side by side.
     fn take_apart(&self, tape: &mut Tape) -> Vec<Value> {
-        vec![tape.input()]
+        let sample = tape.input();
+        if self.inputs.len() == 1 {
+            return vec![sample];
+        }
+        let (packed, mut first) = (tape.shape(sample), 0);
+        let mut take = |input: &Input| {
+            let map = IndexMap::section(packed, first, input.shape);
+            first += input.shape.len();
+            tape.index_map(map, vec![sample])
+        };
+        self.inputs.iter().map(&mut take).collect()
     }
 
     /// The prediction: the outputs side by side.
-    fn join(&self, _: &mut Tape, outputs: &[Value]) -> Value {
-        outputs[0]
+    fn join(&self, tape: &mut Tape, outputs: &[Value]) -> Value {
+        match *outputs {
+            [output] => output,
+            _ => tape.index_map(IndexMap::side_by_side(&self.outputs()), outputs.to_vec()),
+        }
+    }
+
+    fn finish(&self, tape: Tape, prediction: Value) -> Program {
+        let mut first = 0;
+        let place = |shape: &Shape| {
+            first += shape.len();
+            first - shape.len()..first
+        };
+        let outputs = self.outputs().iter().map(place).collect();
+        Program { outputs, ..tape.finish(prediction) }
     }
 
     /// Records the call of each node and returns the outputs. `first` is the first of the model's weights. If the model

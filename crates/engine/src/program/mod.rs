@@ -186,12 +186,14 @@ pub enum Instruction {
         /// Stored.
         mask: Mask,
     },
-    /// The loss of this sample, and its gradient with respect to the prediction.
+    /// The loss of this sample, and its gradient with respect to an output.
     Loss {
         /// The loss function.
         loss: Loss,
-        /// Read: the model's output. The target is the sample's own.
+        /// Read: an output of the model.
         y: Value,
+        /// Its target: the elements from here on of the sample's.
+        target: usize,
         /// Stored: the gradient of the batch's mean loss.
         dy: Value,
     },
@@ -337,8 +339,10 @@ pub struct Program {
     pub lines: Vec<Line>,
     /// The value that holds the sample before the first instruction runs.
     pub input: Value,
-    /// The model's prediction.
+    /// The model's prediction. Several outputs are side by side.
     pub output: Value,
+    /// The elements of each output in the prediction, and of its target in the sample's.
+    pub outputs: Vec<Range<usize>>,
     /// The gradient with respect to the sample, if it was requested.
     pub input_gradient: Option<Value>,
     /// The output of each layer; `None` if no instruction stores it, because fusion has merged it into the next layer's
@@ -399,7 +403,7 @@ impl fmt::Display for Line {
                 write!(f, "v{} = index_map[{input}]^T v{}", dx.0, dy.0)?;
             }
             Instruction::Draw { mask } => write!(f, "m{} = draw", mask.0)?,
-            Instruction::Loss { loss, y, dy } => write!(f, "v{} = d {}(v{})", dy.0, loss.name(), y.0)?,
+            Instruction::Loss { loss, y, dy, .. } => write!(f, "v{} = d {}(v{})", dy.0, loss.name(), y.0)?,
             Instruction::Custom { op, x, y, weights } => {
                 write!(f, "v{} = {op:?}(v{}, w{weights:?})", y.0, x.0)?;
             }

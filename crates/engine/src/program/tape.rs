@@ -50,6 +50,8 @@ pub struct Tape {
     pub(super) reversed: Option<usize>,
     layer: usize,
     pass: Pass,
+    /// The number of elements of the targets of all losses so far.
+    targets: usize,
     layer_outputs: Vec<Option<Value>>,
 }
 
@@ -70,6 +72,7 @@ impl Tape {
             reversed: None,
             layer: 0,
             pass: Pass::Forward,
+            targets: 0,
             layer_outputs: vec![],
         };
         tape.input = tape.value(input);
@@ -299,11 +302,13 @@ impl Tape {
         self.add_gradient(x, dx);
     }
 
-    /// Records the loss of the prediction `y`, with which the backward pass starts.
+    /// Records the loss of the output `y`, with which the backward pass starts. A model with several outputs calls this
+    /// for each of them, in the order in which their targets are side by side in the sample's; its loss is the sum.
     pub fn loss(&mut self, loss: Loss, y: Value) {
         self.pass = Pass::Loss;
-        let dy = self.value(self.shape(y));
-        self.push(Instruction::Loss { loss, y, dy });
+        let (dy, target) = (self.value(self.shape(y)), self.targets);
+        self.targets += self.shape(y).len();
+        self.push(Instruction::Loss { loss, y, target, dy });
         self.add_gradient(y, dy);
     }
 
@@ -335,7 +340,8 @@ impl Tape {
     pub fn finish(self, output: Value) -> Program {
         let Self { values, masks, lines, input, layer_outputs, gradients, .. } = self;
         let input_gradient = gradients[input.0];
-        Program { values, masks, lines, input, output, input_gradient, layer_outputs }
+        let outputs = std::iter::once(0..values[output.0].len()).collect();
+        Program { values, masks, lines, input, output, outputs, input_gradient, layer_outputs }
     }
 
     fn value(&mut self, shape: Shape) -> Value {

@@ -171,9 +171,10 @@ impl<F: Float> Interpreter<F> {
             }
             // Masks are drawn before the sample runs, because they depend on no computed value.
             Instruction::Draw { .. } => {}
-            Instruction::Loss { loss, y, .. } => {
+            Instruction::Loss { loss, y, target, .. } => {
                 let y = slice(&values[y.index()]);
-                return loss.gradient(y, sample.target, sample.batch, slice_mut(stored));
+                let target = &sample.target[*target..][..y.len()];
+                return loss.gradient(y, target, sample.batch, slice_mut(stored));
             }
             Instruction::Custom { op, x, weights: range, .. } => {
                 let range = self.layout.range(range.clone());

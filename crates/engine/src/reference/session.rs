@@ -78,7 +78,7 @@ impl<F: Float> Session<F> for ReferenceSession<F> {
         let mut sum = 0.0;
         for index in 0..data.len() {
             self.infer(data.x.get(index));
-            sum += self.plan.loss.sample(self.prediction(), data.y.get(index));
+            sum += self.plan.loss.total(&self.plan.inference.outputs, self.prediction(), data.y.get(index));
         }
         Ok(sum / data.len() as f64)
     }

@@ -3,18 +3,18 @@
 
 use glassbox_engine::geometry::Padding;
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout};
-use glassbox_engine::model::{Network, Sequential};
+use glassbox_engine::model::Sequential;
 use glassbox_engine::shape::Shape;
 use glassbox_pipeline::series::{Clock, Series};
 
 /// Windows of 8 steps, 15 weights, dropout.
-pub(crate) fn model() -> Network {
+pub(crate) fn model() -> Sequential {
     let mut model = Sequential::new(Shape::new(8, 1));
     let encode = Conv1D::new(2, 3).strides(2).padding(Padding::Same).activation(Activation::Relu);
     model.add(encode).unwrap();
     model.add(Dropout::new(0.25)).unwrap();
     model.add(Conv1DTranspose::new(1, 3).strides(2).padding(Padding::Same)).unwrap();
-    model.into()
+    model
 }
 
 /// A wave with a little of another; `jump` is added to its rows 40..52.

@@ -46,7 +46,7 @@ impl Fitted<'_> {
                 constants("", &self.map([*x, *x, *y], false, epilogue))
             }
             (Instruction::Add { a, b, y }, _) => constants("", &self.map([*a, *b, *y], true, &[])),
-            (Instruction::Loss { loss, y, dy }, _) => {
+            (Instruction::Loss { loss, y, dy, .. }, _) => {
                 let (warps, target, (kind, _)) = (self.warps(), self.layout.target, loss_code(*loss));
                 let Slot { at, steps, channels, pitch, .. } = self.slot(*y);
                 let Slot { at: dy, pitch: dy_pitch, .. } = self.slot(*dy);
