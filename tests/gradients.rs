@@ -208,14 +208,14 @@ fn random_models_cover_what_matters() {
                     seen.insert(format!("{}, {what}", named.layer.class_name()));
                 }
             };
-            note("one step", named.input.steps == 1);
+            note("one step", named.inputs[0].steps == 1);
             match layer {
                 LayerCase::Conv1D(layer) => {
                     note(layer.padding.name(), true);
                     note("stride", layer.strides > 1);
                     note("dilation", layer.dilation_rate > 1);
                     note("short kernel", layer.kernel_size < layer.strides);
-                    note("long kernel", layer.kernel_size > named.input.steps);
+                    note("long kernel", layer.kernel_size > named.inputs[0].steps);
                     note("no bias", !layer.use_bias);
                     note(layer.activation.name(), true);
                 }
@@ -223,7 +223,7 @@ fn random_models_cover_what_matters() {
                     note(layer.padding.name(), true);
                     note("stride", layer.strides > 1);
                     note("short kernel", layer.kernel_size < layer.strides);
-                    note("long kernel", layer.kernel_size > named.input.steps);
+                    note("long kernel", layer.kernel_size > named.inputs[0].steps);
                     note("no bias", !layer.use_bias);
                     note(layer.activation.name(), true);
                 }

@@ -382,7 +382,7 @@ fn data_that_does_not_fit_the_model_is_refused() {
 fn a_plan_is_checked() {
     let plan = |model: &Network, optimizer, batch| model.plan(Loss::default(), optimizer, 0, batch);
     assert!(plan(&model(0.2), Optimizer::default(), 0).is_err());
-    assert!(plan(&Network::new(Shape::new(3, 1)), Optimizer::default(), 1).is_err());
+    assert!(plan(&Sequential::new(Shape::new(3, 1)), Optimizer::default(), 1).is_err());
     for learning_rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let error =
             plan(&model(0.2), Optimizer::Adam(Adam::new(learning_rate)), 1).expect_err("a rate").to_string();

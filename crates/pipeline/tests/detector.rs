@@ -130,7 +130,7 @@ fn a_plain_model_is_no_detector() {
     let path = folder.path().join("plain.safetensors");
     let model = tiny::model();
     let weights = model.layout().initial(0);
-    glassbox_formats::model_file::SavedModel::new(model, weights).save(&path).unwrap();
+    glassbox_formats::model_file::SavedModel::new(model.into(), weights).save(&path).unwrap();
     let error = Detector::load(&path).unwrap_err();
     assert!(matches!(error, Error::NotADetector { .. }), "{error}");
     assert!(error.to_string().contains("plain.safetensors"), "{error}");

@@ -18,7 +18,7 @@ pub(crate) fn tutorial() -> Network {
     model.add(Dropout::new(0.2)).unwrap();
     model.add(Conv1DTranspose::new(32, 7).strides(2).padding(same).activation(relu)).unwrap();
     model.add(Conv1DTranspose::new(1, 7).padding(same)).unwrap();
-    model
+    model.into()
 }
 
 pub(crate) fn plan(model: &Network, batch_size: usize) -> Plan {
