@@ -93,7 +93,7 @@ fn fit_arrays_follows_keras() {
         assert!(output.status.success(), "{output:?}");
         assert_eq!(String::from_utf8(output.stderr).expect("text").lines().last(), told);
     }
-    let [one, two]: [Array3<f32>; 2] =
+    let [one, two]: [ndarray::ArrayD<f32>; 2] =
         ["one.npy", "two.npy"].map(|file| read_npy(&home.path().join(file)).expect("an array"));
     assert_eq!(one, two);
     for (a, b) in one.iter().zip(&golden.get("predict/y").values) {

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod arrays;
 mod commands;
 mod device;
 mod failure;

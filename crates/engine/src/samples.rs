@@ -1,6 +1,6 @@
 //! A view of many samples, overlapping or not.
 
-use ndarray::{ArrayView2, ArrayView3};
+use ndarray::{ArrayView, ArrayView2, Dimension};
 
 use crate::error::{Error, NonFinite, Result};
 use crate::float::Float;
@@ -66,18 +66,29 @@ impl<'a, F: Float> Samples<'a, F> {
         Ok(Self { data, count: data.len() / shape.len(), hop: shape.len(), shape })
     }
 
-    /// The samples of an `ndarray` of shape `(n, steps, channels)`.
+    /// The samples of an `ndarray` of shape `(n, steps, channels)` or `(n, units)`.
     ///
     /// # Errors
-    /// If the array is not contiguous in row-major order.
-    pub fn from_array(array: ArrayView3<'a, F>) -> Result<Self> {
-        let (_, steps, channels) = array.dim();
-        let data = array.to_slice().ok_or_else(|| Error::Mismatch {
+    /// If the array has another number of axes, or is not contiguous in row-major order.
+    pub fn from_array<D: Dimension>(array: ArrayView<'a, F, D>) -> Result<Self> {
+        let shape = match *array.shape() {
+            [_, units] => Shape::units(units),
+            [_, steps, channels] => Shape::new(steps, channels),
+            ref axes => {
+                return Err(Error::Mismatch {
+                    what: "samples from an array".into(),
+                    expected: "an array (n, steps, channels) or (n, units)".into(),
+                    found: format!("an array of shape {axes:?}"),
+                });
+            }
+        };
+        let found = format!("strides {:?} for shape {:?}", array.strides(), array.shape());
+        let data = array.to_slice().ok_or(Error::Mismatch {
             what: "samples from an array".into(),
             expected: "an array that is contiguous in row-major order".into(),
-            found: format!("strides {:?} for shape {:?}", array.strides(), array.shape()),
+            found,
         })?;
-        Self::dense(data, Shape::new(steps, channels))
+        Self::dense(data, shape)
     }
 
     /// The number of samples.

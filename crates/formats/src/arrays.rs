@@ -1,17 +1,16 @@
 //! Reading and writing arrays as `NumPy`'s `.npy` files.
 //!
-//! Reading returns samples `(n, steps, channels)` in f32, row by row. It accepts
+//! Reading returns samples in f32, row by row. It accepts
 //! - float32 and float64 of either byte order; float64 is rounded;
-//! - three axes, or two, `(n, steps)`, for samples of one channel;
+//! - three axes, `(n, steps, channels)`, or two: `(n, units)`, or `(n, steps)` of one channel;
 //! - C or Fortran order.
 //!
-//! NaN and infinities are refused, as is everything else. Written files have three axes, float32, little-endian, C
-//! order.
+//! NaN and infinities are refused, as is everything else. Written files are float32, little-endian, in C order.
 
 use std::path::Path;
 
 use glassbox_engine::text::{excerpt, one_line};
-use ndarray::{Array3, ArrayD, ArrayView3, Ix3};
+use ndarray::{ArrayD, ArrayView, Dimension};
 use ndarray_npy::npy::header::Header;
 use ndarray_npy::{ReadNpyExt as _, WriteNpyExt as _};
 
@@ -36,8 +35,8 @@ pub enum ArrayError {
     WrongType { file: String, found: String },
     /// The array has an unsupported number of axes.
     #[error(
-        "{file} has shape {shape:?}, expected three axes (n, steps, channels), or two (n, steps) for one \
-         channel; reshape it"
+        "{file} has shape {shape:?}, expected three axes (n, steps, channels), or two, (n, units) or (n, steps) \
+         of one channel; reshape it"
     )]
     WrongRank { file: String, shape: Vec<usize> },
     /// The array has no elements.
@@ -53,23 +52,23 @@ pub enum ArrayError {
     Write(#[from] atomic::WriteError),
 }
 
-/// Reads samples `(n, steps, channels)`, contiguous in C order and not empty.
+/// Reads samples, an array of two or three axes, contiguous in C order and not empty.
 ///
 /// # Errors
 /// If the file cannot be read, is damaged, or is not as the module describes. The error names the file and, for a value
 /// that is not finite, its index.
-pub fn read_npy(path: &Path) -> Result<Array3<f32>, ArrayError> {
+pub fn read_npy(path: &Path) -> Result<ArrayD<f32>, ArrayError> {
     let file = path.display().to_string();
     let bytes = std::fs::read(path)
         .map_err(|cause| ArrayError::Unreadable { file: file.clone(), cause: cause.to_string() })?;
     parse_npy(&bytes, &file)
 }
 
-/// Writes an array `(n, steps, channels)`, whole or not at all.
+/// Writes an array, whole or not at all.
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn write_npy(path: &Path, array: ArrayView3<'_, f32>) -> Result<(), ArrayError> {
+pub fn write_npy<D: Dimension>(path: &Path, array: ArrayView<'_, f32, D>) -> Result<(), ArrayError> {
     // Without this, a view in Fortran order would be written in Fortran order.
     let array = array.as_standard_layout();
     atomic::write_with(path, |out| array.write_npy(out).map_err(std::io::Error::other))?;
@@ -80,7 +79,7 @@ pub fn write_npy(path: &Path, array: ArrayView3<'_, f32>) -> Result<(), ArrayErr
 ///
 /// # Errors
 /// As [`read_npy`].
-pub fn parse_npy(bytes: &[u8], file: &str) -> Result<Array3<f32>, ArrayError> {
+pub fn parse_npy(bytes: &[u8], file: &str) -> Result<ArrayD<f32>, ArrayError> {
     let damaged = |problem: String| ArrayError::Damaged { file: file.into(), problem };
     let start = data_start(bytes).map_err(damaged)?;
     let (mut head, data) = bytes.split_at(start);
@@ -151,17 +150,15 @@ fn data_start(bytes: &[u8]) -> Result<usize, String> {
     Ok(fixed + length)
 }
 
-/// Converts to finite values in C order with three axes.
-fn samples<T: Copy + Into<f64>>(array: &ArrayD<T>, file: &str) -> Result<Array3<f32>, ArrayError> {
+/// Converts to finite values in C order.
+fn samples<T: Copy + Into<f64>>(array: &ArrayD<T>, file: &str) -> Result<ArrayD<f32>, ArrayError> {
     for (index, value) in array.indexed_iter() {
         let value: f64 = (*value).into();
         if !(value as f32).is_finite() {
-            let index = ndarray::Dimension::slice(&index).to_vec();
+            let index = index.slice().to_vec();
             return Err(ArrayError::NotFinite { file: file.into(), index, value });
         }
     }
     let array = array.mapv(|value| value.into() as f32);
-    let array = if array.ndim() == 2 { array.insert_axis(ndarray::Axis(2)) } else { array };
-    let array = array.into_dimensionality::<Ix3>().expect("two axes and one, or three");
     Ok(array.as_standard_layout().into_owned())
 }

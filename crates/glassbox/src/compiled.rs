@@ -6,6 +6,7 @@ use glassbox_engine::memory;
 use glassbox_engine::model::{Network, Summary, WeightLayout};
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::program::Program;
+use glassbox_engine::shape::Shape;
 use glassbox_engine::training::{Checkpoint, Fit, Fitted, History};
 use indexmap::IndexMap;
 use ndarray::{Array3, ArrayD, IxDyn};
@@ -197,7 +198,8 @@ impl Model {
         Ok(session.evaluate(&data)?)
     }
 
-    /// Predictions, `(n, steps, channels)` of the output (`model.predict` of Keras).
+    /// Predictions, `(n, steps, channels)` of the output (`model.predict` of Keras). An output of rank 1 has one step;
+    /// several outputs are side by side in it. [`Model::predict_each`] gives each in its own shape.
     ///
     /// # Errors
     /// If the samples do not fit the model or are not finite, there is not enough memory for the predictions, or the
@@ -213,6 +215,15 @@ impl Model {
         let out = y.as_slice_mut().expect("a new array is contiguous");
         self.session(BATCH)?.predict(&x, out)?;
         Ok(y)
+    }
+
+    /// Predictions of each output in its own shape, `(n, steps, channels)` or `(n, units)`, in the order of the outputs.
+    ///
+    /// # Errors
+    /// As [`Model::predict`].
+    pub fn predict_each(&mut self, x: &impl AsSamples) -> Result<Vec<ArrayD<f32>>> {
+        let y = self.predict(x)?;
+        Ok(apart(&self.architecture.outputs(), y.as_slice().expect("a new array is contiguous")))
     }
 
     /// The output of the layer of this name for each sample, `(n, steps, channels)` of that layer; without dropout.
@@ -394,6 +405,20 @@ impl std::fmt::Debug for Model {
             .field("history", history)
             .finish_non_exhaustive()
     }
+}
+
+/// Samples of several signals that are side by side, apart.
+fn apart(shapes: &[Shape], values: &[f32]) -> Vec<ArrayD<f32>> {
+    let width = shapes.iter().map(Shape::len).sum::<usize>().max(1);
+    let mut first = 0;
+    let signal = |shape: &Shape| {
+        let own = first..first + shape.len();
+        first = own.end;
+        let rows = values.chunks_exact(width).flat_map(|row| &row[own.clone()]);
+        let axes: Vec<usize> = std::iter::once(values.len() / width).chain(shape.axes()).collect();
+        ArrayD::from_shape_vec(IxDyn(&axes), rows.copied().collect()).expect("a row for each sample")
+    };
+    shapes.iter().map(signal).collect()
 }
 
 /// A flat vector as named tensors.

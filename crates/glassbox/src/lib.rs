@@ -57,7 +57,7 @@ pub use glassbox_engine::{
 };
 pub use interrupt::Interrupt;
 pub use ndarray;
-pub use samples::AsSamples;
+pub use samples::{AsSamples, side_by_side};
 pub use training::Hooks;
 
 /// The types that most programs need: `use glassbox::prelude::*;`.

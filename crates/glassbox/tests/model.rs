@@ -231,3 +231,32 @@ fn callbacks_hear_of_every_epoch_and_an_interrupt_ends_the_run() {
     assert!(matches!(error, Error::Interrupted { epochs: 2, of: 9, checkpoint: None }), "{error}");
     assert_eq!(counter.0, 2);
 }
+
+/// Inputs and outputs side by side, and apart again.
+#[test]
+fn a_model_of_several_inputs_and_outputs_trains_and_predicts() {
+    let mut graph = Functional::new();
+    let (left, right) = (graph.input((8, 1)), graph.input((8, 2)));
+    let a = graph.call(Conv1D::new(2, 3).padding(Same).activation(Tanh), &[left]).unwrap();
+    let b = graph.call(Conv1D::new(2, 3).padding(Same), &[right]).unwrap();
+    let c = graph.call(Conv1D::new(1, 8), &[b]).unwrap();
+    let mut model = graph.outputs(&[a, c]).unwrap().compile(Adam::new(1e-2), Loss::MeanSquaredError).unwrap();
+    let values = |shape: (usize, usize, usize)| {
+        Array3::from_shape_fn(shape, |(n, t, c)| ((7 * n + 3 * t + c) as f32 / 5.0).sin())
+    };
+    let (left, right, target) = (values((20, 8, 1)), values((20, 8, 2)), values((20, 1, 1)));
+    let x = glassbox::side_by_side(&[&left, &right]).unwrap();
+    let y = glassbox::side_by_side(&[&right, &target]).unwrap();
+    let history = model.fit(&x, &y, Fit { epochs: 30, ..Fit::default() }).unwrap().history;
+    assert!(history.loss[29] < 0.7 * history.loss[0], "{:?}", history.loss);
+    let outputs = model.predict_each(&x).unwrap();
+    assert_eq!((outputs[0].shape(), outputs[1].shape()), (&[20, 8, 2][..], &[20, 1, 1][..]));
+    let mean = |y: &ndarray::ArrayD<f32>, target: &Array3<f32>| {
+        let squares = y.iter().zip(target).map(|(y, target)| f64::from(y - target).powi(2));
+        squares.sum::<f64>() / y.len() as f64
+    };
+    let expected = mean(&outputs[0], &right) + mean(&outputs[1], &target);
+    // Sums of a few hundred squares in f64 of predictions in f32.
+    assert!((model.evaluate(&x, &y).unwrap() - expected).abs() < 1e-6);
+    assert!(glassbox::side_by_side(&[&left, &values((19, 8, 2))]).is_err());
+}

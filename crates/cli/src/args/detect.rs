@@ -73,13 +73,13 @@ pub(crate) struct PredictArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
 
-    /// Normalised windows: .npy file of shape (n, steps, channels)
-    #[arg(long, value_name = "FILE")]
-    pub(crate) input: PathBuf,
+    /// Normalised windows: .npy file of shape (n, steps, channels) or (n, units); once for each input of the model
+    #[arg(long, value_name = "FILE", required = true)]
+    pub(crate) input: Vec<PathBuf>,
 
-    /// Output file for the reconstructions: .npy, float32
-    #[arg(long, value_name = "FILE")]
-    pub(crate) output: PathBuf,
+    /// Output file for the predictions: .npy, float32; once for each output of the model
+    #[arg(long, value_name = "FILE", required = true)]
+    pub(crate) output: Vec<PathBuf>,
 
     #[command(flatten)]
     pub(crate) compute: ComputeArgs,

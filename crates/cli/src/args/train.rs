@@ -59,9 +59,13 @@ pub(crate) struct FitArraysArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) weights: Option<PathBuf>,
 
-    /// Samples: .npy file of shape (n, steps, channels)
+    /// Samples: .npy file of shape (n, steps, channels) or (n, units); once for each input of the model
+    #[arg(long, value_name = "FILE", required = true)]
+    pub(crate) input: Vec<PathBuf>,
+
+    /// Targets, as --input; once for each output of the model [default: the samples, for an autoencoder]
     #[arg(long, value_name = "FILE")]
-    pub(crate) input: PathBuf,
+    pub(crate) target: Vec<PathBuf>,
 
     /// File for the losses, as {"loss": [...], "val_loss": [...]}, without val_loss if there are no validation samples
     /// [default: none]

@@ -1,13 +1,15 @@
 //! `glassbox fit-arrays`
 
+use std::path::PathBuf;
+
 use glassbox_engine::model::Network;
-use glassbox_formats::arrays::read_npy;
 use glassbox_formats::model_file::{SavedModel, read_architecture};
 use glassbox_pipeline::results::history_json;
 use glassbox_pipeline::training::TrainOptions;
 
 use super::{AFTER_EPOCH, CHECKPOINT, compiled, note, print_json};
 use crate::args::FitArraysArgs;
+use crate::arrays::{Arrays, inputs, targets};
 use crate::device::explain;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::files::{self, Named};
@@ -21,8 +23,13 @@ pub(crate) fn run(args: &FitArraysArgs) -> Result<(), Failure> {
     files::check(&input_files(args), &[&[(CHECKPOINT, &*checkpoint)], &outputs[..]].concat())?;
     let _locks = files::lock(&outputs)?;
     let kept = args.checkpoint.lock(&interrupted)?;
-    let x = read_npy(&args.input).or_fail(Kind::Input)?;
-    let (model, start) = load(args, x.dim().1)?;
+    let x = Arrays::read("--input", &args.input)?;
+    let (model, start) = load(args, x.steps())?;
+    let x = x.samples(&inputs(&model))?;
+    let y = match &*args.target {
+        [] => None,
+        files => Some(Arrays::read("--target", files)?.samples(&targets(&model))?),
+    };
     let quiet = args.output.quiet || args.output.json;
     let options = TrainOptions {
         checkpoints: Some(args.checkpoint.checkpoints(&interrupted)),
@@ -39,7 +46,7 @@ pub(crate) fn run(args: &FitArraysArgs) -> Result<(), Failure> {
     }
     let hooks = options.hooks(vec![&mut opening, &mut progress]);
     let fitted = trained
-        .fit_with(&x, &x, &options.fit, hooks)
+        .fit_with(&x, y.as_ref().unwrap_or(&x), &options.fit, hooks)
         .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
 
     let saved = SavedModel::new(trained.architecture().clone(), trained.flat_weights()?);
@@ -56,9 +63,11 @@ pub(crate) fn run(args: &FitArraysArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn input_files(args: &FitArraysArgs) -> Vec<Named<'_>> {
+fn input_files<'a>(args: &'a FitArraysArgs) -> Vec<Named<'a>> {
     let weights = args.weights.as_deref().map(|weights| ("--weights", weights));
-    [("--input", &*args.input), ("--architecture", &*args.architecture)].into_iter().chain(weights).collect()
+    let arrays = |option, files: &'a [PathBuf]| files.iter().map(move |file| (option, &**file));
+    let arrays = arrays("--input", &args.input).chain(arrays("--target", &args.target));
+    arrays.chain([("--architecture", &*args.architecture)]).chain(weights).collect()
 }
 
 fn output_files(args: &FitArraysArgs) -> Vec<Named<'_>> {

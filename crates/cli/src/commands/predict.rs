@@ -1,23 +1,28 @@
 //! `glassbox predict`
 
 use glassbox::Model;
-use glassbox_formats::arrays::{read_npy, write_npy};
+use glassbox_formats::arrays::write_npy;
 use glassbox_formats::model_file::SavedModel;
 
 use super::note;
 use crate::args::{ModelArgs, PredictArgs};
+use crate::arrays::{Arrays, inputs, require_each};
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::files::{self, Named};
 
 pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
-    let _locks = files::claim(&input_files(args), &[("--output", &args.output)])?;
-    let x = read_npy(&args.input).or_fail(Kind::Input)?;
-    let saved = args.model.load(x.dim().1)?;
+    let outputs: Vec<Named<'_>> = args.output.iter().map(|output| ("--output", &**output)).collect();
+    let _locks = files::claim(&input_files(args), &outputs)?;
+    let x = Arrays::read("--input", &args.input)?;
+    let saved = args.model.load(x.steps())?;
+    require_each("--output", args.output.len(), &saved.model.output_names())?;
+    let x = x.samples(&inputs(&saved.model))?;
     let device = args.compute.device(args.quiet)?;
     let mut model = Model::with_weights(saved.model, saved.weights, device)?;
-    let y = model.predict(&x)?;
-    if let Some(at) = y.iter().position(|v| !v.is_finite()) {
-        let window = at / model.architecture().output_shape().len().max(1);
+    let predictions = model.predict_each(&x)?;
+    let bad = predictions.iter().find_map(|y| Some((y, y.iter().position(|v| !v.is_finite())?)));
+    if let Some((y, at)) = bad {
+        let window = at / (y.len() / y.shape()[0]);
         return Err(Failure::new(
             Kind::NotFinite,
             format!(
@@ -25,8 +30,10 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
             ),
         ));
     }
-    write_npy(&args.output, y.view()).or_fail(Kind::Output)?;
-    note(args.quiet, format_args!("wrote {}", args.output.display()));
+    for (output, y) in args.output.iter().zip(&predictions) {
+        write_npy(output, y.view()).or_fail(Kind::Output)?;
+        note(args.quiet, format_args!("wrote {}", output.display()));
+    }
     Ok(())
 }
 
@@ -34,7 +41,8 @@ fn input_files(args: &PredictArgs) -> Vec<Named<'_>> {
     let ModelArgs { model, architecture, weights } = &args.model;
     let model = [("--model", model), ("--architecture", architecture), ("--weights", weights)];
     let model = model.into_iter().filter_map(|(name, path)| Some((name, path.as_deref()?)));
-    [("--input", &*args.input)].into_iter().chain(model).collect()
+    let input = args.input.iter().map(|input| ("--input", &**input));
+    input.chain(model).collect()
 }
 
 impl ModelArgs {
