@@ -6,6 +6,8 @@ mod summary;
 mod weights;
 
 pub use json::Compilation;
+pub(crate) use json::write_layer;
+pub(crate) use sequential::snake_case;
 pub use sequential::{NamedLayer, Sequential};
 pub use summary::Summary;
 pub use weights::{WeightInfo, WeightLayout};
