@@ -104,9 +104,11 @@ proptest! {
 #[test]
 fn a_small_mistake_is_found() {
     let (found, all) = (Cell::new(0), Cell::new(0));
-    let outcome = TestRunner::new(cases(60)).run(&models(SMALL), |case| {
+    let outcome = TestRunner::new(cases(960)).run(&models(SMALL), |case| {
         let outcome = gradient_conforms(&case, Loss::MeanSquaredError, 3, |w| w * 1.0001);
-        all.set(all.get() + usize::from(!case.build().layout().is_empty()));
+        // What hangs on rounding was not tried.
+        let tried = !matches!(outcome, Err(TestCaseError::Reject(_))) && !case.build().layout().is_empty();
+        all.set(all.get() + usize::from(tried));
         found.set(found.get() + usize::from(matches!(outcome, Err(TestCaseError::Fail(_)))));
         Ok(())
     });
@@ -121,7 +123,7 @@ fn a_small_mistake_is_found() {
 struct Bench {
     model: Network,
     weights: Vec<f32>,
-    /// A series that holds `samples` windows.
+    /// A series that holds `samples` windows, or as many samples without steps.
     series: Vec<f32>,
     targets: Vec<f32>,
     optimizer: Optimizer,
@@ -150,6 +152,9 @@ impl Bench {
 
     fn x(&self) -> Samples<'_, f32> {
         let input = self.model.input_shape();
+        if input.rank() == 1 {
+            return Samples::dense(&self.series, input).expect("samples");
+        }
         Samples::windows(&self.series, input.steps, input.channels).expect("windows")
     }
 

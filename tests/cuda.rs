@@ -8,7 +8,8 @@ use glassbox_cuda::Cuda;
 use glassbox_cuda::device::Buffer;
 use glassbox_cuda::kernels::{At, Control};
 use glassbox_engine::backend::{Backend, Dataset, Epoch, Session, State};
-use glassbox_engine::layers::Dropout;
+use glassbox_engine::layers::{Dense, Dropout, UpSampling1D};
+use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::{self, MaskAt, WORD, drop_below};
 use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::optimizers::{Adam, Optimizer, SGD};
@@ -131,6 +132,19 @@ fn what_is_not_adam_is_not_fused_and_the_reason_is_said() {
     assert!(describe(Adam::default().into()).starts_with("fused training steps"));
     let reason = describe(SGD::default().into());
     assert!(reason.contains("not fused: the fused update is Adam's, not that of SGD"), "{reason}");
+}
+
+/// Fused kernels have no index maps, and that is said by the layer's name.
+#[test]
+fn what_rearranges_a_signal_is_not_fused_and_the_reason_is_said() {
+    if !can_run_kernels() {
+        return;
+    }
+    let mut model = Sequential::new(Shape::new(8, 2));
+    model.add(UpSampling1D::new(2)).expect("a layer").add(Dense::new(2)).expect("a layer");
+    let plan = model.plan(Loss::default(), Adam::default().into(), 0, 32).expect("a plan");
+    let reason = Backend::<f32>::describe(&cuda_on(&Settings::default()), &plan).expect("it says how");
+    assert!(reason.contains("not fused: up_sampling1d is an index map"), "{reason}");
 }
 
 // ---------------------------------------------------------------------------------------------------------

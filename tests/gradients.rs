@@ -5,7 +5,7 @@
 //! losses, several samples. Each gradient is held against central differences, twice over: by the engine's
 //! own
 //! `GradientCheck`, and by a check that is written here and shares nothing with it. Then what a user may
-//! bring: an operation of their own, and a graph recorded by hand.
+//! bring: an operation of their own, signals that are joined, and a graph recorded by hand.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -15,7 +15,9 @@ use glassbox_engine::backend::{Backend, Dataset, Plan, State};
 use glassbox_engine::geometry::Padding;
 use glassbox_engine::gradient_check::GradientCheck;
 use glassbox_engine::initializers::Initializer;
-use glassbox_engine::layers::{Activation, Call, Conv1D, Conv1DTranspose, Dropout, Layer, WeightSpec};
+use glassbox_engine::layers::{
+    Activation, Call, Concatenate, Conv1D, Conv1DTranspose, Dense, Dropout, Layer, ReLU, WeightSpec,
+};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::MaskAt;
 use glassbox_engine::model::{Network, Sequential, WeightLayout};
@@ -30,6 +32,7 @@ use glassbox_engine::{Float, Result};
 use glassbox_tests::backends::{Setup, backends, launches_kernels, predict};
 use glassbox_tests::cases::{LayerCase, ModelCase, SMALL, cases, draws, models, normals, weights};
 use glassbox_tests::compare::{Tolerance, assert_close, compare};
+use glassbox_tests::conformance::TrainedBatch;
 use ndarray::{ArrayView2, ArrayViewMut2};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -200,7 +203,7 @@ proptest! {
 #[test]
 fn random_models_cover_what_matters() {
     let seen = RefCell::new(BTreeSet::new());
-    let outcome = TestRunner::new(cases(600)).run(&models(SMALL), |case| {
+    let outcome = TestRunner::new(cases(6000)).run(&models(SMALL), |case| {
         let mut seen = seen.borrow_mut();
         for (layer, named) in case.layers.iter().zip(case.build().layers()) {
             let mut note = |what: &str, yes: bool| {
@@ -228,8 +231,19 @@ fn random_models_cover_what_matters() {
                     note(layer.activation.name(), true);
                 }
                 LayerCase::Dropout(layer) => note("active", layer.rate > 0.0),
-                LayerCase::ReLU | LayerCase::LeakyReLU(_) | LayerCase::ELU(_) => note("layer", true),
                 LayerCase::Activation(activation) => note(activation.name(), true),
+                LayerCase::Dense(layer) | LayerCase::TimeDistributed(layer) => {
+                    note("no bias", !layer.use_bias);
+                    note(layer.activation.name(), true);
+                    note("rank 1", named.input.rank() == 1);
+                }
+                LayerCase::ReLU | LayerCase::LeakyReLU(_) | LayerCase::ELU(_) => note("layer", true),
+                LayerCase::RepeatVector(layer) => note("layer", layer.n > 1),
+                LayerCase::Flatten => note("layer", named.input.steps > 1),
+                LayerCase::Reshape(_) => note("layer", named.input != named.output),
+                LayerCase::UpSampling1D(layer) => note("layer", layer.size > 1),
+                LayerCase::ZeroPadding1D(layer) => note("layer", layer.padding.0 != layer.padding.1),
+                LayerCase::Cropping1D(layer) => note("layer", layer.cropping.0 != layer.cropping.1),
             }
         }
         Ok(())
@@ -240,11 +254,15 @@ fn random_models_cover_what_matters() {
     let wanted =
         both.iter().flat_map(|what| ["Conv1D", "Conv1DTranspose"].map(|class| format!("{class}, {what}")));
     let others = ["Conv1D, causal", "Conv1D, dilation", "Dropout, active"].map(String::from);
-    let layers = ["ReLU", "LeakyReLU", "ELU"].map(|class| format!("{class}, layer"));
+    let rearranging = ["RepeatVector", "Flatten", "Reshape", "UpSampling1D", "ZeroPadding1D", "Cropping1D"];
+    let layers = ["ReLU", "LeakyReLU", "ELU"].into_iter().chain(rearranging);
+    let layers = layers.map(|class| format!("{class}, layer"));
+    let dense = ["Dense, rank 1", "Dense, no bias", "TimeDistributed, no bias"].map(String::from);
     let activations = Activation::ALL.into_iter().flat_map(|activation| {
-        ["Conv1D", "Conv1DTranspose", "Activation"].map(|class| format!("{class}, {}", activation.name()))
+        ["Conv1D", "Conv1DTranspose", "Dense", "TimeDistributed", "Activation"]
+            .map(|class| format!("{class}, {}", activation.name()))
     });
-    for what in wanted.chain(others).chain(layers).chain(activations) {
+    for what in wanted.chain(others).chain(layers).chain(dense).chain(activations) {
         assert!(seen.contains(&what), "{what} is not among {seen:?}");
     }
 }
@@ -414,6 +432,53 @@ proptest! {
             prop_assert_eq!(of(&derived), of(&case.build()));
             let of = |model: &Network| model.training_program(loss).fused().to_string();
             prop_assert_eq!(of(&derived), of(&case.build()));
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Layers of several inputs
+
+/// A layer that joins its input, what a dense layer makes of it, and its input again.
+#[derive(Debug)]
+struct Joined {
+    axis: i64,
+}
+
+impl Layer for Joined {
+    fn class_name(&self) -> &'static str {
+        "Joined"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        Concatenate::new(self.axis).output_shape(&[inputs[0]; 3])
+    }
+
+    fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
+        Dense::new(inputs[0].channels).weights(inputs)
+    }
+
+    fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
+        let x = call.x();
+        let dense = Dense::new(tape.shape(x).channels).forward(tape, call);
+        let join = Call { inputs: vec![x, dense, x], weights: vec![] };
+        Concatenate::new(self.axis).forward(tape, &join)
+    }
+}
+
+#[test]
+fn gradients_of_joined_signals_are_derivatives() {
+    for (input, axes) in [(Shape::new(5, 3), vec![1, 2, -1, -2]), (Shape::units(4), vec![1, -1])] {
+        for axis in axes {
+            let mut model = Sequential::new(input);
+            model.add(Dense::new(3)).expect("a layer").add(Joined { axis }).expect("a layer that joins");
+            model.add(Dense::new(2)).expect("a layer").add(ReLU).expect("a layer");
+            for tensor in GradientCheck::default().run(&model).expect("a check") {
+                assert!(tensor.passes(), "axis {axis} of {input}: {tensor:?}");
+            }
+            let batch =
+                TrainedBatch { model: &model, apart: &model, seed: 3, loss: Loss::default(), samples: 3 };
+            assert_eq!(batch.gradient_conforms(&backends(), |w| w), Ok(true), "axis {axis} of {input}");
         }
     }
 }

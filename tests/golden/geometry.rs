@@ -63,7 +63,7 @@ fn check(class: &str, build: impl Fn(&Row<'_>) -> Option<Box<dyn Layer>>) -> (us
         for (input, expected) in inputs.iter().zip(row.lengths) {
             let input = Shape::new(integer(input), 2);
             let what = format!("{class}, {}, {} steps", row.describe(), input.steps);
-            let read = one_layer(class, &row.config(), input.steps, input.channels);
+            let read = one_layer(class, &row.config(), input);
             let read = read.map(|model| model.output_shape());
             // What cannot even be said in code is refused only when read.
             let built = build(&row).map(|layer| layer.output_shape(&[input]));
@@ -119,8 +119,9 @@ fn what_keras_only_declares_is_refused() {
     let rows = array(&table["declared_only"]);
     assert!(!rows.is_empty());
     for row in rows.iter().map(Row::read) {
-        let error =
-            one_layer("Conv1DTranspose", &row.config(), 12, 2).expect_err(&row.describe()).to_string();
+        let error = one_layer("Conv1DTranspose", &row.config(), Shape::new(12, 2))
+            .expect_err(&row.describe())
+            .to_string();
         assert!(error.contains("dilation_rate"), "{error}");
     }
 }

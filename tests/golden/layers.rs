@@ -2,14 +2,14 @@
 
 use glassbox_engine::Float;
 use glassbox_engine::backend::Backend;
-use glassbox_engine::layers::{Activation, Conv1D};
+use glassbox_engine::layers::{Activation, Dense};
 use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
 use glassbox_tests::backends::{Setup, backends, dataset, predict};
 use glassbox_tests::compare::{Tolerance, compare};
-use glassbox_tests::fixtures::{Tensor, Tensors, array, exactly, integer, one_layer, string};
+use glassbox_tests::fixtures::{self, Tensor, Tensors, array, exactly, integer, one_layer, string};
 use serde_json::Value as Json;
 
 /// How near to Keras's numbers, which are computed in `f64`.
@@ -58,7 +58,7 @@ impl Case<'_> {
 
     fn model(&self) -> Network {
         let shape = &self.get("x").shape;
-        one_layer(self.class, self.config, shape[1], shape[2])
+        one_layer(self.class, self.config, fixtures::shape(&shape[1..]))
             .unwrap_or_else(|e| panic!("{}: {e}", self.name))
     }
 
@@ -85,7 +85,7 @@ fn target<F: Float>(y: &[F], dy: &[f64], elements: usize, batch: usize) -> Vec<F
 fn check<F: Float>(backend: &dyn Backend<F>, bound: Bound) {
     let tensors = Tensors::read("layers.safetensors");
     let cases = tensors.metadata_json("cases");
-    assert_eq!(array(&cases).len(), 108);
+    assert_eq!(array(&cases).len(), 149);
     let mut faults = vec![];
     for case in array(&cases) {
         let (name, class) = (string(&case["name"]), string(&case["class_name"]));
@@ -117,8 +117,8 @@ fn output<F: Float>(backend: &dyn Backend<F>, case: &Case<'_>) -> Vec<F> {
     let x = case.get("x");
     let values: Vec<F> = x.exactly();
     let y = predict(&mut *session, &Samples::dense(&values, model.input_shape()).expect("samples"));
-    let shape = model.output_shape();
-    assert_eq!(case.get("y").shape, [x.shape[0], shape.steps, shape.channels], "{}", case.name);
+    let shape = [vec![x.shape[0]], model.output_shape().axes()].concat();
+    assert_eq!(case.get("y").shape, shape, "{}", case.name);
     y
 }
 
@@ -143,15 +143,16 @@ fn weight_gradients<F: Float>(
     tensors.collect()
 }
 
-/// `dx`, of which a session does not tell. So each sample is put into the *weights* of a layer before: a
-/// convolution of one tap whose kernel is the sample, `(1, steps, channels)`, reads the unit matrix and makes
-/// just this sample, and the gradient of its kernel is `dx`. Both exactly: each sum has one term that is not
-/// zero.
+/// `dx`, of which a session does not tell. So each sample is put into the *weights* of a layer before: a dense layer
+/// whose kernel is the sample, `(steps, channels)`, reads the unit matrix and makes just this sample, and the gradient
+/// of its kernel is `dx`. Both exactly: each sum has one term that is not zero. A sample of rank 1 is the kernel of a
+/// layer that reads a one.
 fn input_gradient<F: Float>(backend: &dyn Backend<F>, case: &Case<'_>, y: &[F]) -> Vec<F> {
     let layer = case.model();
     let input = layer.input_shape();
-    let mut model = Sequential::new(Shape::new(input.steps, input.steps));
-    model.add(Conv1D::new(input.channels, 1).use_bias(false)).expect("a layer of one tap");
+    let unit = Shape::new(input.steps, input.steps);
+    let mut model = Sequential::new(if input.rank() == 1 { Shape::units(1) } else { unit });
+    model.add(Dense::new(input.channels).use_bias(false)).expect("a dense layer");
     model.add_named(case.name, layer.layers()[0].layer.clone()).expect("the layer");
     let unit: Vec<F> = (0..input.steps * input.steps)
         .map(|at| if at / input.steps == at % input.steps { F::one() } else { F::zero() })
@@ -202,11 +203,22 @@ fn the_table_of_layers_covers_what_matters() {
     }
     some("causal", &|case| case["config"]["padding"] == "causal");
     some("dilation", &|case| argument(case, "dilation_rate") > 1);
-    for class in ["ReLU", "LeakyReLU", "ELU"] {
+    let others = ["ReLU", "LeakyReLU", "ELU", "Flatten", "Reshape", "RepeatVector", "UpSampling1D"];
+    for class in others.into_iter().chain(["ZeroPadding1D", "Cropping1D"]) {
         some(class, &|case| case["class_name"] == class);
     }
+    for class in ["Dense", "TimeDistributed"] {
+        let of_class = |case: &Json| case["class_name"] == class;
+        let config = |case: &Json| match class {
+            "Dense" => case["config"].clone(),
+            _ => case["config"]["layer"]["config"].clone(),
+        };
+        some("no bias", &|case| of_class(case) && config(case)["use_bias"] == false);
+        some("relu", &|case| of_class(case) && config(case)["activation"] == "relu");
+    }
+    some("rank 1", &|case| case["class_name"] == "Dense" && array(&case["input_shape"]).len() == 2);
     for activation in Activation::ALL {
-        for class in ["Conv1D", "Conv1DTranspose", "Activation"] {
+        for class in ["Conv1D", "Conv1DTranspose", "Dense", "Activation"] {
             let name = activation.name();
             let trivial = class == "Activation" && ["linear", "relu"].contains(&name);
             some(name, &|case| {

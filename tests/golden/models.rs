@@ -7,7 +7,7 @@ use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::shape::Shape;
 use glassbox_tests::compare::{Tolerance, assert_close};
-use glassbox_tests::fixtures::{array, integer, json, number, string, text};
+use glassbox_tests::fixtures::{self, array, integer, json, number, string, text};
 use serde_json::Value as Json;
 use std::sync::Arc;
 
@@ -23,9 +23,12 @@ fn read(text: &str, any_length: bool) -> Network {
     model.unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// `[null, steps, channels]`; the steps are null where any number will do.
+/// `[null, steps, channels]` or `[null, units]`; the steps are null where any number will do.
 fn shape(json: &Json) -> Shape {
-    Shape::new(json[1].as_u64().map_or(ANY_STEPS, |steps| steps as usize), integer(&json[2]))
+    let axes = &array(json)[1..];
+    fixtures::shape(
+        &axes.iter().map(|axis| axis.as_u64().map_or(ANY_STEPS, |n| n as usize)).collect::<Vec<_>>(),
+    )
 }
 
 #[test]

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use glassbox_engine::backend::State;
 use glassbox_engine::geometry::Padding;
-use glassbox_engine::layers::{Conv1D, Conv1DTranspose, Dropout, Layer, ReLU};
+use glassbox_engine::layers::{
+    Concatenate, Conv1D, Conv1DTranspose, Cropping1D, Dense, Dropout, Flatten, Layer, ReLU, RepeatVector,
+    Reshape, TimeDistributed, UpSampling1D, ZeroPadding1D,
+};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::MaskAt;
 use glassbox_engine::model::{Network, Sequential, WeightLayout};
@@ -389,6 +392,86 @@ fn models_larger_than_any_memory_are_refused() {
     refused(Shape::new(9, 1), Arc::new(Conv1D::new(1, 3).dilation_rate(large).padding(Padding::Causal)));
     refused(Shape::new(9, 1), Arc::new(Conv1DTranspose::new(3, 3).strides(large / 9)));
     refused(Shape::new(9, 1), Arc::new(Conv1DTranspose::new(1, large)));
+    refused(Shape::new(9, 1), Arc::new(Dense::new(large)));
+    refused(Shape::new(9, 1), Arc::new(TimeDistributed::new(Dense::new(large))));
+    refused(Shape::units(9), Arc::new(RepeatVector::new(large)));
+    refused(Shape::new(wide, 9), Arc::new(UpSampling1D::new(large)));
+    refused(Shape::new(9, 3), Arc::new(ZeroPadding1D::new(large, large)));
+    refused(Shape::new(wide, wide), Arc::new(Flatten));
+    refused(Shape::new(wide, wide), Arc::new(Reshape::new(4)));
+    let joined = Concatenate::new(1).output_shape(&[Shape::new(large, 1); 3]).expect_err("no memory");
+    assert!(joined.to_string().contains("larger than any memory"), "{joined}");
+}
+
+/// A layer that does not fit its input says what it was given, and what it can take.
+#[test]
+fn what_does_not_fit_is_refused_by_name() {
+    let refusal = |input: Shape, layer: Arc<dyn Layer>| {
+        let mut model = Sequential::new(input);
+        model.add_named("layer", layer).expect_err("it does not fit").to_string()
+    };
+    let (series, code) = (Shape::new(9, 2), Shape::units(18));
+    let no_steps =
+        "cannot take an input of shape (batch, 18): it has no steps; expected (batch, steps, channels)";
+    let of_steps: [Arc<dyn Layer>; 6] = [
+        Arc::new(Conv1D::new(1, 3)),
+        Arc::new(Conv1DTranspose::new(1, 3)),
+        Arc::new(UpSampling1D::new(2)),
+        Arc::new(ZeroPadding1D::new(1, 1)),
+        Arc::new(Cropping1D::new(1, 1)),
+        Arc::new(TimeDistributed::new(Dense::new(1))),
+    ];
+    for layer in of_steps {
+        let class = layer.class_name();
+        assert_eq!(refusal(code, layer), format!("layer ({class}): {no_steps}"));
+    }
+    let of_code: Arc<dyn Layer> = Arc::new(RepeatVector::new(3));
+    let expected = "layer (RepeatVector): cannot take an input of shape (batch, 9, 2): it repeats a signal without steps, \
+                    (batch, units)";
+    assert_eq!(refusal(series, of_code), expected);
+    for (layer, expected) in [
+        (Arc::new(RepeatVector::new(0)) as Arc<dyn Layer>, "n is 0, expected at least 1"),
+        (Arc::new(UpSampling1D::new(0)), "size is 0, expected at least 1"),
+        (Arc::new(Dense::new(0)), "units is 0, expected at least 1"),
+        (Arc::new(TimeDistributed::new(Dense::new(0))), "units is 0, expected at least 1"),
+        (
+            Arc::new(Cropping1D::new(4, 5)),
+            "cropping is [4, 5], expected fewer than the 9 steps of the input in total",
+        ),
+        (Arc::new(Reshape::new((4, 4))), "its 18 values do not fit target_shape [4,4]"),
+        (
+            Arc::new(Reshape { target_shape: vec![None, None] }),
+            "target_shape is [-1,-1], expected [units] or",
+        ),
+        (
+            Arc::new(Reshape { target_shape: vec![None, Some(0)] }),
+            "its 18 values do not fit target_shape [-1,0]",
+        ),
+        (
+            Arc::new(TimeDistributed::new(Flatten)),
+            "layer is Flatten, expected a layer that treats each step by itself",
+        ),
+        (Arc::new(Concatenate::default()), "the number of inputs is 1, expected at least 2"),
+    ] {
+        let error = refusal(series, layer);
+        assert!(error.contains(expected), "{error}");
+    }
+    let join = |axis: i64, inputs: &[Shape]| Concatenate::new(axis).output_shape(inputs);
+    assert_eq!(join(-1, &[series, Shape::new(9, 3)]).unwrap(), Shape::new(9, 5));
+    assert_eq!(join(2, &[series, Shape::new(9, 3)]).unwrap(), Shape::new(9, 5));
+    assert_eq!(join(1, &[series, Shape::new(4, 2)]).unwrap(), Shape::new(13, 2));
+    assert_eq!(join(-2, &[series, Shape::new(4, 2)]).unwrap(), Shape::new(13, 2));
+    assert_eq!(join(1, &[code, code, code]).unwrap(), Shape::units(54));
+    for (axis, inputs, expected) in [
+        (0, [series, series], "axis is 0, expected 1 to 2, or -2 to -1, for inputs of rank 2"),
+        (2, [code, code], "axis is 2, expected 1 to 1"),
+        (-1, [series, Shape::new(8, 2)], "cannot be joined to (batch, 9, 2) along axis 2"),
+        (1, [series, Shape::new(8, 1)], "cannot be joined to (batch, 9, 2) along axis 1"),
+        (-1, [series, Shape::units(2)], "cannot be joined to (batch, 9, 2) along axis 2"),
+    ] {
+        let error = join(axis, &inputs).expect_err("it does not fit").to_string();
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 /// The pointers to all values that hold no others.

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use glassbox_engine::Float;
 use glassbox_engine::geometry::{Geometry, Padding};
 use glassbox_engine::index_map::IndexMap;
-use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, ELU, Layer, LeakyReLU, ReLU};
+use glassbox_engine::layers::{
+    Activation, Conv1D, Conv1DTranspose, Cropping1D, Dense, Dropout, ELU, Flatten, Layer, LeakyReLU, ReLU,
+    RepeatVector, Reshape, TimeDistributed, UpSampling1D, ZeroPadding1D,
+};
 use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::optimizers::{Adam, Optimizer, SGD};
 use glassbox_engine::random::{Draws, Purpose, Stream};
@@ -119,6 +122,15 @@ pub enum LayerCase {
     LeakyReLU(LeakyReLU),
     ELU(ELU),
     Activation(Activation),
+    Dense(Dense),
+    /// Of a dense layer.
+    TimeDistributed(Dense),
+    RepeatVector(RepeatVector),
+    Flatten,
+    Reshape(Reshape),
+    UpSampling1D(UpSampling1D),
+    ZeroPadding1D(ZeroPadding1D),
+    Cropping1D(Cropping1D),
 }
 
 impl LayerCase {
@@ -133,18 +145,63 @@ impl LayerCase {
             Self::LeakyReLU(layer) => Arc::new(*layer),
             Self::ELU(layer) => Arc::new(*layer),
             Self::Activation(layer) => Arc::new(*layer),
+            Self::Dense(layer) => Arc::new(layer.clone()),
+            Self::TimeDistributed(layer) => Arc::new(TimeDistributed::new(layer.clone())),
+            Self::RepeatVector(layer) => Arc::new(*layer),
+            Self::Flatten => Arc::new(Flatten),
+            Self::Reshape(layer) => Arc::new(layer.clone()),
+            Self::UpSampling1D(layer) => Arc::new(*layer),
+            Self::ZeroPadding1D(layer) => Arc::new(*layer),
+            Self::Cropping1D(layer) => Arc::new(*layer),
         }
     }
 
-    /// This layer, made to fit an input: a kernel that is too long is padded, and a stride that would make
-    /// too long an output is taken away.
+    /// This layer, made to fit an input: a kernel that is too long is padded, a stride that would make too long an output
+    /// is taken away, and steps are added or taken away for a layer that asks for a signal of the other rank.
     fn fitted(self, input: Shape, longest: usize) -> Self {
-        let fits = self.layer().output_shape(&[input]).is_ok_and(|output| output.steps <= longest);
-        match self {
-            fitting if fits => fitting,
+        let most = longest.max(input.channels);
+        let fits = |layer: &Self| {
+            let output = layer.layer().output_shape(&[input]);
+            output.is_ok_and(|output| output.steps <= longest && output.channels <= most)
+        };
+        let padded = match self {
+            fitting if fits(&fitting) => return fitting,
             Self::Conv1D(layer) => Self::Conv1D(layer.padding(Padding::Same)),
             Self::Conv1DTranspose(layer) => Self::Conv1DTranspose(layer.strides(1).padding(Padding::Same)),
-            other => other,
+            Self::Reshape(_) => Self::Reshape(Reshape { target_shape: vec![None, Some(input.channels)] }),
+            _ => Self::UpSampling1D(UpSampling1D::new(1)),
+        };
+        match input.rank() {
+            _ if fits(&padded) => padded,
+            1 => Self::RepeatVector(RepeatVector::new(3)),
+            _ => Self::ReLU,
+        }
+    }
+
+    /// The same layer with an activation that `other` makes of its own.
+    fn with_activation(self, other: impl Fn(Activation) -> Activation) -> Self {
+        match self {
+            Self::Conv1D(layer) => Self::Conv1D(layer.clone().activation(other(layer.activation))),
+            Self::Conv1DTranspose(layer) => {
+                Self::Conv1DTranspose(layer.clone().activation(other(layer.activation)))
+            }
+            Self::Dense(layer) => Self::Dense(layer.clone().activation(other(layer.activation))),
+            Self::TimeDistributed(layer) => {
+                Self::TimeDistributed(layer.clone().activation(other(layer.activation)))
+            }
+            Self::Activation(activation) => Self::Activation(other(activation)),
+            without => without,
+        }
+    }
+
+    /// The activation that is an argument of this layer.
+    #[must_use]
+    pub fn activation(&self) -> Option<Activation> {
+        match self {
+            Self::Conv1D(layer) => Some(layer.activation),
+            Self::Conv1DTranspose(layer) => Some(layer.activation),
+            Self::Dense(layer) | Self::TimeDistributed(layer) => Some(layer.activation),
+            _ => None,
         }
     }
 }
@@ -167,15 +224,8 @@ impl ModelCase {
     #[must_use]
     pub fn straightened(self) -> Self {
         let layers = self.layers.into_iter().map(|layer| match layer {
-            LayerCase::Conv1D(layer) => {
-                LayerCase::Conv1D(layer.clone().activation(straight(layer.activation)))
-            }
-            LayerCase::Conv1DTranspose(layer) => {
-                LayerCase::Conv1DTranspose(layer.clone().activation(straight(layer.activation)))
-            }
-            LayerCase::Dropout(layer) => LayerCase::Dropout(layer),
-            LayerCase::Activation(activation) => LayerCase::Activation(straight(activation)),
-            LayerCase::ReLU | LayerCase::LeakyReLU(_) | LayerCase::ELU(_) => LayerCase::ReLU,
+            LayerCase::LeakyReLU(_) | LayerCase::ELU(_) => LayerCase::ReLU,
+            layer => layer.with_activation(straight),
         });
         Self { layers: layers.collect(), ..self }
     }
@@ -184,16 +234,12 @@ impl ModelCase {
     /// what goes into an activation is the output of a layer.
     #[must_use]
     pub fn with_activations_apart(&self) -> Self {
-        let layers = self.layers.iter().flat_map(|layer| match layer {
-            LayerCase::Conv1D(layer) => {
-                let linear = layer.clone().activation(Activation::Linear);
-                vec![LayerCase::Conv1D(linear), LayerCase::Activation(layer.activation)]
+        let layers = self.layers.iter().flat_map(|layer| match layer.activation() {
+            Some(activation) => {
+                let linear = layer.clone().with_activation(|_| Activation::Linear);
+                vec![linear, LayerCase::Activation(activation)]
             }
-            LayerCase::Conv1DTranspose(layer) => {
-                let linear = layer.clone().activation(Activation::Linear);
-                vec![LayerCase::Conv1DTranspose(linear), LayerCase::Activation(layer.activation)]
-            }
-            other => vec![other.clone()],
+            None => vec![layer.clone()],
         });
         Self { layers: layers.collect(), ..self.clone() }
     }
@@ -208,9 +254,10 @@ pub fn straight(activation: Activation) -> Activation {
 /// Models of random layers.
 pub fn models(sizes: Sizes) -> impl Strategy<Value = ModelCase> {
     let layers = proptest::collection::vec(layers(sizes), 1..=sizes.layers);
-    (1..=sizes.steps, select(sizes.channels), layers, any::<u64>()).prop_map(
+    (0..=sizes.steps, select(sizes.channels), layers, any::<u64>()).prop_map(
         move |(steps, channels, layers, seed)| {
-            let input = Shape::new(steps, channels);
+            // No steps: rank 1.
+            let input = if steps == 0 { Shape::units(channels) } else { Shape::new(steps, channels) };
             let mut shape = input;
             let mut fitted = vec![];
             for layer in layers {
@@ -232,7 +279,30 @@ fn layers(sizes: Sizes) -> impl Strategy<Value = LayerCase> {
         1 => select(&[0.0, 0.3][..]).prop_map(|slope| LayerCase::LeakyReLU(LeakyReLU::new(slope))),
         1 => select(&[0.25, 1.0][..]).prop_map(|alpha| LayerCase::ELU(ELU::new(alpha))),
         1 => activations().prop_map(LayerCase::Activation),
+        2 => dense(sizes).prop_map(LayerCase::Dense),
+        2 => dense(sizes).prop_map(LayerCase::TimeDistributed),
+        3 => rearranged(sizes),
     ]
+}
+
+/// Layers that rearrange. A rank, a length or a number of elements that does not fit is changed later.
+fn rearranged(sizes: Sizes) -> impl Strategy<Value = LayerCase> {
+    let ends = || (0usize..=3, 0usize..=3);
+    prop_oneof![
+        2 => (1usize..=5).prop_map(|n| LayerCase::RepeatVector(RepeatVector::new(n))),
+        2 => Just(LayerCase::Flatten),
+        1 => select(sizes.channels)
+            .prop_map(|channels| LayerCase::Reshape(Reshape { target_shape: vec![None, Some(channels)] })),
+        1 => (1usize..=4).prop_map(|size| LayerCase::UpSampling1D(UpSampling1D::new(size))),
+        1 => ends().prop_map(|(left, right)| LayerCase::ZeroPadding1D(ZeroPadding1D::new(left, right))),
+        1 => ends().prop_map(|(left, right)| LayerCase::Cropping1D(Cropping1D::new(left, right))),
+    ]
+}
+
+/// Dense layers.
+pub fn dense(sizes: Sizes) -> impl Strategy<Value = Dense> {
+    (select(sizes.channels), activations(), any::<bool>())
+        .prop_map(|(units, activation, use_bias)| Dense::new(units).activation(activation).use_bias(use_bias))
 }
 
 /// Half of them linear or ReLU, which most models have.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use glassbox_engine::Float;
 use glassbox_engine::model::{Network, WeightLayout};
 use glassbox_engine::optimizers::{Adam, Hyperparameter, Optimizer};
+use glassbox_engine::shape::Shape;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value as Json;
 
@@ -135,18 +136,28 @@ pub fn adam(json: &Json) -> Adam {
     }
 }
 
+/// A shape without the batch: two axes, or one.
+///
+/// # Panics
+/// If there are more.
+#[must_use]
+pub fn shape(axes: &[usize]) -> Shape {
+    match axes {
+        [units] => Shape::units(*units),
+        [steps, channels] => Shape::new(*steps, *channels),
+        _ => panic!("{axes:?} has neither one axis nor two"),
+    }
+}
+
 /// A model whose only layer has this `class_name` and `config`, and of which every sample has this shape.
 ///
 /// # Errors
 /// If the engine refuses it.
-pub fn one_layer(
-    class: &str,
-    config: &Json,
-    steps: usize,
-    channels: usize,
-) -> glassbox_engine::Result<Network> {
+pub fn one_layer(class: &str, config: &Json, input: Shape) -> glassbox_engine::Result<Network> {
     let layer = |class: &str, config: &Json| serde_json::json!({"class_name": class, "config": config});
-    let input = serde_json::json!({"batch_shape": [null, steps, channels], "dtype": "float32"});
+    let batch_shape: Json =
+        std::iter::once(Json::Null).chain(input.axes().into_iter().map(Json::from)).collect();
+    let input = serde_json::json!({"batch_shape": batch_shape, "dtype": "float32"});
     let layers = [layer("InputLayer", &input), layer(class, config)];
     let model =
         serde_json::json!({"class_name": "Sequential", "config": {"name": "model", "layers": layers}});

@@ -3,7 +3,7 @@
 //! | test | what it proves |
 //! |---|---|
 //! | `golden/` | the engine computes what Keras computes: see `fixtures/README.md` |
-//! | `golden/layers.rs` | output, input gradient, kernel and bias gradients of 72 layers |
+//! | `golden/layers.rs` | output, input gradient, kernel and bias gradients of 149 layers |
 //! | `golden/geometry.rs` | every output length for a grid of arguments, every error, the validation split |
 //! | `golden/optimisation.rs` | both losses and their gradients; ten steps of each optimiser alone |
 //! | `golden/training.rs` | ten training steps of the tutorial's network, including dropout |
@@ -15,7 +15,7 @@
 //! | `gradients.rs` | backpropagation equals the derivative: random models, a user's layer, a graph |
 //! | `gradient_check.rs` | the engine's gradient check: no false alarms, and it finds every planted mistake of 1e-6 |
 //! | `conformance.rs` | every backend agrees with the `f64` reference within its rounding |
-//! | `properties/algebra.rs` | the three contractions: adjoint, bilinear, identity, shift, brute force |
+//! | `properties/algebra.rs` | the three contractions and index maps: adjoint, bilinear, identity, shift, brute force |
 //! | `properties/training.rs` | determinism, bit-exact resuming, errors that name the place |
 //! | `properties/pieces.rs` | properties of losses, dropout and optimisers |
 //! | `cuda.rs` | the CUDA backend: random bits, the optimisers' bits, the CPU's loss curve, a device that fails |

@@ -11,6 +11,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use glassbox_cpu::{Cpu, Simd};
 use glassbox_engine::backend::{Backend, Dataset, Epoch, State};
+use glassbox_engine::layers::{
+    Activation, Cropping1D, Dense, Flatten, RepeatVector, TimeDistributed, UpSampling1D, ZeroPadding1D,
+};
+use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::samples::Samples;
 
@@ -41,16 +45,27 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// A code without steps, and layers that make windows of it again.
+fn rearranged() -> Sequential {
+    let mut model = Sequential::new((288, 1));
+    model.add(Flatten).unwrap().add(Dense::new(8).activation(Activation::Relu)).unwrap();
+    model.add(RepeatVector::new(96)).unwrap().add(UpSampling1D::new(3)).unwrap();
+    model.add(ZeroPadding1D::new(2, 1)).unwrap().add(Cropping1D::new(1, 2)).unwrap();
+    model.add(TimeDistributed::new(Dense::new(1))).unwrap();
+    model
+}
+
 #[test]
 fn an_epoch_allocates_nothing() {
-    let (model, series) = (common::tutorial(), common::series(800));
+    let models = [common::tutorial(), rearranged()];
+    let series = common::series(800);
     let data = Dataset::autoencoder(Samples::windows(&series, 288, 1).unwrap());
     let order: Vec<u32> = (0..data.len() as u32).collect();
     let paths = Simd::under_test().unwrap();
     for simd in paths.into_iter().filter(|simd| *simd != Simd::MatrixMultiply) {
-        for threads in [1, 2] {
+        for (model, threads) in models.iter().flat_map(|model| [(model, 1), (model, 2)]) {
             let cpu = Cpu::with_simd(Some(threads), simd).unwrap();
-            let mut session = cpu.session(common::plan(&model, 128)).unwrap();
+            let mut session = cpu.session(common::plan(model, 128)).unwrap();
             session.set_state(&State::new(model.layout().initial(1), &Optimizer::default())).unwrap();
             let mut epoch = |epoch| {
                 let epoch = Epoch { epoch, order: &order, batch_size: 128 };

@@ -66,7 +66,10 @@ pub mod prelude {
     pub use glassbox_engine::layers::Activation::{
         self, Elu, Gelu, LeakyRelu, Linear, Relu, Selu, Sigmoid, Silu, Softplus, Tanh,
     };
-    pub use glassbox_engine::layers::{Conv1D, Conv1DTranspose, Dropout, ELU, LeakyReLU, ReLU};
+    pub use glassbox_engine::layers::{
+        Concatenate, Conv1D, Conv1DTranspose, Cropping1D, Dense, Dropout, ELU, Flatten, LeakyReLU, ReLU,
+        RepeatVector, Reshape, TimeDistributed, UpSampling1D, ZeroPadding1D,
+    };
     pub use glassbox_engine::losses::Loss;
     pub use glassbox_engine::model::{Functional, Network, Sequential};
     pub use glassbox_engine::optimizers::{Adam, SGD};

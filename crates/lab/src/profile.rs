@@ -185,12 +185,17 @@ impl Signals {
     }
 
     fn dataset(&self) -> Result<Dataset<'_, f32>> {
-        let x = Samples::windows(&self.x.0, self.x.1.steps, self.x.1.channels)?;
-        let y = match &self.y {
-            None => x,
-            Some((values, shape)) => Samples::windows(values, shape.steps, shape.channels)?,
-        };
+        let x = samples(&self.x)?;
+        let y = self.y.as_ref().map_or(Ok(x), samples)?;
         Ok(Dataset { x, y })
+    }
+}
+
+/// Overlapping samples; one after the other if they have no steps.
+fn samples((values, shape): &(Vec<f32>, Shape)) -> Result<Samples<'_, f32>> {
+    match shape.rank() {
+        1 => Ok(Samples::dense(values, *shape)?),
+        _ => Ok(Samples::windows(values, shape.steps, shape.channels)?),
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn run(args: &SummaryArgs) -> Result<(), Failure> {
 }
 
 fn describe(model: &Network) -> Json {
-    let shape = |shape: Shape| [shape.steps, shape.channels];
+    let shape = |shape: Shape| shape.axes();
     let layer = |layer: &NamedLayer| {
         json!({
             "name": layer.name,

@@ -49,6 +49,10 @@ impl Layer for Activation {
         tape.add_gradient(x, dx);
     }
 
+    fn acts_on_steps(&self) -> bool {
+        true
+    }
+
     fn config(&self) -> Config {
         Config::default().with("activation", self.to_json())
     }
@@ -153,6 +157,10 @@ macro_rules! layer_of_activation {
 
             fn backward(&self, tape: &mut Tape, call: &Call, y: Value, dy: Value) {
                 Activation::from(*self).backward(tape, call, y, dy);
+            }
+
+            fn acts_on_steps(&self) -> bool {
+                true
             }
 
             fn config(&self) -> Config {

@@ -2,9 +2,11 @@
 
 mod near;
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value as Json};
 
-use super::{Activation, ELU, FromConfig, LeakyReLU, ReLU};
+use super::{Activation, ELU, FromConfig, Layer, LeakyReLU, ReLU, Registry};
 use crate::error::{Error, Result};
 use crate::geometry::Padding;
 use crate::text::excerpt;
@@ -155,6 +157,20 @@ impl Config {
         self.as_integer(key, &value)
     }
 
+    pub(crate) fn integer_or(&mut self, key: &str, default: usize) -> Result<usize> {
+        if self.entries.contains_key(key) { self.integer(key) } else { Ok(default) }
+    }
+
+    /// Takes two whole numbers, `[1, 2]`, or one for both, `1`; both are 1 if absent.
+    pub(crate) fn pair_or_ones(&mut self, key: &str) -> Result<(usize, usize)> {
+        let Some(value) = self.find(key) else { return Ok((1, 1)) };
+        match value.as_array().map(Vec::as_slice) {
+            Some([left, right]) => Ok((self.as_integer(key, left)?, self.as_integer(key, right)?)),
+            Some(_) => Err(self.wrong(key, "one number for both ends, or two", &abridged(&value))),
+            None => self.as_integer(key, &value).map(|both| (both, both)),
+        }
+    }
+
     /// Takes the number of a single dimension, `[7]` or `7`.
     pub(crate) fn single(&mut self, key: &str) -> Result<usize> {
         let value = self.take(key)?;
@@ -189,6 +205,27 @@ impl Config {
             let names: Vec<_> = supported.iter().map(|padding| padding.name()).collect();
             self.wrong("padding", &names.join(" or "), &excerpt(&name).to_string())
         })
+    }
+
+    /// Takes `data_format`, which must be absent, null, or `"channels_last"` in any case.
+    pub(crate) fn only_channels_last(&mut self) -> Result<()> {
+        match self.find_some("data_format") {
+            Some(format) if format.as_str().map(str::to_lowercase).as_deref() != Some("channels_last") => {
+                Err(self.unsupported("data_format", &format, "channels_last is"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a layer that is an argument of another layer, and its name, if it has one.
+    pub(crate) fn layer(
+        &mut self,
+        key: &str,
+        registry: &Registry,
+    ) -> Result<(Option<String>, Arc<dyn Layer>)> {
+        let mut object = self.object(key)?;
+        let class = object.class()?;
+        registry.read(&class, object.object("config")?)
     }
 
     /// Takes an activation: its name, or an object with its class. Linear if absent or null.

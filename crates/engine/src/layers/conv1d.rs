@@ -3,8 +3,8 @@
 use serde_json::{Value as Json, json};
 
 use super::{
-    Activation, Call, Config, FromConfig, KERAS, Layer, WeightSpec, convolution, require_positive,
-    single_input,
+    Activation, Call, Config, FromConfig, KERAS, Layer, WeightSpec, convolution, input_of_steps,
+    require_positive,
 };
 use crate::error::{Error, Result};
 use crate::geometry::{Geometry, GeometrySpec, Padding};
@@ -161,7 +161,7 @@ impl Layer for Conv1D {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        Ok(self.geometry(single_input(Self::CLASS_NAME, inputs)?)?.output())
+        Ok(self.geometry(input_of_steps(self, inputs)?)?.output())
     }
 
     fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
@@ -229,6 +229,7 @@ impl FromConfig for Conv1D {
         config.only("groups", &json!(1))?;
         config.only("lora_rank", &Json::Null)?;
         config.only("lora_alpha", &Json::Null)?;
+        config.only_channels_last()?;
         convolution::take_fixed_arguments(config, layer.use_bias)?;
         Ok(layer)
     }

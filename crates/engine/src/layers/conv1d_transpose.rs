@@ -3,8 +3,8 @@
 use serde_json::{Value as Json, json};
 
 use super::{
-    Activation, Call, Config, FromConfig, KERAS, Layer, WeightSpec, convolution, require_positive,
-    single_input,
+    Activation, Call, Config, FromConfig, KERAS, Layer, WeightSpec, convolution, input_of_steps,
+    require_positive,
 };
 use crate::error::{Error, Result};
 use crate::geometry::{Geometry, GeometrySpec, Padding};
@@ -145,7 +145,7 @@ impl Layer for Conv1DTranspose {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        Ok(self.geometry(single_input(Self::CLASS_NAME, inputs)?)?.input())
+        Ok(self.geometry(input_of_steps(self, inputs)?)?.input())
     }
 
     fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
@@ -214,6 +214,7 @@ impl FromConfig for Conv1DTranspose {
             return Err(config.unsupported("dilation_rate", &json!(dilation_rate), "1 is"));
         }
         config.only("output_padding", &Json::Null)?;
+        config.only_channels_last()?;
         convolution::take_fixed_arguments(config, layer.use_bias)?;
         Ok(layer)
     }

@@ -1,4 +1,4 @@
-//! Code that Conv1D and Conv1DTranspose share, besides the three contractions.
+//! Code that Conv1D, Conv1DTranspose and Dense share, besides the three contractions.
 
 use serde_json::Value as Json;
 
@@ -54,23 +54,25 @@ pub(super) fn forward(
 
 /// Adds the arguments of which the engine supports one value only.
 pub(super) fn with_fixed_arguments(config: Config) -> Config {
+    with_constraints(with_initializers(config).with("activity_regularizer", Json::Null))
+}
+
+/// The first of these arguments.
+pub(super) fn with_initializers(config: Config) -> Config {
     config
         .with("kernel_initializer", Initializer::GlorotUniform.config())
         .with("bias_initializer", Initializer::Zeros.config())
         .with("kernel_regularizer", Json::Null)
         .with("bias_regularizer", Json::Null)
-        .with("activity_regularizer", Json::Null)
-        .with("kernel_constraint", Json::Null)
-        .with("bias_constraint", Json::Null)
+}
+
+/// The last of these arguments.
+pub(super) fn with_constraints(config: Config) -> Config {
+    config.with("kernel_constraint", Json::Null).with("bias_constraint", Json::Null)
 }
 
 /// Takes the arguments of [`with_fixed_arguments`] and refuses unsupported values.
 pub(super) fn take_fixed_arguments(config: &mut Config, use_bias: bool) -> Result<()> {
-    if let Some(format) = config.find_some("data_format")
-        && format.as_str().map(str::to_lowercase).as_deref() != Some("channels_last")
-    {
-        return Err(config.unsupported("data_format", &format, "channels_last is"));
-    }
     // If an initialiser is null, Keras uses Glorot's, also for the bias.
     if config.entries.get("bias_initializer").is_some_and(Json::is_null) && use_bias {
         return Err(config.unsupported("bias_initializer", &Json::Null, "Zeros is"));

@@ -71,6 +71,10 @@ impl Layer for Dropout {
         tape.add_gradient(x, dx);
     }
 
+    fn acts_on_steps(&self) -> bool {
+        true
+    }
+
     fn config(&self) -> Config {
         Config::default().with("rate", self.rate).with("seed", Json::Null).with("noise_shape", Json::Null)
     }

@@ -9,15 +9,22 @@
 //! |---|---|---|---|
 //! | [`Conv1D`] | apply A | apply A^T | correlate |
 //! | [`Conv1DTranspose`] | apply A^T | apply A | correlate, signals swapped |
+//! | [`Dense`] | apply A, of one tap | apply A^T | correlate |
+//!
+//! Layers that only rearrange elements are [index maps](crate::index_map): [`Flatten`], [`Reshape`], [`RepeatVector`],
+//! [`UpSampling1D`], [`ZeroPadding1D`], [`Cropping1D`], [`Concatenate`].
 
 mod activation;
 pub(crate) mod config;
 mod conv1d;
 mod conv1d_transpose;
 mod convolution;
+mod dense;
 mod dropout;
+mod rearrange;
 mod registry;
 mod relu;
+mod time_distributed;
 
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -27,9 +34,12 @@ pub use activation::{ELU, LeakyReLU};
 pub use config::Config;
 pub use conv1d::Conv1D;
 pub use conv1d_transpose::Conv1DTranspose;
+pub use dense::Dense;
 pub use dropout::Dropout;
+pub use rearrange::{Concatenate, Cropping1D, Flatten, RepeatVector, Reshape, UpSampling1D, ZeroPadding1D};
 pub use registry::{FromConfig, Registry};
 pub use relu::ReLU;
+pub use time_distributed::TimeDistributed;
 
 use crate::error::{Error, Result};
 use crate::initializers::Initializer;
@@ -101,6 +111,12 @@ pub trait Layer: Debug + Send + Sync {
         tape.derive();
     }
 
+    /// Returns true if each step of the output depends on the same step of the input only, in the same way at all steps:
+    /// then [`TimeDistributed`] may apply the layer. Default: false.
+    fn acts_on_steps(&self) -> bool {
+        false
+    }
+
     /// The arguments, as in `config` of Keras's JSON, without those that every layer has. Default: none.
     fn config(&self) -> Config {
         Config::default()
@@ -158,6 +174,19 @@ fn single_input(layer: &str, inputs: &[Shape]) -> Result<Shape> {
             argument: "the number of inputs".into(),
             found: inputs.len().to_string(),
             expected: "1".into(),
+        }),
+    }
+}
+
+/// The shape of the only input, which must have steps.
+fn input_of_steps(layer: &dyn Layer, inputs: &[Shape]) -> Result<Shape> {
+    let input = single_input(layer.class_name(), inputs)?;
+    match input.rank() {
+        2 => Ok(input),
+        _ => Err(Error::Input {
+            layer: layer.class_name().into(),
+            input,
+            problem: "it has no steps; expected (batch, steps, channels)".into(),
         }),
     }
 }

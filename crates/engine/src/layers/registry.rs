@@ -6,7 +6,10 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 
 use super::config::{Class, respelt};
-use super::{Activation, Config, Conv1D, Conv1DTranspose, Dropout, ELU, KERAS, Layer, LeakyReLU, ReLU};
+use super::{
+    Activation, Concatenate, Config, Conv1D, Conv1DTranspose, Cropping1D, Dense, Dropout, ELU, Flatten,
+    KERAS, Layer, LeakyReLU, ReLU, RepeatVector, Reshape, TimeDistributed, UpSampling1D, ZeroPadding1D,
+};
 use crate::error::{Error, Result};
 use crate::text::excerpt;
 
@@ -22,9 +25,19 @@ pub trait FromConfig: Layer + Sized + 'static {
     /// # Errors
     /// If an argument is missing, of the wrong kind, or not supported.
     fn from_config(config: &mut Config) -> Result<Self>;
+
+    /// Creates a layer with layers among its arguments, which `registry` can read. Default:
+    /// [`FromConfig::from_config`], for a layer that has none.
+    ///
+    /// # Errors
+    /// As [`FromConfig::from_config`].
+    fn from_config_with(config: &mut Config, registry: &Registry) -> Result<Self> {
+        let _ = registry;
+        Self::from_config(config)
+    }
 }
 
-type Read = fn(&mut Config) -> Result<Arc<dyn Layer>>;
+type Read = fn(&mut Config, &Registry) -> Result<Arc<dyn Layer>>;
 
 /// The layers that can be read from a model's JSON: Keras's by default, and those that a user adds
 /// ([`keras.saving.register_keras_serializable`](https://keras.io/api/models/model_saving_apis/serialization_utils/)).
@@ -54,12 +67,21 @@ impl Default for Registry {
     fn default() -> Self {
         Self(BTreeMap::new())
             .with::<Activation>()
+            .with::<Concatenate>()
             .with::<Conv1D>()
             .with::<Conv1DTranspose>()
+            .with::<Cropping1D>()
+            .with::<Dense>()
             .with::<Dropout>()
             .with::<ELU>()
+            .with::<Flatten>()
             .with::<LeakyReLU>()
             .with::<ReLU>()
+            .with::<RepeatVector>()
+            .with::<Reshape>()
+            .with::<TimeDistributed>()
+            .with::<UpSampling1D>()
+            .with::<ZeroPadding1D>()
     }
 }
 
@@ -67,7 +89,7 @@ impl Registry {
     /// Adds a class.
     #[must_use]
     pub fn with<L: FromConfig>(mut self) -> Self {
-        let read: Read = |config| Ok(Arc::new(L::from_config(config)?));
+        let read: Read = |config, registry| Ok(Arc::new(L::from_config_with(config, registry)?));
         let name = match L::PACKAGE {
             KERAS => L::CLASS_NAME.into(),
             package => format!("{package}>{}", L::CLASS_NAME),
@@ -82,7 +104,7 @@ impl Registry {
         if let Some(name) = &name {
             config.place = format!("{} ({})", excerpt(name), excerpt(&class.name));
         }
-        let layer = self.find(class, name.as_deref(), &config.place)?(&mut config)?;
+        let layer = self.find(class, name.as_deref(), &config.place)?(&mut config, self)?;
         config.only("activity_regularizer", &Json::Null)?;
         config.require_float32()?;
         config.only("trainable", &json!(true))?;

@@ -32,6 +32,10 @@ impl Layer for ReLU {
         Activation::Relu.backward(tape, call, y, dy);
     }
 
+    fn acts_on_steps(&self) -> bool {
+        true
+    }
+
     fn config(&self) -> Config {
         Config::default().with("max_value", Json::Null).with("negative_slope", 0.0).with("threshold", 0.0)
     }

@@ -22,6 +22,7 @@ use crate::shape::Shape;
 pub use compile::Compilation;
 pub(super) use compile::read as read_compilation;
 pub(super) use write::write;
+pub(crate) use write::write_layer;
 
 /// The message of a JSON error without the line and column that `serde_json` appends.
 fn without_place(error: &serde_json::Error) -> String {

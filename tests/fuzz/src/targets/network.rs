@@ -71,9 +71,13 @@ fn with_activations_apart(model: &Network) -> Network {
         json!({ "class_name": "Activation", "config": config })
     };
     for index in (0..layers.len()).rev() {
-        let convolves = layers[index]["class_name"].as_str().is_some_and(|class| class.starts_with("Conv1D"));
-        if convolves {
-            let activation = std::mem::replace(&mut layers[index]["config"]["activation"], json!("linear"));
+        let activation = match layers[index]["class_name"].as_str() {
+            Some("TimeDistributed") => "/config/layer/config/activation",
+            Some("Activation") => continue,
+            _ => "/config/activation",
+        };
+        if let Some(activation) = layers[index].pointer_mut(activation) {
+            let activation = std::mem::replace(activation, json!("linear"));
             layers.insert(index + 1, layer(index, activation));
         }
     }

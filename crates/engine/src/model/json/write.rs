@@ -4,10 +4,14 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::layers::KERAS;
+use crate::layers::{KERAS, Layer};
 use crate::model::NamedLayer;
 use crate::model::network::{Input, Kind, Network, Node, Part, Source};
 use crate::shape::Shape;
+
+/// The layers without weights for which Keras writes the shape that they were built with.
+const BUILT: [&str; 6] =
+    ["Concatenate", "Cropping1D", "Flatten", "RepeatVector", "UpSampling1D", "ZeroPadding1D"];
 
 pub(in crate::model) fn write(model: &Network) -> String {
     write_model(model).to_string()
@@ -16,7 +20,7 @@ pub(in crate::model) fn write(model: &Network) -> String {
 fn write_model(model: &Network) -> Json {
     let (module, registered_name, config, build_config) = match model.kind {
         Kind::Sequential => {
-            let layers = model.inputs.iter().map(write_input).chain(model.layers.iter().map(write_layer));
+            let layers = model.inputs.iter().map(write_input).chain(model.layers.iter().map(write_named));
             let shape = shape(model.input_shape());
             let config = json!({
                 "name": model.name,
@@ -79,7 +83,7 @@ fn write_graph(model: &Network, history: &History<'_>) -> Vec<Json> {
             Part::Input(input) => (write_input(&model.inputs[input]), &model.inputs[input].name, vec![]),
             Part::Layer(layer) => {
                 let own = &model.layers[layer];
-                (write_layer(own), &own.name, std::mem::take(&mut calls[layer]))
+                (write_named(own), &own.name, std::mem::take(&mut calls[layer]))
             }
         };
         document["name"] = json!(name);
@@ -150,34 +154,50 @@ fn write_input(input: &Input) -> Json {
     })
 }
 
-fn write_layer(layer: &NamedLayer) -> Json {
+fn write_named(layer: &NamedLayer) -> Json {
     if let Some(model) = layer.layer.network() {
         let mut document = write_model(model);
         document["config"]["name"] = json!(layer.name);
         return document;
     }
+    let mut document = write_layer(&layer.name, &*layer.layer);
+    write_build(&mut document, &layer.inputs, !layer.weights.is_empty());
+    document
+}
+
+/// A layer of this name, without the shape that it was built with.
+pub(crate) fn write_layer(name: &str, layer: &dyn Layer) -> Json {
     let mut config = Map::from_iter([
-        ("name".to_string(), json!(layer.name)),
+        ("name".to_string(), json!(name)),
         ("trainable".to_string(), json!(true)),
         ("dtype".to_string(), dtype()),
     ]);
-    config.extend(layer.layer.config().entries);
-    let (class, package) = (layer.layer.class_name(), layer.layer.package());
+    config.extend(layer.config().entries);
+    let (class, package) = (layer.class_name(), layer.package());
     let (module, registered_name) = match package {
         KERAS => (json!(KERAS), Json::Null),
         own => (Json::Null, json!(format!("{own}>{class}"))),
     };
-    let mut document = json!({
+    json!({
         "module": module,
         "class_name": class,
         "config": config,
         "registered_name": registered_name,
-    });
-    if !layer.weights.is_empty() {
-        let shapes = layer.inputs.iter().map(|input| shape(*input)).collect();
-        document["build_config"] = json!({"input_shape": one_or_list(shapes)});
+    })
+}
+
+/// Adds the input shape that Keras built a layer with, if it writes one; `weighted` if the layer has weights. The layer
+/// of a `TimeDistributed` was built with one step.
+fn write_build(layer: &mut Json, inputs: &[Shape], weighted: bool) {
+    let class = layer["class_name"].as_str().unwrap_or_default();
+    let distributes = class == "TimeDistributed";
+    if weighted || distributes || BUILT.contains(&class) {
+        layer["build_config"] =
+            json!({"input_shape": one_or_list(inputs.iter().map(|input| shape(*input)).collect())});
     }
-    document
+    if let Some(inner) = layer.pointer_mut("/config/layer").filter(|_| distributes) {
+        write_build(inner, &[Shape::units(inputs[0].channels)], weighted);
+    }
 }
 
 /// A shape with the batch in front.
