@@ -15,14 +15,16 @@ use glassbox_engine::backend::{Backend, Dataset, Plan, State};
 use glassbox_engine::geometry::Padding;
 use glassbox_engine::gradient_check::GradientCheck;
 use glassbox_engine::initializers::Initializer;
-use glassbox_engine::layers::{Activation, Call, Conv1D, Conv1DTranspose, Dropout, Layer, WeightSpec};
+use glassbox_engine::layers::{
+    Activation, AveragePooling1D, Call, Conv1D, Conv1DTranspose, Dropout, Layer, MaxPooling1D, WeightSpec,
+};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::MaskAt;
 use glassbox_engine::model::{Sequential, WeightLayout};
 use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::program::custom::{Operation, Saved};
-use glassbox_engine::program::{Instruction, Pointwise, Program, Tape, Value, Weight};
-use glassbox_engine::reference::{Interpreter, Reference, Sample};
+use glassbox_engine::program::{Instruction, Pointwise, Pooling, Program, Tape, Value, Weight};
+use glassbox_engine::reference::{Interpreter, Reference, Sample, argmax};
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
 use glassbox_engine::training::{Checkpoint, Fit, fit};
@@ -65,7 +67,7 @@ impl Point {
     }
 
     /// The batch's loss, the gradient of every variable, and the piece of the function that this point is in:
-    /// on which side of its kink each activation is, and each absolute value.
+    /// on which side of its kink each activation is, and each absolute value, and which step has each maximum.
     fn evaluate(&mut self) -> (f64, Vec<f64>, Vec<bool>) {
         let (weights, xs) = self.variables.split_at(self.weights);
         let mut gradient = vec![0.0; weights.len()];
@@ -83,6 +85,14 @@ impl Point {
                 for op in line.instruction.epilogue() {
                     if let Pointwise::ActivationGradient(_, at) = op {
                         piece.extend(self.interpreter.value(*at).iter().map(|y| *y > 0.0));
+                    }
+                }
+                if let Instruction::Pool { pooling: Pooling::Max, geometry, x, y } = line.instruction {
+                    let shape = (geometry.in_steps, geometry.in_channels);
+                    let x = ArrayView2::from_shape(shape, self.interpreter.value(x)).expect("a signal");
+                    for element in 0..self.interpreter.value(y).len() {
+                        let max = argmax(&geometry, x, element / shape.1, element % shape.1);
+                        piece.extend((0..shape.0).map(|step| step == max));
                     }
                 }
                 if let Instruction::Loss { loss: Loss::MeanAbsoluteError, y, .. } = line.instruction {
@@ -200,7 +210,7 @@ proptest! {
 #[test]
 fn random_models_cover_what_matters() {
     let seen = RefCell::new(BTreeSet::new());
-    let outcome = TestRunner::new(cases(600)).run(&models(SMALL), |case| {
+    let outcome = TestRunner::new(cases(2400)).run(&models(SMALL), |case| {
         let mut seen = seen.borrow_mut();
         for (layer, named) in case.layers.iter().zip(case.build().layers()) {
             let mut note = |what: &str, yes: bool| {
@@ -230,6 +240,13 @@ fn random_models_cover_what_matters() {
                 LayerCase::Dropout(layer) => note("active", layer.rate > 0.0),
                 LayerCase::ReLU | LayerCase::LeakyReLU(_) | LayerCase::ELU(_) => note("layer", true),
                 LayerCase::Activation(activation) => note(activation.name(), true),
+                LayerCase::MaxPooling1D(MaxPooling1D { pool_size, strides, padding })
+                | LayerCase::AveragePooling1D(AveragePooling1D { pool_size, strides, padding }) => {
+                    note(padding.name(), true);
+                    note("overlap", strides < pool_size);
+                    note("gap", strides > pool_size);
+                    note("long window", *pool_size > named.input.steps);
+                }
             }
         }
         Ok(())
@@ -240,11 +257,14 @@ fn random_models_cover_what_matters() {
     let wanted =
         both.iter().flat_map(|what| ["Conv1D", "Conv1DTranspose"].map(|class| format!("{class}, {what}")));
     let others = ["Conv1D, causal", "Conv1D, dilation", "Dropout, active"].map(String::from);
+    let poolings = ["one step", "valid", "same", "overlap", "gap", "long window"].into_iter();
+    let poolings = poolings
+        .flat_map(|what| ["MaxPooling1D", "AveragePooling1D"].map(|class| format!("{class}, {what}")));
     let layers = ["ReLU", "LeakyReLU", "ELU"].map(|class| format!("{class}, layer"));
     let activations = Activation::ALL.into_iter().flat_map(|activation| {
         ["Conv1D", "Conv1DTranspose", "Activation"].map(|class| format!("{class}, {}", activation.name()))
     });
-    for what in wanted.chain(others).chain(layers).chain(activations) {
+    for what in wanted.chain(others).chain(poolings).chain(layers).chain(activations) {
         assert!(seen.contains(&what), "{what} is not among {seen:?}");
     }
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use glassbox_engine::Float;
 use glassbox_engine::geometry::{Geometry, Padding};
-use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, ELU, Layer, LeakyReLU, ReLU};
+use glassbox_engine::layers::{
+    Activation, AveragePooling1D, Conv1D, Conv1DTranspose, Dropout, ELU, Layer, LeakyReLU, MaxPooling1D, ReLU,
+};
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::{Adam, Optimizer, SGD};
 use glassbox_engine::random::{Draws, Purpose, Stream};
@@ -118,6 +120,8 @@ pub enum LayerCase {
     LeakyReLU(LeakyReLU),
     ELU(ELU),
     Activation(Activation),
+    MaxPooling1D(MaxPooling1D),
+    AveragePooling1D(AveragePooling1D),
 }
 
 impl LayerCase {
@@ -132,16 +136,20 @@ impl LayerCase {
             Self::LeakyReLU(layer) => Arc::new(*layer),
             Self::ELU(layer) => Arc::new(*layer),
             Self::Activation(layer) => Arc::new(*layer),
+            Self::MaxPooling1D(layer) => Arc::new(layer.clone()),
+            Self::AveragePooling1D(layer) => Arc::new(layer.clone()),
         }
     }
 
-    /// This layer, made to fit an input: a kernel that is too long is padded, and a stride that would make
+    /// This layer, made to fit an input: a kernel or a window that is too long is padded, and a stride that would make
     /// too long an output is taken away.
     fn fitted(self, input: Shape, longest: usize) -> Self {
         let fits = self.layer().output_shape(&[input]).is_ok_and(|output| output.steps <= longest);
         match self {
             fitting if fits => fitting,
             Self::Conv1D(layer) => Self::Conv1D(layer.padding(Padding::Same)),
+            Self::MaxPooling1D(layer) => Self::MaxPooling1D(layer.padding(Padding::Same)),
+            Self::AveragePooling1D(layer) => Self::AveragePooling1D(layer.padding(Padding::Same)),
             Self::Conv1DTranspose(layer) => Self::Conv1DTranspose(layer.strides(1).padding(Padding::Same)),
             other => other,
         }
@@ -162,7 +170,7 @@ impl ModelCase {
         model
     }
 
-    /// The same model with [`straight`] activations.
+    /// The same model with [`straight`] activations, and means in the place of maxima: all steps of a window count.
     #[must_use]
     pub fn straightened(self) -> Self {
         let layers = self.layers.into_iter().map(|layer| match layer {
@@ -174,6 +182,10 @@ impl ModelCase {
             }
             LayerCase::Dropout(layer) => LayerCase::Dropout(layer),
             LayerCase::Activation(activation) => LayerCase::Activation(straight(activation)),
+            LayerCase::MaxPooling1D(MaxPooling1D { pool_size, strides, padding })
+            | LayerCase::AveragePooling1D(AveragePooling1D { pool_size, strides, padding }) => {
+                LayerCase::AveragePooling1D(AveragePooling1D { pool_size, strides, padding })
+            }
             LayerCase::ReLU | LayerCase::LeakyReLU(_) | LayerCase::ELU(_) => LayerCase::ReLU,
         });
         Self { layers: layers.collect(), ..self }
@@ -231,6 +243,7 @@ fn layers(sizes: Sizes) -> impl Strategy<Value = LayerCase> {
         1 => select(&[0.0, 0.3][..]).prop_map(|slope| LayerCase::LeakyReLU(LeakyReLU::new(slope))),
         1 => select(&[0.25, 1.0][..]).prop_map(|alpha| LayerCase::ELU(ELU::new(alpha))),
         1 => activations().prop_map(LayerCase::Activation),
+        2 => poolings(),
     ]
 }
 
@@ -272,6 +285,17 @@ pub fn conv1d_transpose(sizes: Sizes) -> impl Strategy<Value = Conv1DTranspose> 
                 .padding(padding)
                 .activation(activation)
                 .use_bias(use_bias)
+        },
+    )
+}
+
+/// Both poolings, with windows of 1 to 5 steps that overlap, touch or leave gaps.
+fn poolings() -> impl Strategy<Value = LayerCase> {
+    let padding = select(&[Padding::Valid, Padding::Same][..]);
+    (1usize..=5, 1usize..=5, padding, any::<bool>()).prop_map(
+        |(pool_size, strides, padding, max)| match max {
+            true => LayerCase::MaxPooling1D(MaxPooling1D { pool_size, strides, padding }),
+            false => LayerCase::AveragePooling1D(AveragePooling1D { pool_size, strides, padding }),
         },
     )
 }

@@ -12,7 +12,7 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 
 use crate::correlate::{self, Correlate};
 use crate::kernels::epilogue::{Epilogue, mask_words};
-use crate::kernels::{activations, loss, masks, sums};
+use crate::kernels::{activations, loss, masks, pooling, sums};
 use crate::layout::{Aligned, Slot, slots};
 use crate::product::Products;
 use crate::simd::{Isa, Simd};
@@ -222,6 +222,12 @@ impl Executable {
                 for ((y, a), b) in stored.iter_mut().zip(interior(a)).zip(interior(b)) {
                     *y = a + b;
                 }
+            }
+            (Instruction::Pool { pooling, geometry, x, .. }, _) => {
+                pooling::pool(self.isa, *pooling, geometry, interior(x), stored);
+            }
+            (Instruction::PoolGradient { pooling, geometry, x, dy, .. }, _) => {
+                pooling::gradient(self.isa, *pooling, geometry, interior(x), interior(dy), stored);
             }
             (Instruction::Loss { loss, y, .. }, _) => {
                 return loss::gradient(self.isa, *loss, interior(y), sample.target, sample.batch, stored);

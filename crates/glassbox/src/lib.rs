@@ -66,7 +66,9 @@ pub mod prelude {
     pub use glassbox_engine::layers::Activation::{
         self, Elu, Gelu, LeakyRelu, Linear, Relu, Selu, Sigmoid, Silu, Softplus, Tanh,
     };
-    pub use glassbox_engine::layers::{Conv1D, Conv1DTranspose, Dropout, ELU, LeakyReLU, ReLU};
+    pub use glassbox_engine::layers::{
+        AveragePooling1D, Conv1D, Conv1DTranspose, Dropout, ELU, LeakyReLU, MaxPooling1D, ReLU,
+    };
     pub use glassbox_engine::losses::Loss;
     pub use glassbox_engine::model::Sequential;
     pub use glassbox_engine::optimizers::{Adam, SGD};

@@ -201,10 +201,13 @@ impl Windows {
 /// Checks that the kernels know all instructions, and that they are not too many.
 fn require_known(program: &Program, layers: &[String]) -> Result<(), String> {
     for line in &program.lines {
-        if let Instruction::Custom { .. } | Instruction::CustomGradient { .. } = line.instruction {
-            let layer = layers.get(line.layer).map_or("a layer", String::as_str);
-            return Err(format!("{layer} is an operation of its own"));
-        }
+        let unknown = match line.instruction {
+            Instruction::Custom { .. } | Instruction::CustomGradient { .. } => "an operation of its own",
+            Instruction::Pool { .. } | Instruction::PoolGradient { .. } => "a pooling",
+            _ => continue,
+        };
+        let layer = layers.get(line.layer).map_or("a layer", String::as_str);
+        return Err(format!("{layer} is {unknown}"));
     }
     let contracts = |line: &&Line| {
         use Instruction::{Apply, ApplyTransposed, Correlate};

@@ -12,6 +12,7 @@ use glassbox_engine::geometry::Geometry;
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::WORD;
 use glassbox_engine::optimizers::{Adam, Optimizer, SGD};
+use glassbox_engine::program::Pooling;
 use glassbox_engine::random::Stream;
 use glassbox_engine::shape::Shape;
 
@@ -70,7 +71,7 @@ macro_rules! kernels {
     };
 }
 kernels! {
-    gather draw apply apply_transposed transpose_kernel correlate map add clear sum_steps sum_parts loss mean_loss adam
+    gather draw apply apply_transposed transpose_kernel correlate map add pool pool_gradient clear sum_steps sum_parts loss mean_loss adam
     sgd advance multiply_adds copy reads
 }
 
@@ -170,6 +171,31 @@ impl Kernels {
         }
         // SAFETY: all three are of all samples.
         unsafe { per_sample(&self.add, at.samples, len, args![at, len, a, b, y]) }
+    }
+
+    /// The maxima, or the means, of the windows of `x`.
+    pub fn pool(&self, at: &At, pooling: Pooling, a: &Geometry, [x, y]: [&Buffer<f32>; 2]) -> Launch {
+        at.require(x, a.input().len(), "x of all samples");
+        at.require(y, a.output().len(), "y of all samples");
+        let args = args![at, a, pooling == Pooling::Average, x, y];
+        // SAFETY: x and y are as large as the geometry and the batch ask for.
+        unsafe { per_sample(&self.pool, at.samples, a.output().len(), args) }
+    }
+
+    /// The gradient of [`Kernels::pool`].
+    pub fn pool_gradient(
+        &self,
+        at: &At,
+        pooling: Pooling,
+        a: &Geometry,
+        [x, dy, dx]: [&Buffer<f32>; 3],
+    ) -> Launch {
+        at.require(x, a.input().len(), "x of all samples");
+        at.require(dy, a.output().len(), "dy of all samples");
+        at.require(dx, a.input().len(), "dx of all samples");
+        let args = args![at, a, pooling == Pooling::Average, x, dy, dx];
+        // SAFETY: all three are as large as the geometry and the batch ask for.
+        unsafe { per_sample(&self.pool_gradient, at.samples, a.input().len(), args) }
     }
 
     /// Zeros into all partials.

@@ -176,6 +176,12 @@ impl Lowered {
             Instruction::Add { a, b, y } => {
                 vec![kernels.add(at, [value(a), value(b), value(y)], self.shape(*y).len())]
             }
+            Instruction::Pool { pooling, geometry, x, y } => {
+                vec![kernels.pool(at, *pooling, geometry, [value(x), value(y)])]
+            }
+            Instruction::PoolGradient { pooling, geometry, x, dy, dx } => {
+                vec![kernels.pool_gradient(at, *pooling, geometry, [value(x), value(dy), value(dx)])]
+            }
             Instruction::Correlate { geometry, x, y, kernel } => {
                 let ((partials, _), offset) = (training(), self.range(*kernel).start);
                 vec![kernels.correlate(at, geometry, [value(x), value(y)], partials, offset)]

@@ -191,6 +191,16 @@ impl Config {
         })
     }
 
+    /// Takes `data_format`, which must be absent, null or `channels_last`, in upper or lower case as in Keras.
+    pub(crate) fn channels_last(&mut self) -> Result<()> {
+        match self.find_some("data_format") {
+            Some(format) if format.as_str().map(str::to_lowercase).as_deref() != Some("channels_last") => {
+                Err(self.unsupported("data_format", &format, "channels_last is"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Takes an activation: its name, or an object with its class. Linear if absent or null.
     pub(crate) fn activation(&mut self) -> Result<Activation> {
         match self.find_some("activation") {

@@ -66,11 +66,7 @@ pub(super) fn with_fixed_arguments(config: Config) -> Config {
 
 /// Takes the arguments of [`with_fixed_arguments`] and refuses unsupported values.
 pub(super) fn take_fixed_arguments(config: &mut Config, use_bias: bool) -> Result<()> {
-    if let Some(format) = config.find_some("data_format")
-        && format.as_str().map(str::to_lowercase).as_deref() != Some("channels_last")
-    {
-        return Err(config.unsupported("data_format", &format, "channels_last is"));
-    }
+    config.channels_last()?;
     // If an initialiser is null, Keras uses Glorot's, also for the bias.
     if config.entries.get("bias_initializer").is_some_and(Json::is_null) && use_bias {
         return Err(config.unsupported("bias_initializer", &Json::Null, "Zeros is"));

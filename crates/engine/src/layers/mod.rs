@@ -16,6 +16,7 @@ mod conv1d;
 mod conv1d_transpose;
 mod convolution;
 mod dropout;
+mod pooling1d;
 mod registry;
 mod relu;
 
@@ -27,6 +28,7 @@ pub use config::Config;
 pub use conv1d::Conv1D;
 pub use conv1d_transpose::Conv1DTranspose;
 pub use dropout::Dropout;
+pub use pooling1d::{AveragePooling1D, MaxPooling1D};
 pub use registry::{FromConfig, Registry};
 pub use relu::ReLU;
 
@@ -153,6 +155,17 @@ fn single_input(layer: &str, inputs: &[Shape]) -> Result<Shape> {
             expected: "1".into(),
         }),
     }
+}
+
+/// The shape of the only input, which must have steps.
+fn single_signal(layer: &str, inputs: &[Shape]) -> Result<Shape> {
+    let input = single_input(layer, inputs)?;
+    if input.rank() != 2 {
+        let problem =
+            "it has no steps, expected (steps, channels); put a RepeatVector or a Reshape before it";
+        return Err(Error::Input { layer: layer.into(), input, problem: problem.into() });
+    }
+    Ok(input)
 }
 
 /// Checks that integer arguments are at least 1.

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 
 use super::config::{Class, respelt};
-use super::{Activation, Config, Conv1D, Conv1DTranspose, Dropout, ELU, KERAS, Layer, LeakyReLU, ReLU};
+use super::{
+    Activation, AveragePooling1D, Config, Conv1D, Conv1DTranspose, Dropout, ELU, KERAS, Layer, LeakyReLU,
+    MaxPooling1D, ReLU,
+};
 use crate::error::{Error, Result};
 use crate::text::excerpt;
 
@@ -54,11 +57,13 @@ impl Default for Registry {
     fn default() -> Self {
         Self(BTreeMap::new())
             .with::<Activation>()
+            .with::<AveragePooling1D>()
             .with::<Conv1D>()
             .with::<Conv1DTranspose>()
             .with::<Dropout>()
             .with::<ELU>()
             .with::<LeakyReLU>()
+            .with::<MaxPooling1D>()
             .with::<ReLU>()
     }
 }

@@ -12,6 +12,7 @@
 //! | instruction | operations per element |
 //! |---|---|
 //! | sum over steps, sum of two gradients | 1: an addition |
+//! | pooling, and its gradient | 1 for each step of each window, padding left out: a comparison or an addition |
 //! | map | 1 for each function of its epilogue, however many a machine takes for it |
 //! | loss | 4: difference, square or magnitude, sum, scaling |
 //! | a user's operation | unknown, counted as 0 |
@@ -106,6 +107,9 @@ impl Count<'_> {
             Instruction::SumSteps { x, .. } => (0, self.len(*x)),
             Instruction::Map { x, epilogue, .. } => (0, epilogue.len() as u64 * self.len(*x)),
             Instruction::Add { y, .. } => (0, self.len(*y)),
+            Instruction::Pool { geometry, .. } | Instruction::PoolGradient { geometry, .. } => {
+                (0, (geometry.multiply_adds() / geometry.out_channels) as u64)
+            }
             Instruction::Loss { y, .. } => (0, LOSS * self.len(*y)),
             Instruction::Draw { .. } | Instruction::Custom { .. } | Instruction::CustomGradient { .. } => {
                 (0, 0)
@@ -132,7 +136,11 @@ impl Count<'_> {
             Instruction::CustomGradient { weights, .. } => {
                 2 * self.layout.range(weights.clone()).len() as u64
             }
-            Instruction::Map { .. } | Instruction::Add { .. } | Instruction::Draw { .. } => 0,
+            Instruction::Map { .. }
+            | Instruction::Add { .. }
+            | Instruction::Pool { .. }
+            | Instruction::PoolGradient { .. }
+            | Instruction::Draw { .. } => 0,
         };
         let biases = instruction.epilogue().iter().map(|op| match op {
             Pointwise::AddBias(bias) => self.tensor(*bias),

@@ -232,6 +232,7 @@ fn rename(program: &mut Program, rename: impl Fn(&mut Value)) {
             | Instruction::ApplyTransposed { x, y, .. }
             | Instruction::Correlate { x, y, .. }
             | Instruction::Map { x, y, .. }
+            | Instruction::Pool { x, y, .. }
             | Instruction::Custom { x, y, .. } => {
                 rename(x);
                 rename(y);
@@ -241,6 +242,11 @@ fn rename(program: &mut Program, rename: impl Fn(&mut Value)) {
                 rename(a);
                 rename(b);
                 rename(y);
+            }
+            Instruction::PoolGradient { x, dy, dx, .. } => {
+                for value in [x, dy, dx] {
+                    rename(value);
+                }
             }
             Instruction::Loss { y, dy, .. } => {
                 rename(y);

@@ -93,6 +93,25 @@ pub enum Pointwise {
     ActivationGradient(Activation, Value),
 }
 
+/// The number that stands for a window of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooling {
+    /// The largest; the first of several.
+    Max,
+    /// The mean, of which padding is no part.
+    Average,
+}
+
+impl Pooling {
+    /// The name in a printed program.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Max => "max_pool",
+            Self::Average => "average_pool",
+        }
+    }
+}
+
 /// One operation on the values of a sample. Its documentation names the reference in [`crate::reference`] that it must
 /// equal.
 #[derive(Debug, Clone)]
@@ -159,6 +178,30 @@ pub enum Instruction {
         /// Stored.
         y: Value,
     },
+    /// `y[t, c]` = the maximum, or the mean, of `x[i, c]` over the input steps i that output step t meets.
+    Pool {
+        /// What stands for a window.
+        pooling: Pooling,
+        /// The steps that meet: those of a convolution, as many channels out as in.
+        geometry: Geometry,
+        /// Read.
+        x: Value,
+        /// Stored.
+        y: Value,
+    },
+    /// The gradient of [`Instruction::Pool`].
+    PoolGradient {
+        /// As in the forward pass.
+        pooling: Pooling,
+        /// As in the forward pass.
+        geometry: Geometry,
+        /// The input of the forward pass; read to find the maxima.
+        x: Value,
+        /// Read: the gradient with respect to the output.
+        dy: Value,
+        /// Stored: the gradient with respect to the input.
+        dx: Value,
+    },
     /// Draws a dropout mask for this sample.
     Draw {
         /// Stored.
@@ -217,7 +260,10 @@ impl Instruction {
             | Self::ApplyTransposed { x, .. }
             | Self::SumSteps { x, .. }
             | Self::Map { x, .. }
+            | Self::Pool { x, .. }
             | Self::Custom { x, .. } => vec![*x],
+            Self::PoolGradient { pooling: Pooling::Max, x, dy, .. } => vec![*x, *dy],
+            Self::PoolGradient { pooling: Pooling::Average, dy, .. } => vec![*dy],
             Self::Correlate { x, y, .. } => vec![*x, *y],
             Self::Add { a, b, .. } => vec![*a, *b],
             Self::Loss { y, .. } => vec![*y],
@@ -245,9 +291,10 @@ impl Instruction {
             | Self::ApplyTransposed { y, .. }
             | Self::Map { y, .. }
             | Self::Add { y, .. }
+            | Self::Pool { y, .. }
             | Self::Custom { y, .. } => Some(*y),
             Self::Loss { dy, .. } => Some(*dy),
-            Self::CustomGradient { dx, .. } => Some(*dx),
+            Self::PoolGradient { dx, .. } | Self::CustomGradient { dx, .. } => Some(*dx),
             Self::Correlate { .. } | Self::SumSteps { .. } | Self::Draw { .. } => None,
         }
     }
@@ -366,6 +413,10 @@ impl fmt::Display for Line {
             Instruction::SumSteps { x, bias } => write!(f, "dw{} += sum_steps(v{})", bias.0, x.0)?,
             Instruction::Map { x, y, .. } => write!(f, "v{} = v{}", y.0, x.0)?,
             Instruction::Add { a, b, y } => write!(f, "v{} = v{} + v{}", y.0, a.0, b.0)?,
+            Instruction::Pool { pooling, x, y, .. } => write!(f, "v{} = {}(v{})", y.0, pooling.name(), x.0)?,
+            Instruction::PoolGradient { pooling, x, dy, dx, .. } => {
+                write!(f, "v{} = d {}(v{}, v{})", dx.0, pooling.name(), x.0, dy.0)?;
+            }
             Instruction::Draw { mask } => write!(f, "m{} = draw", mask.0)?,
             Instruction::Loss { loss, y, dy } => write!(f, "v{} = d {}(v{})", dy.0, loss.name(), y.0)?,
             Instruction::Custom { op, x, y, weights } => {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
-use super::{Instruction, Program, Value};
+use super::{Instruction, Pooling, Program, Value};
 use crate::geometry::Geometry;
 
 impl Program {
@@ -55,8 +55,15 @@ impl Program {
         stored: &BTreeSet<usize>,
     ) -> BTreeSet<usize> {
         match instruction {
-            Instruction::Apply { geometry, x, .. } if *x == read => in_steps(geometry, stored),
+            Instruction::Apply { geometry, x, .. } | Instruction::Pool { geometry, x, .. } if *x == read => {
+                in_steps(geometry, stored)
+            }
             Instruction::ApplyTransposed { geometry, x, .. } if *x == read => out_steps(geometry, stored),
+            Instruction::PoolGradient { geometry, dy, .. } if *dy == read => out_steps(geometry, stored),
+            // Which input step of a window has the maximum depends on all of them.
+            Instruction::PoolGradient { pooling: Pooling::Max, geometry, .. } => {
+                in_steps(geometry, &out_steps(geometry, stored))
+            }
             Instruction::Custom { .. } | Instruction::CustomGradient { .. } => {
                 (0..self.values[read.0].steps).collect()
             }

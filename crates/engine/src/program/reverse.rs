@@ -10,6 +10,7 @@
 //! | `y = A x` | of the kernel: correlate(x, dy); of x: `A^T dy` |
 //! | `y = A^T x` | of the kernel: correlate(dy, x); of x: `A dy` |
 //! | `y = a + b` | of a and of b: dy |
+//! | `y = pool(x)` | of x: its gradient, which finds the maxima again |
 //! | a user's operation | as it says itself |
 //! | in an epilogue: bias | of the bias: the sum of dy over steps |
 //! | activation | `dy activation'` goes on |
@@ -119,11 +120,18 @@ impl Tape {
                     }
                 }
             }
+            Instruction::Pool { pooling, geometry, x, .. } => {
+                if self.needs_gradient(x) {
+                    let dx = self.pool_gradient(pooling, geometry, x, dy);
+                    self.add_gradient(x, dx);
+                }
+            }
             Instruction::Custom { op, x, weights, .. } => self.reverse_custom(op, x, weights, [y, dy]),
             Instruction::Draw { .. }
             | Instruction::Correlate { .. }
             | Instruction::SumSteps { .. }
             | Instruction::Loss { .. }
+            | Instruction::PoolGradient { .. }
             | Instruction::CustomGradient { .. } => {
                 unreachable!("stores no value of a forward pass: {instruction:?}")
             }

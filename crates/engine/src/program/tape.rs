@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::custom::{AnyOperation, Operation};
 use super::reverse::Recorded;
-use super::{Instruction, Line, Mask, MaskSpec, Pass, Pointwise, Program, Value, Weight};
+use super::{Instruction, Line, Mask, MaskSpec, Pass, Pointwise, Pooling, Program, Value, Weight};
 use crate::activations::{Activation, Residual};
 use crate::geometry::Geometry;
 use crate::layers::{Call, Layer};
@@ -230,6 +230,29 @@ impl Tape {
         let y = self.value(self.shape(a));
         self.push(Instruction::Add { a, b, y });
         y
+    }
+
+    /// Records the pooling of `x`, on the geometry's input side, and returns its output. The geometry has as many
+    /// channels out as in and no dilation, and each of its output steps meets an input step.
+    pub fn pool(&mut self, pooling: Pooling, geometry: Geometry, x: Value) -> Value {
+        self.check(x, geometry.input());
+        let windows = geometry.in_channels == geometry.out_channels
+            && geometry.dilation == 1
+            && geometry.pad_left < geometry.taps
+            && (geometry.out_steps - 1) * geometry.stride < geometry.pad_left + geometry.in_steps;
+        assert!(windows, "no windows of neighbouring steps of each channel: {geometry:?}");
+        let y = self.value(geometry.output());
+        self.push(Instruction::Pool { pooling, geometry, x, y });
+        y
+    }
+
+    /// Records the gradient of [`Tape::pool`] and returns it.
+    pub fn pool_gradient(&mut self, pooling: Pooling, geometry: Geometry, x: Value, dy: Value) -> Value {
+        self.check(x, geometry.input());
+        self.check(dy, geometry.output());
+        let dx = self.value(self.shape(x));
+        self.push(Instruction::PoolGradient { pooling, geometry, x, dy, dx });
+        dx
     }
 
     /// Records the drawing of a dropout mask for a value of `len` elements, and returns the mask.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView3, ArrayViewMut3};
 
-use super::{Operand, apply, apply_transposed, correlate, pointwise, sum_steps};
+use super::{Operand, apply, apply_transposed, correlate, pointwise, pool, pool_gradient, sum_steps};
 use crate::float::Float;
 use crate::geometry::Geometry;
 use crate::masks::{self, MaskAt, WORD};
@@ -159,6 +159,13 @@ impl<F: Float> Interpreter<F> {
             Instruction::Add { a, b, .. } => {
                 stored.assign(&values[a.index()]);
                 *stored += &values[b.index()];
+            }
+            Instruction::Pool { pooling, geometry, x, .. } => {
+                pool(*pooling, geometry, values[x.index()].view(), stored.view_mut());
+            }
+            Instruction::PoolGradient { pooling, geometry, x, dy, .. } => {
+                let (x, dy) = (values[x.index()].view(), values[dy.index()].view());
+                pool_gradient(*pooling, geometry, x, dy, stored.view_mut());
             }
             // Masks are drawn before the sample runs, because they depend on no computed value.
             Instruction::Draw { .. } => {}

@@ -8,6 +8,7 @@ mod apply_transposed;
 mod correlate;
 mod interpreter;
 mod pointwise;
+mod pool;
 mod session;
 
 pub use apply::apply;
@@ -15,6 +16,7 @@ pub use apply_transposed::apply_transposed;
 pub use correlate::correlate;
 pub use interpreter::{Interpreter, Sample};
 pub use pointwise::{Operand, pointwise, sum_steps};
+pub use pool::{argmax, pool, pool_gradient};
 use session::ReferenceSession;
 
 use crate::backend::{Backend, Plan, Session};
