@@ -16,7 +16,8 @@ use glassbox_engine::geometry::Padding;
 use glassbox_engine::gradient_check::GradientCheck;
 use glassbox_engine::initializers::Initializer;
 use glassbox_engine::layers::{
-    Activation, AveragePooling1D, Call, Conv1D, Conv1DTranspose, Dropout, Layer, MaxPooling1D, WeightSpec,
+    Activation, Add, AveragePooling1D, Call, Conv1D, Conv1DTranspose, Dropout, Layer, MaxPooling1D, Multiply,
+    WeightSpec,
 };
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::MaskAt;
@@ -32,6 +33,7 @@ use glassbox_engine::{Float, Result};
 use glassbox_tests::backends::{Setup, backends, launches_kernels, predict};
 use glassbox_tests::cases::{LayerCase, ModelCase, SMALL, cases, draws, models, normals, weights};
 use glassbox_tests::compare::{Tolerance, assert_close, compare};
+use glassbox_tests::conformance::{TrainedBatch, prediction_conforms};
 use ndarray::{ArrayView2, ArrayViewMut2};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -584,4 +586,80 @@ fn train_graph<F: Float>(
         })
         .collect();
     (losses, predict(&mut *session, &x))
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Branches that meet
+
+/// `y = layer(x, tanh(x), x)`: one value is read twice, and by another line.
+#[derive(Debug)]
+struct Met(Arc<dyn Layer>);
+
+impl Layer for Met {
+    fn class_name(&self) -> &'static str {
+        "Met"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        self.0.output_shape(&[inputs[0]; 3])
+    }
+
+    fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
+        let x = call.x();
+        let curved = tape.activation(x, Activation::Tanh);
+        tape.call(&self.0, Call { inputs: vec![x, curved, x], weights: vec![] })
+    }
+}
+
+fn with_branches() -> Sequential {
+    let mut model = Sequential::new(Shape::new(9, 3));
+    let conv = |filters| Conv1D::new(filters, 3).padding(Padding::Same);
+    model.add(conv(5)).expect("a layer that fits").add(Met(Arc::new(Multiply))).expect("a layer that fits");
+    model.add(conv(17)).expect("a layer that fits").add(Met(Arc::new(Add))).expect("a layer that fits");
+    model.add(conv(2)).expect("a layer that fits");
+    model
+}
+
+#[test]
+fn sums_and_products_of_branches_pass_both_checks() {
+    let model = with_branches();
+    for tensor in GradientCheck::default().run(&model).expect("a check") {
+        assert!(tensor.passes(), "{tensor:?}");
+    }
+    let program = model.training_program_with_input_gradient(Loss::MeanSquaredError);
+    // A product that reads a value twice is read off both ways.
+    let products =
+        program.lines.iter().filter(|line| matches!(line.instruction, Instruction::Multiply { .. }));
+    assert_eq!(products.count(), 2 + 4, "{program}");
+    let (checked, passed_over) =
+        Point::new(&program, model.layout(), &weights(&model, 1), 3, 1).check().expect("derivatives");
+    assert!(checked > 0 && passed_over == 0, "{checked}, {passed_over}");
+}
+
+#[test]
+fn sums_and_products_of_branches_conform() {
+    let model = with_branches();
+    for loss in Loss::ALL {
+        let batch = TrainedBatch { model: &model, apart: &model, seed: 3, loss, samples: 9 };
+        assert!(batch.gradient_conforms(&backends(), |w| w).expect("within the bound"), "{loss}");
+    }
+    prediction_conforms(&model, &model, 3, 9, &backends()).expect("within the bound");
+}
+
+#[test]
+fn inputs_of_other_shapes_are_refused_and_named() {
+    let (shape, narrow) = (Shape::new(9, 3), Shape::new(9, 1));
+    let layers: [Arc<dyn Layer>; 2] = [Arc::new(Add), Arc::new(Multiply)];
+    for layer in layers {
+        assert_eq!(layer.output_shape(&[shape; 4]).expect("a shape"), shape);
+        for (inputs, words) in [
+            (vec![shape, shape, narrow], ["(batch, 9, 1)", "its first input has shape (9, 3)"]),
+            (vec![Shape::new(1, 3), Shape::units(3)], ["(batch, 3)", "its first input has shape (1, 3)"]),
+            (vec![shape], ["the number of inputs", "at least 2"]),
+            (vec![], ["the number of inputs", "at least 2"]),
+        ] {
+            let error = layer.output_shape(&inputs).expect_err("no common shape").to_string();
+            assert!(words.iter().chain([&layer.class_name()]).all(|word| error.contains(word)), "{error}");
+        }
+    }
 }

@@ -187,6 +187,7 @@ impl Roundings {
                 Instruction::Map { x, .. } => of(x),
                 Instruction::Add { a, b, .. } => of(a).max(of(b)) + 1,
                 Instruction::Pool { pooling: Pooling::Max, x, .. } => of(x),
+                Instruction::Multiply { a, b, .. } => of(a) + of(b) + 1,
                 // A sum and a quotient.
                 Instruction::Pool { geometry, x, .. } => of(x) + geometry.taps,
                 Instruction::PoolGradient { geometry, dy, .. } => {

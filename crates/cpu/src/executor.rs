@@ -223,6 +223,11 @@ impl Executable {
                     *y = a + b;
                 }
             }
+            (Instruction::Multiply { a, b, .. }, _) => {
+                for ((y, a), b) in stored.iter_mut().zip(interior(a)).zip(interior(b)) {
+                    *y = a * b;
+                }
+            }
             (Instruction::Pool { pooling, geometry, x, .. }, _) => {
                 pooling::pool(self.isa, *pooling, geometry, interior(x), stored);
             }

@@ -67,7 +67,7 @@ pub mod prelude {
         self, Elu, Gelu, LeakyRelu, Linear, Relu, Selu, Sigmoid, Silu, Softplus, Tanh,
     };
     pub use glassbox_engine::layers::{
-        AveragePooling1D, Conv1D, Conv1DTranspose, Dropout, ELU, LeakyReLU, MaxPooling1D, ReLU,
+        Add, AveragePooling1D, Conv1D, Conv1DTranspose, Dropout, ELU, LeakyReLU, MaxPooling1D, Multiply, ReLU,
     };
     pub use glassbox_engine::losses::Loss;
     pub use glassbox_engine::model::Sequential;

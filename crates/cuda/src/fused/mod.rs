@@ -203,6 +203,7 @@ fn require_known(program: &Program, layers: &[String]) -> Result<(), String> {
     for line in &program.lines {
         let unknown = match line.instruction {
             Instruction::Custom { .. } | Instruction::CustomGradient { .. } => "an operation of its own",
+            Instruction::Multiply { .. } => "a product of signals",
             Instruction::Pool { .. } | Instruction::PoolGradient { .. } => "a pooling",
             _ => continue,
         };

@@ -71,7 +71,7 @@ macro_rules! kernels {
     };
 }
 kernels! {
-    gather draw apply apply_transposed transpose_kernel correlate map add pool pool_gradient clear sum_steps sum_parts loss mean_loss adam
+    gather draw apply apply_transposed transpose_kernel correlate map add multiply pool pool_gradient clear sum_steps sum_parts loss mean_loss adam
     sgd advance multiply_adds copy reads
 }
 
@@ -165,12 +165,13 @@ impl Kernels {
     }
 
     /// `y = a + b`, for `len` elements a sample.
-    pub fn add(&self, at: &At, [a, b, y]: [&Buffer<f32>; 3], len: usize) -> Launch {
-        for value in [a, b, y] {
-            at.require(value, len, "values of all samples");
-        }
-        // SAFETY: all three are of all samples.
-        unsafe { per_sample(&self.add, at.samples, len, args![at, len, a, b, y]) }
+    pub fn add(&self, at: &At, values: [&Buffer<f32>; 3], len: usize) -> Launch {
+        of_two(&self.add, at, values, len)
+    }
+
+    /// `y = a b`, for `len` elements a sample.
+    pub fn multiply(&self, at: &At, values: [&Buffer<f32>; 3], len: usize) -> Launch {
+        of_two(&self.multiply, at, values, len)
     }
 
     /// The maxima, or the means, of the windows of `x`.
@@ -327,6 +328,15 @@ impl Kernels {
         // is less than that. They begin at the start of an allocation, so quads are aligned.
         unsafe { over(&self.reads, out.len(), args) }
     }
+}
+
+/// A launch of `add` or `multiply`: of a and b, y, of `len` elements a sample.
+fn of_two(kernel: &Function, at: &At, [a, b, y]: [&Buffer<f32>; 3], len: usize) -> Launch {
+    for value in [a, b, y] {
+        at.require(value, len, "values of all samples");
+    }
+    // SAFETY: all three are of all samples.
+    unsafe { per_sample(kernel, at.samples, len, args![at, len, a, b, y]) }
 }
 
 /// The constants of Adam's kernels: `1 - beta_1`, `1 - beta_2` and epsilon.

@@ -176,6 +176,9 @@ impl Lowered {
             Instruction::Add { a, b, y } => {
                 vec![kernels.add(at, [value(a), value(b), value(y)], self.shape(*y).len())]
             }
+            Instruction::Multiply { a, b, y } => {
+                vec![kernels.multiply(at, [value(a), value(b), value(y)], self.shape(*y).len())]
+            }
             Instruction::Pool { pooling, geometry, x, y } => {
                 vec![kernels.pool(at, *pooling, geometry, [value(x), value(y)])]
             }

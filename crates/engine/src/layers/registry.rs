@@ -7,8 +7,8 @@ use serde_json::{Value as Json, json};
 
 use super::config::{Class, respelt};
 use super::{
-    Activation, AveragePooling1D, Config, Conv1D, Conv1DTranspose, Dropout, ELU, KERAS, Layer, LeakyReLU,
-    MaxPooling1D, ReLU,
+    Activation, Add, AveragePooling1D, Config, Conv1D, Conv1DTranspose, Dropout, ELU, KERAS, Layer,
+    LeakyReLU, MaxPooling1D, Multiply, ReLU,
 };
 use crate::error::{Error, Result};
 use crate::text::excerpt;
@@ -57,6 +57,7 @@ impl Default for Registry {
     fn default() -> Self {
         Self(BTreeMap::new())
             .with::<Activation>()
+            .with::<Add>()
             .with::<AveragePooling1D>()
             .with::<Conv1D>()
             .with::<Conv1DTranspose>()
@@ -64,6 +65,7 @@ impl Default for Registry {
             .with::<ELU>()
             .with::<LeakyReLU>()
             .with::<MaxPooling1D>()
+            .with::<Multiply>()
             .with::<ReLU>()
     }
 }

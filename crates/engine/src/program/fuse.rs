@@ -238,7 +238,7 @@ fn rename(program: &mut Program, rename: impl Fn(&mut Value)) {
                 rename(y);
             }
             Instruction::SumSteps { x, .. } => rename(x),
-            Instruction::Add { a, b, y } => {
+            Instruction::Add { a, b, y } | Instruction::Multiply { a, b, y } => {
                 rename(a);
                 rename(b);
                 rename(y);

@@ -178,6 +178,15 @@ pub enum Instruction {
         /// Stored.
         y: Value,
     },
+    /// `y = a b`, element by element.
+    Multiply {
+        /// Read.
+        a: Value,
+        /// Read.
+        b: Value,
+        /// Stored.
+        y: Value,
+    },
     /// `y[t, c]` = the maximum, or the mean, of `x[i, c]` over the input steps i that output step t meets.
     Pool {
         /// What stands for a window.
@@ -265,7 +274,7 @@ impl Instruction {
             Self::PoolGradient { pooling: Pooling::Max, x, dy, .. } => vec![*x, *dy],
             Self::PoolGradient { pooling: Pooling::Average, dy, .. } => vec![*dy],
             Self::Correlate { x, y, .. } => vec![*x, *y],
-            Self::Add { a, b, .. } => vec![*a, *b],
+            Self::Add { a, b, .. } | Self::Multiply { a, b, .. } => vec![*a, *b],
             Self::Loss { y, .. } => vec![*y],
             Self::CustomGradient { x, y, dy, .. } => vec![*x, *y, *dy],
             Self::Draw { .. } => vec![],
@@ -291,6 +300,7 @@ impl Instruction {
             | Self::ApplyTransposed { y, .. }
             | Self::Map { y, .. }
             | Self::Add { y, .. }
+            | Self::Multiply { y, .. }
             | Self::Pool { y, .. }
             | Self::Custom { y, .. } => Some(*y),
             Self::Loss { dy, .. } => Some(*dy),
@@ -413,6 +423,7 @@ impl fmt::Display for Line {
             Instruction::SumSteps { x, bias } => write!(f, "dw{} += sum_steps(v{})", bias.0, x.0)?,
             Instruction::Map { x, y, .. } => write!(f, "v{} = v{}", y.0, x.0)?,
             Instruction::Add { a, b, y } => write!(f, "v{} = v{} + v{}", y.0, a.0, b.0)?,
+            Instruction::Multiply { a, b, y } => write!(f, "v{} = v{} v{}", y.0, a.0, b.0)?,
             Instruction::Pool { pooling, x, y, .. } => write!(f, "v{} = {}(v{})", y.0, pooling.name(), x.0)?,
             Instruction::PoolGradient { pooling, x, dy, dx, .. } => {
                 write!(f, "v{} = d {}(v{}, v{})", dx.0, pooling.name(), x.0, dy.0)?;

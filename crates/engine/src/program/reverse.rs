@@ -10,6 +10,7 @@
 //! | `y = A x` | of the kernel: correlate(x, dy); of x: `A^T dy` |
 //! | `y = A^T x` | of the kernel: correlate(dy, x); of x: `A dy` |
 //! | `y = a + b` | of a and of b: dy |
+//! | `y = a b` | of a: dy b; of b: dy a |
 //! | `y = pool(x)` | of x: its gradient, which finds the maxima again |
 //! | a user's operation | as it says itself |
 //! | in an epilogue: bias | of the bias: the sum of dy over steps |
@@ -117,6 +118,14 @@ impl Tape {
                 for operand in [a, b] {
                     if self.needs_gradient(operand) {
                         self.add_gradient(operand, dy);
+                    }
+                }
+            }
+            Instruction::Multiply { a, b, .. } => {
+                for (operand, other) in [(a, b), (b, a)] {
+                    if self.needs_gradient(operand) {
+                        let gradient = self.multiply(dy, other);
+                        self.add_gradient(operand, gradient);
                     }
                 }
             }

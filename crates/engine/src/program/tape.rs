@@ -232,6 +232,14 @@ impl Tape {
         y
     }
 
+    /// Records the product of `a` and `b`, element by element, and returns it.
+    pub fn multiply(&mut self, a: Value, b: Value) -> Value {
+        self.check(b, self.shape(a));
+        let y = self.value(self.shape(a));
+        self.push(Instruction::Multiply { a, b, y });
+        y
+    }
+
     /// Records the pooling of `x`, on the geometry's input side, and returns its output. The geometry has as many
     /// channels out as in and no dilation, and each of its output steps meets an input step.
     pub fn pool(&mut self, pooling: Pooling, geometry: Geometry, x: Value) -> Value {

@@ -160,6 +160,10 @@ impl<F: Float> Interpreter<F> {
                 stored.assign(&values[a.index()]);
                 *stored += &values[b.index()];
             }
+            Instruction::Multiply { a, b, .. } => {
+                stored.assign(&values[a.index()]);
+                *stored *= &values[b.index()];
+            }
             Instruction::Pool { pooling, geometry, x, .. } => {
                 pool(*pooling, geometry, values[x.index()].view(), stored.view_mut());
             }
