@@ -17,7 +17,7 @@ use glassbox_engine::gradient_check::GradientCheck;
 use glassbox_engine::initializers::Initializer;
 use glassbox_engine::layers::{
     Activation, Add, AveragePooling1D, Call, Conv1D, Conv1DTranspose, Dropout, Layer, MaxPooling1D, Multiply,
-    WeightSpec,
+    SpatialDropout1D, WeightSpec,
 };
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::MaskAt;
@@ -239,7 +239,10 @@ fn random_models_cover_what_matters() {
                     note("no bias", !layer.use_bias);
                     note(layer.activation.name(), true);
                 }
-                LayerCase::Dropout(layer) => note("active", layer.rate > 0.0),
+                LayerCase::Dropout(Dropout { rate })
+                | LayerCase::SpatialDropout1D(SpatialDropout1D { rate }) => {
+                    note("active", *rate > 0.0);
+                }
                 LayerCase::ReLU | LayerCase::LeakyReLU(_) | LayerCase::ELU(_) => note("layer", true),
                 LayerCase::Activation(activation) => note(activation.name(), true),
                 LayerCase::MaxPooling1D(MaxPooling1D { pool_size, strides, padding })
@@ -258,7 +261,8 @@ fn random_models_cover_what_matters() {
     let both = ["one step", "valid", "same", "stride", "short kernel", "long kernel", "no bias", "relu"];
     let wanted =
         both.iter().flat_map(|what| ["Conv1D", "Conv1DTranspose"].map(|class| format!("{class}, {what}")));
-    let others = ["Conv1D, causal", "Conv1D, dilation", "Dropout, active"].map(String::from);
+    let others = ["Conv1D, causal", "Conv1D, dilation", "Dropout, active", "SpatialDropout1D, active"]
+        .map(String::from);
     let poolings = ["one step", "valid", "same", "overlap", "gap", "long window"].into_iter();
     let poolings = poolings
         .flat_map(|what| ["MaxPooling1D", "AveragePooling1D"].map(|class| format!("{class}, {what}")));

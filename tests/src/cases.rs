@@ -8,7 +8,8 @@ use std::sync::Arc;
 use glassbox_engine::Float;
 use glassbox_engine::geometry::{Geometry, Padding};
 use glassbox_engine::layers::{
-    Activation, AveragePooling1D, Conv1D, Conv1DTranspose, Dropout, ELU, Layer, LeakyReLU, MaxPooling1D, ReLU,
+    Activation, AveragePooling1D, Conv1D, Conv1DTranspose, Dropout, ELU, Layer, LeakyReLU, MaxPooling1D,
+    ReLU, SpatialDropout1D,
 };
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::{Adam, Optimizer, SGD};
@@ -122,6 +123,7 @@ pub enum LayerCase {
     Activation(Activation),
     MaxPooling1D(MaxPooling1D),
     AveragePooling1D(AveragePooling1D),
+    SpatialDropout1D(SpatialDropout1D),
 }
 
 impl LayerCase {
@@ -138,6 +140,7 @@ impl LayerCase {
             Self::Activation(layer) => Arc::new(*layer),
             Self::MaxPooling1D(layer) => Arc::new(layer.clone()),
             Self::AveragePooling1D(layer) => Arc::new(layer.clone()),
+            Self::SpatialDropout1D(layer) => Arc::new(layer.clone()),
         }
     }
 
@@ -180,7 +183,7 @@ impl ModelCase {
             LayerCase::Conv1DTranspose(layer) => {
                 LayerCase::Conv1DTranspose(layer.clone().activation(straight(layer.activation)))
             }
-            LayerCase::Dropout(layer) => LayerCase::Dropout(layer),
+            LayerCase::Dropout(_) | LayerCase::SpatialDropout1D(_) => layer,
             LayerCase::Activation(activation) => LayerCase::Activation(straight(activation)),
             LayerCase::MaxPooling1D(MaxPooling1D { pool_size, strides, padding })
             | LayerCase::AveragePooling1D(AveragePooling1D { pool_size, strides, padding }) => {
@@ -238,12 +241,13 @@ fn layers(sizes: Sizes) -> impl Strategy<Value = LayerCase> {
     prop_oneof![
         4 => conv1d(sizes).prop_map(LayerCase::Conv1D),
         4 => conv1d_transpose(sizes).prop_map(LayerCase::Conv1DTranspose),
-        2 => select(&[0.0, 0.2, 0.5, 0.75][..]).prop_map(|rate| LayerCase::Dropout(Dropout::new(rate))),
+        2 => rates().prop_map(|rate| LayerCase::Dropout(Dropout::new(rate))),
         1 => Just(LayerCase::ReLU),
         1 => select(&[0.0, 0.3][..]).prop_map(|slope| LayerCase::LeakyReLU(LeakyReLU::new(slope))),
         1 => select(&[0.25, 1.0][..]).prop_map(|alpha| LayerCase::ELU(ELU::new(alpha))),
         1 => activations().prop_map(LayerCase::Activation),
         2 => poolings(),
+        1 => rates().prop_map(|rate| LayerCase::SpatialDropout1D(SpatialDropout1D::new(rate))),
     ]
 }
 
@@ -287,6 +291,11 @@ pub fn conv1d_transpose(sizes: Sizes) -> impl Strategy<Value = Conv1DTranspose> 
                 .use_bias(use_bias)
         },
     )
+}
+
+/// Rates of dropout.
+fn rates() -> impl Strategy<Value = f64> {
+    select(&[0.0, 0.2, 0.5, 0.75][..])
 }
 
 /// Both poolings, with windows of 1 to 5 steps that overlap, touch or leave gaps.

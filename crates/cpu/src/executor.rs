@@ -159,7 +159,9 @@ impl Executable {
             if let Instruction::Draw { mask } = instruction {
                 let spec = self.program.masks[mask.index()];
                 let at = MaskAt { mask: mask.index(), ..sample.at };
-                masks::draw(self.isa, self.seed, at, spec.rate, spec.len, &mut workspace.masks[mask.index()]);
+                let words = &mut workspace.masks[mask.index()];
+                masks::draw(self.isa, self.seed, at, spec.rate, spec.drawn, words);
+                masks::repeat(spec.drawn, spec.len, words);
                 clock.lap(Part::Line(index));
                 continue;
             }

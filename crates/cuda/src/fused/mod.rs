@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use glassbox_engine::backend::Plan;
 use glassbox_engine::optimizers::{Adam, Optimizer};
-use glassbox_engine::program::{Instruction, Line, Program};
+use glassbox_engine::program::{Instruction, Line, MaskSpec, Program};
 
 use crate::device::{Arg, Function, Gpu, Launch, Module, Properties, Source, word};
 use crate::error::Result;
@@ -198,11 +198,19 @@ impl Windows {
     }
 }
 
+/// Returns true if a mask has fewer random bits than elements.
+fn repeats(spec: MaskSpec) -> bool {
+    spec.drawn < spec.len
+}
+
 /// Checks that the kernels know all instructions, and that they are not too many.
 fn require_known(program: &Program, layers: &[String]) -> Result<(), String> {
     for line in &program.lines {
         let unknown = match line.instruction {
             Instruction::Custom { .. } | Instruction::CustomGradient { .. } => "an operation of its own",
+            Instruction::Draw { mask } if repeats(program.masks[mask.index()]) => {
+                "a dropout of whole channels"
+            }
             Instruction::Multiply { .. } => "a product of signals",
             Instruction::Pool { .. } | Instruction::PoolGradient { .. } => "a pooling",
             _ => continue,

@@ -10,9 +10,9 @@ mod sources;
 
 use glassbox_engine::geometry::Geometry;
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::WORD;
+use glassbox_engine::masks::{WORD, drop_below};
 use glassbox_engine::optimizers::{Adam, Optimizer, SGD};
-use glassbox_engine::program::Pooling;
+use glassbox_engine::program::{MaskSpec, Pooling};
 use glassbox_engine::random::Stream;
 use glassbox_engine::shape::Shape;
 
@@ -85,13 +85,13 @@ impl Kernels {
         unsafe { per_sample(&self.gather, at.samples, len, args![at, series, order, y, len]) }
     }
 
-    /// Draws the masks of a batch, each of `len` elements of which the fraction `rate` is dropped; the stream is
-    /// that of the mask, at any step.
-    pub fn draw(&self, at: &At, mask: &Buffer<u32>, len: usize, stream: Stream, drop_below: u32) -> Launch {
-        let words = len.div_ceil(WORD);
+    /// Draws the masks of a batch; the stream is that of the mask, at any step.
+    pub fn draw(&self, at: &At, mask: &Buffer<u32>, spec: MaskSpec, stream: Stream) -> Launch {
+        let words = spec.len.div_ceil(WORD);
         at.require(mask, words, "room for the masks of all samples");
+        require(spec.drawn > 0, "random bits to repeat");
         let ([key_0, key_1], [_, purpose]) = stream.words();
-        let args = args![at, mask, words, key_0, key_1, purpose, drop_below];
+        let args = args![at, mask, words, spec.drawn, key_0, key_1, purpose, drop_below(spec.rate)];
         // SAFETY: the mask has room for all samples.
         unsafe { per_sample(&self.draw, at.samples, words, args) }
     }

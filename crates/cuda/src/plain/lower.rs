@@ -7,7 +7,7 @@ use std::sync::Arc;
 use glassbox_engine::backend::Plan;
 use glassbox_engine::geometry::Geometry;
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::{WORD, drop_below};
+use glassbox_engine::masks::WORD;
 use glassbox_engine::model::WeightLayout;
 use glassbox_engine::profile::Part;
 use glassbox_engine::program::{Instruction, Mask, Pointwise, Program, Value, Weight};
@@ -209,7 +209,7 @@ impl Lowered {
         let spec = self.program.masks[mask.index()];
         // The turn is the training step, which the kernel knows.
         let stream = Stream::new(self.seed, Purpose::Dropout, mask.index() as u32, 0);
-        self.kernels.draw(at, &self.masks[mask.index()], spec.len, stream, drop_below(spec.rate))
+        self.kernels.draw(at, &self.masks[mask.index()], spec, stream)
     }
 
     /// A kernel that stores with the first pass of an epilogue, and a launch for each further pass.

@@ -28,7 +28,7 @@ pub use activation::{ELU, LeakyReLU};
 pub use config::Config;
 pub use conv1d::Conv1D;
 pub use conv1d_transpose::Conv1DTranspose;
-pub use dropout::Dropout;
+pub use dropout::{Dropout, SpatialDropout1D};
 pub use merge::{Add, Multiply};
 pub use pooling1d::{AveragePooling1D, MaxPooling1D};
 pub use registry::{FromConfig, Registry};

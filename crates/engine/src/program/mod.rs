@@ -70,13 +70,15 @@ impl Mask {
     }
 }
 
-/// The rate and the size of a dropout mask.
+/// The rate and the size of a dropout mask. A mask that is as long as a step has the same bits at all steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MaskSpec {
     /// The fraction of elements that are dropped, in [0, 1).
     pub rate: f64,
     /// The number of elements.
     pub len: usize,
+    /// The number of bits that are drawn: `len`, or fewer, which then repeat. Element e has bit `e % drawn`.
+    pub drawn: usize,
 }
 
 /// A function of one element. Kernels apply such functions in order, as an epilogue, before they store the element.

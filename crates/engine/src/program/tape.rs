@@ -265,8 +265,17 @@ impl Tape {
 
     /// Records the drawing of a dropout mask for a value of `len` elements, and returns the mask.
     pub fn draw(&mut self, rate: f64, len: usize) -> Mask {
+        self.draw_mask(MaskSpec { rate, len, drawn: len })
+    }
+
+    /// Records the drawing of a dropout mask for a value of shape `shape`, the same at all steps, and returns the mask.
+    pub fn draw_channels(&mut self, rate: f64, shape: Shape) -> Mask {
+        self.draw_mask(MaskSpec { rate, len: shape.len(), drawn: shape.channels })
+    }
+
+    fn draw_mask(&mut self, spec: MaskSpec) -> Mask {
         let mask = Mask(self.masks.len());
-        self.masks.push(MaskSpec { rate, len });
+        self.masks.push(spec);
         self.push(Instruction::Draw { mask });
         mask
     }

@@ -54,7 +54,9 @@ impl<F: Float> Interpreter<F> {
             if let Instruction::Draw { mask } = line.instruction {
                 let spec = self.program.masks[mask.index()];
                 let at = MaskAt { mask: mask.index(), ..at };
-                masks::draw(seed, at, spec.rate, spec.len, &mut self.masks[mask.index()]);
+                let words = &mut self.masks[mask.index()];
+                masks::draw(seed, at, spec.rate, spec.drawn, words);
+                masks::repeat(spec.drawn, spec.len, words);
                 clock.lap(Part::Line(index));
             }
         }

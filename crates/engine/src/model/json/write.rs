@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::layers::KERAS;
+use crate::layers::{FromConfig, KERAS, SpatialDropout1D};
 use crate::model::{NamedLayer, Sequential};
 use crate::shape::Shape;
 
@@ -46,6 +46,11 @@ fn write_layer(layer: &NamedLayer) -> Json {
     ]);
     config.extend(layer.layer.config().entries);
     let (class, package) = (layer.layer.class_name(), layer.layer.package());
+    if (class, package) == (SpatialDropout1D::CLASS_NAME, KERAS) {
+        // Keras's class takes no `trainable`.
+        config.remove("trainable");
+        config["dtype"] = json!("float32");
+    }
     let (module, registered_name) = match package {
         KERAS => (json!(KERAS), Json::Null),
         own => (Json::Null, json!(format!("{own}>{class}"))),
