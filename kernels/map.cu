@@ -1,4 +1,4 @@
-// Functions of single elements that no kernel before them could take along, and the sum of two gradients.
+// Functions of single elements that no kernel before them could take along, and the sum and the product of two values.
 
 #include "control.cuh"
 #include "epilogue.cuh"
@@ -31,4 +31,18 @@ extern "C" __global__ void add(In<unsigned> control, unsigned within, unsigned l
     if (sample >= batch_of(control, within).count || element >= len) return;
     const float av = a[sample * len + element], bv = b[sample * len + element];
     y[sample * len + element] = av + bv;
+}
+
+// y = a b, element by element.
+//
+// a, b, y  (batch, len), y overwritten
+//
+// Grid: as above.
+extern "C" __global__ void multiply(In<unsigned> control, unsigned within, unsigned len, In<float> a, In<float> b,
+                                    Out<float> y) {
+    const size_t sample = blockIdx.x;
+    const unsigned element = blockIdx.y * blockDim.x + threadIdx.x;
+    if (sample >= batch_of(control, within).count || element >= len) return;
+    const float av = a[sample * len + element], bv = b[sample * len + element];
+    y[sample * len + element] = av * bv;
 }

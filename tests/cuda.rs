@@ -10,9 +10,10 @@ use glassbox_cuda::kernels::{At, Control};
 use glassbox_engine::backend::{Backend, Dataset, Epoch, Session, State};
 use glassbox_engine::layers::{Dense, Dropout, UpSampling1D};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::{self, MaskAt, WORD, drop_below};
+use glassbox_engine::masks::{self, MaskAt, WORD, keeps};
 use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::optimizers::{Adam, Optimizer, SGD};
+use glassbox_engine::program::MaskSpec;
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
@@ -60,7 +61,11 @@ fn masks_are_those_of_the_engine() {
     let cuda = cuda();
     let cases =
         [(0.0, 33usize), (0.2, 1), (0.2, 127), (0.5, 128), (0.999, 129), (0.999_999, 77), (0.2, 4608)];
-    for (case, (rate, len)) in cases.into_iter().enumerate() {
+    let whole = cases.map(|(rate, len)| MaskSpec { rate, len, drawn: len });
+    let repeated = [(5, 1), (99, 3), (256, 8), (288, 9), (300, 32), (330, 33)];
+    let repeated = repeated.map(|(len, drawn)| MaskSpec { rate: 0.4, len, drawn });
+    for (case, spec) in whole.into_iter().chain(repeated).enumerate() {
+        let MaskSpec { rate, len, drawn } = spec;
         for seed in [0, u64::MAX, 0x1234_5678_9ABC_DEF0] {
             let (mask, samples, within) = (case % 3, 3, 2);
             // Near the end of what 32 bits can count: the step's low word is what decides.
@@ -71,15 +76,20 @@ fn masks_are_those_of_the_engine() {
             let found = Buffer::zeros(cuda.device(), samples * words).expect("memory");
             let stream = Stream::new(seed, Purpose::Dropout, mask as u32, 0);
             let at = At { control, within, samples };
-            let draw = cuda.kernels().draw(&at, &found, len, stream, drop_below(rate));
+            let draw = cuda.kernels().draw(&at, &found, spec, stream);
             cuda.device().launch(&draw).expect("a launch");
 
             let mut expected = vec![0; samples * words];
             for (position, words) in expected.chunks_mut(words).enumerate() {
                 let at = MaskAt { mask, step: step + u64::from(within), position };
-                masks::draw(seed, at, rate, len, words);
+                masks::draw(seed, at, rate, drawn, words);
+                masks::repeat(drawn, len, words);
             }
-            assert_eq!(found.to_vec().expect("words"), expected, "rate {rate}, {len} elements, seed {seed}");
+            let found = found.to_vec().expect("words");
+            for (found, expected) in found.chunks(words).zip(expected.chunks(words)) {
+                let kept = |words: &[u32]| (0..len).map(|e| keeps(words, e)).collect::<Vec<_>>();
+                assert_eq!(kept(found), kept(expected), "{spec:?}, seed {seed}");
+            }
         }
     }
 }

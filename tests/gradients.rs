@@ -16,15 +16,16 @@ use glassbox_engine::geometry::Padding;
 use glassbox_engine::gradient_check::GradientCheck;
 use glassbox_engine::initializers::Initializer;
 use glassbox_engine::layers::{
-    Activation, Call, Concatenate, Conv1D, Conv1DTranspose, Dense, Dropout, Layer, ReLU, WeightSpec,
+    Activation, Add, AveragePooling1D, Call, Concatenate, Conv1D, Conv1DTranspose, Dense, Dropout, Layer,
+    MaxPooling1D, Multiply, ReLU, SpatialDropout1D, WeightSpec,
 };
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::MaskAt;
 use glassbox_engine::model::{Network, Sequential, WeightLayout};
 use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::program::custom::{Operation, Saved};
-use glassbox_engine::program::{Instruction, Pointwise, Program, Tape, Value, Weight};
-use glassbox_engine::reference::{Interpreter, Reference, Sample};
+use glassbox_engine::program::{Instruction, Pointwise, Pooling, Program, Tape, Value, Weight};
+use glassbox_engine::reference::{Interpreter, Reference, Sample, argmax};
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
 use glassbox_engine::training::{Checkpoint, Fit, fit};
@@ -32,7 +33,7 @@ use glassbox_engine::{Float, Result};
 use glassbox_tests::backends::{Setup, backends, launches_kernels, predict};
 use glassbox_tests::cases::{LayerCase, ModelCase, SMALL, cases, draws, models, normals, weights};
 use glassbox_tests::compare::{Tolerance, assert_close, compare};
-use glassbox_tests::conformance::TrainedBatch;
+use glassbox_tests::conformance::{TrainedBatch, prediction_conforms};
 use ndarray::{ArrayView2, ArrayViewMut2};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -68,7 +69,7 @@ impl Point {
     }
 
     /// The batch's loss, the gradient of every variable, and the piece of the function that this point is in:
-    /// on which side of its kink each activation is, and each absolute value.
+    /// on which side of its kink each activation is, and each absolute value, and which step has each maximum.
     fn evaluate(&mut self) -> (f64, Vec<f64>, Vec<bool>) {
         let (weights, xs) = self.variables.split_at(self.weights);
         let mut gradient = vec![0.0; weights.len()];
@@ -86,6 +87,14 @@ impl Point {
                 for op in line.instruction.epilogue() {
                     if let Pointwise::ActivationGradient(_, at) = op {
                         piece.extend(self.interpreter.value(*at).iter().map(|y| *y > 0.0));
+                    }
+                }
+                if let Instruction::Pool { pooling: Pooling::Max, geometry, x, y } = line.instruction {
+                    let shape = (geometry.in_steps, geometry.in_channels);
+                    let x = ArrayView2::from_shape(shape, self.interpreter.value(x)).expect("a signal");
+                    for element in 0..self.interpreter.value(y).len() {
+                        let max = argmax(&geometry, x, element / shape.1, element % shape.1);
+                        piece.extend((0..shape.0).map(|step| step == max));
                     }
                 }
                 if let Instruction::Loss { loss: Loss::MeanAbsoluteError, y, .. } = line.instruction {
@@ -230,20 +239,30 @@ fn random_models_cover_what_matters() {
                     note("no bias", !layer.use_bias);
                     note(layer.activation.name(), true);
                 }
-                LayerCase::Dropout(layer) => note("active", layer.rate > 0.0),
-                LayerCase::Activation(activation) => note(activation.name(), true),
                 LayerCase::Dense(layer) | LayerCase::TimeDistributed(layer) => {
                     note("no bias", !layer.use_bias);
                     note(layer.activation.name(), true);
-                    note("rank 1", named.input.rank() == 1);
+                    note("rank 1", named.inputs[0].rank() == 1);
                 }
-                LayerCase::ReLU | LayerCase::LeakyReLU(_) | LayerCase::ELU(_) => note("layer", true),
                 LayerCase::RepeatVector(layer) => note("layer", layer.n > 1),
-                LayerCase::Flatten => note("layer", named.input.steps > 1),
-                LayerCase::Reshape(_) => note("layer", named.input != named.output),
+                LayerCase::Flatten => note("layer", named.inputs[0].steps > 1),
+                LayerCase::Reshape(_) => note("layer", named.inputs[0] != named.output),
                 LayerCase::UpSampling1D(layer) => note("layer", layer.size > 1),
                 LayerCase::ZeroPadding1D(layer) => note("layer", layer.padding.0 != layer.padding.1),
                 LayerCase::Cropping1D(layer) => note("layer", layer.cropping.0 != layer.cropping.1),
+                LayerCase::Dropout(Dropout { rate })
+                | LayerCase::SpatialDropout1D(SpatialDropout1D { rate }) => {
+                    note("active", *rate > 0.0);
+                }
+                LayerCase::ReLU | LayerCase::LeakyReLU(_) | LayerCase::ELU(_) => note("layer", true),
+                LayerCase::Activation(activation) => note(activation.name(), true),
+                LayerCase::MaxPooling1D(MaxPooling1D { pool_size, strides, padding })
+                | LayerCase::AveragePooling1D(AveragePooling1D { pool_size, strides, padding }) => {
+                    note(padding.name(), true);
+                    note("overlap", strides < pool_size);
+                    note("gap", strides > pool_size);
+                    note("long window", *pool_size > named.inputs[0].steps);
+                }
             }
         }
         Ok(())
@@ -253,16 +272,20 @@ fn random_models_cover_what_matters() {
     let both = ["one step", "valid", "same", "stride", "short kernel", "long kernel", "no bias", "relu"];
     let wanted =
         both.iter().flat_map(|what| ["Conv1D", "Conv1DTranspose"].map(|class| format!("{class}, {what}")));
-    let others = ["Conv1D, causal", "Conv1D, dilation", "Dropout, active"].map(String::from);
     let rearranging = ["RepeatVector", "Flatten", "Reshape", "UpSampling1D", "ZeroPadding1D", "Cropping1D"];
     let layers = ["ReLU", "LeakyReLU", "ELU"].into_iter().chain(rearranging);
     let layers = layers.map(|class| format!("{class}, layer"));
     let dense = ["Dense, rank 1", "Dense, no bias", "TimeDistributed, no bias"].map(String::from);
+    let others = ["Conv1D, causal", "Conv1D, dilation", "Dropout, active", "SpatialDropout1D, active"]
+        .map(String::from);
+    let poolings = ["one step", "valid", "same", "overlap", "gap", "long window"].into_iter();
+    let poolings = poolings
+        .flat_map(|what| ["MaxPooling1D", "AveragePooling1D"].map(|class| format!("{class}, {what}")));
     let activations = Activation::ALL.into_iter().flat_map(|activation| {
         ["Conv1D", "Conv1DTranspose", "Dense", "TimeDistributed", "Activation"]
             .map(|class| format!("{class}, {}", activation.name()))
     });
-    for what in wanted.chain(others).chain(layers).chain(dense).chain(activations) {
+    for what in wanted.chain(others).chain(poolings).chain(layers).chain(dense).chain(activations) {
         assert!(seen.contains(&what), "{what} is not among {seen:?}");
     }
 }
@@ -629,4 +652,80 @@ fn train_graph<F: Float>(
         })
         .collect();
     (losses, predict(&mut *session, &x))
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Branches that meet
+
+/// `y = layer(x, tanh(x), x)`: one value is read twice, and by another line.
+#[derive(Debug)]
+struct Met(Arc<dyn Layer>);
+
+impl Layer for Met {
+    fn class_name(&self) -> &'static str {
+        "Met"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        self.0.output_shape(&[inputs[0]; 3])
+    }
+
+    fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
+        let x = call.x();
+        let curved = tape.activation(x, Activation::Tanh);
+        tape.call(&self.0, Call { inputs: vec![x, curved, x], weights: vec![] })
+    }
+}
+
+fn with_branches() -> Sequential {
+    let mut model = Sequential::new(Shape::new(9, 3));
+    let conv = |filters| Conv1D::new(filters, 3).padding(Padding::Same);
+    model.add(conv(5)).expect("a layer that fits").add(Met(Arc::new(Multiply))).expect("a layer that fits");
+    model.add(conv(17)).expect("a layer that fits").add(Met(Arc::new(Add))).expect("a layer that fits");
+    model.add(conv(2)).expect("a layer that fits");
+    model
+}
+
+#[test]
+fn sums_and_products_of_branches_pass_both_checks() {
+    let model = with_branches();
+    for tensor in GradientCheck::default().run(&model).expect("a check") {
+        assert!(tensor.passes(), "{tensor:?}");
+    }
+    let program = model.training_program_with_input_gradient(Loss::MeanSquaredError);
+    // A product that reads a value twice is read off both ways.
+    let products =
+        program.lines.iter().filter(|line| matches!(line.instruction, Instruction::Multiply { .. }));
+    assert_eq!(products.count(), 2 + 4, "{program}");
+    let (checked, passed_over) =
+        Point::new(&program, model.layout(), &weights(&model, 1), 3, 1).check().expect("derivatives");
+    assert!(checked > 0 && passed_over == 0, "{checked}, {passed_over}");
+}
+
+#[test]
+fn sums_and_products_of_branches_conform() {
+    let model = with_branches();
+    for loss in Loss::ALL {
+        let batch = TrainedBatch { model: &model, apart: &model, seed: 3, loss, samples: 9 };
+        assert!(batch.gradient_conforms(&backends(), |w| w).expect("within the bound"), "{loss}");
+    }
+    prediction_conforms(&model, &model, 3, 9, &backends()).expect("within the bound");
+}
+
+#[test]
+fn inputs_of_other_shapes_are_refused_and_named() {
+    let (shape, narrow) = (Shape::new(9, 3), Shape::new(9, 1));
+    let layers: [Arc<dyn Layer>; 2] = [Arc::new(Add), Arc::new(Multiply)];
+    for layer in layers {
+        assert_eq!(layer.output_shape(&[shape; 4]).expect("a shape"), shape);
+        for (inputs, words) in [
+            (vec![shape, shape, narrow], ["(batch, 9, 1)", "its first input has shape (9, 3)"]),
+            (vec![Shape::new(1, 3), Shape::units(3)], ["(batch, 3)", "its first input has shape (1, 3)"]),
+            (vec![shape], ["the number of inputs", "at least 2"]),
+            (vec![], ["the number of inputs", "at least 2"]),
+        ] {
+            let error = layer.output_shape(&inputs).expect_err("no common shape").to_string();
+            assert!(words.iter().chain([&layer.class_name()]).all(|word| error.contains(word)), "{error}");
+        }
+    }
 }

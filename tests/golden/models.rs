@@ -31,12 +31,17 @@ fn shape(json: &Json) -> Shape {
     )
 }
 
+/// Returns true if the steps of the input are left open.
+fn is_any_length(entry: &Json) -> bool {
+    entry["inputs"][0][1].is_null()
+}
+
 #[test]
 fn architectures_are_read_as_keras_means_them() {
     let index = json("architectures/index.json");
     for entry in array(&index["files"]) {
         let file = string(&entry["file"]);
-        let any_length = entry["input_shape"][1].is_null();
+        let any_length = is_any_length(entry);
         let text = text(&format!("architectures/{file}"));
         if any_length {
             let error = Network::from_json(&text).expect_err("no number of steps").to_string();
@@ -44,8 +49,9 @@ fn architectures_are_read_as_keras_means_them() {
         }
         let model = read(&text, any_length);
         assert_eq!(model.name(), string(&entry["name"]), "{file}");
-        assert_eq!(model.input_shape(), shape(&entry["input_shape"]), "{file}");
-        assert_eq!(model.output_shape(), shape(&entry["output_shape"]), "{file}");
+        let inputs: Vec<Shape> = model.inputs().iter().map(|input| input.shape).collect();
+        let shapes = |key: &str| array(&entry[key]).iter().map(shape).collect::<Vec<_>>();
+        assert_eq!((inputs, model.outputs()), (shapes("inputs"), shapes("outputs")), "{file}");
         assert_eq!(model.layout().len(), integer(&entry["parameters"]), "{file}");
         let layers = array(&entry["layers"]);
         assert_eq!(model.layers().len(), layers.len(), "{file}");
@@ -64,9 +70,9 @@ fn architectures_are_written_as_keras_writes_them() {
     let index = json("architectures/index.json");
     let trained =
         ["training_architecture.json", "fit_architecture.json"].map(|file| (file.to_string(), false));
-    let files = array(&index["files"]).iter().map(|entry| {
-        (format!("architectures/{}", string(&entry["file"])), entry["input_shape"][1].is_null())
-    });
+    let files = array(&index["files"])
+        .iter()
+        .map(|entry| (format!("architectures/{}", string(&entry["file"])), is_any_length(entry)));
     for (file, any_length) in files.chain(trained) {
         let text = text(&file);
         let model = read(&text, any_length);

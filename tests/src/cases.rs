@@ -9,8 +9,9 @@ use glassbox_engine::Float;
 use glassbox_engine::geometry::{Geometry, Padding};
 use glassbox_engine::index_map::IndexMap;
 use glassbox_engine::layers::{
-    Activation, Conv1D, Conv1DTranspose, Cropping1D, Dense, Dropout, ELU, Flatten, Layer, LeakyReLU, ReLU,
-    RepeatVector, Reshape, TimeDistributed, UpSampling1D, ZeroPadding1D,
+    Activation, AveragePooling1D, Conv1D, Conv1DTranspose, Cropping1D, Dense, Dropout, ELU, Flatten, Layer,
+    LeakyReLU, MaxPooling1D, ReLU, RepeatVector, Reshape, SpatialDropout1D, TimeDistributed, UpSampling1D,
+    ZeroPadding1D,
 };
 use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::optimizers::{Adam, Optimizer, SGD};
@@ -131,6 +132,9 @@ pub enum LayerCase {
     UpSampling1D(UpSampling1D),
     ZeroPadding1D(ZeroPadding1D),
     Cropping1D(Cropping1D),
+    MaxPooling1D(MaxPooling1D),
+    AveragePooling1D(AveragePooling1D),
+    SpatialDropout1D(SpatialDropout1D),
 }
 
 impl LayerCase {
@@ -153,11 +157,15 @@ impl LayerCase {
             Self::UpSampling1D(layer) => Arc::new(*layer),
             Self::ZeroPadding1D(layer) => Arc::new(*layer),
             Self::Cropping1D(layer) => Arc::new(*layer),
+            Self::MaxPooling1D(layer) => Arc::new(layer.clone()),
+            Self::AveragePooling1D(layer) => Arc::new(layer.clone()),
+            Self::SpatialDropout1D(layer) => Arc::new(layer.clone()),
         }
     }
 
-    /// This layer, made to fit an input: a kernel that is too long is padded, a stride that would make too long an output
-    /// is taken away, and steps are added or taken away for a layer that asks for a signal of the other rank.
+    /// This layer, made to fit an input: a kernel or a window that is too long is padded, a stride that would make too
+    /// long an output is taken away, and steps are added or taken away for a layer that asks for a signal of the other
+    /// rank.
     fn fitted(self, input: Shape, longest: usize) -> Self {
         let most = longest.max(input.channels);
         let fits = |layer: &Self| {
@@ -167,6 +175,8 @@ impl LayerCase {
         let padded = match self {
             fitting if fits(&fitting) => return fitting,
             Self::Conv1D(layer) => Self::Conv1D(layer.padding(Padding::Same)),
+            Self::MaxPooling1D(layer) => Self::MaxPooling1D(layer.padding(Padding::Same)),
+            Self::AveragePooling1D(layer) => Self::AveragePooling1D(layer.padding(Padding::Same)),
             Self::Conv1DTranspose(layer) => Self::Conv1DTranspose(layer.strides(1).padding(Padding::Same)),
             Self::Reshape(_) => Self::Reshape(Reshape { target_shape: vec![None, Some(input.channels)] }),
             _ => Self::UpSampling1D(UpSampling1D::new(1)),
@@ -220,11 +230,15 @@ impl ModelCase {
         model.into()
     }
 
-    /// The same model with [`straight`] activations.
+    /// The same model with [`straight`] activations, and means in the place of maxima: all steps of a window count.
     #[must_use]
     pub fn straightened(self) -> Self {
         let layers = self.layers.into_iter().map(|layer| match layer {
             LayerCase::LeakyReLU(_) | LayerCase::ELU(_) => LayerCase::ReLU,
+            LayerCase::MaxPooling1D(MaxPooling1D { pool_size, strides, padding })
+            | LayerCase::AveragePooling1D(AveragePooling1D { pool_size, strides, padding }) => {
+                LayerCase::AveragePooling1D(AveragePooling1D { pool_size, strides, padding })
+            }
             layer => layer.with_activation(straight),
         });
         Self { layers: layers.collect(), ..self }
@@ -274,7 +288,7 @@ fn layers(sizes: Sizes) -> impl Strategy<Value = LayerCase> {
     prop_oneof![
         4 => conv1d(sizes).prop_map(LayerCase::Conv1D),
         4 => conv1d_transpose(sizes).prop_map(LayerCase::Conv1DTranspose),
-        2 => select(&[0.0, 0.2, 0.5, 0.75][..]).prop_map(|rate| LayerCase::Dropout(Dropout::new(rate))),
+        2 => rates().prop_map(|rate| LayerCase::Dropout(Dropout::new(rate))),
         1 => Just(LayerCase::ReLU),
         1 => select(&[0.0, 0.3][..]).prop_map(|slope| LayerCase::LeakyReLU(LeakyReLU::new(slope))),
         1 => select(&[0.25, 1.0][..]).prop_map(|alpha| LayerCase::ELU(ELU::new(alpha))),
@@ -282,6 +296,8 @@ fn layers(sizes: Sizes) -> impl Strategy<Value = LayerCase> {
         2 => dense(sizes).prop_map(LayerCase::Dense),
         2 => dense(sizes).prop_map(LayerCase::TimeDistributed),
         3 => rearranged(sizes),
+        2 => poolings(),
+        1 => rates().prop_map(|rate| LayerCase::SpatialDropout1D(SpatialDropout1D::new(rate))),
     ]
 }
 
@@ -343,6 +359,22 @@ pub fn conv1d_transpose(sizes: Sizes) -> impl Strategy<Value = Conv1DTranspose> 
                 .padding(padding)
                 .activation(activation)
                 .use_bias(use_bias)
+        },
+    )
+}
+
+/// Rates of dropout.
+fn rates() -> impl Strategy<Value = f64> {
+    select(&[0.0, 0.2, 0.5, 0.75][..])
+}
+
+/// Both poolings, with windows of 1 to 5 steps that overlap, touch or leave gaps.
+fn poolings() -> impl Strategy<Value = LayerCase> {
+    let padding = select(&[Padding::Valid, Padding::Same][..]);
+    (1usize..=5, 1usize..=5, padding, any::<bool>()).prop_map(
+        |(pool_size, strides, padding, max)| match max {
+            true => LayerCase::MaxPooling1D(MaxPooling1D { pool_size, strides, padding }),
+            false => LayerCase::AveragePooling1D(AveragePooling1D { pool_size, strides, padding }),
         },
     )
 }

@@ -1,16 +1,19 @@
 //! A backend held against the reference in `f64`, within a bound that is derived from the lengths of the sums:
 //! [`crate::rounding`] has the derivation.
 
+use glassbox_engine::geometry::Geometry;
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::MaskAt;
 use glassbox_engine::model::Network;
-use glassbox_engine::program::{Instruction, Pointwise, Program};
-use glassbox_engine::reference::{Interpreter, Sample};
+use glassbox_engine::program::{Instruction, Pointwise, Pooling, Program, Value};
+use glassbox_engine::reference::{Interpreter, Sample, argmax};
 use glassbox_engine::samples::Samples;
 
 use crate::backends::{Backend32, Setup, dataset, predict};
 use crate::cases::{normals, weights};
 use crate::compare::compare_within;
+use ndarray::ArrayView2;
+
 use crate::rounding::{Roundings, Spread, UNDERFLOW, UNIT_F32, gamma, sizes};
 
 /// A program run twice in `f64`: for what it computes, and for how large that could be if nothing cancelled.
@@ -66,8 +69,8 @@ impl Twins {
         true
     }
 
-    /// Returns whether every input of an activation with a kink, and every difference whose sign counts, is further from zero than rounding
-    /// can take it.
+    /// Returns whether every input of an activation with a kink, and every difference whose sign counts, is further from
+    /// zero than rounding can take it, and every maximum further from the other steps of its window.
     fn decided(&self, target: &[f64]) -> bool {
         self.program.lines.iter().all(|line| match &line.instruction {
             Instruction::Map { x, epilogue, .. } if epilogue.iter().any(has_kink) => {
@@ -75,12 +78,33 @@ impl Twins {
                 let mut sizes = self.value.value(*x).iter().zip(self.size.value(*x));
                 sizes.all(|(z, size)| z.abs() > bound * size || *size == 0.0)
             }
+            Instruction::Pool { pooling: Pooling::Max, geometry, x, .. } => self.maxima_decided(geometry, *x),
             Instruction::Loss { loss: Loss::MeanAbsoluteError, y, .. } => {
                 let bound = gamma(self.roundings.value(*y) + 1, UNIT_F32);
                 let sizes = self.value.value(*y).iter().zip(self.size.value(*y)).zip(target);
                 sizes.into_iter().all(|((y, size), t)| (y - t).abs() > bound * (size + t.abs()))
             }
             _ => true,
+        })
+    }
+
+    /// Returns whether rounding cannot change which step of a window has the maximum. What a ReLU or dropout has made
+    /// zero is zero in any arithmetic, so of several zeros it is the first.
+    fn maxima_decided(&self, geometry: &Geometry, x: Value) -> bool {
+        let shape = (geometry.in_steps, geometry.in_channels);
+        let [values, sizes] = [&self.value, &self.size]
+            .map(|run| ArrayView2::from_shape(shape, run.value(x)).expect("a value of the geometry's shape"));
+        let bound = gamma(self.roundings.value(x), UNIT_F32);
+        (0..geometry.out_steps).all(|t| {
+            (0..geometry.in_channels).all(|c| {
+                let max = argmax(geometry, values, t, c);
+                let others = (0..geometry.taps).filter_map(|tap| geometry.in_step(t, tap));
+                others.filter(|other| *other != max).all(|other| {
+                    let (a, b) = (values[[max, c]], values[[other, c]]);
+                    let zeros = a == 0.0 && b == 0.0;
+                    zeros || a - b > bound * (sizes[[max, c]] + sizes[[other, c]])
+                })
+            })
         })
     }
 

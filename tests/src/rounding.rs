@@ -20,15 +20,19 @@
 //! result is `L size + |f(0)|` ([`sizes`] puts it in the place of f). Its gradient is a product of dy and f', which has
 //! the slope M where f' is seen as a function of the value that it is computed from: it is off by both errors, so its
 //! size is `size of dy (L + M size of that value)`, and it meets the roundings of both.
+//!
+//! **Maxima.** The maximum of a window is off by no more than the most that any of its steps is off by. Where it is decided
+//! which step that is, the gradient is a sum of the dy of windows; its size is that of all windows of a step.
 
 use std::f64::consts::LN_2;
 use std::sync::Arc;
 
 use glassbox_engine::Float;
 use glassbox_engine::activations::{Activation, SELU_SCALE_ALPHA};
+use glassbox_engine::geometry::Geometry;
 use glassbox_engine::index_map::{IndexMap, Run};
 use glassbox_engine::program::custom::{Operation, Saved};
-use glassbox_engine::program::{Instruction, Line, Pointwise, Program, Value};
+use glassbox_engine::program::{Instruction, Line, Pointwise, Pooling, Program, Value};
 use ndarray::{ArrayView2, ArrayViewMut2, Zip};
 
 /// The unit roundoff of `f32`.
@@ -101,6 +105,25 @@ impl Operation for Spread {
     }
 }
 
+/// The gradient of a maximum, an operation on sizes: that of the windows that a step is in.
+#[derive(Debug, Clone)]
+struct OfAllWindows(Geometry);
+
+impl Operation for OfAllWindows {
+    fn forward<F: Float>(&self, dy: ArrayView2<'_, F>, _: &[F], mut dx: ArrayViewMut2<'_, F>) {
+        dx.fill(F::zero());
+        for ((t, c), dy) in dy.indexed_iter() {
+            for i in (0..self.0.taps).filter_map(|tap| self.0.in_step(t, tap)) {
+                dx[[i, c]] += *dy;
+            }
+        }
+    }
+
+    fn backward<F: Float>(&self, _: Saved<'_, F>, _: ArrayViewMut2<'_, F>, _: &mut [F]) {
+        unreachable!("it is a gradient")
+    }
+}
+
 /// The program that computes the sizes of what a program computes, if all of its operands are sizes. Each activation,
 /// and each gradient of one, must be alone in its line.
 ///
@@ -121,6 +144,9 @@ pub fn sizes(program: &Program) -> Program {
                 }
                 _ => line.instruction.clone(),
             },
+            Instruction::PoolGradient { pooling: Pooling::Max, geometry, dy, dx, .. } => {
+                Instruction::Custom { op: Arc::new(OfAllWindows(*geometry)), x: *dy, y: *dx, weights: 0..0 }
+            }
             other => {
                 let curved = |op: &Pointwise| {
                     matches!(op, Pointwise::Activation(_) | Pointwise::ActivationGradient(..))
@@ -163,6 +189,13 @@ impl Roundings {
                 Instruction::Add { a, b, .. } => of(a).max(of(b)) + 1,
                 Instruction::IndexMap { inputs, .. } => inputs.iter().map(of).max().unwrap_or(0),
                 Instruction::IndexMapTransposed { map, input, dy, .. } => of(dy) + most_images(map, *input),
+                Instruction::Pool { pooling: Pooling::Max, x, .. } => of(x),
+                Instruction::Multiply { a, b, .. } => of(a) + of(b) + 1,
+                // A sum and a quotient.
+                Instruction::Pool { geometry, x, .. } => of(x) + geometry.taps,
+                Instruction::PoolGradient { geometry, dy, .. } => {
+                    of(dy) + geometry.taps.div_ceil(geometry.stride)
+                }
                 // The difference, the factor 2 / (n batch), and their product.
                 Instruction::Loss { y, .. } => of(y) + 3,
                 Instruction::Correlate { geometry, x, y, kernel } => {

@@ -12,7 +12,7 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 
 use crate::correlate::{self, Correlate};
 use crate::kernels::epilogue::{Epilogue, mask_words};
-use crate::kernels::{activations, loss, masks, sums};
+use crate::kernels::{activations, loss, masks, pooling, sums};
 use crate::layout::{Aligned, Slot, slots};
 use crate::product::Products;
 use crate::simd::{Isa, Simd};
@@ -159,7 +159,9 @@ impl Executable {
             if let Instruction::Draw { mask } = instruction {
                 let spec = self.program.masks[mask.index()];
                 let at = MaskAt { mask: mask.index(), ..sample.at };
-                masks::draw(self.isa, self.seed, at, spec.rate, spec.len, &mut workspace.masks[mask.index()]);
+                let words = &mut workspace.masks[mask.index()];
+                masks::draw(self.isa, self.seed, at, spec.rate, spec.drawn, words);
+                masks::repeat(spec.drawn, spec.len, words);
                 clock.lap(Part::Line(index));
                 continue;
             }
@@ -228,6 +230,17 @@ impl Executable {
             }
             (Instruction::IndexMapTransposed { map, input, dy, .. }, _) => {
                 index_map::run_transposed(self.isa, map, *input, interior(dy), stored);
+            }
+            (Instruction::Multiply { a, b, .. }, _) => {
+                for ((y, a), b) in stored.iter_mut().zip(interior(a)).zip(interior(b)) {
+                    *y = a * b;
+                }
+            }
+            (Instruction::Pool { pooling, geometry, x, .. }, _) => {
+                pooling::pool(self.isa, *pooling, geometry, interior(x), stored);
+            }
+            (Instruction::PoolGradient { pooling, geometry, x, dy, .. }, _) => {
+                pooling::gradient(self.isa, *pooling, geometry, interior(x), interior(dy), stored);
             }
             (Instruction::Loss { loss, y, target, .. }, _) => {
                 let target = &sample.target[*target..][..stored.len()];

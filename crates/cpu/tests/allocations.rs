@@ -57,7 +57,7 @@ fn rearranged() -> Sequential {
 
 #[test]
 fn an_epoch_allocates_nothing() {
-    let models = [common::tutorial(), rearranged()];
+    let models = [common::tutorial(), rearranged().into()];
     let series = common::series(800);
     let data = Dataset::autoencoder(Samples::windows(&series, 288, 1).unwrap());
     let order: Vec<u32> = (0..data.len() as u32).collect();

@@ -52,6 +52,18 @@ pub fn draw(seed: u64, at: MaskAt, rate: f64, len: usize, words: &mut [u32]) {
     }
 }
 
+/// Repeats the first `drawn` bits of a mask up to its element `len`: element e has bit `e % drawn`.
+///
+/// # Panics
+/// If `words` is too short.
+pub fn repeat(drawn: usize, len: usize, words: &mut [u32]) {
+    for element in drawn..len {
+        let (word, bit) = (element / WORD, element % WORD);
+        let keep = u32::from(keeps(words, element % drawn));
+        words[word] = words[word] & !(1 << bit) | keep << bit;
+    }
+}
+
 /// Returns true if a mask keeps `element`.
 #[must_use]
 pub fn keeps(words: &[u32], element: usize) -> bool {
@@ -80,6 +92,18 @@ mod tests {
                 (dropped - expected).abs() <= 5.0 * (expected * (1.0 - rate)).sqrt(),
                 "{rate}: {dropped}"
             );
+        }
+    }
+
+    #[test]
+    fn bits_repeat() {
+        let at = MaskAt { mask: 1, step: 5, position: 3 };
+        for (drawn, len) in [(1, 40usize), (3, 100), (32, 96), (33, 99), (50, 50)] {
+            let bits = mask(1, at, 0.5, drawn);
+            let mut words = vec![0; len.div_ceil(WORD)];
+            draw(1, at, 0.5, drawn, &mut words);
+            repeat(drawn, len, &mut words);
+            assert!((0..len).all(|e| keeps(&words, e) == bits[e % drawn]), "{drawn} of {len}");
         }
     }
 

@@ -31,6 +31,32 @@ pub(crate) fn draw(isa: Isa, seed: u64, at: MaskAt, rate: f64, len: usize, words
     unsafe { isa.run(Draw { stream, position: at.position as u32, threshold: drop_below(rate), words }) }
 }
 
+/// Repeats the first `drawn` bits up to bit `len`, as [`masks::repeat`] does, up to 32 at a time.
+///
+/// # Panics
+/// If `words` is too short.
+pub(crate) fn repeat(drawn: usize, len: usize, words: &mut [u32]) {
+    let pair = |words: &[u32], at: usize| {
+        let high = words.get(at + 1).copied().unwrap_or(0);
+        u64::from(words[at]) | u64::from(high) << WORD
+    };
+    let mut filled = drawn;
+    while filled < len {
+        // What comes next is what is a whole number of periods back: from here on, as far as the bits are known.
+        let from = filled % drawn;
+        let count = (filled - from).min(WORD).min(len - filled);
+        let ones = (1u64 << count) - 1;
+        let bits = pair(words, from / WORD) >> (from % WORD) & ones;
+        let (to, shift) = (filled / WORD, filled % WORD);
+        let updated = pair(words, to) & !(ones << shift) | bits << shift;
+        words[to] = updated as u32;
+        if let Some(next) = words.get_mut(to + 1) {
+            *next = (updated >> WORD) as u32;
+        }
+        filled += count;
+    }
+}
+
 /// # Safety of running it
 /// * none.
 struct Draw<'a> {
@@ -96,6 +122,19 @@ mod tests {
 
     use super::*;
     use crate::simd::Simd;
+
+    #[test]
+    fn repeated_bits_are_those_of_the_reference() {
+        for drawn in [1, 2, 3, 7, 31, 32, 33, 40, 63, 64, 65, 100] {
+            for len in [drawn, drawn + 1, 3 * drawn, 5 * drawn + 7, 1000] {
+                let mut expected: Vec<u32> = (0..40).map(|i: u32| i.wrapping_mul(0x9E37_79B9)).collect();
+                let mut found = expected.clone();
+                masks::repeat(drawn, len, &mut expected);
+                repeat(drawn, len, &mut found);
+                assert_eq!(found, expected, "{drawn} of {len}");
+            }
+        }
+    }
 
     #[test]
     fn the_bits_are_those_of_the_reference() {

@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use glassbox_engine::backend::Plan;
 use glassbox_engine::optimizers::{Adam, Optimizer};
-use glassbox_engine::program::{Instruction, Line, Program};
+use glassbox_engine::program::{Instruction, Line, MaskSpec, Program};
 
 use crate::device::{Arg, Function, Gpu, Launch, Module, Properties, Source, word};
 use crate::error::Result;
@@ -198,22 +198,31 @@ impl Windows {
     }
 }
 
+/// Returns true if a mask has fewer random bits than elements.
+fn repeats(spec: MaskSpec) -> bool {
+    spec.drawn < spec.len
+}
+
 /// Checks that the kernels know all instructions, and that they are not too many.
 fn require_known(program: &Program, layers: &[String]) -> Result<(), String> {
-    use Instruction::{Custom, CustomGradient, IndexMap, IndexMapTransposed};
+    use Instruction::*;
     for line in &program.lines {
         let unknown = match line.instruction {
-            Custom { .. } | CustomGradient { .. } => "an operation of its own",
+            Draw { mask } if repeats(program.masks[mask.index()]) => "a dropout of whole channels",
+            Apply { .. } | ApplyTransposed { .. } | Correlate { .. } | SumSteps { .. } | Map { .. } => {
+                continue;
+            }
+            Add { .. } | Draw { .. } | Loss { .. } => continue,
             IndexMap { .. } | IndexMapTransposed { .. } => "an index map",
-            _ => continue,
+            Multiply { .. } => "a product of signals",
+            Pool { .. } | PoolGradient { .. } => "a pooling",
+            Custom { .. } | CustomGradient { .. } => "an operation of its own",
         };
         let layer = layers.get(line.layer).map_or("a layer", String::as_str);
         return Err(format!("{layer} is {unknown}"));
     }
-    let contracts = |line: &&Line| {
-        use Instruction::{Apply, ApplyTransposed, Correlate};
-        matches!(line.instruction, Apply { .. } | ApplyTransposed { .. } | Correlate { .. })
-    };
+    let contracts =
+        |line: &&Line| matches!(line.instruction, Apply { .. } | ApplyTransposed { .. } | Correlate { .. });
     let contractions = program.lines.iter().filter(contracts).count();
     if contractions > MOST_CONTRACTIONS {
         return Err(format!(

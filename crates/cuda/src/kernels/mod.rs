@@ -10,8 +10,9 @@ mod sources;
 
 use glassbox_engine::geometry::Geometry;
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::WORD;
+use glassbox_engine::masks::{WORD, drop_below};
 use glassbox_engine::optimizers::{Adam, Optimizer, SGD};
+use glassbox_engine::program::{MaskSpec, Pooling};
 use glassbox_engine::random::Stream;
 use glassbox_engine::shape::Shape;
 
@@ -70,8 +71,8 @@ macro_rules! kernels {
     };
 }
 kernels! {
-    gather draw apply apply_transposed transpose_kernel correlate map add index_map clear sum_steps sum_parts loss mean_loss adam
-    sgd advance multiply_adds copy reads
+    gather draw apply apply_transposed transpose_kernel correlate map add multiply pool pool_gradient index_map clear
+    sum_steps sum_parts loss mean_loss adam sgd advance multiply_adds copy reads
 }
 
 impl Kernels {
@@ -84,13 +85,13 @@ impl Kernels {
         unsafe { per_sample(&self.gather, at.samples, len, args![at, series, order, y, len]) }
     }
 
-    /// Draws the masks of a batch, each of `len` elements of which the fraction `rate` is dropped; the stream is
-    /// that of the mask, at any step.
-    pub fn draw(&self, at: &At, mask: &Buffer<u32>, len: usize, stream: Stream, drop_below: u32) -> Launch {
-        let words = len.div_ceil(WORD);
+    /// Draws the masks of a batch; the stream is that of the mask, at any step.
+    pub fn draw(&self, at: &At, mask: &Buffer<u32>, spec: MaskSpec, stream: Stream) -> Launch {
+        let words = spec.len.div_ceil(WORD);
         at.require(mask, words, "room for the masks of all samples");
+        require(spec.drawn > 0, "random bits to repeat");
         let ([key_0, key_1], [_, purpose]) = stream.words();
-        let args = args![at, mask, words, key_0, key_1, purpose, drop_below];
+        let args = args![at, mask, words, spec.drawn, key_0, key_1, purpose, drop_below(spec.rate)];
         // SAFETY: the mask has room for all samples.
         unsafe { per_sample(&self.draw, at.samples, words, args) }
     }
@@ -164,12 +165,38 @@ impl Kernels {
     }
 
     /// `y = a + b`, for `len` elements a sample.
-    pub fn add(&self, at: &At, [a, b, y]: [&Buffer<f32>; 3], len: usize) -> Launch {
-        for value in [a, b, y] {
-            at.require(value, len, "values of all samples");
-        }
-        // SAFETY: all three are of all samples.
-        unsafe { per_sample(&self.add, at.samples, len, args![at, len, a, b, y]) }
+    pub fn add(&self, at: &At, values: [&Buffer<f32>; 3], len: usize) -> Launch {
+        of_two(&self.add, at, values, len)
+    }
+
+    /// `y = a b`, for `len` elements a sample.
+    pub fn multiply(&self, at: &At, values: [&Buffer<f32>; 3], len: usize) -> Launch {
+        of_two(&self.multiply, at, values, len)
+    }
+
+    /// The maxima, or the means, of the windows of `x`.
+    pub fn pool(&self, at: &At, pooling: Pooling, a: &Geometry, [x, y]: [&Buffer<f32>; 2]) -> Launch {
+        at.require(x, a.input().len(), "x of all samples");
+        at.require(y, a.output().len(), "y of all samples");
+        let args = args![at, a, pooling == Pooling::Average, x, y];
+        // SAFETY: x and y are as large as the geometry and the batch ask for.
+        unsafe { per_sample(&self.pool, at.samples, a.output().len(), args) }
+    }
+
+    /// The gradient of [`Kernels::pool`].
+    pub fn pool_gradient(
+        &self,
+        at: &At,
+        pooling: Pooling,
+        a: &Geometry,
+        [x, dy, dx]: [&Buffer<f32>; 3],
+    ) -> Launch {
+        at.require(x, a.input().len(), "x of all samples");
+        at.require(dy, a.output().len(), "dy of all samples");
+        at.require(dx, a.input().len(), "dx of all samples");
+        let args = args![at, a, pooling == Pooling::Average, x, dy, dx];
+        // SAFETY: all three are as large as the geometry and the batch ask for.
+        unsafe { per_sample(&self.pool_gradient, at.samples, a.input().len(), args) }
     }
 
     /// Each element of `y` is the sum of its sources among the `from` elements of a sample of `x`. If `keep`, elements
@@ -321,6 +348,15 @@ impl Kernels {
         // is less than that. They begin at the start of an allocation, so quads are aligned.
         unsafe { over(&self.reads, out.len(), args) }
     }
+}
+
+/// A launch of `add` or `multiply`: of a and b, y, of `len` elements a sample.
+fn of_two(kernel: &Function, at: &At, [a, b, y]: [&Buffer<f32>; 3], len: usize) -> Launch {
+    for value in [a, b, y] {
+        at.require(value, len, "values of all samples");
+    }
+    // SAFETY: all three are of all samples.
+    unsafe { per_sample(kernel, at.samples, len, args![at, len, a, b, y]) }
 }
 
 /// The constants of Adam's kernels: `1 - beta_1`, `1 - beta_2` and epsilon.

@@ -1,6 +1,7 @@
 //! The limits of the kernels, checked before anything is laid out.
 
 use glassbox_engine::backend::Plan;
+use glassbox_engine::geometry::Geometry;
 use glassbox_engine::program::Instruction;
 use glassbox_engine::{Error, Result};
 
@@ -31,15 +32,20 @@ pub(crate) fn require_runnable(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
+/// Checks that sums of steps, strides and padding stay within 32 bits.
+fn require_indices(geometry: &Geometry) -> Result<()> {
+    let padded = geometry.in_steps + geometry.pad_left + geometry.pad_right();
+    Ok(require_launchable("an input with its padding", padded.max(geometry.span()))?)
+}
+
 fn require_kernel(plan: &Plan, instruction: &Instruction, layer: usize) -> Result<()> {
-    use Instruction::{Apply, ApplyTransposed, Correlate, Custom, CustomGradient};
+    use Instruction::{Apply, ApplyTransposed, Correlate, Custom, CustomGradient, Pool, PoolGradient};
     match instruction {
         Apply { geometry, .. } | ApplyTransposed { geometry, .. } | Correlate { geometry, .. } => {
             require_launchable("a kernel", geometry.kernel_len())?;
-            // Sums of steps, strides and padding stay within 32 bits.
-            let padded = geometry.in_steps + geometry.pad_left + geometry.pad_right();
-            Ok(require_launchable("an input with its padding", padded.max(geometry.span()))?)
+            require_indices(geometry)
         }
+        Pool { geometry, .. } | PoolGradient { geometry, .. } => require_indices(geometry),
         Custom { op, .. } | CustomGradient { op, .. } => Err(Error::Unsupported {
             place: plan.layer_names.get(layer).cloned().unwrap_or_else(|| "the model".into()),
             feature: format!("the operation {op:?}, written in Rust, on a GPU"),

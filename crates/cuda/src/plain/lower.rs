@@ -8,7 +8,7 @@ use glassbox_engine::backend::Plan;
 use glassbox_engine::geometry::Geometry;
 use glassbox_engine::index_map::{IndexMap, Run};
 use glassbox_engine::losses::Loss;
-use glassbox_engine::masks::{WORD, drop_below};
+use glassbox_engine::masks::WORD;
 use glassbox_engine::model::WeightLayout;
 use glassbox_engine::profile::Part;
 use glassbox_engine::program::{Instruction, Mask, Pointwise, Program, Value, Weight};
@@ -187,6 +187,15 @@ impl Lowered {
                 let from = self.shape(*dy).len();
                 vec![kernels.index_map(at, sources, [value(dy), value(dx)], from, false)]
             }
+            Instruction::Multiply { a, b, y } => {
+                vec![kernels.multiply(at, [value(a), value(b), value(y)], self.shape(*y).len())]
+            }
+            Instruction::Pool { pooling, geometry, x, y } => {
+                vec![kernels.pool(at, *pooling, geometry, [value(x), value(y)])]
+            }
+            Instruction::PoolGradient { pooling, geometry, x, dy, dx } => {
+                vec![kernels.pool_gradient(at, *pooling, geometry, [value(x), value(dy), value(dx)])]
+            }
             Instruction::Correlate { geometry, x, y, kernel } => {
                 let ((partials, _), offset) = (training(), self.range(*kernel).start);
                 vec![kernels.correlate(at, geometry, [value(x), value(y)], partials, offset)]
@@ -211,7 +220,7 @@ impl Lowered {
         let spec = self.program.masks[mask.index()];
         // The turn is the training step, which the kernel knows.
         let stream = Stream::new(self.seed, Purpose::Dropout, mask.index() as u32, 0);
-        self.kernels.draw(at, &self.masks[mask.index()], spec.len, stream, drop_below(spec.rate))
+        self.kernels.draw(at, &self.masks[mask.index()], spec, stream)
     }
 
     /// A kernel that stores with the first pass of an epilogue, and a launch for each further pass.

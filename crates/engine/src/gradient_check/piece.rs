@@ -1,9 +1,9 @@
 //! A model as a smooth function in a neighbourhood of one point.
 //!
 //! A ReLU is linear on either side of zero, and so is an absolute value; an ELU is an exponential on one side. If each
-//! of them is held on the side where it is at the point, the model becomes a smooth function. It equals the model in a
-//! neighbourhood of the point, so both have the same gradient there; but it has no kinks, so a step along a variable
-//! may be of any size.
+//! of them is held on the side where it is at the point, and each maximum on the element that has it there, the model
+//! becomes a smooth function. It equals the model in a neighbourhood of the point, so both have the same gradient there;
+//! but it has no kinks, so a step along a variable may be of any size.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,26 +13,62 @@ use ndarray::{ArrayView2, ArrayViewMut2, Zip};
 use super::difference::Slope;
 use crate::activations::Activation;
 use crate::float::Float;
+use crate::geometry::Geometry;
 use crate::losses::Loss;
 use crate::masks::MaskAt;
 use crate::model::WeightLayout;
 use crate::program::custom::{Operation, Saved};
-use crate::program::{Instruction, Line, Pass, Pointwise, Program, Value};
-use crate::reference::{Interpreter, Sample};
+use crate::program::{Instruction, Line, Pass, Pointwise, Pooling, Program, Value};
+use crate::reference::{Interpreter, Sample, argmax};
 
-/// The forward pass of a model, unchanged and with its activations held.
+/// The forward pass of a model, unchanged and with its kinks held.
 pub(super) struct Forward {
-    /// The forward pass. It also stores the output of each activation with a kink, in the values of `kinks`.
+    /// The forward pass. It also stores the output of each activation with a kink.
     free: Program,
-    /// The same program with each of these activations [`Held`] on the side that is read from `kinks`.
+    /// The same program with each function that has a kink [`Held`] on its side.
     pub(super) held: Program,
-    kinks: Vec<(Activation, Value)>,
+    kinks: Vec<Kink>,
 }
 
-/// An activation held on one side of its kink. The operation has no forward pass: what reads two values is the gradient
-/// of an operation, with the side as its input and the argument of the activation as the gradient.
+/// A function with a kink, in both programs.
+struct Kink {
+    function: Held,
+    /// The value of the free program that tells the sides.
+    from: Value,
+    /// The value of the held program that has them.
+    side: Value,
+}
+
+/// A function held on one side of its kink. The operation has no forward pass: what reads two values is the gradient of
+/// an operation, with the side as its input and the argument of the function as the gradient.
 #[derive(Debug, Clone)]
-struct Held(Activation);
+enum Held {
+    /// An activation. Its side is 1 above the kink and 0 below; its output tells.
+    Activation(Activation),
+    /// The maximum of windows. Its side is the input step that has the maximum; its argument tells.
+    Max(Geometry),
+}
+
+impl Held {
+    /// Finds the side of each element.
+    fn sides(&self, from: &[f64], sides: &mut [f64]) {
+        match self {
+            Self::Activation(activation) => {
+                for (side, y) in sides.iter_mut().zip(from) {
+                    // The upper side lets NaN through, as the activation does.
+                    *side = if activation.is_upper(*y) || y.is_nan() { 1.0 } else { 0.0 };
+                }
+            }
+            Self::Max(geometry) => {
+                let channels = geometry.in_channels;
+                let x = ArrayView2::from_shape((geometry.in_steps, channels), from).expect("its argument");
+                for (element, side) in sides.iter_mut().enumerate() {
+                    *side = argmax(geometry, x, element / channels, element % channels) as f64;
+                }
+            }
+        }
+    }
+}
 
 impl Operation for Held {
     fn forward<F: Float>(&self, _: ArrayView2<'_, F>, _: &[F], _: ArrayViewMut2<'_, F>) {
@@ -40,10 +76,16 @@ impl Operation for Held {
     }
 
     fn backward<F: Float>(&self, saved: Saved<'_, F>, mut y: ArrayViewMut2<'_, F>, _: &mut [F]) {
-        Zip::from(&mut y)
-            .and(saved.x)
-            .and(saved.dy)
-            .for_each(|y, side, x| *y = self.0.piece(*x, *side > F::zero()));
+        let (sides, x) = (saved.x, saved.dy);
+        match self {
+            Self::Activation(activation) => Zip::from(&mut y)
+                .and(sides)
+                .and(x)
+                .for_each(|y, side, x| *y = activation.piece(*x, *side > F::zero())),
+            Self::Max(_) => {
+                Zip::indexed(&mut y).and(sides).for_each(|(_, c), y, step| *y = x[[step.wide() as usize, c]])
+            }
+        }
     }
 }
 
@@ -54,6 +96,15 @@ impl Forward {
         for line in training.lines.iter().filter(|line| line.pass == Pass::Forward) {
             let epilogue = line.instruction.epilogue();
             let with = |instruction| Line { instruction, ..line.clone() };
+            if let Instruction::Pool { pooling: Pooling::Max, geometry, x, y } = line.instruction {
+                let side = Value(values.len());
+                values.push(values[y.index()]);
+                let function = Held::Max(geometry);
+                held.push(with(hold(&function, side, x, y)));
+                kinks.push(Kink { function, from: x, side });
+                free.push(line.clone());
+                continue;
+            }
             let mut rest = line.instruction.clone();
             let mut done = 0;
             for (at, op) in epilogue.iter().enumerate() {
@@ -64,18 +115,11 @@ impl Forward {
                 let y = line.instruction.stores().expect("what has an epilogue stores a value");
                 let [side, x, dx] = [0, 1, 2].map(|index| Value(values.len() + index));
                 values.extend([values[y.index()]; 3]);
-                kinks.push((activation, side));
                 free.push(with(storing(&line.instruction, side, epilogue[..=at].to_vec())));
                 held.push(with(storing(&rest, x, epilogue[done..at].to_vec())));
-                let op = Arc::new(Held(activation));
-                held.push(with(Instruction::CustomGradient {
-                    op,
-                    x: side,
-                    y: side,
-                    dy: x,
-                    dx,
-                    weights: 0..0,
-                }));
+                let function = Held::Activation(activation);
+                held.push(with(hold(&function, side, x, dx)));
+                kinks.push(Kink { function, from: side, side });
                 done = at + 1;
                 rest = Instruction::Map { x: dx, y, epilogue: epilogue[done..].to_vec() };
             }
@@ -97,6 +141,12 @@ fn scales(program: &Program) -> Vec<f64> {
     let len = program.values[program.output.index()].len() as f64;
     let of_output = |output: &Range<usize>| vec![len / output.len() as f64; output.len()];
     program.outputs.iter().flat_map(of_output).collect()
+}
+
+/// Applies a held function to `x` and stores the result in `y`.
+fn hold(function: &Held, side: Value, x: Value, y: Value) -> Instruction {
+    let op = Arc::new(function.clone());
+    Instruction::CustomGradient { op, x: side, y: side, dy: x, dx: y, weights: 0..0 }
 }
 
 /// Copies an instruction with another epilogue and another stored value.
@@ -167,11 +217,8 @@ impl Piece {
             free.draw_masks(seed, at);
             held.draw_masks(seed, at);
             free.run(*sample, &piece.weights, &mut []);
-            for (activation, side) in &forward.kinks {
-                for (held, y) in held.value_mut(*side).iter_mut().zip(free.value(*side)) {
-                    // The upper side lets NaN through, as the activation does.
-                    *held = if activation.is_upper(*y) || y.is_nan() { 1.0 } else { 0.0 };
-                }
+            for Kink { function, from, side } in &forward.kinks {
+                function.sides(free.value(*from), held.value_mut(*side));
             }
             held.run(*sample, &piece.weights, &mut []);
             piece.target.extend_from_slice(sample.target);
@@ -251,7 +298,7 @@ impl Piece {
 mod tests {
     use super::*;
     use crate::geometry::Padding;
-    use crate::layers::{Conv1D, Conv1DTranspose, Dropout, ReLU};
+    use crate::layers::{Conv1D, Conv1DTranspose, Dropout, MaxPooling1D, ReLU};
     use crate::model::{Network, Sequential};
     use crate::program::Tape;
     use crate::random::{Purpose, Stream};
@@ -267,6 +314,7 @@ mod tests {
         model.add(Conv1D::new(3, 3).padding(Padding::Same).activation(Activation::Relu)).unwrap();
         model.add(Dropout::new(0.3)).unwrap();
         model.add(Conv1DTranspose::new(2, 3).strides(2)).unwrap().add(ReLU).unwrap();
+        model.add(MaxPooling1D::new(3).strides(2).padding(Padding::Same)).unwrap();
         model.add(Conv1D::new(2, 3)).unwrap();
         model.into()
     }
@@ -276,10 +324,10 @@ mod tests {
     fn a_piece_is_the_model_in_a_neighbourhood() {
         let model = model();
         for loss in [Loss::MeanSquaredError, Loss::MeanAbsoluteError, Loss::huber(1.0).unwrap()] {
-            // ReLUs are found in fused and unfused programs.
+            // Kinks are found in fused and unfused programs.
             for training in [model.training_program(loss), model.training_program(loss).fused()] {
                 let forward = Forward::new(&training);
-                assert_eq!(forward.kinks.len(), 2);
+                assert_eq!(forward.kinks.len(), 3);
                 let weights = normals(0, model.layout().len());
                 let (x, target) = (normals(1, 18), normals(2, model.output_shape().len()));
                 let sample = Sample { x: &x, target: &target, batch: 1 };
@@ -317,7 +365,7 @@ mod tests {
         let forward = Forward::new(&tape.finish(y));
         let sample = Sample { x: &[-1.0, 0.5, 2.0, f64::NAN], target: &[0.0; 4], batch: 1 };
         let piece = Piece::new(&forward, &layout, Loss::MeanSquaredError, 1, vec![-1.0], &[sample]);
-        let held = |gate: usize| piece.samples[0].value(forward.kinks[gate].1);
+        let held = |gate: usize| piece.samples[0].value(forward.kinks[gate].side);
         assert_eq!(held(0), [0.0, 1.0, 1.0, 1.0]);
         assert_eq!(held(1), [0.0, 0.0, 1.0, 1.0]);
         let prediction = piece.samples[0].value(piece.output);

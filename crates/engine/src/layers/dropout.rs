@@ -1,8 +1,8 @@
-//! Dropout.
+//! Dropout of single elements, and of whole channels.
 
 use serde_json::Value as Json;
 
-use super::{Call, Config, FromConfig, KERAS, Layer, single_input};
+use super::{Call, Config, FromConfig, KERAS, Layer, input_of_steps, single_input};
 use crate::error::{Error, Result};
 use crate::program::{Pointwise, Tape, Value};
 use crate::shape::Shape;
@@ -29,6 +29,19 @@ impl Dropout {
     }
 }
 
+/// Checks a rate.
+fn require_rate(layer: &dyn Layer, rate: f64) -> Result<()> {
+    if (0.0..1.0).contains(&rate) {
+        return Ok(());
+    }
+    Err(Error::Argument {
+        layer: layer.class_name().into(),
+        argument: "rate".into(),
+        found: rate.to_string(),
+        expected: "a number in [0, 1)".into(),
+    })
+}
+
 impl Layer for Dropout {
     fn class_name(&self) -> &'static str {
         Self::CLASS_NAME
@@ -39,14 +52,7 @@ impl Layer for Dropout {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        if !(0.0..1.0).contains(&self.rate) {
-            return Err(Error::Argument {
-                layer: self.class_name().into(),
-                argument: "rate".into(),
-                found: self.rate.to_string(),
-                expected: "a number in [0, 1)".into(),
-            });
-        }
+        require_rate(self, self.rate)?;
         single_input(Self::CLASS_NAME, inputs)
     }
 
@@ -89,6 +95,75 @@ impl FromConfig for Dropout {
         // The seed is ignored: masks are drawn from the seed of the run.
         config.find("seed");
         config.only("noise_shape", &Json::Null)?;
+        Ok(Self { rate })
+    }
+}
+
+/// Inverted dropout of whole channels
+/// ([`keras.layers.SpatialDropout1D`](https://keras.io/api/layers/regularization_layers/spatial_dropout1d/);
+/// Tompson et al., [2015](https://arxiv.org/abs/1411.4280)).
+///
+/// In training each channel is zero at all steps with probability `rate` and `x / (1 - rate)` otherwise; in inference
+/// it is `x`.
+///
+/// # Shapes
+/// * input and output `(batch, steps, channels)`
+#[derive(Debug, Clone, PartialEq)]
+pub struct SpatialDropout1D {
+    /// The fraction of channels to drop, in [0, 1).
+    pub rate: f64,
+}
+
+impl SpatialDropout1D {
+    /// Creates the layer with this rate.
+    #[must_use]
+    pub fn new(rate: f64) -> Self {
+        Self { rate }
+    }
+}
+
+impl Layer for SpatialDropout1D {
+    fn class_name(&self) -> &'static str {
+        Self::CLASS_NAME
+    }
+
+    fn package(&self) -> &'static str {
+        KERAS
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        require_rate(self, self.rate)?;
+        input_of_steps(self, inputs)
+    }
+
+    fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
+        let x = call.x();
+        if !tape.training() || self.rate == 0.0 {
+            return x;
+        }
+        let mask = tape.draw_channels(self.rate, tape.shape(x));
+        tape.map(x, vec![Pointwise::Dropout(mask)])
+    }
+
+    fn config(&self) -> Config {
+        Config::default().with("rate", self.rate).with("seed", Json::Null)
+    }
+}
+
+impl FromConfig for SpatialDropout1D {
+    const CLASS_NAME: &'static str = "SpatialDropout1D";
+    const PACKAGE: &'static str = KERAS;
+
+    fn from_config(config: &mut Config) -> Result<Self> {
+        let rate = config.number("rate")?;
+        // As in Dropout.
+        config.find("seed");
+        // Keras's class does not take what all others do.
+        for argument in ["trainable", "activity_regularizer"] {
+            if let Some(value) = config.find(argument) {
+                return Err(config.unsupported(argument, &value, "leaving it out is, as in Keras,"));
+            }
+        }
         Ok(Self { rate })
     }
 }

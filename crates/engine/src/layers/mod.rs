@@ -21,6 +21,8 @@ mod conv1d_transpose;
 mod convolution;
 mod dense;
 mod dropout;
+mod merge;
+mod pooling1d;
 mod rearrange;
 mod registry;
 mod relu;
@@ -35,7 +37,9 @@ pub use config::Config;
 pub use conv1d::Conv1D;
 pub use conv1d_transpose::Conv1DTranspose;
 pub use dense::Dense;
-pub use dropout::Dropout;
+pub use dropout::{Dropout, SpatialDropout1D};
+pub use merge::{Add, Multiply};
+pub use pooling1d::{AveragePooling1D, MaxPooling1D};
 pub use rearrange::{Concatenate, Cropping1D, Flatten, RepeatVector, Reshape, UpSampling1D, ZeroPadding1D};
 pub use registry::{FromConfig, Registry};
 pub use relu::ReLU;
@@ -186,7 +190,8 @@ fn input_of_steps(layer: &dyn Layer, inputs: &[Shape]) -> Result<Shape> {
         _ => Err(Error::Input {
             layer: layer.class_name().into(),
             input,
-            problem: "it has no steps; expected (batch, steps, channels)".into(),
+            problem: "it has no steps, expected (batch, steps, channels); put a RepeatVector or a Reshape before it"
+                .into(),
         }),
     }
 }

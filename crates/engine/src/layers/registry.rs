@@ -7,8 +7,9 @@ use serde_json::{Value as Json, json};
 
 use super::config::{Class, respelt};
 use super::{
-    Activation, Concatenate, Config, Conv1D, Conv1DTranspose, Cropping1D, Dense, Dropout, ELU, Flatten,
-    KERAS, Layer, LeakyReLU, ReLU, RepeatVector, Reshape, TimeDistributed, UpSampling1D, ZeroPadding1D,
+    Activation, Add, AveragePooling1D, Concatenate, Config, Conv1D, Conv1DTranspose, Cropping1D, Dense,
+    Dropout, ELU, Flatten, KERAS, Layer, LeakyReLU, MaxPooling1D, Multiply, ReLU, RepeatVector, Reshape,
+    SpatialDropout1D, TimeDistributed, UpSampling1D, ZeroPadding1D,
 };
 use crate::error::{Error, Result};
 use crate::text::excerpt;
@@ -68,6 +69,8 @@ impl Default for Registry {
         Self(BTreeMap::new())
             .with::<Activation>()
             .with::<Concatenate>()
+            .with::<Add>()
+            .with::<AveragePooling1D>()
             .with::<Conv1D>()
             .with::<Conv1DTranspose>()
             .with::<Cropping1D>()
@@ -76,12 +79,15 @@ impl Default for Registry {
             .with::<ELU>()
             .with::<Flatten>()
             .with::<LeakyReLU>()
+            .with::<MaxPooling1D>()
+            .with::<Multiply>()
             .with::<ReLU>()
             .with::<RepeatVector>()
             .with::<Reshape>()
             .with::<TimeDistributed>()
             .with::<UpSampling1D>()
             .with::<ZeroPadding1D>()
+            .with::<SpatialDropout1D>()
     }
 }
 

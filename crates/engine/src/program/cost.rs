@@ -11,7 +11,8 @@
 //!
 //! | instruction | operations per element |
 //! |---|---|
-//! | sum over steps, sum of two gradients | 1: an addition |
+//! | sum over steps, sum or product of two values | 1 |
+//! | pooling, and its gradient | 1 for each step of each window, padding left out: a comparison or an addition |
 //! | map | 1 for each function of its epilogue, however many a machine takes for it |
 //! | loss | 4: difference, square or magnitude, sum, scaling |
 //! | a user's operation | unknown, counted as 0 |
@@ -105,8 +106,11 @@ impl Count<'_> {
             | Instruction::Correlate { geometry, .. } => (geometry.multiply_adds() as u64, 0),
             Instruction::SumSteps { x, .. } => (0, self.len(*x)),
             Instruction::Map { x, epilogue, .. } => (0, epilogue.len() as u64 * self.len(*x)),
-            Instruction::Add { y, .. } => (0, self.len(*y)),
             Instruction::IndexMapTransposed { map, input, .. } => (0, map.taken_from(*input) as u64),
+            Instruction::Add { y, .. } | Instruction::Multiply { y, .. } => (0, self.len(*y)),
+            Instruction::Pool { geometry, .. } | Instruction::PoolGradient { geometry, .. } => {
+                (0, (geometry.multiply_adds() / geometry.out_channels) as u64)
+            }
             Instruction::Loss { y, .. } => (0, LOSS * self.len(*y)),
             Instruction::IndexMap { .. }
             | Instruction::Draw { .. }
@@ -138,6 +142,9 @@ impl Count<'_> {
             | Instruction::Add { .. }
             | Instruction::IndexMap { .. }
             | Instruction::IndexMapTransposed { .. }
+            | Instruction::Multiply { .. }
+            | Instruction::Pool { .. }
+            | Instruction::PoolGradient { .. }
             | Instruction::Draw { .. } => 0,
         };
         let biases = instruction.epilogue().iter().map(|op| match op {

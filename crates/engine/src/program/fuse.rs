@@ -232,12 +232,13 @@ fn rename(program: &mut Program, rename: impl Fn(&mut Value)) {
             | Instruction::ApplyTransposed { x, y, .. }
             | Instruction::Correlate { x, y, .. }
             | Instruction::Map { x, y, .. }
+            | Instruction::Pool { x, y, .. }
             | Instruction::Custom { x, y, .. } => {
                 rename(x);
                 rename(y);
             }
             Instruction::SumSteps { x, .. } => rename(x),
-            Instruction::Add { a, b, y } => {
+            Instruction::Add { a, b, y } | Instruction::Multiply { a, b, y } => {
                 rename(a);
                 rename(b);
                 rename(y);
@@ -249,6 +250,11 @@ fn rename(program: &mut Program, rename: impl Fn(&mut Value)) {
             Instruction::IndexMapTransposed { dy, dx, .. } => {
                 rename(dy);
                 rename(dx);
+            }
+            Instruction::PoolGradient { x, dy, dx, .. } => {
+                for value in [x, dy, dx] {
+                    rename(value);
+                }
             }
             Instruction::Loss { y, dy, .. } => {
                 rename(y);

@@ -71,13 +71,15 @@ impl Mask {
     }
 }
 
-/// The rate and the size of a dropout mask.
+/// The rate and the size of a dropout mask. A mask that is as long as a step has the same bits at all steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MaskSpec {
     /// The fraction of elements that are dropped, in [0, 1).
     pub rate: f64,
     /// The number of elements.
     pub len: usize,
+    /// The number of bits that are drawn: `len`, or fewer, which then repeat. Element e has bit `e % drawn`.
+    pub drawn: usize,
 }
 
 /// A function of one element. Kernels apply such functions in order, as an epilogue, before they store the element.
@@ -92,6 +94,25 @@ pub enum Pointwise {
     /// `v activation'`: the gradient of [`Pointwise::Activation`], from the value of the same shape that is its
     /// [`Residual`](crate::activations::Residual).
     ActivationGradient(Activation, Value),
+}
+
+/// The number that stands for a window of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooling {
+    /// The largest; the first of several.
+    Max,
+    /// The mean, of which padding is no part.
+    Average,
+}
+
+impl Pooling {
+    /// The name in a printed program.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Max => "max_pool",
+            Self::Average => "average_pool",
+        }
+    }
 }
 
 /// One operation on the values of a sample. Its documentation names the reference in [`crate::reference`] that it must
@@ -181,6 +202,39 @@ pub enum Instruction {
         /// Stored: the gradient with respect to the input, as far as this use of it goes.
         dx: Value,
     },
+    /// `y = a b`, element by element.
+    Multiply {
+        /// Read.
+        a: Value,
+        /// Read.
+        b: Value,
+        /// Stored.
+        y: Value,
+    },
+    /// `y[t, c]` = the maximum, or the mean, of `x[i, c]` over the input steps i that output step t meets.
+    Pool {
+        /// What stands for a window.
+        pooling: Pooling,
+        /// The steps that meet: those of a convolution, as many channels out as in.
+        geometry: Geometry,
+        /// Read.
+        x: Value,
+        /// Stored.
+        y: Value,
+    },
+    /// The gradient of [`Instruction::Pool`].
+    PoolGradient {
+        /// As in the forward pass.
+        pooling: Pooling,
+        /// As in the forward pass.
+        geometry: Geometry,
+        /// The input of the forward pass; read to find the maxima.
+        x: Value,
+        /// Read: the gradient with respect to the output.
+        dy: Value,
+        /// Stored: the gradient with respect to the input.
+        dx: Value,
+    },
     /// Draws a dropout mask for this sample.
     Draw {
         /// Stored.
@@ -241,11 +295,14 @@ impl Instruction {
             | Self::ApplyTransposed { x, .. }
             | Self::SumSteps { x, .. }
             | Self::Map { x, .. }
+            | Self::Pool { x, .. }
             | Self::Custom { x, .. } => vec![*x],
+            Self::PoolGradient { pooling: Pooling::Max, x, dy, .. } => vec![*x, *dy],
+            Self::PoolGradient { pooling: Pooling::Average, dy, .. } => vec![*dy],
             Self::Correlate { x, y, .. } => vec![*x, *y],
-            Self::Add { a, b, .. } => vec![*a, *b],
             Self::IndexMap { inputs, .. } => inputs.clone(),
             Self::IndexMapTransposed { dy, .. } => vec![*dy],
+            Self::Add { a, b, .. } | Self::Multiply { a, b, .. } => vec![*a, *b],
             Self::Loss { y, .. } => vec![*y],
             Self::CustomGradient { x, y, dy, .. } => vec![*x, *y, *dy],
             Self::Draw { .. } => vec![],
@@ -272,9 +329,13 @@ impl Instruction {
             | Self::Map { y, .. }
             | Self::Add { y, .. }
             | Self::IndexMap { y, .. }
+            | Self::Multiply { y, .. }
+            | Self::Pool { y, .. }
             | Self::Custom { y, .. } => Some(*y),
             Self::Loss { dy, .. } => Some(*dy),
-            Self::IndexMapTransposed { dx, .. } | Self::CustomGradient { dx, .. } => Some(*dx),
+            Self::IndexMapTransposed { dx, .. }
+            | Self::PoolGradient { dx, .. }
+            | Self::CustomGradient { dx, .. } => Some(*dx),
             Self::Correlate { .. } | Self::SumSteps { .. } | Self::Draw { .. } => None,
         }
     }
@@ -401,6 +462,11 @@ impl fmt::Display for Line {
             }
             Instruction::IndexMapTransposed { input, dy, dx, .. } => {
                 write!(f, "v{} = index_map[{input}]^T v{}", dx.0, dy.0)?;
+            }
+            Instruction::Multiply { a, b, y } => write!(f, "v{} = v{} v{}", y.0, a.0, b.0)?,
+            Instruction::Pool { pooling, x, y, .. } => write!(f, "v{} = {}(v{})", y.0, pooling.name(), x.0)?,
+            Instruction::PoolGradient { pooling, x, dy, dx, .. } => {
+                write!(f, "v{} = d {}(v{}, v{})", dx.0, pooling.name(), x.0, dy.0)?;
             }
             Instruction::Draw { mask } => write!(f, "m{} = draw", mask.0)?,
             Instruction::Loss { loss, y, dy, .. } => write!(f, "v{} = d {}(v{})", dy.0, loss.name(), y.0)?,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
-use super::{Instruction, Program, Value};
+use super::{Instruction, Pooling, Program, Value};
 use crate::geometry::Geometry;
 use crate::index_map::Run;
 
@@ -56,7 +56,9 @@ impl Program {
         stored: &BTreeSet<usize>,
     ) -> BTreeSet<usize> {
         match instruction {
-            Instruction::Apply { geometry, x, .. } if *x == read => in_steps(geometry, stored),
+            Instruction::Apply { geometry, x, .. } | Instruction::Pool { geometry, x, .. } if *x == read => {
+                in_steps(geometry, stored)
+            }
             Instruction::ApplyTransposed { geometry, x, .. } if *x == read => out_steps(geometry, stored),
             Instruction::IndexMap { map, inputs, y } => {
                 let runs = map.runs().filter(|run| inputs[run.input] == read);
@@ -67,6 +69,11 @@ impl Program {
                 let [from, to] = [*dx, read].map(|value| self.values[value.0].channels);
                 let runs = map.runs_of(*input);
                 steps_met(runs.map(|Run { from, to, len, .. }| (from, to, len)), from, to, stored)
+            }
+            Instruction::PoolGradient { geometry, dy, .. } if *dy == read => out_steps(geometry, stored),
+            // Which input step of a window has the maximum depends on all of them.
+            Instruction::PoolGradient { pooling: Pooling::Max, geometry, .. } => {
+                in_steps(geometry, &out_steps(geometry, stored))
             }
             Instruction::Custom { .. } | Instruction::CustomGradient { .. } => {
                 (0..self.values[read.0].steps).collect()

@@ -11,6 +11,8 @@
 //! | `y = A^T x` | of the kernel: correlate(dy, x); of x: `A dy` |
 //! | `y = a + b` | of a and of b: dy |
 //! | y consists of elements of x, and of others | of x: each element of dy goes to the element of x that it was |
+//! | `y = a b` | of a: dy b; of b: dy a |
+//! | `y = pool(x)` | of x: its gradient, which finds the maxima again |
 //! | a user's operation | as it says itself |
 //! | in an epilogue: bias | of the bias: the sum of dy over steps |
 //! | activation | `dy activation'` goes on |
@@ -128,12 +130,27 @@ impl Tape {
                     }
                 }
             }
+            Instruction::Multiply { a, b, .. } => {
+                for (operand, other) in [(a, b), (b, a)] {
+                    if self.needs_gradient(operand) {
+                        let gradient = self.multiply(dy, other);
+                        self.add_gradient(operand, gradient);
+                    }
+                }
+            }
+            Instruction::Pool { pooling, geometry, x, .. } => {
+                if self.needs_gradient(x) {
+                    let dx = self.pool_gradient(pooling, geometry, x, dy);
+                    self.add_gradient(x, dx);
+                }
+            }
             Instruction::Custom { op, x, weights, .. } => self.reverse_custom(op, x, weights, [y, dy]),
             Instruction::IndexMapTransposed { .. }
             | Instruction::Draw { .. }
             | Instruction::Correlate { .. }
             | Instruction::SumSteps { .. }
             | Instruction::Loss { .. }
+            | Instruction::PoolGradient { .. }
             | Instruction::CustomGradient { .. } => {
                 unreachable!("stores no value of a forward pass: {instruction:?}")
             }

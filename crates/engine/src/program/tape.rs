@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::custom::{AnyOperation, Operation};
 use super::reverse::Recorded;
-use super::{Instruction, Line, Mask, MaskSpec, Pass, Pointwise, Program, Value, Weight};
+use super::{Instruction, Line, Mask, MaskSpec, Pass, Pointwise, Pooling, Program, Value, Weight};
 use crate::activations::{Activation, Residual};
 use crate::geometry::Geometry;
 use crate::index_map::IndexMap;
@@ -256,10 +256,50 @@ impl Tape {
         dx
     }
 
+    /// Records the product of `a` and `b`, element by element, and returns it.
+    pub fn multiply(&mut self, a: Value, b: Value) -> Value {
+        self.check(b, self.shape(a));
+        let y = self.value(self.shape(a));
+        self.push(Instruction::Multiply { a, b, y });
+        y
+    }
+
+    /// Records the pooling of `x`, on the geometry's input side, and returns its output. The geometry has as many
+    /// channels out as in and no dilation, and each of its output steps meets an input step.
+    pub fn pool(&mut self, pooling: Pooling, geometry: Geometry, x: Value) -> Value {
+        self.check(x, geometry.input());
+        let windows = geometry.in_channels == geometry.out_channels
+            && geometry.dilation == 1
+            && geometry.pad_left < geometry.taps
+            && (geometry.out_steps - 1) * geometry.stride < geometry.pad_left + geometry.in_steps;
+        assert!(windows, "no windows of neighbouring steps of each channel: {geometry:?}");
+        let y = self.value(geometry.output());
+        self.push(Instruction::Pool { pooling, geometry, x, y });
+        y
+    }
+
+    /// Records the gradient of [`Tape::pool`] and returns it.
+    pub fn pool_gradient(&mut self, pooling: Pooling, geometry: Geometry, x: Value, dy: Value) -> Value {
+        self.check(x, geometry.input());
+        self.check(dy, geometry.output());
+        let dx = self.value(self.shape(x));
+        self.push(Instruction::PoolGradient { pooling, geometry, x, dy, dx });
+        dx
+    }
+
     /// Records the drawing of a dropout mask for a value of `len` elements, and returns the mask.
     pub fn draw(&mut self, rate: f64, len: usize) -> Mask {
+        self.draw_mask(MaskSpec { rate, len, drawn: len })
+    }
+
+    /// Records the drawing of a dropout mask for a value of shape `shape`, the same at all steps, and returns the mask.
+    pub fn draw_channels(&mut self, rate: f64, shape: Shape) -> Mask {
+        self.draw_mask(MaskSpec { rate, len: shape.len(), drawn: shape.channels })
+    }
+
+    fn draw_mask(&mut self, spec: MaskSpec) -> Mask {
         let mask = Mask(self.masks.len());
-        self.masks.push(MaskSpec { rate, len });
+        self.masks.push(spec);
         self.push(Instruction::Draw { mask });
         mask
     }

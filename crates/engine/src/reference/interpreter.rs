@@ -5,7 +5,8 @@ use std::sync::Arc;
 use ndarray::{Array2, ArrayView3, ArrayViewMut3};
 
 use super::{
-    Operand, apply, apply_transposed, correlate, index_map, index_map_transposed, pointwise, sum_steps,
+    Operand, apply, apply_transposed, correlate, index_map, index_map_transposed, pointwise, pool,
+    pool_gradient, sum_steps,
 };
 use crate::float::Float;
 use crate::geometry::Geometry;
@@ -56,7 +57,9 @@ impl<F: Float> Interpreter<F> {
             if let Instruction::Draw { mask } = line.instruction {
                 let spec = self.program.masks[mask.index()];
                 let at = MaskAt { mask: mask.index(), ..at };
-                masks::draw(seed, at, spec.rate, spec.len, &mut self.masks[mask.index()]);
+                let words = &mut self.masks[mask.index()];
+                masks::draw(seed, at, spec.rate, spec.drawn, words);
+                masks::repeat(spec.drawn, spec.len, words);
                 clock.lap(Part::Line(index));
             }
         }
@@ -168,6 +171,17 @@ impl<F: Float> Interpreter<F> {
             }
             Instruction::IndexMapTransposed { map, input, dy, .. } => {
                 index_map_transposed(map, *input, slice(&values[dy.index()]), slice_mut(stored));
+            }
+            Instruction::Multiply { a, b, .. } => {
+                stored.assign(&values[a.index()]);
+                *stored *= &values[b.index()];
+            }
+            Instruction::Pool { pooling, geometry, x, .. } => {
+                pool(*pooling, geometry, values[x.index()].view(), stored.view_mut());
+            }
+            Instruction::PoolGradient { pooling, geometry, x, dy, .. } => {
+                let (x, dy) = (values[x.index()].view(), values[dy.index()].view());
+                pool_gradient(*pooling, geometry, x, dy, stored.view_mut());
             }
             // Masks are drawn before the sample runs, because they depend on no computed value.
             Instruction::Draw { .. } => {}

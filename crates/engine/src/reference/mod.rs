@@ -9,6 +9,7 @@ mod correlate;
 mod index_map;
 mod interpreter;
 mod pointwise;
+mod pool;
 mod session;
 
 pub use apply::apply;
@@ -17,6 +18,7 @@ pub use correlate::correlate;
 pub use index_map::{index_map, index_map_transposed};
 pub use interpreter::{Interpreter, Sample};
 pub use pointwise::{Operand, pointwise, sum_steps};
+pub use pool::{argmax, pool, pool_gradient};
 use session::ReferenceSession;
 
 use crate::backend::{Backend, Plan, Session};

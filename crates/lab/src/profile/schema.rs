@@ -264,7 +264,7 @@ impl What {
             (Pass::Backward, instruction) => match instruction {
                 Instruction::Correlate { .. } => Self::KernelGradient,
                 Instruction::SumSteps { .. } => Self::BiasGradient,
-                Instruction::Map { .. } => Self::PointwiseGradient,
+                Instruction::Map { .. } | Instruction::Multiply { .. } => Self::PointwiseGradient,
                 Instruction::Add { .. } => Self::GradientSum,
                 Instruction::CustomGradient { .. } => Self::Gradients,
                 _ => Self::InputGradient,

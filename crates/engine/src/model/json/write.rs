@@ -4,14 +4,22 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::layers::{KERAS, Layer};
+use crate::layers::{FromConfig, KERAS, Layer, SpatialDropout1D};
 use crate::model::NamedLayer;
 use crate::model::network::{Input, Kind, Network, Node, Part, Source};
 use crate::shape::Shape;
 
 /// The layers without weights for which Keras writes the shape that they were built with.
-const BUILT: [&str; 6] =
-    ["Concatenate", "Cropping1D", "Flatten", "RepeatVector", "UpSampling1D", "ZeroPadding1D"];
+const BUILT: [&str; 8] = [
+    "Add",
+    "Multiply",
+    "Concatenate",
+    "Cropping1D",
+    "Flatten",
+    "RepeatVector",
+    "UpSampling1D",
+    "ZeroPadding1D",
+];
 
 pub(in crate::model) fn write(model: &Network) -> String {
     write_model(model).to_string()
@@ -174,6 +182,11 @@ pub(crate) fn write_layer(name: &str, layer: &dyn Layer) -> Json {
     ]);
     config.extend(layer.config().entries);
     let (class, package) = (layer.class_name(), layer.package());
+    if (class, package) == (SpatialDropout1D::CLASS_NAME, KERAS) {
+        // Keras's class takes no `trainable`.
+        config.remove("trainable");
+        config["dtype"] = json!("float32");
+    }
     let (module, registered_name) = match package {
         KERAS => (json!(KERAS), Json::Null),
         own => (Json::Null, json!(format!("{own}>{class}"))),
