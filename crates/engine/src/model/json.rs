@@ -99,15 +99,19 @@ fn read_sequential(
         let config = layer.object("config")?;
         entries.push((class, config));
     }
-    let mut shape = build_shape;
+    let (mut shape, mut input) = (build_shape, None);
     if entries.first().is_some_and(|(class, _)| class.is_built_in("InputLayer")) {
         let (_, config) = entries.remove(0);
-        shape = Some(batch_shape(config)?.1);
+        let (name, batch_shape) = batch_shape(config)?;
+        (shape, input) = (Some(batch_shape), name);
     }
     // Layers are read first, so that a model of images is refused for its Conv2D and not for its input shape.
     let layers = entries.into_iter().map(|(class, config)| read_layer(&class, config, registry));
     let layers = layers.collect::<Result<Vec<_>>>()?;
     let mut sequential = Sequential::new(input_shape("the model's input", shape.as_ref(), steps)?);
+    if let Some(name) = input {
+        sequential = sequential.input_named(name);
+    }
     for (name, layer) in layers {
         let name = name.unwrap_or_else(|| sequential.default_name(layer.class_name()));
         sequential.add_named(name, layer)?;

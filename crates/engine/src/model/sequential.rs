@@ -53,6 +53,12 @@ impl Sequential {
         self
     }
 
+    /// Sets the name of the input.
+    pub(super) fn input_named(mut self, name: String) -> Self {
+        self.network.inputs[0].name = name;
+        self
+    }
+
     /// Adds a layer under the name that Keras would give it: `conv1d`, `conv1d_1`, `re_lu`, ...
     ///
     /// # Errors

@@ -142,7 +142,7 @@ impl fmt::Display for Summary<'_> {
             writeln!(f, "{line}")?;
         }
         writeln!(f, "{}", rule('┏', '┳', '┓', '━'))?;
-        row(f, table.headers, &widths, '┃')?;
+        row(f, table.headers, &widths, HEADER)?;
         writeln!(f, "{}", rule('┡', '╇', '┩', '━'))?;
         let connections = connections(self.model);
         // Keras lists the inputs of functional models only.
@@ -165,9 +165,12 @@ impl fmt::Display for Summary<'_> {
 fn row(f: &mut fmt::Formatter<'_>, cells: &[impl AsRef<str>], widths: &[usize], bar: char) -> fmt::Result {
     let cells = cells.iter().zip(widths).map(|(cell, width)| wrap(cell.as_ref(), *width, LongWord::Cut));
     let cells: Vec<Vec<String>> = cells.collect();
-    for line in 0..cells.iter().map(Vec::len).max().unwrap_or(0) {
+    let height = cells.iter().map(Vec::len).max().unwrap_or(0);
+    for line in 0..height {
         for (column, (lines, width)) in cells.iter().zip(widths).enumerate() {
-            let text = lines.get(line).map_or("", String::as_str);
+            // Headers stand on the line below them.
+            let line = if bar == HEADER { (line + lines.len()).checked_sub(height) } else { Some(line) };
+            let text = line.and_then(|line| lines.get(line)).map_or("", String::as_str);
             match column {
                 PARAMETERS => write!(f, "{bar} {text:>width$} ")?,
                 _ => write!(f, "{bar} {text:<width$} ")?,
@@ -177,6 +180,9 @@ fn row(f: &mut fmt::Formatter<'_>, cells: &[impl AsRef<str>], widths: &[usize], 
     }
     Ok(())
 }
+
+/// Between the headers of two columns.
+const HEADER: char = '┃';
 
 /// The column of numbers, which is aligned to the right.
 const PARAMETERS: usize = 2;

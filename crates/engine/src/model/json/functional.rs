@@ -1,14 +1,16 @@
 //! Reads functional models: layers, and the calls that connect them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
 use super::{batch_shape, input_shape, read_layer};
 use crate::error::{Error, Result};
-use crate::layers::{Config, Registry};
+use crate::layers::config::abridged;
+use crate::layers::{Config, Layer, Registry};
 use crate::model::functional::{Functional, Tensor};
-use crate::model::network::Network;
+use crate::model::network::{Kind, Network};
 use crate::text::excerpt;
 
 /// A tensor as JSON names it: the layer that gives it, and which call of the layer.
@@ -47,11 +49,9 @@ pub(super) fn read(
             return Err(entry.wrong("inbound_nodes", "an array of calls", "something else"));
         };
         entry.place = format!("{} ({})", excerpt(&name), layer.class_name());
-        // Keras counts the calls of a functional model from 1: the model itself is its first.
-        let first = usize::from(layer.class_name() == "Functional" && layer.network().is_some());
         for (index, node) in nodes.into_iter().enumerate() {
             let inputs = call(&entry, node)?;
-            pending.push(Pending { layer: layers.len(), index: first + index, inputs });
+            pending.push(Pending { layer: layers.len(), index, inputs });
         }
         layers.push((name, layer));
     }
@@ -73,8 +73,16 @@ pub(super) fn read(
         });
     }
     connect(&mut model, &layers, pending, &mut known)?;
-    let output = |history: &History| {
-        known.get(history).copied().ok_or_else(|| unknown("the model, output_layers", &history.0))
+    let functional: HashSet<&str> = layers
+        .iter()
+        .filter(|(_, layer)| layer.network().is_some_and(|model| model.kind == Kind::Functional))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let output = |(name, call): &History| {
+        // Here, but not among the inputs of a call, Keras counts the calls of a functional model from 1.
+        let first = usize::from(functional.contains(name.as_str()));
+        let tensor = call.checked_sub(first).and_then(|call| known.get(&(name.clone(), call)));
+        tensor.copied().ok_or_else(|| unknown("the model, output_layers", name))
     };
     let outputs = outputs.iter().map(output).collect::<Result<Vec<_>>>()?;
     model.outputs(&outputs)
@@ -83,7 +91,7 @@ pub(super) fn read(
 /// Makes each call as soon as its inputs are known, and those of a layer in their order.
 fn connect(
     model: &mut Functional,
-    layers: &[(String, std::sync::Arc<dyn crate::layers::Layer>)],
+    layers: &[(String, Arc<dyn Layer>)],
     mut pending: Vec<Pending>,
     known: &mut HashMap<History, Tensor>,
 ) -> Result<()> {
@@ -108,7 +116,7 @@ fn connect(
         let (name, own) = &layers[layer];
         let inputs: Vec<Tensor> = inputs.drain(..).map(|input| known[&input]).collect();
         let output = match called[layer] {
-            None => model.call_named(name.clone(), std::sync::Arc::clone(own), &inputs)?,
+            None => model.call_named(name.clone(), Arc::clone(own), &inputs)?,
             Some(first) => model.call_again(first, &inputs)?,
         };
         called[layer] = called[layer].or(Some(output));
@@ -167,7 +175,7 @@ fn history(config: &Config, key: &str, value: &Json) -> Result<History> {
             node.map(|node| (name.clone(), node))
                 .ok_or_else(|| config.wrong(key, "the number of a call", "something else"))
         }
-        _ => Err(config.wrong(key, "[\"name\", 0, 0]", &crate::layers::config::abridged(value))),
+        _ => Err(config.wrong(key, "[\"name\", 0, 0]", &abridged(value))),
     }
 }
 

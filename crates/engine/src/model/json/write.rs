@@ -41,16 +41,14 @@ fn write_model(model: &Network) -> Json {
         }
         Kind::Functional => {
             let history = History::new(model);
-            let list = |sources: &[Source]| {
-                one_or_list(sources.iter().map(|source| json!(history.of(*source))).collect())
-            };
-            let inputs: Vec<Source> = (0..model.inputs.len()).map(Source::Input).collect();
+            let inputs = model.inputs.iter().map(|input| json!((&input.name, 0, 0))).collect();
+            let outputs = model.outputs.iter().map(|output| json!(history.of_output(*output))).collect();
             let config = json!({
                 "name": model.name,
                 "trainable": true,
                 "layers": write_graph(model, &history),
-                "input_layers": list(&inputs),
-                "output_layers": list(&model.outputs),
+                "input_layers": one_or_list(inputs),
+                "output_layers": one_or_list(outputs),
             });
             ("keras.src.models.functional", json!("Functional"), config, Json::Null)
         }
@@ -124,13 +122,24 @@ impl<'a> History<'a> {
     fn new(model: &'a Network) -> Self {
         let mut next = HashMap::new();
         let number = |node: &Node| {
-            let layer = &model.layers[node.layer].layer;
-            // Keras counts the calls of a functional model from 1: the model itself is its first.
-            let first = layer.network().is_some_and(|model| model.kind == Kind::Functional);
-            let next = next.entry(node.layer).or_insert(usize::from(first));
+            let next = next.entry(node.layer).or_insert(0);
             std::mem::replace(next, *next + 1)
         };
         Self { model, numbers: model.nodes.iter().map(number).collect() }
+    }
+
+    /// The name of an output of the model.
+    fn of_output(&self, source: Source) -> (&'a str, usize, usize) {
+        let (name, number, tensor) = self.of(source);
+        let functional = match source {
+            Source::Input(_) => false,
+            Source::Node(node) => {
+                let layer = &self.model.layers[self.model.nodes[node].layer].layer;
+                layer.network().is_some_and(|model| model.kind == Kind::Functional)
+            }
+        };
+        // Here, but not among the inputs of a call, Keras counts the calls of a functional model from 1.
+        (name, number + usize::from(functional), tensor)
     }
 
     fn of(&self, source: Source) -> (&'a str, usize, usize) {
