@@ -11,7 +11,7 @@ use glassbox_engine::backend::{Backend, Dataset, Epoch, Session, State};
 use glassbox_engine::layers::Dropout;
 use glassbox_engine::masks::{self, MaskAt, WORD, drop_below};
 use glassbox_engine::model::{Network, Sequential};
-use glassbox_engine::optimizers::{Adam, Optimizer, SGD};
+use glassbox_engine::optimizers::{Adam, AdamW, Optimizer, SGD};
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
@@ -129,8 +129,14 @@ fn what_is_not_adam_is_not_fused_and_the_reason_is_said() {
         Backend::<f32>::describe(&fused, &plan).expect("it says how")
     };
     assert!(describe(Adam::default().into()).starts_with("fused training steps"));
-    let reason = describe(SGD::default().into());
-    assert!(reason.contains("not fused: the fused update is Adam's, not that of SGD"), "{reason}");
+    for (optimizer, reason) in [
+        (SGD::default().into(), "not that of SGD"),
+        (AdamW::default().into(), "not that of AdamW"),
+        (Optimizer::from(Adam::default()).weight_decay(0.1), "without weight_decay"),
+    ] {
+        let found = describe(optimizer);
+        assert!(found.contains("not fused: the fused update is Adam's") && found.contains(reason), "{found}");
+    }
 }
 
 // ---------------------------------------------------------------------------------------------------------

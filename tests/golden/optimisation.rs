@@ -101,7 +101,8 @@ fn adam_is_keras_over_ten_steps() {
 }
 
 /// Ten steps of every optimiser, with and without each of its options; what it keeps is compared at the end.
-fn ten_steps_of_every_optimizer<F: Float>(dtype: &str, tolerance: Tolerance) {
+/// `powers` is the tolerance of Adam's family, whose step has powers of beta.
+fn ten_steps_of_every_optimizer<F: Float>(dtype: &str, powers: Tolerance) {
     let tensors = Tensors::read("optimizers.safetensors");
     let cases = tensors.metadata_json("cases");
     let (start, gradients) = [format!("{dtype}/start"), format!("{dtype}/gradient")]
@@ -113,6 +114,9 @@ fn ten_steps_of_every_optimizer<F: Float>(dtype: &str, tolerance: Tolerance) {
         let get = |what: &str| &tensors.get(&format!("{name}/{what}")).values;
         let optimizer = optimizer(case);
         classes.insert(optimizer.class_name());
+        // The same operations in the same order: the same bits.
+        let exact = Tolerance::new(0.0, 0.0);
+        let tolerance = if optimizer.class_name().starts_with("Adam") { powers } else { exact };
         let mut state = State::new(start.clone(), &optimizer);
         let n = start.len();
         let steps = gradients.chunks(n).zip(get("parameter").chunks(n)).enumerate();
@@ -124,7 +128,7 @@ fn ten_steps_of_every_optimizer<F: Float>(dtype: &str, tolerance: Tolerance) {
         let slots = array(&case["slots"]);
         assert_eq!(slots.len(), state.slots.len(), "{name}");
         for (slot, found) in slots.iter().zip(&state.slots) {
-            assert_close(&format!("{name}: {slot}"), found, get(string(slot)), tolerance);
+            assert_close(&format!("{name}: {slot}"), found, get(string(slot)), exact);
         }
     }
     // Adam has a file of its own.
@@ -134,7 +138,7 @@ fn ten_steps_of_every_optimizer<F: Float>(dtype: &str, tolerance: Tolerance) {
 
 #[test]
 fn every_optimizer_is_keras_over_ten_steps() {
-    // The same operations in the same order: the same bits.
-    ten_steps_of_every_optimizer::<f64>("f64", Tolerance::new(0.0, 0.0));
-    ten_steps_of_every_optimizer::<f32>("f32", Tolerance::new(0.0, 0.0));
+    // As for Adam alone.
+    ten_steps_of_every_optimizer::<f64>("f64", Tolerance::new(1e-15, 1e-13));
+    ten_steps_of_every_optimizer::<f32>("f32", Tolerance::new(1e-7, 1e-6));
 }

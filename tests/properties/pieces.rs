@@ -8,7 +8,7 @@ use glassbox_engine::layers::{Conv1D, Conv1DTranspose, Dropout, Layer, ReLU};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::MaskAt;
 use glassbox_engine::model::{Network, Sequential, WeightLayout};
-use glassbox_engine::optimizers::{Adam, Hyperparameter, Optimizer, SGD};
+use glassbox_engine::optimizers::{Adam, AdamW, Common, Hyperparameter, Optimizer, SGD};
 use glassbox_engine::program::Program;
 use glassbox_engine::reference::{Interpreter, Sample};
 use glassbox_engine::shape::Shape;
@@ -278,6 +278,25 @@ proptest! {
         }
     }
 
+    /// Weight decay multiplies the weights by `1 - weight_decay learning_rate` before each step, and leaves the step as it
+    /// is: without a gradient that is all, and AdamW is Adam with it.
+    #[test]
+    fn weight_decay_is_a_factor_of_the_weights(optimizer in select(optimizers()), n in 1usize..=20, seed: u64) {
+        let start: Vec<f64> = normals(seed, n);
+        let optimizer = optimizer.weight_decay(0.5);
+        let factor = 1.0 - 0.5 * optimizer.learning_rate();
+        let found = ten_steps(optimizer, &start, &vec![0.0; 10 * n]);
+        let expected: Vec<f64> = start.iter().map(|w| w * factor.powi(10)).collect();
+        // Some thirty roundings.
+        let bounds: Vec<f64> = start.iter().map(|w| 1e-14 * w.abs()).collect();
+        prop_assert!(compare_within(&found, &expected, &bounds).is_ok(), "{found:?} {expected:?}");
+
+        let gradients: Vec<f64> = normals(!seed, 10 * n);
+        let adam = Optimizer::from(Adam::new(0.01)).weight_decay(0.004);
+        let (adam, adam_w) = (ten_steps(adam, &start, &gradients), ten_steps(AdamW::new(0.01), &start, &gradients));
+        prop_assert!(compare_bits(&adam, &adam_w).is_ok());
+    }
+
     /// The first step is the learning rate in the direction against the gradient, but for epsilon; without a
     /// gradient there is none.
     #[test]
@@ -323,6 +342,11 @@ fn optimizers_are_made_from_their_names_and_hyperparameters() {
     }
     let error = Optimizer::from(SGD::new(0.1).momentum(1.5)).validate().unwrap_err().to_string();
     assert_eq!(error, "momentum is 1.5, expected a number in [0, 1]");
+    for (weight_decay, found) in [(Some(-0.1), "-0.1"), (Some(f64::NAN), "NaN"), (None, "absent")] {
+        let adam = Adam { common: Common { weight_decay, ..Common::default() }, ..Adam::default() };
+        let error = Optimizer::from(AdamW(adam)).validate().unwrap_err().to_string();
+        assert!(error.starts_with(&format!("weight_decay is {found}, expected a number")), "{error}");
+    }
 }
 
 // ---------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ use glassbox_engine::geometry::{Geometry, Padding};
 use glassbox_engine::index_map::IndexMap;
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, ELU, Layer, LeakyReLU, ReLU};
 use glassbox_engine::model::{Network, Sequential};
-use glassbox_engine::optimizers::{Adam, Optimizer, SGD};
+use glassbox_engine::optimizers::{Adam, AdamW, Optimizer, SGD};
 use glassbox_engine::random::{Draws, Purpose, Stream};
 use glassbox_engine::shape::Shape;
 use proptest::prelude::*;
@@ -45,8 +45,14 @@ pub fn draws(seed: u64) -> Draws {
 #[must_use]
 pub fn optimizers() -> Vec<Optimizer> {
     let sgd = SGD::new(1e-5);
-    let adam = Adam { learning_rate: 0.003, beta_1: 0.85, beta_2: 0.995, epsilon: 1e-6 };
-    vec![adam.into(), sgd.into(), sgd.momentum(0.9).into(), sgd.momentum(0.8).nesterov().into()]
+    let adam = Adam { learning_rate: 0.003, beta_1: 0.85, beta_2: 0.995, epsilon: 1e-6, ..Adam::default() };
+    vec![
+        adam.into(),
+        AdamW::new(0.003).into(),
+        sgd.into(),
+        sgd.momentum(0.9).into(),
+        Optimizer::from(sgd.momentum(0.8).nesterov()).weight_decay(0.1),
+    ]
 }
 
 /// `n` standard normal values that are the same in `f32` and `f64`.

@@ -107,17 +107,17 @@ pub fn array(json: &Json) -> &[Json] {
 /// An optimiser, as a file states it: `class_name`, and the hyperparameters by Keras's names.
 ///
 /// # Panics
-/// If it is none, or a hyperparameter is absent.
+/// If it is none, or a hyperparameter that has a default is absent.
 #[must_use]
 pub fn optimizer(json: &Json) -> Optimizer {
     let class = string(&json["class_name"]);
     let mut optimizer = Optimizer::named(class).unwrap_or_else(|| panic!("{class} is no optimiser"));
-    for (name, default) in optimizer.hyperparameters() {
-        let value = match default {
-            Hyperparameter::Number(_) => Hyperparameter::Number(number(&json[name])),
-            Hyperparameter::Flag(_) => {
-                Hyperparameter::Flag(json[name].as_bool().unwrap_or_else(|| panic!("{name} of {json}")))
-            }
+    let defaults: Vec<&str> = optimizer.hyperparameters().into_iter().map(|(name, _)| name).collect();
+    for name in optimizer.arguments() {
+        let value = match &json[name] {
+            Json::Null if !defaults.contains(&name) => continue,
+            Json::Bool(flag) => Hyperparameter::Flag(*flag),
+            value => Hyperparameter::Number(number(value)),
         };
         optimizer.set(name, value).expect("its own");
     }
@@ -132,6 +132,7 @@ pub fn adam(json: &Json) -> Adam {
         beta_1: number(&json["beta_1"]),
         beta_2: number(&json["beta_2"]),
         epsilon: number(&json["epsilon"]),
+        ..Adam::default()
     }
 }
 

@@ -5,11 +5,13 @@
 //! they are made for models that fit there. The session does not ask which it has.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use glassbox_engine::losses::Loss;
+use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::profile::Part;
 
-use crate::device::{Buffer, Launch};
+use crate::device::{Buffer, Gpu, Launch};
 use crate::error::Result;
 use crate::kernels::{Order, Series};
 
@@ -69,6 +71,43 @@ pub struct EpochBuffers {
     pub losses: Buffer<f64>,
     /// The mean loss of each batch.
     pub means: Buffer<f64>,
-    /// The factor of the optimiser's step for each batch.
-    pub rates: Buffer<f32>,
+    /// The factors of the optimiser's step for each batch.
+    pub rates: Rates,
+}
+
+/// The factors of the optimiser's steps, which the host computes: a step for each batch of an epoch.
+#[derive(Debug)]
+pub struct Rates {
+    /// The factor of each step, see [`Optimizer::rate`].
+    pub steps: Buffer<f32>,
+    /// The learning rate of each step, if the weights decay by it.
+    pub learning: Option<Buffer<f32>>,
+}
+
+impl Rates {
+    /// Room for so many steps.
+    ///
+    /// # Errors
+    /// If there is not enough memory.
+    pub fn zeros(device: &Arc<Gpu>, optimizer: &Optimizer, steps: usize) -> Result<Self> {
+        let zeros = || Buffer::zeros(device, steps);
+        let decays = optimizer.common().weight_decay.is_some();
+        Ok(Self { steps: zeros()?, learning: decays.then(zeros).transpose()? })
+    }
+
+    /// Writes the factors of so many steps, after those that are `done`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn write(&self, optimizer: &Optimizer, done: u64, steps: usize) -> Result<()> {
+        let steps = done + 1..=done + steps as u64;
+        self.steps.write(&steps.clone().map(|step| optimizer.rate(step)).collect::<Vec<_>>())?;
+        match &self.learning {
+            None => Ok(()),
+            Some(learning) => {
+                let rate = optimizer.learning_rate() as f32;
+                learning.write(&steps.map(|_| rate).collect::<Vec<_>>())
+            }
+        }
+    }
 }

@@ -114,17 +114,21 @@ pub(crate) struct OptimizerArgs {
     #[arg(long)]
     pub(crate) nesterov: bool,
 
-    /// Decay rate of the mean of gradients (adam)
+    /// Decay rate of the mean of gradients (adam, adamw)
     #[arg(long = "beta-1", value_name = "RATE")]
     pub(crate) beta_1: Option<f64>,
 
-    /// Decay rate of the mean of squared gradients (adam)
+    /// Decay rate of the mean of squared gradients (adam, adamw)
     #[arg(long = "beta-2", value_name = "RATE")]
     pub(crate) beta_2: Option<f64>,
 
-    /// Keeps steps finite where gradients vanish (adam)
+    /// Keeps steps finite where gradients vanish (adam, adamw)
     #[arg(long)]
     pub(crate) epsilon: Option<f64>,
+
+    /// Fraction of the weights, times the learning rate, that each step takes off them [default: none; adamw: 0.004]
+    #[arg(long, value_name = "FRACTION")]
+    pub(crate) weight_decay: Option<f64>,
 }
 
 impl OptimizerArgs {
@@ -139,6 +143,7 @@ impl OptimizerArgs {
             ("beta_1", self.beta_1),
             ("beta_2", self.beta_2),
             ("epsilon", self.epsilon),
+            ("weight_decay", self.weight_decay),
         ];
         let numbers =
             numbers.into_iter().filter_map(|(name, value)| Some((name, Hyperparameter::Number(value?))));

@@ -76,7 +76,19 @@ impl FusedStep {
         require(partials.len() >= blocks * len, "sums of all blocks");
         let adam = factors(&self.adam);
         let args = args![
-            control, within, partials, losses, blocks, gradient, means, take_step, rates, weights, m, v, adam
+            control,
+            within,
+            partials,
+            losses,
+            blocks,
+            gradient,
+            means,
+            take_step,
+            rates.steps,
+            weights,
+            m,
+            v,
+            adam
         ];
         let grid = [word(len).div_ceil(UPDATE[0]).max(1), 1];
         // SAFETY: as above; and a mean and a rate for each batch of the epoch.

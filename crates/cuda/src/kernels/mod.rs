@@ -11,12 +11,13 @@ mod sources;
 use glassbox_engine::geometry::Geometry;
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::WORD;
-use glassbox_engine::optimizers::{Adam, Optimizer, SGD};
+use glassbox_engine::optimizers::{Adam, AdamW, Optimizer, SGD};
 use glassbox_engine::random::Stream;
 use glassbox_engine::shape::Shape;
 
 use crate::device::{Arg, Buffer, Function, Gpu, Launch, args, word};
 use crate::error::{DeviceError, Result};
+use crate::step::{Buffers, Rates};
 
 pub(crate) use operands::activation_code;
 pub use operands::{At, Control, EpilogueArgs, Order, Partials, Series, Sources};
@@ -70,8 +71,8 @@ macro_rules! kernels {
     };
 }
 kernels! {
-    gather draw apply apply_transposed transpose_kernel correlate map add index_map clear sum_steps sum_parts loss mean_loss adam
-    sgd advance multiply_adds copy reads
+    gather draw apply apply_transposed transpose_kernel correlate map add index_map clear sum_steps sum_parts loss mean_loss
+    decay adam sgd advance multiply_adds copy reads
 }
 
 impl Kernels {
@@ -258,21 +259,22 @@ impl Kernels {
         unsafe { Launch::new(&self.mean_loss, [1; 2], [SUM_THREADS, 1], 0, args![at, losses, means]) }
     }
 
-    /// The optimiser's step, for all weights; `rates` has the factor of each batch's step, see [`Optimizer::rate`].
-    pub fn update(
-        &self,
-        at: &At,
-        optimizer: &Optimizer,
-        [gradient, weights]: [&Buffer<f32>; 2],
-        slots: &[Buffer<f32>],
-        rates: &Buffer<f32>,
-    ) -> Launch {
+    /// The optimiser's step, for all weights.
+    pub fn update(&self, at: &At, optimizer: &Optimizer, buffers: &Buffers, rates: &Rates) -> Vec<Launch> {
+        let Buffers { weights, slots, gradient, .. } = buffers;
         let len = weights.len();
         require(gradient.len() >= len, "a gradient for each weight");
         require(slots.len() == optimizer.slots().len(), "the optimiser's slots");
         require(slots.iter().all(|slot| slot.len() >= len), "slots for each weight");
-        let (kernel, args) = match (optimizer, slots) {
-            (Optimizer::Adam(adam), [m, v]) => {
+        let decay = optimizer.common().weight_decay.map(|decay| {
+            require(rates.learning.is_some(), "learning rates, by which the weights decay");
+            let args = args![at, weights, len, rates.learning.as_ref(), decay as f32];
+            // SAFETY: a learning rate for each batch of the epoch: the session sees to that.
+            unsafe { over(&self.decay, len, args) }
+        });
+        let rates = &rates.steps;
+        let (kernel, args) = match (optimizer, slots.as_slice()) {
+            (Optimizer::Adam(adam) | Optimizer::AdamW(AdamW(adam)), [m, v]) => {
                 let [rest_1, rest_2, epsilon] = factors(adam);
                 (&self.adam, args![at, gradient, weights, m, v, len, rates, rest_1, rest_2, epsilon])
             }
@@ -283,7 +285,7 @@ impl Kernels {
             _ => unreachable!("an optimiser that the session took, with its slots"),
         };
         // SAFETY: a gradient and slots of all weights, and a rate for each batch of the epoch: the session sees to that.
-        unsafe { over(kernel, len, args) }
+        decay.into_iter().chain([unsafe { over(kernel, len, args) }]).collect()
     }
 
     /// Moves a run on by so many batches.

@@ -13,7 +13,8 @@ macro_rules! sources {
 /// Every file that a plain kernel needs: names and texts.
 pub const PLAIN_FILES: &[(&str, &str)] = sources! {
     "activations.cuh" "adam.cu" "apply.cu" "apply_transposed.cu" "block_sum.cuh" "ceilings.cu" "control.cu" "control.cuh"
-    "correlate.cu" "dialect.cuh" "draw.cu" "epilogue.cuh" "gather.cu" "geometry.cuh" "index_map.cu" "loss.cu" "losses.cuh" "map.cu"
+    "correlate.cu" "decay.cu" "dialect.cuh" "draw.cu" "epilogue.cuh" "gather.cu" "geometry.cuh" "index_map.cu" "loss.cu"
+    "losses.cuh" "map.cu"
     "parts.cuh" "philox.cuh" "sgd.cu" "sums.cu"
 };
 

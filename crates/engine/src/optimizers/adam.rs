@@ -1,8 +1,8 @@
-//! The Adam optimiser: steps scaled by running moments of the gradient.
+//! The Adam optimiser: steps scaled by running moments of the gradient. And AdamW, which decays the weights.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Field, decay, fields, positive, require_lengths};
+use super::{Common, Field, decay, fields, positive, require_lengths};
 use crate::error::Result;
 use crate::float::Float;
 
@@ -30,11 +30,14 @@ pub struct Adam {
     pub beta_2: f64,
     /// Keeps steps finite where gradients vanish. Keras's default: 1e-7.
     pub epsilon: f64,
+    /// The arguments of every optimiser.
+    #[serde(flatten)]
+    pub common: Common,
 }
 
 impl Default for Adam {
     fn default() -> Self {
-        Self { learning_rate: 0.001, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }
+        Self { learning_rate: 0.001, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7, common: Common::default() }
     }
 }
 
@@ -78,6 +81,26 @@ impl Adam {
         decay("beta_1", self.beta_1)?;
         decay("beta_2", self.beta_2)?;
         positive("epsilon", self.epsilon)
+    }
+}
+
+/// AdamW: [`Adam`] with a [`weight_decay`](Common::weight_decay), by default 0.004 (Loshchilov and Hutter, *Decoupled
+/// weight decay regularization*, arXiv:1711.05101). As in Keras, it is Adam's step to the bit after the decay.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AdamW(pub Adam);
+
+impl Default for AdamW {
+    fn default() -> Self {
+        Self(Adam { common: Common { weight_decay: Some(0.004), ..Common::default() }, ..Adam::default() })
+    }
+}
+
+impl AdamW {
+    /// AdamW with this learning rate, and Keras's defaults otherwise.
+    #[must_use]
+    pub fn new(learning_rate: f64) -> Self {
+        Self(Adam { learning_rate, ..Self::default().0 })
     }
 }
 

@@ -1,9 +1,11 @@
 //! Optimisers: the update of the weights from a gradient.
 
 mod adam;
+mod common;
 mod sgd;
 
-pub use adam::Adam;
+pub use adam::{Adam, AdamW};
+pub use common::Common;
 pub use sgd::SGD;
 
 use std::fmt;
@@ -24,6 +26,8 @@ use crate::float::Float;
 pub enum Optimizer {
     /// Kingma and Ba's Adam, as Keras computes it.
     Adam(Adam),
+    /// Adam with decay of the weights.
+    AdamW(AdamW),
     /// Gradient descent, with momentum or without.
     SGD(SGD),
 }
@@ -51,7 +55,7 @@ impl fmt::Display for Hyperparameter {
 macro_rules! each {
     ($optimizer:expr, $rule:ident => $call:expr) => {
         match $optimizer {
-            Optimizer::Adam($rule) => $call,
+            Optimizer::Adam($rule) | Optimizer::AdamW(AdamW($rule)) => $call,
             Optimizer::SGD($rule) => $call,
         }
     };
@@ -61,7 +65,7 @@ impl Optimizer {
     /// Every optimiser, with Keras's defaults.
     #[must_use]
     pub fn all() -> Vec<Self> {
-        vec![Adam::default().into(), SGD::default().into()]
+        vec![Adam::default().into(), AdamW::default().into(), SGD::default().into()]
     }
 
     /// The optimiser of this name, in upper or lower case, with Keras's defaults.
@@ -82,6 +86,7 @@ impl Optimizer {
     pub fn class_name(&self) -> &'static str {
         match self {
             Self::Adam(_) => "Adam",
+            Self::AdamW(_) => "AdamW",
             Self::SGD(_) => "SGD",
         }
     }
@@ -91,6 +96,7 @@ impl Optimizer {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Adam(_) => "adam",
+            Self::AdamW(_) => "adamw",
             Self::SGD(_) => "sgd",
         }
     }
@@ -101,12 +107,34 @@ impl Optimizer {
         each!(self, rule => rule.learning_rate)
     }
 
-    /// The hyperparameters, under the names of Keras's arguments.
+    /// The arguments of every optimiser.
+    #[must_use]
+    pub fn common(&self) -> &Common {
+        each!(self, rule => &rule.common)
+    }
+
+    /// The same with decay of the weights, see [`Common::weight_decay`].
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        each!(&mut self, rule => rule.common.weight_decay = Some(weight_decay));
+        self
+    }
+
+    /// The names of all hyperparameters: Keras's arguments.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<&'static str> {
+        self.clone().fields().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// The hyperparameters that have a value, under the names of Keras's arguments.
     #[must_use]
     pub fn hyperparameters(&self) -> Vec<(&'static str, Hyperparameter)> {
         let mut copy = self.clone();
-        let fields = each!(&mut copy, rule => rule.fields());
-        fields.into_iter().map(|(name, field)| (name, field.value())).collect()
+        copy.fields().into_iter().filter_map(|(name, field)| Some((name, field.value()?))).collect()
+    }
+
+    pub(crate) fn fields(&mut self) -> Vec<(&'static str, Field<'_>)> {
+        each!(self, rule => rule.fields())
     }
 
     /// Sets a hyperparameter by the name of Keras's argument. The value is checked by [`Optimizer::validate`].
@@ -114,22 +142,25 @@ impl Optimizer {
     /// # Errors
     /// If the optimiser has no such hyperparameter, or it is a number and the value a Boolean, or the reverse.
     pub fn set(&mut self, name: &'static str, value: Hyperparameter) -> Result<()> {
-        let class = self.class_name();
-        let mut fields = each!(self, rule => rule.fields());
-        let expected = match (fields.iter_mut().find(|(field, _)| *field == name), value) {
-            (Some((_, Field::Number(field))), Hyperparameter::Number(value)) => {
-                **field = value;
+        let field = self.fields().into_iter().find(|(field, _)| *field == name).map(|(_, field)| field);
+        let expected = match (field, value) {
+            (Some(Field::Number(field)), Hyperparameter::Number(value)) => {
+                *field = value;
                 return Ok(());
             }
-            (Some((_, Field::Flag(field))), Hyperparameter::Flag(value)) => {
-                **field = value;
+            (Some(Field::Optional(field)), Hyperparameter::Number(value)) => {
+                *field = Some(value);
                 return Ok(());
             }
-            (Some((_, Field::Number(_))), _) => "a number".into(),
-            (Some((_, Field::Flag(_))), _) => "true or false".into(),
+            (Some(Field::Flag(field)), Hyperparameter::Flag(value)) => {
+                *field = value;
+                return Ok(());
+            }
+            (Some(Field::Number(_) | Field::Optional(_)), _) => "a number".into(),
+            (Some(Field::Flag(_)), _) => "true or false".into(),
             (None, _) => {
-                let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
-                format!("no value: {class} does not have it; its arguments are {}", names.join(", "))
+                let (class, names) = (self.class_name(), self.arguments().join(", "));
+                format!("no value: {class} does not have it; its arguments are {names}")
             }
         };
         Err(Error::Option { option: name, found: value.to_string(), expected })
@@ -142,7 +173,7 @@ impl Optimizer {
     }
 
     /// The factor of step number `step`, from 1: the learning rate, and in Adam the correction of its moments too. It
-    /// is the only thing in an update that depends on the step's number.
+    /// and the learning rate are all in an update that depends on the step's number.
     #[must_use]
     pub fn rate<F: Float>(&self, step: u64) -> F {
         each!(self, rule => rule.rate(step))
@@ -155,6 +186,7 @@ impl Optimizer {
     /// If the number of slots or a length is wrong.
     pub fn update<F: Float>(&self, step: u64, weights: &mut [F], gradient: &[F], slots: &mut [Vec<F>]) {
         assert_eq!(slots.len(), self.slots().len(), "slots of {}", self.class_name());
+        self.common().decay(F::of(self.learning_rate()), weights);
         each!(self, rule => rule.update(step, weights, gradient, slots));
     }
 
@@ -163,6 +195,11 @@ impl Optimizer {
     /// # Errors
     /// Names the first that is out of range.
     pub fn validate(&self) -> Result<()> {
+        self.common().validate()?;
+        if matches!(self, Self::AdamW(_)) && self.common().weight_decay.is_none() {
+            let (found, expected) = ("absent".into(), "a number; without decay, AdamW is Adam".into());
+            return Err(Error::Option { option: "weight_decay", found, expected });
+        }
         each!(self, rule => rule.validate())
     }
 }
@@ -170,6 +207,12 @@ impl Optimizer {
 impl From<Adam> for Optimizer {
     fn from(adam: Adam) -> Self {
         Self::Adam(adam)
+    }
+}
+
+impl From<AdamW> for Optimizer {
+    fn from(adam: AdamW) -> Self {
+        Self::AdamW(adam)
     }
 }
 
@@ -186,16 +229,19 @@ impl Default for Optimizer {
 }
 
 /// A hyperparameter within its optimiser.
-enum Field<'a> {
+pub(crate) enum Field<'a> {
     Number(&'a mut f64),
+    /// A number that may be absent.
+    Optional(&'a mut Option<f64>),
     Flag(&'a mut bool),
 }
 
 impl Field<'_> {
-    fn value(self) -> Hyperparameter {
+    fn value(self) -> Option<Hyperparameter> {
         match self {
-            Self::Number(value) => Hyperparameter::Number(*value),
-            Self::Flag(value) => Hyperparameter::Flag(*value),
+            Self::Number(value) => Some(Hyperparameter::Number(*value)),
+            Self::Optional(value) => value.map(Hyperparameter::Number),
+            Self::Flag(value) => Some(Hyperparameter::Flag(*value)),
         }
     }
 }
@@ -212,11 +258,13 @@ impl<'a> From<&'a mut bool> for Field<'a> {
     }
 }
 
-/// The fields of an optimiser, with their names.
+/// The fields of an optimiser, with their names: its own, then those that every optimiser has.
 macro_rules! fields {
-    ($self:ident: $($name:ident),*) => {
-        vec![$((stringify!($name), Field::from(&mut $self.$name))),*]
-    };
+    ($self:ident: $($name:ident),*) => {{
+        let mut fields = vec![$((stringify!($name), Field::from(&mut $self.$name))),*];
+        fields.extend($self.common.fields());
+        fields
+    }};
 }
 use fields;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Field, decay_or_1, fields, positive, require_lengths};
+use super::{Common, Field, decay_or_1, fields, positive, require_lengths};
 use crate::error::Result;
 use crate::float::Float;
 
@@ -29,11 +29,14 @@ pub struct SGD {
     pub momentum: f64,
     /// Nesterov's momentum, which looks one step ahead. Keras's default: false.
     pub nesterov: bool,
+    /// The arguments of every optimiser.
+    #[serde(flatten)]
+    pub common: Common,
 }
 
 impl Default for SGD {
     fn default() -> Self {
-        Self { learning_rate: 0.01, momentum: 0.0, nesterov: false }
+        Self { learning_rate: 0.01, momentum: 0.0, nesterov: false, common: Common::default() }
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::error::Result;
 use crate::layers::Config;
 use crate::losses::{Delta, Loss};
-use crate::optimizers::{Hyperparameter, Optimizer};
+use crate::optimizers::{Field, Optimizer};
 
 /// The optimiser and the loss of a model: the arguments of
 /// [`keras.Model.compile`](https://keras.io/api/models/model_training_apis/).
@@ -68,34 +68,35 @@ fn read_optimizer(config: &Config, value: Json) -> Result<Optimizer> {
     }
 }
 
-/// Reads the hyperparameters of an optimiser, of which `optimizer` has the defaults.
+/// Reads the hyperparameters of an optimiser, of which `optimizer` has the defaults. One that may be absent can be null.
 fn read_hyperparameters(mut optimizer: Optimizer, mut config: Config) -> Result<Optimizer> {
     config.place = format!("compile_config, optimizer {}", optimizer.class_name());
     if let Some(schedule @ Json::Object(_)) = config.entries.get("learning_rate") {
         let class = schedule.get("class_name").unwrap_or(schedule);
         return Err(config.unsupported("learning_rate", class, "a number is"));
     }
-    for (name, default) in optimizer.hyperparameters() {
-        let value = match default {
-            Hyperparameter::Number(default) => {
-                let value = config.number_or(name, default)?;
-                Hyperparameter::Number(if name == "learning_rate" { as_written(value) } else { value })
+    for (name, field) in optimizer.fields() {
+        match field {
+            Field::Number(value) => {
+                *value = config.number_or(name, *value)?;
+                if name == "learning_rate" {
+                    *value = as_written(*value);
+                }
             }
-            Hyperparameter::Flag(_) if config.entries.contains_key(name) => {
-                Hyperparameter::Flag(config.flag(name)?)
+            Field::Optional(value) if config.entries.get(name) == Some(&Json::Null) => {
+                config.find(name);
+                *value = None;
             }
-            default @ Hyperparameter::Flag(_) => default,
-        };
-        optimizer.set(name, value)?;
+            Field::Optional(value) if config.entries.contains_key(name) => {
+                *value = Some(config.number(name)?)
+            }
+            Field::Flag(value) if config.entries.contains_key(name) => *value = config.flag(name)?,
+            Field::Optional(_) | Field::Flag(_) => {}
+        }
     }
-    for argument in [
-        "weight_decay",
-        "clipnorm",
-        "global_clipnorm",
-        "clipvalue",
-        "loss_scale_factor",
-        "gradient_accumulation_steps",
-    ] {
+    for argument in
+        ["clipnorm", "global_clipnorm", "clipvalue", "loss_scale_factor", "gradient_accumulation_steps"]
+    {
         config.only(argument, &Json::Null)?;
     }
     config.only("amsgrad", &json!(false))?;
