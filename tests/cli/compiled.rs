@@ -58,6 +58,15 @@ fn a_model_is_trained_as_it_was_compiled_and_the_result_says_how() {
     let error = fail(fit(home.path(), &sgd).args(["--beta-1", "0.5"]), 3);
     assert!(error.contains("--beta-1 is 0.5") && error.contains("SGD does not have it"), "{error}");
 
+    let rmsprop =
+        ["--loss", "huber", "--optimizer", "rmsprop", "--rho", "0.8", "--centered", "--weight-decay", "0.1"];
+    given["optimizer"] = json!({
+        "class_name": "RMSprop", "learning_rate": 0.001, "rho": 0.8, "momentum": 0.0, "epsilon": 1e-7,
+        "centered": true, "weight_decay": 0.1,
+    });
+    given["loss"] = json!({"huber": {"delta": 1.0}});
+    assert_eq!(compiled(home.path(), &rmsprop), given);
+
     let output = fit(home.path(), &[]).output().expect("the binary starts");
     let told = String::from_utf8(output.stderr).expect("text");
     let line = "optimizer: Adam (learning_rate 0.02, beta_1 0.8, beta_2 0.98, epsilon 0.0001), as the model was \

@@ -8,7 +8,7 @@ use glassbox_engine::layers::{Conv1D, Conv1DTranspose, Dropout, Layer, ReLU};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::MaskAt;
 use glassbox_engine::model::{Network, Sequential, WeightLayout};
-use glassbox_engine::optimizers::{Adam, AdamW, Common, Hyperparameter, Optimizer, SGD};
+use glassbox_engine::optimizers::{Adam, AdamW, Common, Hyperparameter, Optimizer, RMSprop, SGD};
 use glassbox_engine::program::Program;
 use glassbox_engine::reference::{Interpreter, Sample};
 use glassbox_engine::shape::Shape;
@@ -276,6 +276,25 @@ proptest! {
                 prop_assert!((found - expected).abs() <= 1e-14 * (w.abs() + 7.0 * g.abs()), "{found} {expected}");
             }
         }
+    }
+
+    /// Without epsilon, rho and momentum each step is the learning rate against the sign of the gradient. Without rho the
+    /// centered variance vanishes, and epsilon is all that is left under the root.
+    #[test]
+    fn rmsprops_step_is_scaled_by_the_size_of_the_gradient(n in 1usize..=20, seed: u64) {
+        let gradients: Vec<f64> = normals(seed, 10 * n);
+        let sign = RMSprop { rho: 0.0, epsilon: f64::MIN_POSITIVE, ..RMSprop::new(0.125) };
+        let found = ten_steps(sign, &vec![0.0; n], &gradients);
+        let sum = |i: usize, of: &dyn Fn(f64) -> f64| gradients.chunks(n).map(|g| of(g[i])).sum::<f64>();
+        let expected: Vec<f64> = (0..n).map(|i| -0.125 * sum(i, &f64::signum)).collect();
+        // Ten steps of a few roundings.
+        prop_assert!(compare_within(&found, &expected, &vec![1e-14; n]).is_ok(), "{found:?} {expected:?}");
+
+        let centered = RMSprop { epsilon: 0.25, centered: true, ..sign };
+        let found = ten_steps(centered, &vec![0.0; n], &gradients);
+        let expected: Vec<f64> = (0..n).map(|i| -0.25 * sum(i, &|g| g)).collect();
+        let bounds: Vec<f64> = (0..n).map(|i| 1e-14 * sum(i, &f64::abs)).collect();
+        prop_assert!(compare_within(&found, &expected, &bounds).is_ok(), "{found:?} {expected:?}");
     }
 
     /// Weight decay multiplies the weights by `1 - weight_decay learning_rate` before each step, and leaves the step as it

@@ -10,7 +10,7 @@ use glassbox_engine::geometry::{Geometry, Padding};
 use glassbox_engine::index_map::IndexMap;
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, ELU, Layer, LeakyReLU, ReLU};
 use glassbox_engine::model::{Network, Sequential};
-use glassbox_engine::optimizers::{Adam, AdamW, Optimizer, SGD};
+use glassbox_engine::optimizers::{Adam, AdamW, Optimizer, RMSprop, SGD};
 use glassbox_engine::random::{Draws, Purpose, Stream};
 use glassbox_engine::shape::Shape;
 use proptest::prelude::*;
@@ -46,9 +46,14 @@ pub fn draws(seed: u64) -> Draws {
 pub fn optimizers() -> Vec<Optimizer> {
     let sgd = SGD::new(1e-5);
     let adam = Adam { learning_rate: 0.003, beta_1: 0.85, beta_2: 0.995, epsilon: 1e-6, ..Adam::default() };
+    let rmsprop = RMSprop { rho: 0.8, epsilon: 1e-4, ..RMSprop::new(0.003) };
     vec![
         adam.into(),
         AdamW::new(0.003).into(),
+        rmsprop.into(),
+        RMSprop { momentum: 0.5, ..rmsprop }.into(),
+        RMSprop { centered: true, ..rmsprop }.into(),
+        RMSprop { centered: true, momentum: 0.5, ..rmsprop }.into(),
         sgd.into(),
         sgd.momentum(0.9).into(),
         Optimizer::from(sgd.momentum(0.8).nesterov()).weight_decay(0.1),

@@ -106,7 +106,7 @@ pub(crate) struct OptimizerArgs {
     #[arg(long, value_name = "RATE")]
     pub(crate) learning_rate: Option<f64>,
 
-    /// Fraction of the last step that is taken again (sgd)
+    /// Fraction of the last step that is taken again (sgd, rmsprop)
     #[arg(long)]
     pub(crate) momentum: Option<f64>,
 
@@ -122,7 +122,15 @@ pub(crate) struct OptimizerArgs {
     #[arg(long = "beta-2", value_name = "RATE")]
     pub(crate) beta_2: Option<f64>,
 
-    /// Keeps steps finite where gradients vanish (adam, adamw)
+    /// Decay rate of the mean of squared gradients (rmsprop)
+    #[arg(long, value_name = "RATE")]
+    pub(crate) rho: Option<f64>,
+
+    /// Scale steps by the standard deviation of gradients instead of their size (rmsprop)
+    #[arg(long)]
+    pub(crate) centered: bool,
+
+    /// Keeps steps finite where gradients vanish (adam, adamw, rmsprop)
     #[arg(long)]
     pub(crate) epsilon: Option<f64>,
 
@@ -140,6 +148,7 @@ impl OptimizerArgs {
         let numbers = [
             ("learning_rate", self.learning_rate),
             ("momentum", self.momentum),
+            ("rho", self.rho),
             ("beta_1", self.beta_1),
             ("beta_2", self.beta_2),
             ("epsilon", self.epsilon),
@@ -147,7 +156,7 @@ impl OptimizerArgs {
         ];
         let numbers =
             numbers.into_iter().filter_map(|(name, value)| Some((name, Hyperparameter::Number(value?))));
-        let flags = [("nesterov", self.nesterov)];
+        let flags = [("nesterov", self.nesterov), ("centered", self.centered)];
         let flags =
             flags.into_iter().filter(|(_, on)| *on).map(|(name, on)| (name, Hyperparameter::Flag(on)));
         let given: Vec<_> = numbers.chain(flags).collect();

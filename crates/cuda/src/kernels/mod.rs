@@ -11,7 +11,7 @@ mod sources;
 use glassbox_engine::geometry::Geometry;
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::WORD;
-use glassbox_engine::optimizers::{Adam, AdamW, Optimizer, SGD};
+use glassbox_engine::optimizers::{Adam, AdamW, Optimizer, RMSprop, SGD};
 use glassbox_engine::random::Stream;
 use glassbox_engine::shape::Shape;
 
@@ -72,7 +72,7 @@ macro_rules! kernels {
 }
 kernels! {
     gather draw apply apply_transposed transpose_kernel correlate map add index_map clear sum_steps sum_parts loss mean_loss
-    decay adam sgd advance multiply_adds copy reads
+    decay adam rmsprop sgd advance multiply_adds copy reads
 }
 
 impl Kernels {
@@ -273,16 +273,27 @@ impl Kernels {
             unsafe { over(&self.decay, len, args) }
         });
         let rates = &rates.steps;
-        let (kernel, args) = match (optimizer, slots.as_slice()) {
-            (Optimizer::Adam(adam) | Optimizer::AdamW(AdamW(adam)), [m, v]) => {
+        // Null if the optimiser does not have it, as its kernel is told.
+        let slot = |name| optimizer.slots().iter().position(|slot| *slot == name).map(|index| &slots[index]);
+        let (kernel, args) = match optimizer {
+            Optimizer::Adam(adam) | Optimizer::AdamW(AdamW(adam)) => {
                 let [rest_1, rest_2, epsilon] = factors(adam);
+                let (m, v) = (slot("m"), slot("v"));
                 (&self.adam, args![at, gradient, weights, m, v, len, rates, rest_1, rest_2, epsilon])
             }
-            (Optimizer::SGD(SGD { momentum, nesterov, .. }), slots) => {
-                let (m, momentum) = (slots.first(), *momentum as f32);
+            Optimizer::RMSprop(rmsprop) => {
+                let RMSprop { rho, momentum, epsilon, .. } = *rmsprop;
+                let [rho, rest, momentum, epsilon] = [rho, 1.0 - rho, momentum, epsilon].map(|f| f as f32);
+                let (v, m, a) = (slot("velocity"), slot("momentum"), slot("average_gradient"));
+                let slots = args![v, m, m.is_some(), a, a.is_some()];
+                let numbers = args![len, rates, rho, rest, momentum, epsilon];
+                (&self.rmsprop, [args![at, gradient, weights], slots, numbers].concat())
+            }
+            Optimizer::SGD(SGD { momentum, nesterov, .. }) => {
+                let (m, momentum) = (slot("momentum"), *momentum as f32);
                 (&self.sgd, args![at, gradient, weights, m, m.is_some(), len, rates, momentum, *nesterov])
             }
-            _ => unreachable!("an optimiser that the session took, with its slots"),
+            other => unreachable!("{}, which the session refuses", other.class_name()),
         };
         // SAFETY: a gradient and slots of all weights, and a rate for each batch of the epoch: the session sees to that.
         decay.into_iter().chain([unsafe { over(kernel, len, args) }]).collect()

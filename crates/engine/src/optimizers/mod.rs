@@ -2,10 +2,12 @@
 
 mod adam;
 mod common;
+mod rmsprop;
 mod sgd;
 
 pub use adam::{Adam, AdamW};
 pub use common::Common;
+pub use rmsprop::RMSprop;
 pub use sgd::SGD;
 
 use std::fmt;
@@ -28,6 +30,8 @@ pub enum Optimizer {
     Adam(Adam),
     /// Adam with decay of the weights.
     AdamW(AdamW),
+    /// Steps scaled by the size of recent gradients.
+    RMSprop(RMSprop),
     /// Gradient descent, with momentum or without.
     SGD(SGD),
 }
@@ -56,6 +60,7 @@ macro_rules! each {
     ($optimizer:expr, $rule:ident => $call:expr) => {
         match $optimizer {
             Optimizer::Adam($rule) | Optimizer::AdamW(AdamW($rule)) => $call,
+            Optimizer::RMSprop($rule) => $call,
             Optimizer::SGD($rule) => $call,
         }
     };
@@ -65,7 +70,12 @@ impl Optimizer {
     /// Every optimiser, with Keras's defaults.
     #[must_use]
     pub fn all() -> Vec<Self> {
-        vec![Adam::default().into(), AdamW::default().into(), SGD::default().into()]
+        vec![
+            Adam::default().into(),
+            AdamW::default().into(),
+            RMSprop::default().into(),
+            SGD::default().into(),
+        ]
     }
 
     /// The optimiser of this name, in upper or lower case, with Keras's defaults.
@@ -87,6 +97,7 @@ impl Optimizer {
         match self {
             Self::Adam(_) => "Adam",
             Self::AdamW(_) => "AdamW",
+            Self::RMSprop(_) => "RMSprop",
             Self::SGD(_) => "SGD",
         }
     }
@@ -97,6 +108,7 @@ impl Optimizer {
         match self {
             Self::Adam(_) => "adam",
             Self::AdamW(_) => "adamw",
+            Self::RMSprop(_) => "rmsprop",
             Self::SGD(_) => "sgd",
         }
     }
@@ -213,6 +225,12 @@ impl From<Adam> for Optimizer {
 impl From<AdamW> for Optimizer {
     fn from(adam: AdamW) -> Self {
         Self::AdamW(adam)
+    }
+}
+
+impl From<RMSprop> for Optimizer {
+    fn from(rmsprop: RMSprop) -> Self {
+        Self::RMSprop(rmsprop)
     }
 }
 
