@@ -133,6 +133,7 @@ fn what_is_not_adam_is_not_fused_and_the_reason_is_said() {
         (SGD::default().into(), "not that of SGD"),
         (AdamW::default().into(), "not that of AdamW"),
         (Optimizer::from(Adam::default()).weight_decay(0.1), "without weight_decay"),
+        (Adam { amsgrad: true, ..Adam::default() }.into(), "without amsgrad"),
     ] {
         let found = describe(optimizer);
         assert!(found.contains("not fused: the fused update is Adam's") && found.contains(reason), "{found}");

@@ -35,7 +35,7 @@ fn a_model_is_trained_as_it_was_compiled_and_the_result_says_how() {
     let home = home();
     write_case(home.path(), "hyperparameters");
     let own = json!({
-        "optimizer": {"class_name": "Adam", "learning_rate": 0.02, "beta_1": 0.8, "beta_2": 0.98, "epsilon": 1e-4},
+        "optimizer": {"class_name": "Adam", "learning_rate": 0.02, "beta_1": 0.8, "beta_2": 0.98, "epsilon": 1e-4, "amsgrad": false},
         "loss": "mean_absolute_error",
     });
     assert_eq!(compiled(home.path(), &[]), own);
@@ -46,8 +46,7 @@ fn a_model_is_trained_as_it_was_compiled_and_the_result_says_how() {
     given["loss"] = "mean_squared_error".into();
     assert_eq!(compiled(home.path(), &["--loss", "mse"]), given);
     assert!(weights() != trained, "the loss is what is minimised");
-    let adam =
-        json!({"class_name": "Adam", "learning_rate": 0.5, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7});
+    let adam = json!({"class_name": "Adam", "learning_rate": 0.5, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "amsgrad": false});
     given["optimizer"] = adam;
     assert_eq!(compiled(home.path(), &["--loss", "mse", "--learning-rate", "0.5"]), given);
 
@@ -69,7 +68,7 @@ fn a_model_is_trained_as_it_was_compiled_and_the_result_says_how() {
 
     let output = fit(home.path(), &[]).output().expect("the binary starts");
     let told = String::from_utf8(output.stderr).expect("text");
-    let line = "optimizer: Adam (learning_rate 0.02, beta_1 0.8, beta_2 0.98, epsilon 0.0001), as the model was \
+    let line = "optimizer: Adam (learning_rate 0.02, beta_1 0.8, beta_2 0.98, epsilon 0.0001, amsgrad false), as the model was \
                 compiled; loss: mean_absolute_error, as the model was compiled";
     assert!(told.contains(line), "{told}");
 }

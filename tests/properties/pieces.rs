@@ -297,6 +297,25 @@ proptest! {
         prop_assert!(compare_within(&found, &expected, &bounds).is_ok(), "{found:?} {expected:?}");
     }
 
+    /// Gradients that grow make the last second moment the largest: then amsgrad changes nothing. Gradients that shrink take
+    /// smaller steps with it.
+    #[test]
+    fn amsgrad_never_takes_the_larger_step(n in 1usize..=20, seed: u64) {
+        let adam = Adam::new(0.01);
+        let amsgrad = Adam { amsgrad: true, ..adam };
+        let of = |step: usize, i: usize| 1.5f64.powi(step as i32) * (1.0 + i as f64);
+        let growing: Vec<f64> = (0..10 * n).map(|at| of(at / n, at % n)).collect();
+        let start: Vec<f64> = normals(seed, n);
+        let steps = |adam, gradients: &[f64]| ten_steps(adam, &start, gradients);
+        prop_assert!(compare_bits(&steps(amsgrad, &growing), &steps(adam, &growing)).is_ok());
+        let shrinking: Vec<f64> = growing.iter().rev().copied().collect();
+        // A beta_2 that forgets: the second moment shrinks with the gradients.
+        let [adam, amsgrad] = [adam, amsgrad].map(|adam| Adam { beta_2: 0.5, ..adam });
+        for (a, b) in steps(amsgrad, &shrinking).iter().zip(steps(adam, &shrinking)) {
+            prop_assert!(*a > b, "{a} {b}");
+        }
+    }
+
     /// Weight decay multiplies the weights by `1 - weight_decay learning_rate` before each step, and leaves the step as it
     /// is: without a gradient that is all, and AdamW is Adam with it.
     #[test]

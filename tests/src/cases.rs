@@ -49,6 +49,7 @@ pub fn optimizers() -> Vec<Optimizer> {
     let rmsprop = RMSprop { rho: 0.8, epsilon: 1e-4, ..RMSprop::new(0.003) };
     vec![
         adam.into(),
+        Adam { amsgrad: true, ..adam }.into(),
         AdamW::new(0.003).into(),
         rmsprop.into(),
         RMSprop { momentum: 0.5, ..rmsprop }.into(),

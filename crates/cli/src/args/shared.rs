@@ -134,6 +134,10 @@ pub(crate) struct OptimizerArgs {
     #[arg(long)]
     pub(crate) epsilon: Option<f64>,
 
+    /// Scale steps by the largest mean of squared gradients so far (adam, adamw)
+    #[arg(long)]
+    pub(crate) amsgrad: bool,
+
     /// Fraction of the weights, times the learning rate, that each step takes off them [default: none; adamw: 0.004]
     #[arg(long, value_name = "FRACTION")]
     pub(crate) weight_decay: Option<f64>,
@@ -156,7 +160,7 @@ impl OptimizerArgs {
         ];
         let numbers =
             numbers.into_iter().filter_map(|(name, value)| Some((name, Hyperparameter::Number(value?))));
-        let flags = [("nesterov", self.nesterov), ("centered", self.centered)];
+        let flags = [("nesterov", self.nesterov), ("centered", self.centered), ("amsgrad", self.amsgrad)];
         let flags =
             flags.into_iter().filter(|(_, on)| *on).map(|(name, on)| (name, Hyperparameter::Flag(on)));
         let given: Vec<_> = numbers.chain(flags).collect();

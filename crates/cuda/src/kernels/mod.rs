@@ -278,8 +278,10 @@ impl Kernels {
         let (kernel, args) = match optimizer {
             Optimizer::Adam(adam) | Optimizer::AdamW(AdamW(adam)) => {
                 let [rest_1, rest_2, epsilon] = factors(adam);
-                let (m, v) = (slot("m"), slot("v"));
-                (&self.adam, args![at, gradient, weights, m, v, len, rates, rest_1, rest_2, epsilon])
+                let (m, v, v_hat) = (slot("m"), slot("v"), slot("v_hat"));
+                let slots = args![m, v, v_hat, v_hat.is_some()];
+                let numbers = args![len, rates, rest_1, rest_2, epsilon];
+                (&self.adam, [args![at, gradient, weights], slots, numbers].concat())
             }
             Optimizer::RMSprop(rmsprop) => {
                 let RMSprop { rho, momentum, epsilon, .. } = *rmsprop;

@@ -16,7 +16,10 @@ use crate::float::Float;
 /// theta -= alpha m / (sqrt(v) + epsilon)
 /// ```
 ///
-/// This is the paper's formula "just before section 2.1", not its Algorithm 1: epsilon is added to the
+/// With `amsgrad` (Reddi, Kale and Kumar, *On the convergence of Adam and beyond*, arXiv:1904.09237) the root is that of
+/// the largest v so far, `v_hat = max(v_hat, v)`.
+///
+/// Without it this is Kingma and Ba's formula "just before section 2.1", not its Algorithm 1: epsilon is added to the
 /// root of the *uncorrected* v ("epsilon hat" there). It also defaults to 1e-7, where PyTorch takes 1e-8
 /// with Algorithm 1, so the two give different results.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -30,6 +33,9 @@ pub struct Adam {
     pub beta_2: f64,
     /// Keeps steps finite where gradients vanish. Keras's default: 1e-7.
     pub epsilon: f64,
+    /// If true, steps are scaled by the largest second moment so far: they cannot grow again. Keras's default: false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub amsgrad: bool,
     /// The arguments of every optimiser.
     #[serde(flatten)]
     pub common: Common,
@@ -37,7 +43,14 @@ pub struct Adam {
 
 impl Default for Adam {
     fn default() -> Self {
-        Self { learning_rate: 0.001, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7, common: Common::default() }
+        Self {
+            learning_rate: 0.001,
+            beta_1: 0.9,
+            beta_2: 0.999,
+            epsilon: 1e-7,
+            amsgrad: false,
+            common: Common::default(),
+        }
     }
 }
 
@@ -49,11 +62,11 @@ impl Adam {
     }
 
     pub(super) fn fields(&mut self) -> Vec<(&'static str, Field<'_>)> {
-        fields!(self: learning_rate, beta_1, beta_2, epsilon)
+        fields!(self: learning_rate, beta_1, beta_2, epsilon, amsgrad)
     }
 
     pub(super) fn slots(&self) -> &'static [&'static str] {
-        &["m", "v"]
+        if self.amsgrad { &["m", "v", "v_hat"] } else { &["m", "v"] }
     }
 
     /// The factor alpha of step number `step`, from 1. It is computed in `F`, as in Keras: in `f32`, beta_2 is
@@ -65,14 +78,26 @@ impl Adam {
 
     pub(super) fn update<F: Float>(&self, step: u64, theta: &mut [F], gradient: &[F], slots: &mut [Vec<F>]) {
         require_lengths(theta, gradient, slots);
-        let [m, v] = slots else { unreachable!("Optimizer::update checks the slots") };
         let alpha: F = self.rate(step);
         let (rest_1, rest_2) = (F::of(1.0 - self.beta_1), F::of(1.0 - self.beta_2));
         let epsilon = F::of(self.epsilon);
-        for (((theta, g), m), v) in theta.iter_mut().zip(gradient).zip(m).zip(v) {
-            *m += (*g - *m) * rest_1;
-            *v += (*g * *g - *v) * rest_2;
-            *theta -= alpha * *m / (v.sqrt() + epsilon);
+        let moments = |g: F, m: &mut F, v: &mut F| {
+            *m += (g - *m) * rest_1;
+            *v += (g * g - *v) * rest_2;
+        };
+        let step = |m: F, v: F| alpha * m / (v.sqrt() + epsilon);
+        let each = theta.iter_mut().zip(gradient);
+        match slots {
+            [m, v] => each.zip(m).zip(v).for_each(|(((theta, g), m), v)| {
+                moments(*g, m, v);
+                *theta -= step(*m, *v);
+            }),
+            [m, v, v_hat] => each.zip(m).zip(v).zip(v_hat).for_each(|((((theta, g), m), v), v_hat)| {
+                moments(*g, m, v);
+                *v_hat = v_hat.max(*v);
+                *theta -= step(*m, *v_hat);
+            }),
+            _ => unreachable!("Optimizer::update checks the slots"),
         }
     }
 

@@ -99,7 +99,6 @@ fn read_hyperparameters(mut optimizer: Optimizer, mut config: Config) -> Result<
     {
         config.only(argument, &Json::Null)?;
     }
-    config.only("amsgrad", &json!(false))?;
     config.only("use_ema", &json!(false))?;
     // The name, and the arguments that only `use_ema` needs.
     for argument in ["name", "ema_momentum", "ema_overwrite_frequency"] {
