@@ -11,7 +11,7 @@ use glassbox_engine::backend::{Backend, Dataset, Epoch, Session, State};
 use glassbox_engine::layers::Dropout;
 use glassbox_engine::masks::{self, MaskAt, WORD, drop_below};
 use glassbox_engine::model::{Network, Sequential};
-use glassbox_engine::optimizers::{Adam, AdamW, Optimizer, SGD};
+use glassbox_engine::optimizers::{Adam, AdamW, Clipping, Optimizer, SGD};
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
@@ -102,7 +102,7 @@ fn the_steps_of_optimizers_are_the_engines_to_the_bit() {
             gradient[7] = 0.0;
             session.set_gradient(&gradient).expect("a gradient");
             session.update().expect("a step");
-            optimizer.update(step, &mut expected.weights, &gradient, &mut expected.slots);
+            optimizer.update(step, model.layout(), &mut expected.weights, &gradient, &mut expected.slots);
             let found = session.state().expect("a state");
             let what = |what: &str| format!("{what} of {optimizer:?} after step {step}");
             assert_same_bits(&what("weights"), &found.weights, &expected.weights);
@@ -133,6 +133,7 @@ fn what_is_not_adam_is_not_fused_and_the_reason_is_said() {
         (SGD::default().into(), "not that of SGD"),
         (AdamW::default().into(), "not that of AdamW"),
         (Optimizer::from(Adam::default()).weight_decay(0.1), "without weight_decay"),
+        (Optimizer::from(Adam::default()).clip(Clipping::Norm(1.0)), "without clipnorm"),
         (Adam { amsgrad: true, ..Adam::default() }.into(), "without amsgrad"),
     ] {
         let found = describe(optimizer);

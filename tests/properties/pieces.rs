@@ -8,11 +8,11 @@ use glassbox_engine::layers::{Conv1D, Conv1DTranspose, Dropout, Layer, ReLU};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::MaskAt;
 use glassbox_engine::model::{Network, Sequential, WeightLayout};
-use glassbox_engine::optimizers::{Adam, AdamW, Common, Hyperparameter, Optimizer, RMSprop, SGD};
+use glassbox_engine::optimizers::{Adam, AdamW, Clipping, Common, Hyperparameter, Optimizer, RMSprop, SGD};
 use glassbox_engine::program::Program;
 use glassbox_engine::reference::{Interpreter, Sample};
 use glassbox_engine::shape::Shape;
-use glassbox_tests::cases::{BOUNDARIES, cases, integers, models, normals, optimizers};
+use glassbox_tests::cases::{BOUNDARIES, cases, flat_layout, integers, models, normals, optimizers};
 use glassbox_tests::compare::{compare_bits, compare_within};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -210,8 +210,9 @@ fn dropout_is_the_identity_in_inference_and_at_rate_zero() {
 fn ten_steps(optimizer: impl Into<Optimizer>, start: &[f64], gradients: &[f64]) -> Vec<f64> {
     let optimizer = optimizer.into();
     let mut state = State::new(start.to_vec(), &optimizer);
+    let layout = flat_layout(&[start.len()]);
     for (step, gradient) in gradients.chunks(start.len()).enumerate() {
-        optimizer.update(step as u64 + 1, &mut state.weights, gradient, &mut state.slots);
+        optimizer.update(step as u64 + 1, &layout, &mut state.weights, gradient, &mut state.slots);
     }
     state.weights
 }
@@ -244,6 +245,9 @@ proptest! {
         let negative = |v: &[f64]| v.iter().map(|v| -v).collect::<Vec<f64>>();
         let mirrored = ten_steps(optimizer.clone(), &negative(&start), &negative(&gradients));
         prop_assert!(compare_bits(&mirrored, &negative(&whole)).is_ok());
+        if matches!(optimizer.common().clipping(), Some(Clipping::Norm(_) | Clipping::GlobalNorm(_))) {
+            return Ok(());
+        }
         let cut = cut % n;
         let part = |range: std::ops::Range<usize>| {
             let gradients: Vec<f64> = gradients.chunks(n).flat_map(|g| g[range.clone()].to_vec()).collect();
@@ -316,6 +320,39 @@ proptest! {
         }
     }
 
+    /// A step of gradient descent from 0 at a rate of 1 is the clipped gradient: as long as the limit allows, and in the
+    /// direction of the gradient, of each tensor or of all together.
+    #[test]
+    fn clipping_limits_the_gradient_and_keeps_its_direction(
+        lengths in prop::collection::vec(1usize..=600, 1..=4),
+        limit in 0.5f64..=30.0,
+        seed: u64,
+    ) {
+        let layout = flat_layout(&lengths);
+        let gradient: Vec<f64> = normals(seed, layout.len());
+        let clipped = |clipping| {
+            let mut step = vec![0.0; layout.len()];
+            let sgd = Optimizer::from(SGD::new(1.0)).clip(clipping);
+            sgd.update(1, &layout, &mut step, &gradient, &mut []);
+            step.iter().map(|step| -step).collect::<Vec<f64>>()
+        };
+        let norm = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>().sqrt();
+        // Sums of at most 2400 squares: some thousand roundings.
+        let scaled = |found: &[f64], gradient: &[f64]| {
+            let factor = (limit / norm(gradient)).min(1.0);
+            let expected: Vec<f64> = gradient.iter().map(|g| g * factor).collect();
+            let bounds: Vec<f64> = expected.iter().map(|g| 1e-12 * g.abs()).collect();
+            compare_within(found, &expected, &bounds)
+        };
+        let each = clipped(Clipping::Norm(limit));
+        for range in layout.tensors().iter().map(|tensor| tensor.range.clone()) {
+            prop_assert!(scaled(&each[range.clone()], &gradient[range]).is_ok());
+        }
+        prop_assert!(scaled(&clipped(Clipping::GlobalNorm(limit)), &gradient).is_ok());
+        let expected: Vec<f64> = gradient.iter().map(|g| g.clamp(-limit, limit)).collect();
+        prop_assert!(compare_bits(&clipped(Clipping::Value(limit)), &expected).is_ok());
+    }
+
     /// Weight decay multiplies the weights by `1 - weight_decay learning_rate` before each step, and leaves the step as it
     /// is: without a gradient that is all, and AdamW is Adam with it.
     #[test]
@@ -380,6 +417,18 @@ fn optimizers_are_made_from_their_names_and_hyperparameters() {
     }
     let error = Optimizer::from(SGD::new(0.1).momentum(1.5)).validate().unwrap_err().to_string();
     assert_eq!(error, "momentum is 1.5, expected a number in [0, 1]");
+    for (clipping, found) in [
+        (Clipping::Norm(0.0), "clipnorm is 0"),
+        (Clipping::Value(-1.0), "clipvalue is -1"),
+        (Clipping::GlobalNorm(1e-60), "global_clipnorm is 0.0"),
+    ] {
+        let error = Optimizer::default().clip(clipping).validate().unwrap_err().to_string();
+        assert!(error.starts_with(found) && error.contains("expected a positive number"), "{error}");
+    }
+    let mut both = Optimizer::default().clip(Clipping::Norm(1.0));
+    both.set("clipvalue", Hyperparameter::Number(2.0)).expect("a number");
+    let error = both.validate().unwrap_err().to_string();
+    assert!(error.contains("clipvalue is 2, expected no value beside clipnorm"), "{error}");
     for (weight_decay, found) in [(Some(-0.1), "-0.1"), (Some(f64::NAN), "NaN"), (None, "absent")] {
         let adam = Adam { common: Common { weight_decay, ..Common::default() }, ..Adam::default() };
         let error = Optimizer::from(AdamW(adam)).validate().unwrap_err().to_string();

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use glassbox_engine::Float;
 use glassbox_engine::geometry::{Geometry, Padding};
 use glassbox_engine::index_map::IndexMap;
+use glassbox_engine::initializers::Initializer;
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, ELU, Layer, LeakyReLU, ReLU};
-use glassbox_engine::model::{Network, Sequential};
-use glassbox_engine::optimizers::{Adam, AdamW, Optimizer, RMSprop, SGD};
+use glassbox_engine::model::{Network, Sequential, WeightLayout};
+use glassbox_engine::optimizers::{Adam, AdamW, Clipping, Optimizer, RMSprop, SGD};
 use glassbox_engine::random::{Draws, Purpose, Stream};
 use glassbox_engine::shape::Shape;
 use proptest::prelude::*;
@@ -58,7 +59,21 @@ pub fn optimizers() -> Vec<Optimizer> {
         sgd.into(),
         sgd.momentum(0.9).into(),
         Optimizer::from(sgd.momentum(0.8).nesterov()).weight_decay(0.1),
+        // Limits that some gradients of random models exceed.
+        Optimizer::from(adam).clip(Clipping::Value(0.1)),
+        Optimizer::from(rmsprop).clip(Clipping::Norm(0.5)).weight_decay(0.1),
+        Optimizer::from(SGD::new(0.1)).clip(Clipping::GlobalNorm(0.5)),
     ]
+}
+
+/// A layout of vectors of these lengths.
+#[must_use]
+pub fn flat_layout(lengths: &[usize]) -> WeightLayout {
+    let mut layout = WeightLayout::default();
+    for len in lengths {
+        layout.push("w", vec![*len], Initializer::Zeros);
+    }
+    layout
 }
 
 /// `n` standard normal values that are the same in `f32` and `f64`.

@@ -244,7 +244,7 @@ impl Session<f32> for CpuSession {
     fn update(&mut self) -> Result<()> {
         let State { weights, slots, step } = &mut self.state;
         *step += 1;
-        self.plan.optimizer.update(*step, weights, &self.gradient, slots);
+        self.plan.optimizer.update(*step, &self.plan.layout, weights, &self.gradient, slots);
         self.packed = Packed::default();
         Ok(())
     }

@@ -54,13 +54,7 @@ impl CudaSession {
         require_runnable(&plan)?;
         // On the host; the device says itself what it has not the memory for.
         plan.require_room(size_of::<f32>(), Some(0), 1, 0)?;
-        let zeros = || Buffer::zeros(device, plan.layout.len());
-        let buffers = Buffers {
-            control: Buffer::zeros(device, Control::WORDS)?,
-            weights: zeros()?,
-            slots: plan.optimizer.slots().iter().map(|_| zeros()).collect::<Result<_, _>>()?,
-            gradient: zeros()?,
-        };
+        let buffers = Buffers::zeros(device, &plan)?;
         let fused = tunings.map(|tunings| FusedStep::new(device, &plan, &buffers, tunings.step));
         let training: Box<dyn TrainingStep> = match fused.transpose()?.flatten() {
             Some(fused) => Box::new(fused),

@@ -7,13 +7,15 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use glassbox_engine::backend::Plan;
 use glassbox_engine::losses::Loss;
+use glassbox_engine::model::WeightLayout;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::profile::Part;
 
-use crate::device::{Buffer, Gpu, Launch};
+use crate::device::{Buffer, Gpu, Launch, word};
 use crate::error::Result;
-use crate::kernels::{Order, Series};
+use crate::kernels::{Control, Order, Series};
 
 /// The most steps that are recorded together. More would only make recordings larger: the host's share is small
 /// by then.
@@ -56,6 +58,52 @@ pub struct Buffers {
     pub slots: Vec<Buffer<f32>>,
     /// The gradient, in the same layout.
     pub gradient: Buffer<f32>,
+    /// The memory for clipping the gradient, if the optimiser clips it.
+    pub clipping: Option<ClippingBuffers>,
+}
+
+impl Buffers {
+    /// Lays out the memory of a plan, all zero.
+    ///
+    /// # Errors
+    /// If there is not enough memory.
+    pub fn zeros(device: &Arc<Gpu>, plan: &Plan) -> Result<Self> {
+        let zeros = || Buffer::zeros(device, plan.layout.len());
+        let clips = plan.optimizer.common().clipping().is_some();
+        Ok(Self {
+            control: Buffer::zeros(device, Control::WORDS)?,
+            weights: zeros()?,
+            slots: plan.optimizer.slots().iter().map(|_| zeros()).collect::<Result<_>>()?,
+            gradient: zeros()?,
+            clipping: clips.then(|| ClippingBuffers::new(device, &plan.layout)).transpose()?,
+        })
+    }
+}
+
+/// The device memory for clipping a gradient.
+#[derive(Debug, Clone)]
+pub struct ClippingBuffers {
+    /// The clipped gradient.
+    pub clipped: Buffer<f32>,
+    /// Where each tensor begins in the gradient, and where the last one ends.
+    pub bounds: Buffer<u32>,
+    /// The sum of squares of each tensor.
+    pub sums: Buffer<f64>,
+    /// The length of the longest tensor.
+    pub longest: usize,
+}
+
+impl ClippingBuffers {
+    fn new(device: &Arc<Gpu>, layout: &WeightLayout) -> Result<Self> {
+        let ranges = || layout.tensors().iter().map(|tensor| tensor.range.clone());
+        let bounds: Vec<u32> = ranges().map(|range| word(range.start)).chain([word(layout.len())]).collect();
+        Ok(Self {
+            clipped: Buffer::zeros(device, layout.len())?,
+            bounds: Buffer::of(device, &bounds)?,
+            sums: Buffer::zeros(device, layout.tensors().len())?,
+            longest: ranges().map(|range| range.len()).max().unwrap_or(0),
+        })
+    }
 }
 
 /// The device memory of an epoch.

@@ -141,6 +141,18 @@ pub(crate) struct OptimizerArgs {
     /// Fraction of the weights, times the learning rate, that each step takes off them [default: none; adamw: 0.004]
     #[arg(long, value_name = "FRACTION")]
     pub(crate) weight_decay: Option<f64>,
+
+    /// Clip the gradient of each tensor to this norm
+    #[arg(long, value_name = "NORM")]
+    pub(crate) clipnorm: Option<f64>,
+
+    /// Clip each element of the gradient to this absolute value
+    #[arg(long, value_name = "VALUE", conflicts_with = "clipnorm")]
+    pub(crate) clipvalue: Option<f64>,
+
+    /// Clip the whole gradient to this norm
+    #[arg(long, value_name = "NORM", conflicts_with_all = ["clipnorm", "clipvalue"])]
+    pub(crate) global_clipnorm: Option<f64>,
 }
 
 impl OptimizerArgs {
@@ -157,6 +169,9 @@ impl OptimizerArgs {
             ("beta_2", self.beta_2),
             ("epsilon", self.epsilon),
             ("weight_decay", self.weight_decay),
+            ("clipnorm", self.clipnorm),
+            ("clipvalue", self.clipvalue),
+            ("global_clipnorm", self.global_clipnorm),
         ];
         let numbers =
             numbers.into_iter().filter_map(|(name, value)| Some((name, Hyperparameter::Number(value?))));

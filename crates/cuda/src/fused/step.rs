@@ -68,7 +68,7 @@ impl FusedStep {
 
     /// `fused_update`: the gradient and the mean loss of the batch, and Adam's step if it is to be taken.
     fn launch_update(&self, data: &EpochBuffers, within: u32, take_step: bool) -> Launch {
-        let Self { buffers: Buffers { control, weights, slots, gradient }, partials, .. } = self;
+        let Self { buffers: Buffers { control, weights, slots, gradient, .. }, partials, .. } = self;
         let EpochBuffers { losses, means, rates, .. } = data;
         let [m, v] = slots.as_slice() else { panic!("the moments of Adam") };
         let (len, blocks) = (weights.len(), self.windows.blocks(self.batch_size));

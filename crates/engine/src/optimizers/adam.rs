@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Common, Field, decay, fields, positive, require_lengths};
+use super::{Common, Field, Slots, decay, fields, positive};
 use crate::error::Result;
 use crate::float::Float;
 
@@ -76,9 +76,13 @@ impl Adam {
         F::of(self.learning_rate) * rest(self.beta_2).sqrt() / rest(self.beta_1)
     }
 
-    pub(super) fn update<F: Float>(&self, step: u64, theta: &mut [F], gradient: &[F], slots: &mut [Vec<F>]) {
-        require_lengths(theta, gradient, slots);
-        let alpha: F = self.rate(step);
+    pub(super) fn update<F: Float>(
+        &self,
+        alpha: F,
+        theta: &mut [F],
+        gradient: impl Iterator<Item = F>,
+        [m, v, v_hat]: Slots<'_, F>,
+    ) {
         let (rest_1, rest_2) = (F::of(1.0 - self.beta_1), F::of(1.0 - self.beta_2));
         let epsilon = F::of(self.epsilon);
         let moments = |g: F, m: &mut F, v: &mut F| {
@@ -86,18 +90,18 @@ impl Adam {
             *v += (g * g - *v) * rest_2;
         };
         let step = |m: F, v: F| alpha * m / (v.sqrt() + epsilon);
-        let each = theta.iter_mut().zip(gradient);
-        match slots {
-            [m, v] => each.zip(m).zip(v).for_each(|(((theta, g), m), v)| {
-                moments(*g, m, v);
-                *theta -= step(*m, *v);
-            }),
-            [m, v, v_hat] => each.zip(m).zip(v).zip(v_hat).for_each(|((((theta, g), m), v), v_hat)| {
-                moments(*g, m, v);
+        let each = theta.iter_mut().zip(gradient).zip(m).zip(v);
+        if self.amsgrad {
+            for ((((theta, g), m), v), v_hat) in each.zip(v_hat) {
+                moments(g, m, v);
                 *v_hat = v_hat.max(*v);
                 *theta -= step(*m, *v_hat);
-            }),
-            _ => unreachable!("Optimizer::update checks the slots"),
+            }
+        } else {
+            for (((theta, g), m), v) in each {
+                moments(g, m, v);
+                *theta -= step(*m, *v);
+            }
         }
     }
 
@@ -132,6 +136,8 @@ impl AdamW {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::initializers::Initializer;
+    use crate::model::WeightLayout;
     use crate::optimizers::Optimizer;
 
     /// With a constant gradient g, m = g (1 - beta_1^t) and v = g^2 (1 - beta_2^t): the corrections cancel, and each
@@ -142,8 +148,10 @@ mod tests {
         let gradient = [3.0f64, -0.5, 0.0];
         let (mut theta, mut slots) = ([0f64; 3], vec![vec![0f64; 3]; 2]);
         let mut expected = [0f64; 3];
+        let mut layout = WeightLayout::default();
+        layout.push("w", vec![3], Initializer::Zeros);
         for step in 1..=100u64 {
-            Optimizer::Adam(adam).update(step, &mut theta, &gradient, &mut slots);
+            Optimizer::Adam(adam).update(step, &layout, &mut theta, &gradient, &mut slots);
             let correction = (1.0 - 0.999f64.powi(step as i32)).sqrt();
             for (e, g) in expected.iter_mut().zip(gradient) {
                 *e -= 0.001 * g / (g.abs() + 1e-7 / correction);

@@ -1,21 +1,25 @@
 //! Optimisers: the update of the weights from a gradient.
 
 mod adam;
+mod clip;
 mod common;
 mod rmsprop;
 mod sgd;
 
 pub use adam::{Adam, AdamW};
+pub use clip::Clipping;
 pub use common::Common;
 pub use rmsprop::RMSprop;
 pub use sgd::SGD;
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::float::Float;
+use crate::model::WeightLayout;
 
 /// An optimiser and its hyperparameters. It serialises as `optimizer`, its name in lower case, and the hyperparameters
 /// beside that, all under the names of Keras's arguments.
@@ -132,6 +136,18 @@ impl Optimizer {
         self
     }
 
+    /// The same with clipping of the gradient, and no other.
+    #[must_use]
+    pub fn clip(mut self, clipping: Clipping) -> Self {
+        let common = each!(&mut self, rule => &mut rule.common);
+        (common.clipnorm, common.clipvalue, common.global_clipnorm) = match clipping {
+            Clipping::Norm(limit) => (Some(limit), None, None),
+            Clipping::Value(limit) => (None, Some(limit), None),
+            Clipping::GlobalNorm(limit) => (None, None, Some(limit)),
+        };
+        self
+    }
+
     /// The names of all hyperparameters: Keras's arguments.
     #[must_use]
     pub fn arguments(&self) -> Vec<&'static str> {
@@ -191,15 +207,58 @@ impl Optimizer {
         each!(self, rule => rule.rate(step))
     }
 
-    /// Takes step number `step`, from 1: updates `weights` and `slots` from `gradient`. Each element is independent of
-    /// the others, so a caller may cut all of them into the same pieces.
+    /// Takes step number `step`, from 1: clips the gradient, decays the weights, and updates `weights` and `slots`. Unless
+    /// norms are clipped, each element is independent of the others.
     ///
     /// # Panics
     /// If the number of slots or a length is wrong.
-    pub fn update<F: Float>(&self, step: u64, weights: &mut [F], gradient: &[F], slots: &mut [Vec<F>]) {
+    pub fn update<F: Float>(
+        &self,
+        step: u64,
+        layout: &WeightLayout,
+        weights: &mut [F],
+        gradient: &[F],
+        slots: &mut [Vec<F>],
+    ) {
         assert_eq!(slots.len(), self.slots().len(), "slots of {}", self.class_name());
+        let mut lengths = [weights.len(), gradient.len()].into_iter().chain(slots.iter().map(Vec::len));
+        assert!(lengths.all(|len| len == layout.len()), "a number for each weight");
         self.common().decay(F::of(self.learning_rate()), weights);
-        each!(self, rule => rule.update(step, weights, gradient, slots));
+        let (rate, all) = (self.rate(step), 0..layout.len());
+        match self.common().clipping() {
+            None => self.step(rate, all, weights, gradient, slots, |g| g),
+            Some(Clipping::Value(limit)) => {
+                self.step(rate, all, weights, gradient, slots, clip::by_value(F::of(limit)));
+            }
+            Some(Clipping::Norm(limit)) => {
+                for range in layout.tensors().iter().map(|tensor| tensor.range.clone()) {
+                    let clip = clip::by_norm(F::of(limit), &gradient[range.clone()]);
+                    self.step(rate, range, weights, gradient, slots, clip);
+                }
+            }
+            Some(Clipping::GlobalNorm(limit)) => {
+                let tensors = layout.tensors().iter().map(|tensor| &gradient[tensor.range.clone()]);
+                self.step(rate, all, weights, gradient, slots, clip::by_global_norm(limit, tensors));
+            }
+        }
+    }
+
+    /// Updates a range of the weights.
+    fn step<F: Float>(
+        &self,
+        rate: F,
+        range: Range<usize>,
+        weights: &mut [F],
+        gradient: &[F],
+        slots: &mut [Vec<F>],
+        clip: impl Fn(F) -> F,
+    ) {
+        let mut parts = Slots::default();
+        for (part, slot) in parts.iter_mut().zip(slots) {
+            *part = &mut slot[range.clone()];
+        }
+        let gradient = gradient[range.clone()].iter().map(|g| clip(*g));
+        each!(self, rule => rule.update(rate, &mut weights[range], gradient, parts));
     }
 
     /// Checks the hyperparameters.
@@ -286,11 +345,8 @@ macro_rules! fields {
 }
 use fields;
 
-/// Panics if a length is not that of the weights.
-fn require_lengths<F>(weights: &[F], gradient: &[F], slots: &[Vec<F>]) {
-    let lengths = std::iter::once(gradient.len()).chain(slots.iter().map(Vec::len));
-    assert!(lengths.eq(std::iter::repeat_n(weights.len(), 1 + slots.len())), "a number for each weight");
-}
+/// What an optimiser keeps of some weights, in the order of its slots; those that it does not have are empty.
+type Slots<'a, F> = [&'a mut [F]; 3];
 
 fn check(option: &'static str, value: f64, good: bool, expected: &str) -> Result<()> {
     match good {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Common, Field, decay, decay_or_1, fields, positive, require_lengths};
+use super::{Common, Field, Slots, decay, decay_or_1, fields, positive};
 use crate::error::Result;
 use crate::float::Float;
 
@@ -78,10 +78,15 @@ impl RMSprop {
         F::of(self.learning_rate)
     }
 
-    pub(super) fn update<F: Float>(&self, step: u64, theta: &mut [F], gradient: &[F], slots: &mut [Vec<F>]) {
-        require_lengths(theta, gradient, slots);
-        let (rate, epsilon) = (self.rate::<F>(step), F::of(self.epsilon));
-        let [rho, rest, momentum] = [self.rho, 1.0 - self.rho, self.momentum].map(F::of);
+    pub(super) fn update<F: Float>(
+        &self,
+        rate: F,
+        theta: &mut [F],
+        gradient: impl Iterator<Item = F>,
+        slots: Slots<'_, F>,
+    ) {
+        let [rho, rest, momentum, epsilon] =
+            [self.rho, 1.0 - self.rho, self.momentum, self.epsilon].map(F::of);
         // The step of an element: a function of its gradient and of its running means, which it updates.
         let plain = |g: F, v: &mut F| {
             *v = rho * *v + rest * (g * g);
@@ -97,18 +102,18 @@ impl RMSprop {
             *m
         };
         let each = theta.iter_mut().zip(gradient);
-        match slots {
-            [v] => each.zip(v).for_each(|((theta, g), v)| *theta -= plain(*g, v)),
-            [v, a] if self.centered => {
-                each.zip(v).zip(a).for_each(|(((theta, g), v), a)| *theta -= centered(*g, v, a));
+        match (self.momentum > 0.0, self.centered, slots) {
+            (false, false, [v, ..]) => each.zip(v).for_each(|((theta, g), v)| *theta -= plain(g, v)),
+            (false, true, [v, a, _]) => {
+                each.zip(v).zip(a).for_each(|(((theta, g), v), a)| *theta -= centered(g, v, a));
             }
-            [v, m] => each.zip(v).zip(m).for_each(|(((theta, g), v), m)| *theta -= again(m, plain(*g, v))),
-            [v, m, a] => each
-                .zip(v)
-                .zip(m)
-                .zip(a)
-                .for_each(|((((theta, g), v), m), a)| *theta -= again(m, centered(*g, v, a))),
-            _ => unreachable!("Optimizer::update checks the slots"),
+            (true, false, [v, m, _]) => {
+                each.zip(v).zip(m).for_each(|(((theta, g), v), m)| *theta -= again(m, plain(g, v)));
+            }
+            (true, true, [v, m, a]) => {
+                let each = each.zip(v).zip(m).zip(a);
+                each.for_each(|((((theta, g), v), m), a)| *theta -= again(m, centered(g, v, a)));
+            }
         }
     }
 

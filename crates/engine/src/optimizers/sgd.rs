@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Common, Field, decay_or_1, fields, positive, require_lengths};
+use super::{Common, Field, Slots, decay_or_1, fields, positive};
 use crate::error::Result;
 use crate::float::Float;
 
@@ -71,25 +71,28 @@ impl SGD {
         F::of(self.learning_rate)
     }
 
-    pub(super) fn update<F: Float>(&self, step: u64, theta: &mut [F], gradient: &[F], slots: &mut [Vec<F>]) {
-        require_lengths(theta, gradient, slots);
-        let (rate, momentum) = (self.rate::<F>(step), F::of(self.momentum));
-        let Some(m) = slots.first_mut() else {
-            for (theta, g) in theta.iter_mut().zip(gradient) {
-                *theta -= *g * rate;
+    pub(super) fn update<F: Float>(
+        &self,
+        rate: F,
+        theta: &mut [F],
+        gradient: impl Iterator<Item = F>,
+        [m, ..]: Slots<'_, F>,
+    ) {
+        let momentum = F::of(self.momentum);
+        let each = theta.iter_mut().zip(gradient);
+        if self.momentum == 0.0 {
+            for (theta, g) in each {
+                *theta -= g * rate;
             }
-            return;
-        };
-        let each = theta.iter_mut().zip(gradient).zip(m);
-        if self.nesterov {
-            for ((theta, g), m) in each {
-                let step = *g * rate;
+        } else if self.nesterov {
+            for ((theta, g), m) in each.zip(m) {
+                let step = g * rate;
                 *m = *m * momentum - step;
                 *theta += *m * momentum - step;
             }
         } else {
-            for ((theta, g), m) in each {
-                *m = *m * momentum - *g * rate;
+            for ((theta, g), m) in each.zip(m) {
+                *m = *m * momentum - g * rate;
                 *theta += *m;
             }
         }

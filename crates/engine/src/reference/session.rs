@@ -69,7 +69,7 @@ impl<F: Float> Session<F> for ReferenceSession<F> {
     fn update(&mut self) -> Result<()> {
         let State { weights, slots, step } = &mut self.state;
         *step += 1;
-        self.plan.optimizer.update(*step, weights, &self.gradient, slots);
+        self.plan.optimizer.update(*step, &self.plan.layout, weights, &self.gradient, slots);
         Ok(())
     }
 

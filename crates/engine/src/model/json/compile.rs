@@ -94,9 +94,7 @@ fn read_hyperparameters(mut optimizer: Optimizer, mut config: Config) -> Result<
             Field::Optional(_) | Field::Flag(_) => {}
         }
     }
-    for argument in
-        ["clipnorm", "global_clipnorm", "clipvalue", "loss_scale_factor", "gradient_accumulation_steps"]
-    {
+    for argument in ["loss_scale_factor", "gradient_accumulation_steps"] {
         config.only(argument, &Json::Null)?;
     }
     config.only("use_ema", &json!(false))?;
