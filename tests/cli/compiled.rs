@@ -78,7 +78,7 @@ fn a_compilation_that_is_not_supported_is_refused_unless_the_command_line_says_o
     let home = home();
     for (case, word, way_out) in [
         ("unknown_optimizer", "optimizer \"Lion\"", &["--optimizer", "sgd"]),
-        ("schedule", "ExponentialDecay", &["--learning-rate", "0.5"]),
+        ("polynomial", "PolynomialDecay", &["--learning-rate", "0.5"]),
         ("hinge", "Hinge", &["--loss", "mse"]),
         ("loss_weights", "loss_weights", &["--loss", "mse"]),
     ] {

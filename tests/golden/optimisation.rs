@@ -7,11 +7,11 @@ use std::f64::consts::LN_2;
 use glassbox_engine::Float;
 use glassbox_engine::backend::State;
 use glassbox_engine::losses::Loss;
-use glassbox_engine::optimizers::{Clipping, Optimizer};
+use glassbox_engine::optimizers::{Clipping, LearningRate, Optimizer};
 use glassbox_tests::cases::flat_layout;
 use glassbox_tests::compare::{Tolerance, assert_close};
 use glassbox_tests::fixtures::{
-    Tensors, adam, array, exactly, integer, json, number, numbers, optimizer, string,
+    Tensors, adam, array, exactly, integer, json, number, numbers, optimizer, schedule, string,
 };
 
 /// `tolerance` is relative.
@@ -151,4 +151,22 @@ fn every_optimizer_is_keras_over_ten_steps() {
     // As for Adam alone.
     ten_steps_of_every_optimizer::<f64>("f64", Tolerance::new(1e-15, 1e-13));
     ten_steps_of_every_optimizer::<f32>("f32", Tolerance::new(1e-7, 1e-6));
+}
+
+fn schedules<F: Float>(dtype: &str, tolerance: Tolerance) {
+    let table = json("schedules.json");
+    for case in array(&table["cases"]) {
+        let name = string(&case["name"]);
+        let rate = LearningRate::Schedule(schedule(&case["schedule"]));
+        let found: Vec<F> = numbers(&table["steps"]).iter().map(|done| rate.at(*done as u64 + 1)).collect();
+        assert_close(&format!("{name} in {dtype}"), &found, &numbers(&case[dtype]), tolerance);
+    }
+}
+
+#[test]
+fn schedules_are_keras_at_every_step() {
+    // A power or a cosine of the same number, a unit in the last place off, and the product with a rate of at most 0.3;
+    // 1 + cos is what cancels.
+    schedules::<f64>("f64", Tolerance::new(1e-16, 1e-15));
+    schedules::<f32>("f32", Tolerance::new(5e-8, 3e-7));
 }

@@ -8,7 +8,10 @@ use glassbox_engine::layers::{Conv1D, Conv1DTranspose, Dropout, Layer, ReLU};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::MaskAt;
 use glassbox_engine::model::{Network, Sequential, WeightLayout};
-use glassbox_engine::optimizers::{Adam, AdamW, Clipping, Common, Hyperparameter, Optimizer, RMSprop, SGD};
+use glassbox_engine::optimizers::{
+    Adam, AdamW, Clipping, Common, CosineDecay, ExponentialDecay, Hyperparameter, LearningRate, Optimizer,
+    RMSprop, SGD,
+};
 use glassbox_engine::program::Program;
 use glassbox_engine::reference::{Interpreter, Sample};
 use glassbox_engine::shape::Shape;
@@ -353,15 +356,38 @@ proptest! {
         prop_assert!(compare_bits(&clipped(Clipping::Value(limit)), &expected).is_ok());
     }
 
+    /// A decay is its formula's end points, falls in between, and is constant after a cosine and within a stair.
+    #[test]
+    fn schedules_fall_from_end_to_end(initial in 1e-4f64..=1.0, steps in 1u64..=50, rate in 0.1f64..=0.9, warm in 1u64..=20) {
+        let near = |a: f64, b: f64| (a - b).abs() <= 1e-14 * initial;
+        let exponential = ExponentialDecay::new(initial, steps, rate);
+        let staircase = LearningRate::from(ExponentialDecay { staircase: true, ..exponential });
+        let exponential = LearningRate::from(exponential);
+        let cosine = LearningRate::from(CosineDecay { alpha: 0.25, ..CosineDecay::new(initial, steps) });
+        let warmup = CosineDecay { warmup_target: Some(initial), warmup_steps: warm, ..CosineDecay::new(0.0, steps) };
+        let warmup = LearningRate::from(warmup);
+        // Steps are counted from 1.
+        for (schedule, end) in [(exponential, rate), (staircase, rate), (cosine, 0.25)] {
+            prop_assert!(near(schedule.at(1), initial) && near(schedule.at(steps + 1), end * initial), "{schedule}");
+            prop_assert!((1..=2 * steps).all(|step| schedule.at::<f64>(step + 1) <= schedule.at(step)), "{schedule}");
+        }
+        prop_assert!((1..=steps).all(|step| staircase.at::<f64>(step) == staircase.at::<f64>(1)));
+        prop_assert_eq!(cosine.at::<f64>(steps + 1), cosine.at::<f64>(5 * steps));
+        prop_assert_eq!(warmup.at::<f64>(1), 0.0);
+        prop_assert!(near(warmup.at(warm + 1), initial) && near(warmup.at(warm + steps + 1), 0.0));
+        prop_assert!((1..=warm).all(|step| near(warmup.at(step), initial * (step - 1) as f64 / warm as f64)));
+    }
+
     /// Weight decay multiplies the weights by `1 - weight_decay learning_rate` before each step, and leaves the step as it
     /// is: without a gradient that is all, and AdamW is Adam with it.
     #[test]
     fn weight_decay_is_a_factor_of_the_weights(optimizer in select(optimizers()), n in 1usize..=20, seed: u64) {
         let start: Vec<f64> = normals(seed, n);
         let optimizer = optimizer.weight_decay(0.5);
-        let factor = 1.0 - 0.5 * optimizer.learning_rate();
+        let rate = optimizer.learning_rate();
+        let factor: f64 = (1..=10).map(|step| 1.0 - 0.5 * rate.at::<f64>(step)).product();
         let found = ten_steps(optimizer, &start, &vec![0.0; 10 * n]);
-        let expected: Vec<f64> = start.iter().map(|w| w * factor.powi(10)).collect();
+        let expected: Vec<f64> = start.iter().map(|w| w * factor).collect();
         // Some thirty roundings.
         let bounds: Vec<f64> = start.iter().map(|w| 1e-14 * w.abs()).collect();
         prop_assert!(compare_within(&found, &expected, &bounds).is_ok(), "{found:?} {expected:?}");

@@ -11,7 +11,9 @@ use glassbox_engine::index_map::IndexMap;
 use glassbox_engine::initializers::Initializer;
 use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, ELU, Layer, LeakyReLU, ReLU};
 use glassbox_engine::model::{Network, Sequential, WeightLayout};
-use glassbox_engine::optimizers::{Adam, AdamW, Clipping, Optimizer, RMSprop, SGD};
+use glassbox_engine::optimizers::{
+    Adam, AdamW, Clipping, CosineDecay, ExponentialDecay, Optimizer, RMSprop, SGD,
+};
 use glassbox_engine::random::{Draws, Purpose, Stream};
 use glassbox_engine::shape::Shape;
 use proptest::prelude::*;
@@ -46,7 +48,8 @@ pub fn draws(seed: u64) -> Draws {
 #[must_use]
 pub fn optimizers() -> Vec<Optimizer> {
     let sgd = SGD::new(1e-5);
-    let adam = Adam { learning_rate: 0.003, beta_1: 0.85, beta_2: 0.995, epsilon: 1e-6, ..Adam::default() };
+    let adam =
+        Adam { learning_rate: 0.003.into(), beta_1: 0.85, beta_2: 0.995, epsilon: 1e-6, ..Adam::default() };
     let rmsprop = RMSprop { rho: 0.8, epsilon: 1e-4, ..RMSprop::new(0.003) };
     vec![
         adam.into(),
@@ -59,6 +62,9 @@ pub fn optimizers() -> Vec<Optimizer> {
         sgd.into(),
         sgd.momentum(0.9).into(),
         Optimizer::from(sgd.momentum(0.8).nesterov()).weight_decay(0.1),
+        // Both change within an epoch.
+        SGD::new(ExponentialDecay::new(1e-4, 2, 0.9)).momentum(0.5).into(),
+        Optimizer::from(Adam::new(CosineDecay::new(0.003, 20))).weight_decay(0.1),
         // Limits that some gradients of random models exceed.
         Optimizer::from(adam).clip(Clipping::Value(0.1)),
         Optimizer::from(rmsprop).clip(Clipping::Norm(0.5)).weight_decay(0.1),

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use glassbox_engine::Float;
-use glassbox_engine::model::{Network, WeightLayout};
-use glassbox_engine::optimizers::{Adam, Hyperparameter, Optimizer};
+use glassbox_engine::model::{Network, Sequential, WeightLayout};
+use glassbox_engine::optimizers::{Adam, Hyperparameter, Optimizer, Schedule};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value as Json;
 
@@ -117,6 +117,7 @@ pub fn optimizer(json: &Json) -> Optimizer {
         let value = match &json[name] {
             Json::Null if !defaults.contains(&name) => continue,
             Json::Bool(flag) => Hyperparameter::Flag(*flag),
+            object @ Json::Object(_) => Hyperparameter::Schedule(schedule(object)),
             value => Hyperparameter::Number(number(value)),
         };
         optimizer.set(name, value).expect("its own");
@@ -124,11 +125,21 @@ pub fn optimizer(json: &Json) -> Optimizer {
     optimizer
 }
 
+/// A schedule, as a file states it: `class_name`, and the arguments by Keras's names; those that have a default may be
+/// absent.
+///
+/// # Panics
+/// If it is none.
+#[must_use]
+pub fn schedule(json: &Json) -> Schedule {
+    serde_json::from_value(json.clone()).unwrap_or_else(|error| panic!("{json} is no schedule: {error}"))
+}
+
 /// Adam's hyperparameters, as a file states them.
 #[must_use]
 pub fn adam(json: &Json) -> Adam {
     Adam {
-        learning_rate: number(&json["learning_rate"]),
+        learning_rate: number(&json["learning_rate"]).into(),
         beta_1: number(&json["beta_1"]),
         beta_2: number(&json["beta_2"]),
         epsilon: number(&json["epsilon"]),

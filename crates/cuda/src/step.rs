@@ -153,8 +153,8 @@ impl Rates {
         match &self.learning {
             None => Ok(()),
             Some(learning) => {
-                let rate = optimizer.learning_rate() as f32;
-                learning.write(&steps.map(|_| rate).collect::<Vec<_>>())
+                let rate = optimizer.learning_rate();
+                learning.write(&steps.map(|step| rate.at(step)).collect::<Vec<_>>())
             }
         }
     }

@@ -69,7 +69,9 @@ pub mod prelude {
     pub use glassbox_engine::layers::{Conv1D, Conv1DTranspose, Dropout, ELU, LeakyReLU, ReLU};
     pub use glassbox_engine::losses::Loss;
     pub use glassbox_engine::model::{Functional, Network, Sequential};
-    pub use glassbox_engine::optimizers::{Adam, AdamW, Optimizer, RMSprop, SGD};
+    pub use glassbox_engine::optimizers::{
+        Adam, AdamW, Clipping, CosineDecay, ExponentialDecay, Optimizer, RMSprop, SGD,
+    };
     pub use glassbox_engine::samples::Samples;
     pub use glassbox_engine::training::{Callback, EarlyStopping, Fit, Fitted, History};
     pub use ndarray::{Array3, ArrayView3};

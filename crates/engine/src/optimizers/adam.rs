@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Common, Field, Slots, decay, fields, positive};
+use super::{Common, Field, LearningRate, Slots, decay, fields, positive};
 use crate::error::Result;
 use crate::float::Float;
 
@@ -26,7 +26,7 @@ use crate::float::Float;
 #[serde(default)]
 pub struct Adam {
     /// Scale of a step. Keras's default: 0.001.
-    pub learning_rate: f64,
+    pub learning_rate: LearningRate,
     /// Decay rate of the first moment, in [0, 1). Keras's default: 0.9.
     pub beta_1: f64,
     /// Decay rate of the second moment, in [0, 1). Keras's default: 0.999.
@@ -44,7 +44,7 @@ pub struct Adam {
 impl Default for Adam {
     fn default() -> Self {
         Self {
-            learning_rate: 0.001,
+            learning_rate: 0.001.into(),
             beta_1: 0.9,
             beta_2: 0.999,
             epsilon: 1e-7,
@@ -57,8 +57,8 @@ impl Default for Adam {
 impl Adam {
     /// Adam with this learning rate, and Keras's defaults otherwise.
     #[must_use]
-    pub fn new(learning_rate: f64) -> Self {
-        Self { learning_rate, ..Self::default() }
+    pub fn new(learning_rate: impl Into<LearningRate>) -> Self {
+        Self { learning_rate: learning_rate.into(), ..Self::default() }
     }
 
     pub(super) fn fields(&mut self) -> Vec<(&'static str, Field<'_>)> {
@@ -73,7 +73,7 @@ impl Adam {
     /// 0.99900001, which makes the first steps smaller by a relative 6e-6 than in `f64`.
     pub(super) fn rate<F: Float>(&self, step: u64) -> F {
         let rest = |beta: f64| F::one() - F::of(beta).powf(F::of(step as f64));
-        F::of(self.learning_rate) * rest(self.beta_2).sqrt() / rest(self.beta_1)
+        self.learning_rate.at::<F>(step) * rest(self.beta_2).sqrt() / rest(self.beta_1)
     }
 
     pub(super) fn update<F: Float>(
@@ -106,7 +106,6 @@ impl Adam {
     }
 
     pub(super) fn validate(&self) -> Result<()> {
-        positive("learning_rate", self.learning_rate)?;
         decay("beta_1", self.beta_1)?;
         decay("beta_2", self.beta_2)?;
         positive("epsilon", self.epsilon)
@@ -128,8 +127,8 @@ impl Default for AdamW {
 impl AdamW {
     /// AdamW with this learning rate, and Keras's defaults otherwise.
     #[must_use]
-    pub fn new(learning_rate: f64) -> Self {
-        Self(Adam { learning_rate, ..Self::default().0 })
+    pub fn new(learning_rate: impl Into<LearningRate>) -> Self {
+        Self(Adam { learning_rate: learning_rate.into(), ..Self::default().0 })
     }
 }
 

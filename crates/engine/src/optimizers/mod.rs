@@ -4,12 +4,14 @@ mod adam;
 mod clip;
 mod common;
 mod rmsprop;
+mod schedule;
 mod sgd;
 
 pub use adam::{Adam, AdamW};
 pub use clip::Clipping;
 pub use common::Common;
 pub use rmsprop::RMSprop;
+pub use schedule::{CosineDecay, ExponentialDecay, LearningRate, Schedule};
 pub use sgd::SGD;
 
 use std::fmt;
@@ -44,8 +46,10 @@ pub enum Optimizer {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Hyperparameter {
-    /// A number, such as a learning rate.
+    /// A number, such as a momentum.
     Number(f64),
+    /// A schedule, in place of a learning rate.
+    Schedule(Schedule),
     /// A Boolean, such as Nesterov's momentum.
     Flag(bool),
 }
@@ -54,6 +58,7 @@ impl fmt::Display for Hyperparameter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(value) => write!(f, "{value:?}"),
+            Self::Schedule(schedule) => LearningRate::Schedule(*schedule).fmt(f),
             Self::Flag(value) => write!(f, "{value}"),
         }
     }
@@ -119,7 +124,7 @@ impl Optimizer {
 
     /// The learning rate.
     #[must_use]
-    pub fn learning_rate(&self) -> f64 {
+    pub fn learning_rate(&self) -> LearningRate {
         each!(self, rule => rule.learning_rate)
     }
 
@@ -176,6 +181,14 @@ impl Optimizer {
                 *field = value;
                 return Ok(());
             }
+            (Some(Field::Rate(field)), Hyperparameter::Number(value)) => {
+                *field = value.into();
+                return Ok(());
+            }
+            (Some(Field::Rate(field)), Hyperparameter::Schedule(value)) => {
+                *field = LearningRate::Schedule(value);
+                return Ok(());
+            }
             (Some(Field::Optional(field)), Hyperparameter::Number(value)) => {
                 *field = Some(value);
                 return Ok(());
@@ -184,6 +197,7 @@ impl Optimizer {
                 *field = value;
                 return Ok(());
             }
+            (Some(Field::Rate(_)), _) => "a number or a schedule".into(),
             (Some(Field::Number(_) | Field::Optional(_)), _) => "a number".into(),
             (Some(Field::Flag(_)), _) => "true or false".into(),
             (None, _) => {
@@ -204,7 +218,10 @@ impl Optimizer {
     /// and the learning rate are all in an update that depends on the step's number.
     #[must_use]
     pub fn rate<F: Float>(&self, step: u64) -> F {
-        each!(self, rule => rule.rate(step))
+        match self {
+            Self::Adam(adam) | Self::AdamW(AdamW(adam)) => adam.rate(step),
+            other => other.learning_rate().at(step),
+        }
     }
 
     /// Takes step number `step`, from 1: clips the gradient, decays the weights, and updates `weights` and `slots`. Unless
@@ -223,7 +240,7 @@ impl Optimizer {
         assert_eq!(slots.len(), self.slots().len(), "slots of {}", self.class_name());
         let mut lengths = [weights.len(), gradient.len()].into_iter().chain(slots.iter().map(Vec::len));
         assert!(lengths.all(|len| len == layout.len()), "a number for each weight");
-        self.common().decay(F::of(self.learning_rate()), weights);
+        self.common().decay(self.learning_rate().at::<F>(step), weights);
         let (rate, all) = (self.rate(step), 0..layout.len());
         match self.common().clipping() {
             None => self.step(rate, all, weights, gradient, slots, |g| g),
@@ -266,6 +283,7 @@ impl Optimizer {
     /// # Errors
     /// Names the first that is out of range.
     pub fn validate(&self) -> Result<()> {
+        self.learning_rate().validate()?;
         self.common().validate()?;
         if matches!(self, Self::AdamW(_)) && self.common().weight_decay.is_none() {
             let (found, expected) = ("absent".into(), "a number; without decay, AdamW is Adam".into());
@@ -307,6 +325,7 @@ impl Default for Optimizer {
 
 /// A hyperparameter within its optimiser.
 pub(crate) enum Field<'a> {
+    Rate(&'a mut LearningRate),
     Number(&'a mut f64),
     /// A number that may be absent.
     Optional(&'a mut Option<f64>),
@@ -316,10 +335,18 @@ pub(crate) enum Field<'a> {
 impl Field<'_> {
     fn value(self) -> Option<Hyperparameter> {
         match self {
+            Self::Rate(LearningRate::Constant(value)) => Some(Hyperparameter::Number(*value)),
+            Self::Rate(LearningRate::Schedule(value)) => Some(Hyperparameter::Schedule(*value)),
             Self::Number(value) => Some(Hyperparameter::Number(*value)),
             Self::Optional(value) => value.map(Hyperparameter::Number),
             Self::Flag(value) => Some(Hyperparameter::Flag(*value)),
         }
+    }
+}
+
+impl<'a> From<&'a mut LearningRate> for Field<'a> {
+    fn from(value: &'a mut LearningRate) -> Self {
+        Self::Rate(value)
     }
 }
 

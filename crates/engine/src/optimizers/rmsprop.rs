@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Common, Field, Slots, decay, decay_or_1, fields, positive};
+use super::{Common, Field, LearningRate, Slots, decay, decay_or_1, fields, positive};
 use crate::error::Result;
 use crate::float::Float;
 
@@ -26,7 +26,7 @@ use crate::float::Float;
 #[serde(default)]
 pub struct RMSprop {
     /// Scale of a step. Keras's default: 0.001.
-    pub learning_rate: f64,
+    pub learning_rate: LearningRate,
     /// Decay rate of the running means, in [0, 1). Keras's default: 0.9.
     pub rho: f64,
     /// Fraction of the last step that is taken again, in [0, 1]. Keras's default: 0.
@@ -44,7 +44,7 @@ pub struct RMSprop {
 impl Default for RMSprop {
     fn default() -> Self {
         Self {
-            learning_rate: 0.001,
+            learning_rate: 0.001.into(),
             rho: 0.9,
             momentum: 0.0,
             epsilon: 1e-7,
@@ -57,8 +57,8 @@ impl Default for RMSprop {
 impl RMSprop {
     /// RMSprop with this learning rate, and Keras's defaults otherwise.
     #[must_use]
-    pub fn new(learning_rate: f64) -> Self {
-        Self { learning_rate, ..Self::default() }
+    pub fn new(learning_rate: impl Into<LearningRate>) -> Self {
+        Self { learning_rate: learning_rate.into(), ..Self::default() }
     }
 
     pub(super) fn fields(&mut self) -> Vec<(&'static str, Field<'_>)> {
@@ -72,10 +72,6 @@ impl RMSprop {
             (true, false) => &["velocity", "momentum"],
             (true, true) => &["velocity", "momentum", "average_gradient"],
         }
-    }
-
-    pub(super) fn rate<F: Float>(&self, _: u64) -> F {
-        F::of(self.learning_rate)
     }
 
     pub(super) fn update<F: Float>(
@@ -118,7 +114,6 @@ impl RMSprop {
     }
 
     pub(super) fn validate(&self) -> Result<()> {
-        positive("learning_rate", self.learning_rate)?;
         decay("rho", self.rho)?;
         decay_or_1("momentum", self.momentum)?;
         positive("epsilon", self.epsilon)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Common, Field, Slots, decay_or_1, fields, positive};
+use super::{Common, Field, LearningRate, Slots, decay_or_1, fields};
 use crate::error::Result;
 use crate::float::Float;
 
@@ -24,7 +24,7 @@ use crate::float::Float;
 #[serde(default)]
 pub struct SGD {
     /// Scale of a step. Keras's default: 0.01.
-    pub learning_rate: f64,
+    pub learning_rate: LearningRate,
     /// Fraction of the last step that is taken again, in [0, 1]. Keras's default: 0.
     pub momentum: f64,
     /// Nesterov's momentum, which looks one step ahead. Keras's default: false.
@@ -36,15 +36,15 @@ pub struct SGD {
 
 impl Default for SGD {
     fn default() -> Self {
-        Self { learning_rate: 0.01, momentum: 0.0, nesterov: false, common: Common::default() }
+        Self { learning_rate: 0.01.into(), momentum: 0.0, nesterov: false, common: Common::default() }
     }
 }
 
 impl SGD {
     /// Gradient descent with this learning rate and without momentum.
     #[must_use]
-    pub fn new(learning_rate: f64) -> Self {
-        Self { learning_rate, ..Self::default() }
+    pub fn new(learning_rate: impl Into<LearningRate>) -> Self {
+        Self { learning_rate: learning_rate.into(), ..Self::default() }
     }
 
     /// Sets the momentum.
@@ -65,10 +65,6 @@ impl SGD {
 
     pub(super) fn slots(&self) -> &'static [&'static str] {
         if self.momentum == 0.0 { &[] } else { &["momentum"] }
-    }
-
-    pub(super) fn rate<F: Float>(&self, _: u64) -> F {
-        F::of(self.learning_rate)
     }
 
     pub(super) fn update<F: Float>(
@@ -99,7 +95,6 @@ impl SGD {
     }
 
     pub(super) fn validate(&self) -> Result<()> {
-        positive("learning_rate", self.learning_rate)?;
         decay_or_1("momentum", self.momentum)
     }
 }
