@@ -118,6 +118,65 @@ fn without_validation_training_does_not_stop_early_and_the_history_has_no_val_lo
     }
 }
 
+/// No improvement is large enough: after each epoch but the first the learning rate is reduced. An epoch has one batch, whose
+/// loss is computed before its update: the fourth is the first that shows it.
+#[test]
+fn the_learning_rate_is_reduced_on_a_plateau() {
+    let home = home();
+    let csv = first_rows(&twin(home.path()).0, 60);
+    let train = |more: &[&str]| {
+        let mut command = glassbox(home.path());
+        command.arg("train").arg(&csv).args(["--time-steps", "16", "--epochs", "4", "--no-early-stopping"]);
+        command.args(more);
+        command
+    };
+    let losses = |more: &[&str]| {
+        succeed(&mut train(more));
+        let history = std::fs::read(home.path().join("history.json")).expect("a history");
+        let history: Json = serde_json::from_slice(&history).expect("JSON");
+        history["loss"].as_array().expect("losses").clone()
+    };
+    let reduce =
+        ["--reduce-lr-on-plateau", "--lr-factor", "0.5", "--lr-patience", "1", "--lr-min-delta", "1e9"];
+    let (plain, reduced) = (losses(&[]), losses(&reduce));
+    assert_eq!(plain[..3], reduced[..3]);
+    assert_ne!(plain[3], reduced[3]);
+    let floor = [&reduce[..], &["--min-lr", "0.001"]].concat();
+    assert_eq!(losses(&floor), plain, "the learning rate is at its smallest");
+
+    let output =
+        train(&[&reduce[..], &["--validation-split", "0"]].concat()).output().expect("the binary starts");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("the learning rate is not reduced: --validation-split 0"), "{told}");
+    let error = fail(&mut train(&["--lr-factor", "0.5"]), 2);
+    assert!(error.contains("--reduce-lr-on-plateau"), "{error}");
+    let error = fail(&mut train(&["--reduce-lr-on-plateau", "--lr-factor", "1"]), 2);
+    assert!(error.contains("between 0 and 1"), "{error}");
+}
+
+/// A schedule comes from the model's JSON only, and has no learning rate that could be reduced.
+#[test]
+fn a_compiled_schedule_is_followed_and_not_reduced() {
+    let home = home();
+    write_case(home.path(), "exponential");
+    let schedule = json!({
+        "class_name": "ExponentialDecay", "initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5,
+        "staircase": false,
+    });
+    assert_eq!(compiled(home.path(), &[])["optimizer"]["learning_rate"], schedule);
+    let output = fit(home.path(), &[]).output().expect("the binary starts");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        told.contains("learning_rate ExponentialDecay (initial_learning_rate 0.1, decay_steps 10"),
+        "{told}"
+    );
+    let error = fail(&mut fit(home.path(), &["--reduce-lr-on-plateau"]), 3);
+    assert!(
+        error.contains("--learning-rate is ExponentialDecay") && error.contains("expected a number"),
+        "{error}"
+    );
+}
+
 #[test]
 fn a_series_that_is_too_short_is_told_which_windows_would_do() {
     let home = home();

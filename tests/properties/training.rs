@@ -14,7 +14,7 @@ use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
 use glassbox_engine::training::{
-    Callback, Checkpoint, EarlyStopping, EpochEnd, Fit, Fitted, Flow, Monitor, fit,
+    Callback, Checkpoint, EarlyStopping, EpochEnd, Fit, Fitted, Flow, Monitor, ReduceLROnPlateau, fit,
 };
 use glassbox_tests::backends::{Setup, backends};
 use glassbox_tests::cases::{normals, optimizers};
@@ -69,6 +69,7 @@ impl Run {
             validation_split: 0.2,
             shuffle: true,
             early_stopping: Some(early_stopping),
+            ..Fit::default()
         };
         Self { seed, weights: seed, rate: 0.2, optimizer: Adam::new(0.02).into(), options }
     }
@@ -225,6 +226,44 @@ fn a_run_with_any_optimizer_resumes_with_the_same_bits() {
         resumes::<f64>(&Reference, &run);
         backends().iter().for_each(|backend| resumes::<f32>(&**backend, &run));
     }
+}
+
+/// No epoch is an improvement, so that the learning rate is halved after each second one: the reduced learning rate, the
+/// wait and the cooldown go on with the run, and without them it would be another.
+#[test]
+fn a_learning_rate_that_was_reduced_resumes_with_the_same_bits() {
+    fn check<F: Float>(backend: &dyn Backend<F>) {
+        let reduce = ReduceLROnPlateau {
+            factor: 0.5,
+            patience: 1,
+            cooldown: 2,
+            min_delta: 1e9,
+            ..ReduceLROnPlateau::default()
+        };
+        let plain =
+            Run { options: Fit { epochs: 6, early_stopping: None, ..Run::new(1).options }, ..Run::new(1) };
+        let reducing = Run { options: plain.options.clone().reduce_lr_on_plateau(reduce), ..Run::new(1) };
+        resumes(backend, &reducing);
+        let [plain, reducing] = [plain, reducing].map(|run| {
+            let mut watcher = watcher();
+            let outcome = run.run(backend, None, &mut watcher).expect("a run");
+            (outcome.fitted.history.loss, watcher.checkpoints)
+        });
+        // The first reduction is after the second epoch; the third trains with it.
+        assert_eq!(reducing.0[..2], plain.0[..2], "{}", backend.name());
+        assert_ne!(reducing.0[2], plain.0[2], "{}", backend.name());
+        let rates: Vec<_> =
+            reducing.1.iter().map(|checkpoint| checkpoint.reduce_lr_on_plateau.learning_rate).collect();
+        let rate = |rate: f64| Some(F::of(0.02).wide() * rate);
+        assert_eq!(
+            rates,
+            [None, rate(0.5), rate(0.5), rate(0.25), rate(0.25), rate(0.125)],
+            "{}",
+            backend.name()
+        );
+    }
+    check::<f64>(&Reference);
+    backends().iter().for_each(|backend| check::<f32>(&**backend));
 }
 
 /// A callback that says stop ends a run in good order; taken up from there, it goes on. The best weights are

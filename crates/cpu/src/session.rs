@@ -215,6 +215,10 @@ impl Session<f32> for CpuSession {
         Ok(())
     }
 
+    fn set_learning_rate(&mut self, rate: f64) {
+        self.plan.optimizer.set_learning_rate(rate);
+    }
+
     fn compute_gradient(&mut self, data: &Dataset<'_, f32>, batch: &[u32]) -> Result<f64> {
         self.gradient_of(data, batch, &mut NoClock)
     }

@@ -179,6 +179,10 @@ impl Session<f32> for CudaSession {
         Ok(())
     }
 
+    fn set_learning_rate(&mut self, rate: f64) {
+        self.plan.optimizer.set_learning_rate(rate);
+    }
+
     fn compute_gradient(&mut self, data: &Dataset<'_, f32>, batch: &[u32]) -> Result<f64> {
         assert!(batch.len() <= self.plan.batch_size, "a batch of {}", batch.len());
         if batch.is_empty() {

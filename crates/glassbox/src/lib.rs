@@ -73,7 +73,7 @@ pub mod prelude {
         Adam, AdamW, Clipping, CosineDecay, ExponentialDecay, Optimizer, RMSprop, SGD,
     };
     pub use glassbox_engine::samples::Samples;
-    pub use glassbox_engine::training::{Callback, EarlyStopping, Fit, Fitted, History};
+    pub use glassbox_engine::training::{Callback, EarlyStopping, Fit, Fitted, History, ReduceLROnPlateau};
     pub use ndarray::{Array3, ArrayView3};
 
     pub use crate::{AsSamples, Compile, Device, Hooks, Interrupt, Model, Tensors};

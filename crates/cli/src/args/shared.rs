@@ -92,6 +92,37 @@ pub(crate) struct FitArgs {
     /// Minimise this loss [default: the loss that the model was compiled with, else mse]
     #[arg(long, value_parser = loss())]
     pub(crate) loss: Option<Loss>,
+
+    #[command(flatten)]
+    pub(crate) reduce_lr: ReduceLrArgs,
+}
+
+/// Reduction of the learning rate, by the names of Keras's arguments.
+#[derive(Debug, Args)]
+pub(crate) struct ReduceLrArgs {
+    /// Reduce the learning rate when val_loss no longer improves; the options below say how
+    #[arg(long)]
+    pub(crate) reduce_lr_on_plateau: bool,
+
+    /// Factor of a reduction
+    #[arg(long, value_name = "FACTOR", default_value_t = 0.1, requires = "reduce_lr_on_plateau", value_parser = factor)]
+    pub(crate) lr_factor: f64,
+
+    /// Reduce after this many epochs without a better val_loss
+    #[arg(long, value_name = "EPOCHS", default_value_t = 10, requires = "reduce_lr_on_plateau")]
+    pub(crate) lr_patience: usize,
+
+    /// The loss must get better by more than this, or the epoch counts as one without a better val_loss
+    #[arg(long, value_name = "DELTA", default_value_t = 1e-4, requires = "reduce_lr_on_plateau", value_parser = not_negative)]
+    pub(crate) lr_min_delta: f64,
+
+    /// Epochs after a reduction that do not count
+    #[arg(long, value_name = "EPOCHS", default_value_t = 0, requires = "reduce_lr_on_plateau")]
+    pub(crate) lr_cooldown: usize,
+
+    /// Smallest learning rate
+    #[arg(long, value_name = "RATE", default_value_t = 0.0, requires = "reduce_lr_on_plateau", value_parser = not_negative)]
+    pub(crate) min_lr: f64,
 }
 
 /// An optimiser and its hyperparameters, by the names of Keras's arguments.
@@ -244,6 +275,14 @@ fn not_negative(text: &str) -> Result<f64, String> {
         Ok(value) if value < 0.0 => Err("expected a number of at least 0".into()),
         Ok(value) => Ok(value),
         Err(_) => Err("expected a number".into()),
+    }
+}
+
+/// Parses a factor of less than 1.
+fn factor(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
+        _ => Err("expected a number between 0 and 1".into()),
     }
 }
 

@@ -128,6 +128,11 @@ impl Optimizer {
         each!(self, rule => rule.learning_rate)
     }
 
+    /// Sets the learning rate.
+    pub fn set_learning_rate(&mut self, rate: impl Into<LearningRate>) {
+        each!(self, rule => rule.learning_rate = rate.into());
+    }
+
     /// The arguments of every optimiser.
     #[must_use]
     pub fn common(&self) -> &Common {

@@ -44,6 +44,10 @@ impl<F: Float> Session<F> for ReferenceSession<F> {
         Ok(())
     }
 
+    fn set_learning_rate(&mut self, rate: f64) {
+        self.plan.optimizer.set_learning_rate(rate);
+    }
+
     fn compute_gradient(&mut self, data: &Dataset<'_, F>, batch: &[u32]) -> Result<f64> {
         self.gradient_of(data, batch, &mut NoClock)
     }
