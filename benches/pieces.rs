@@ -137,7 +137,7 @@ fn gather(c: &mut Criterion) {
 
 /// Adam on all parameters of the tutorial's model; the same code on every path and in the reference.
 fn adam(c: &mut Criterion) {
-    let (_, state) = plan();
+    let (plan, state) = plan();
     let mut weights = state.weights;
     let (gradient, mut slots) = (wave(weights.len()), state.slots);
     let optimizer = Optimizer::default();
@@ -146,7 +146,7 @@ fn adam(c: &mut Criterion) {
     group.bench_function("any path", |b| {
         b.iter(|| {
             step += 1;
-            optimizer.update(step, &mut weights, &gradient, &mut slots);
+            optimizer.update(step, &plan.layout, &mut weights, &gradient, &mut slots);
         });
     });
     group.finish();

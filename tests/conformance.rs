@@ -323,7 +323,7 @@ proptest! {
             let state = session.state().expect("a state");
             let mut expected = bench.weights.clone();
             let mut slots = vec![vec![0.0; mean.len()]; 2];
-            Optimizer::default().update(1, &mut expected, &mean, &mut slots);
+            Optimizer::default().update(1, bench.model.layout(), &mut expected, &mean, &mut slots);
             // Adam is the same formula; a backend may fuse a product and a sum, a rounding of a step of 1e-3.
             let bounds: Vec<f64> = expected.iter().map(|w| f64::from(w.abs()) * 1.2e-7 + 1e-9).collect();
             on(&backend.name(), "step", compare_within(&state.weights, &expected, &bounds))?;

@@ -12,7 +12,7 @@ use glassbox_engine::layers::{Dense, Dropout, UpSampling1D};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::{self, MaskAt, WORD, keeps};
 use glassbox_engine::model::{Network, Sequential};
-use glassbox_engine::optimizers::{Adam, Optimizer, SGD};
+use glassbox_engine::optimizers::{Adam, AdamW, Clipping, Optimizer, SGD};
 use glassbox_engine::program::MaskSpec;
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::samples::Samples;
@@ -113,7 +113,7 @@ fn the_steps_of_optimizers_are_the_engines_to_the_bit() {
             gradient[7] = 0.0;
             session.set_gradient(&gradient).expect("a gradient");
             session.update().expect("a step");
-            optimizer.update(step, &mut expected.weights, &gradient, &mut expected.slots);
+            optimizer.update(step, model.layout(), &mut expected.weights, &gradient, &mut expected.slots);
             let found = session.state().expect("a state");
             let what = |what: &str| format!("{what} of {optimizer:?} after step {step}");
             assert_same_bits(&what("weights"), &found.weights, &expected.weights);
@@ -140,8 +140,16 @@ fn what_is_not_adam_is_not_fused_and_the_reason_is_said() {
         Backend::<f32>::describe(&fused, &plan).expect("it says how")
     };
     assert!(describe(Adam::default().into()).starts_with("fused training steps"));
-    let reason = describe(SGD::default().into());
-    assert!(reason.contains("not fused: the fused update is Adam's, not that of SGD"), "{reason}");
+    for (optimizer, reason) in [
+        (SGD::default().into(), "not that of SGD"),
+        (AdamW::default().into(), "not that of AdamW"),
+        (Optimizer::from(Adam::default()).weight_decay(0.1), "without weight_decay"),
+        (Optimizer::from(Adam::default()).clip(Clipping::Norm(1.0)), "without clipnorm"),
+        (Adam { amsgrad: true, ..Adam::default() }.into(), "without amsgrad"),
+    ] {
+        let found = describe(optimizer);
+        assert!(found.contains("not fused: the fused update is Adam's") && found.contains(reason), "{found}");
+    }
 }
 
 /// Fused kernels have no index maps, and that is said by the layer's name.

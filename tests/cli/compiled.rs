@@ -35,7 +35,7 @@ fn a_model_is_trained_as_it_was_compiled_and_the_result_says_how() {
     let home = home();
     write_case(home.path(), "hyperparameters");
     let own = json!({
-        "optimizer": {"class_name": "Adam", "learning_rate": 0.02, "beta_1": 0.8, "beta_2": 0.98, "epsilon": 1e-4},
+        "optimizer": {"class_name": "Adam", "learning_rate": 0.02, "beta_1": 0.8, "beta_2": 0.98, "epsilon": 1e-4, "amsgrad": false},
         "loss": "mean_absolute_error",
     });
     assert_eq!(compiled(home.path(), &[]), own);
@@ -46,8 +46,7 @@ fn a_model_is_trained_as_it_was_compiled_and_the_result_says_how() {
     given["loss"] = "mean_squared_error".into();
     assert_eq!(compiled(home.path(), &["--loss", "mse"]), given);
     assert!(weights() != trained, "the loss is what is minimised");
-    let adam =
-        json!({"class_name": "Adam", "learning_rate": 0.5, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7});
+    let adam = json!({"class_name": "Adam", "learning_rate": 0.5, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "amsgrad": false});
     given["optimizer"] = adam;
     assert_eq!(compiled(home.path(), &["--loss", "mse", "--learning-rate", "0.5"]), given);
 
@@ -58,9 +57,18 @@ fn a_model_is_trained_as_it_was_compiled_and_the_result_says_how() {
     let error = fail(fit(home.path(), &sgd).args(["--beta-1", "0.5"]), 3);
     assert!(error.contains("--beta-1 is 0.5") && error.contains("SGD does not have it"), "{error}");
 
+    let rmsprop =
+        ["--loss", "huber", "--optimizer", "rmsprop", "--rho", "0.8", "--centered", "--weight-decay", "0.1"];
+    given["optimizer"] = json!({
+        "class_name": "RMSprop", "learning_rate": 0.001, "rho": 0.8, "momentum": 0.0, "epsilon": 1e-7,
+        "centered": true, "weight_decay": 0.1,
+    });
+    given["loss"] = json!({"huber": {"delta": 1.0}});
+    assert_eq!(compiled(home.path(), &rmsprop), given);
+
     let output = fit(home.path(), &[]).output().expect("the binary starts");
     let told = String::from_utf8(output.stderr).expect("text");
-    let line = "optimizer: Adam (learning_rate 0.02, beta_1 0.8, beta_2 0.98, epsilon 0.0001), as the model was \
+    let line = "optimizer: Adam (learning_rate 0.02, beta_1 0.8, beta_2 0.98, epsilon 0.0001, amsgrad false), as the model was \
                 compiled; loss: mean_absolute_error, as the model was compiled";
     assert!(told.contains(line), "{told}");
 }
@@ -70,7 +78,7 @@ fn a_compilation_that_is_not_supported_is_refused_unless_the_command_line_says_o
     let home = home();
     for (case, word, way_out) in [
         ("unknown_optimizer", "optimizer \"Lion\"", &["--optimizer", "sgd"]),
-        ("schedule", "ExponentialDecay", &["--learning-rate", "0.5"]),
+        ("polynomial", "PolynomialDecay", &["--learning-rate", "0.5"]),
         ("hinge", "Hinge", &["--loss", "mse"]),
         ("loss_weights", "loss_weights", &["--loss", "mse"]),
     ] {
@@ -108,6 +116,65 @@ fn without_validation_training_does_not_stop_early_and_the_history_has_no_val_lo
         assert_eq!(history["loss"].as_array().expect("losses").len(), epochs);
         assert_eq!(history.get("val_loss").is_some(), !told, "{history}");
     }
+}
+
+/// No improvement is large enough: after each epoch but the first the learning rate is reduced. An epoch has one batch, whose
+/// loss is computed before its update: the fourth is the first that shows it.
+#[test]
+fn the_learning_rate_is_reduced_on_a_plateau() {
+    let home = home();
+    let csv = first_rows(&twin(home.path()).0, 60);
+    let train = |more: &[&str]| {
+        let mut command = glassbox(home.path());
+        command.arg("train").arg(&csv).args(["--time-steps", "16", "--epochs", "4", "--no-early-stopping"]);
+        command.args(more);
+        command
+    };
+    let losses = |more: &[&str]| {
+        succeed(&mut train(more));
+        let history = std::fs::read(home.path().join("history.json")).expect("a history");
+        let history: Json = serde_json::from_slice(&history).expect("JSON");
+        history["loss"].as_array().expect("losses").clone()
+    };
+    let reduce =
+        ["--reduce-lr-on-plateau", "--lr-factor", "0.5", "--lr-patience", "1", "--lr-min-delta", "1e9"];
+    let (plain, reduced) = (losses(&[]), losses(&reduce));
+    assert_eq!(plain[..3], reduced[..3]);
+    assert_ne!(plain[3], reduced[3]);
+    let floor = [&reduce[..], &["--min-lr", "0.001"]].concat();
+    assert_eq!(losses(&floor), plain, "the learning rate is at its smallest");
+
+    let output =
+        train(&[&reduce[..], &["--validation-split", "0"]].concat()).output().expect("the binary starts");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("the learning rate is not reduced: --validation-split 0"), "{told}");
+    let error = fail(&mut train(&["--lr-factor", "0.5"]), 2);
+    assert!(error.contains("--reduce-lr-on-plateau"), "{error}");
+    let error = fail(&mut train(&["--reduce-lr-on-plateau", "--lr-factor", "1"]), 2);
+    assert!(error.contains("between 0 and 1"), "{error}");
+}
+
+/// A schedule comes from the model's JSON only, and has no learning rate that could be reduced.
+#[test]
+fn a_compiled_schedule_is_followed_and_not_reduced() {
+    let home = home();
+    write_case(home.path(), "exponential");
+    let schedule = json!({
+        "class_name": "ExponentialDecay", "initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5,
+        "staircase": false,
+    });
+    assert_eq!(compiled(home.path(), &[])["optimizer"]["learning_rate"], schedule);
+    let output = fit(home.path(), &[]).output().expect("the binary starts");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        told.contains("learning_rate ExponentialDecay (initial_learning_rate 0.1, decay_steps 10"),
+        "{told}"
+    );
+    let error = fail(&mut fit(home.path(), &["--reduce-lr-on-plateau"]), 3);
+    assert!(
+        error.contains("--learning-rate is ExponentialDecay") && error.contains("expected a number"),
+        "{error}"
+    );
 }
 
 #[test]

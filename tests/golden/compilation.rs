@@ -1,11 +1,11 @@
 //! How a model is trained, as `compile_config` says it.
 
 use glassbox_engine::losses::Loss;
-use glassbox_engine::model::Network;
-use glassbox_engine::optimizers::{Adam, Hyperparameter, Optimizer};
+use glassbox_engine::model::{Network, Sequential};
+use glassbox_engine::optimizers::{Adam, Hyperparameter, LearningRate, Optimizer};
 use glassbox_tests::compare::{Tolerance, assert_close};
 use glassbox_tests::fixtures::{array, json, number, numbers, optimizer, string, text};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 #[test]
 fn compiled_models_are_trained_as_keras_trains_them() {
@@ -19,10 +19,14 @@ fn compiled_models_are_trained_as_keras_trains_them() {
         // Keras keeps the learning rate in float32; ours is the shortest decimal of that.
         let mut expected = optimizer(&case["optimizer"]);
         let rate = found.optimizer.learning_rate();
-        assert_eq!(rate as f32, expected.learning_rate() as f32, "{name}");
-        assert!(rate.to_string().len() <= 7, "{name}: {rate}");
-        expected.set("learning_rate", Hyperparameter::Number(rate)).expect("every optimiser has one");
+        if let LearningRate::Constant(rate) = rate {
+            assert_eq!(rate as f32, expected.learning_rate().at::<f32>(1), "{name}");
+            assert!(rate.to_string().len() <= 7, "{name}: {rate}");
+            expected.set("learning_rate", Hyperparameter::Number(rate)).expect("every optimiser has one");
+        }
         assert_eq!(found.optimizer, expected, "{name}");
+        let again = Sequential::from_json(&model.to_json()).expect(name).compilation(None, None).expect(name);
+        assert_eq!(again.optimizer, expected, "{name}: written and read again");
         assert_eq!(Some(found.metrics), case["metrics"].as_bool(), "{name}");
         // Keras computes it in f32.
         let loss = found.loss.sample(&y_pred, &y_true);
@@ -95,4 +99,30 @@ fn an_unknown_entry_of_the_compilation_is_refused() {
         let error = model.compilation(None, None).expect_err(place).to_string();
         assert!(error.contains(word), "{error}");
     }
+}
+
+/// The arguments of a schedule are checked as those of an optimiser are.
+#[test]
+fn a_schedule_that_is_not_supported_is_refused_by_name() {
+    let table = json("compilations.json");
+    let case = array(&table["cases"]).iter().find(|case| case["name"] == "warmup").expect("the case");
+    let schedule = "/compile_config/optimizer/config/learning_rate";
+    let refused = |place: &str, value: Json, word: &str| {
+        let mut document = case["architecture"].clone();
+        let object = document.pointer_mut(&format!("{schedule}{place}")).expect("an object");
+        let (key, value) = (value[0].clone(), value[1].clone());
+        object[string(&key)] = value;
+        let model = Sequential::from_json(&document.to_string()).expect("a model");
+        let plan = model
+            .compilation(None, None)
+            .and_then(|compilation| model.plan(compilation.loss, compilation.optimizer, 0, 1).map(drop));
+        let error = plan.expect_err(word).to_string();
+        assert!(error.contains(word), "{word}: {error}");
+    };
+    refused("/config", json!(["unknown", 1]), "unknown 1");
+    refused("/config", json!(["decay_steps", 1.5]), "decay_steps");
+    refused("/config", json!(["decay_steps", 0]), "decay_steps is 0");
+    refused("/config", json!(["alpha", -1]), "alpha is -1");
+    refused("/config", json!(["warmup_target", "high"]), "warmup_target");
+    refused("", json!(["registered_name", "mine>CosineDecay"]), "mine>CosineDecay");
 }

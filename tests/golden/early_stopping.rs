@@ -3,13 +3,7 @@
 //! Each history is told twice: to `EarlyStopping` alone, and by a real `fit` on a backend that trains nothing
 //! but gives these losses and, as its only weight, the number of the epoch.
 
-use std::sync::Mutex;
-
-use glassbox_engine::Result;
-use glassbox_engine::backend::{Backend, BatchEnd, Dataset, Epoch, Plan, Session, State};
-use glassbox_engine::layers::Conv1D;
-use glassbox_engine::losses::Loss;
-use glassbox_engine::model::Sequential;
+use glassbox_engine::backend::{Backend, Dataset};
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
@@ -17,6 +11,8 @@ use glassbox_engine::training::{Checkpoint, EarlyStopping, EarlyStoppingState, F
 use glassbox_tests::compare::assert_same_bits;
 use glassbox_tests::fixtures::{array, integer, json, number, numbers, string};
 use serde_json::Value as Json;
+
+use crate::told::{Told, plan};
 
 fn options(defaults: &Json, case: &Json) -> EarlyStopping {
     let option = |name: &str| case["options"].get(name).unwrap_or(&defaults[name]).clone();
@@ -85,7 +81,7 @@ fn fit_stops_and_restores_as_keras_does() {
         let values = numbers(&case["values"]);
         let early_stopping = options(&table["defaults"], case);
         let epochs = values.len();
-        let mut session = Told::new(values.clone()).session(plan()).expect("a session");
+        let mut session = Told::new(values.clone()).session(plan(Optimizer::default())).expect("a session");
         let x = [0.0; 4];
         let data = Dataset::autoencoder(Samples::dense(&x, Shape::new(1, 1)).expect("samples"));
         let restores = early_stopping.restore_best_weights;
@@ -110,96 +106,4 @@ fn fit_stops_and_restores_as_keras_does() {
         assert_eq!(fitted.restored_epoch, (restores && looked).then_some(weights_of), "{name}");
     }
     assert_eq!(fitted_cases, 41, "cases without NaN and infinity");
-}
-
-/// A model of one weight.
-fn plan() -> Plan {
-    let mut model = Sequential::new(Shape::new(1, 1));
-    model.add(Conv1D::new(1, 1).use_bias(false)).expect("a layer");
-    model.plan(Loss::default(), Optimizer::default(), 0, 32).expect("a plan")
-}
-
-/// A backend whose losses were told beforehand, one for each epoch.
-#[derive(Debug)]
-struct Told {
-    losses: Mutex<Vec<f64>>,
-}
-
-impl Told {
-    fn new(losses: Vec<f64>) -> Self {
-        Self { losses: Mutex::new(losses) }
-    }
-}
-
-impl Backend<f64> for Told {
-    fn name(&self) -> String {
-        "told".into()
-    }
-
-    fn session(&self, plan: Plan) -> Result<Box<dyn Session<f64>>> {
-        let state = State::new(vec![-1.0], &plan.optimizer);
-        let losses = self.losses.lock().expect("one test, one thread").clone();
-        Ok(Box::new(ToldSession { plan, state, losses, epoch: 0 }))
-    }
-}
-
-struct ToldSession {
-    plan: Plan,
-    state: State<f64>,
-    losses: Vec<f64>,
-    epoch: usize,
-}
-
-impl Session<f64> for ToldSession {
-    fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
-    fn state(&self) -> Result<State<f64>> {
-        Ok(self.state.clone())
-    }
-
-    fn set_state(&mut self, state: &State<f64>) -> Result<()> {
-        self.state.clone_from(state);
-        Ok(())
-    }
-
-    fn compute_gradient(&mut self, _: &Dataset<'_, f64>, _: &[u32]) -> Result<f64> {
-        Ok(self.losses[self.epoch])
-    }
-
-    fn gradient(&self) -> Result<Vec<f64>> {
-        Ok(vec![0.0])
-    }
-
-    fn set_gradient(&mut self, _: &[f64]) -> Result<()> {
-        Ok(())
-    }
-
-    fn update(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    fn train_epoch(
-        &mut self,
-        _: &Dataset<'_, f64>,
-        epoch: &Epoch<'_>,
-        _: &mut (dyn FnMut(BatchEnd) + Send),
-    ) -> Result<f64> {
-        self.epoch = epoch.epoch;
-        self.state.weights = vec![epoch.epoch as f64];
-        Ok(self.losses[self.epoch])
-    }
-
-    fn evaluate(&mut self, _: &Dataset<'_, f64>) -> Result<f64> {
-        Ok(self.losses[self.epoch])
-    }
-
-    fn predict(&mut self, _: &Samples<'_, f64>, _: &mut [f64]) -> Result<()> {
-        Ok(())
-    }
-
-    fn observe(&mut self, _: &[f64], _: &mut dyn FnMut(usize, &[f64])) -> Result<()> {
-        Ok(())
-    }
 }

@@ -12,4 +12,6 @@ mod layers;
 mod models;
 mod optimisation;
 mod random_models;
+mod reduce_lr_on_plateau;
+mod told;
 mod training;

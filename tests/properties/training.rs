@@ -14,10 +14,10 @@ use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::shape::Shape;
 use glassbox_engine::training::{
-    Callback, Checkpoint, EarlyStopping, EpochEnd, Fit, Fitted, Flow, Monitor, fit,
+    Callback, Checkpoint, EarlyStopping, EpochEnd, Fit, Fitted, Flow, Monitor, ReduceLROnPlateau, fit,
 };
 use glassbox_tests::backends::{Setup, backends};
-use glassbox_tests::cases::normals;
+use glassbox_tests::cases::{normals, optimizers};
 use glassbox_tests::compare::assert_same_bits;
 
 const WINDOW: usize = 12;
@@ -49,7 +49,7 @@ struct Run {
     weights: u64,
     /// Of dropout.
     rate: f64,
-    learning_rate: f64,
+    optimizer: Optimizer,
     options: Fit,
 }
 
@@ -69,14 +69,15 @@ impl Run {
             validation_split: 0.2,
             shuffle: true,
             early_stopping: Some(early_stopping),
+            ..Fit::default()
         };
-        Self { seed, weights: seed, rate: 0.2, learning_rate: 0.02, options }
+        Self { seed, weights: seed, rate: 0.2, optimizer: Adam::new(0.02).into(), options }
     }
 
     fn session<F: Float>(&self, backend: &dyn Backend<F>) -> Box<dyn Session<F>> {
         let model = model(self.rate);
         let setup = Setup {
-            optimizer: Optimizer::Adam(Adam::new(self.learning_rate)),
+            optimizer: self.optimizer.clone(),
             seed: self.seed,
             batch_size: self.options.batch_size,
             ..Setup::new(&model)
@@ -182,20 +183,21 @@ fn a_seed_decides_every_bit() {
 
 /// A run taken up from the checkpoint of any of its epochs ends as it would have: history, early stopping,
 /// best weights, moments, all to the bit.
-fn resumes<F: Float>(backend: &dyn Backend<F>, seed: u64) {
-    let run = Run::new(seed);
+fn resumes<F: Float>(backend: &dyn Backend<F>, run: &Run) {
     let mut watcher = watcher();
     let whole = run.run(backend, None, &mut watcher).expect("a run");
     let epochs = whole.fitted.history.loss.len();
     assert_eq!(watcher.checkpoints.len(), epochs);
     for checkpoint in watcher.checkpoints.clone() {
-        let what = format!("{}, seed {seed}, after epoch {}", backend.name(), checkpoint.epochs);
+        let Run { seed, optimizer, .. } = run;
+        let what =
+            format!("{}, seed {seed}, {optimizer:?}, after epoch {}", backend.name(), checkpoint.epochs);
         let mut rest = self::watcher();
         let resumed = run.run(backend, Some(checkpoint.clone()), &mut rest).expect("a run");
         whole.assert_same(&resumed, &what);
         assert_eq!(rest.checkpoints, watcher.checkpoints[checkpoint.epochs..], "{what}");
         // What a callback is told is the same too, from there on.
-        let begin = format!("begin {} of 12", checkpoint.epochs);
+        let begin = format!("begin {} of {}", checkpoint.epochs, run.options.epochs);
         let from = watcher.told.iter().position(|told| *told == begin).unwrap_or(watcher.told.len());
         assert_eq!(rest.told, watcher.told[from..], "{what}");
     }
@@ -203,9 +205,9 @@ fn resumes<F: Float>(backend: &dyn Backend<F>, seed: u64) {
 
 #[test]
 fn a_run_resumed_at_any_epoch_ends_as_it_would_have() {
-    for seed in 1..=4 {
-        resumes::<f64>(&Reference, seed);
-        backends().iter().for_each(|backend| resumes::<f32>(&**backend, seed));
+    for run in (1..=4).map(Run::new) {
+        resumes::<f64>(&Reference, &run);
+        backends().iter().for_each(|backend| resumes::<f32>(&**backend, &run));
     }
     // Both ends are met: stopped early, with the weights of an earlier epoch, and run to the end.
     let outcomes: Vec<Fitted> = (1..=4)
@@ -214,6 +216,54 @@ fn a_run_resumed_at_any_epoch_ends_as_it_would_have() {
     let stopped =
         |fitted: &Fitted| fitted.stopped_epoch.is_some() && fitted.restored_epoch < fitted.stopped_epoch;
     assert!(outcomes.iter().any(stopped), "{outcomes:?}");
+}
+
+#[test]
+fn a_run_with_any_optimizer_resumes_with_the_same_bits() {
+    for optimizer in optimizers() {
+        let mut run = Run { optimizer, ..Run::new(1) };
+        run.options.epochs = 4;
+        resumes::<f64>(&Reference, &run);
+        backends().iter().for_each(|backend| resumes::<f32>(&**backend, &run));
+    }
+}
+
+/// No epoch is an improvement, so that the learning rate is halved after each second one: the reduced learning rate, the
+/// wait and the cooldown go on with the run, and without them it would be another.
+#[test]
+fn a_learning_rate_that_was_reduced_resumes_with_the_same_bits() {
+    fn check<F: Float>(backend: &dyn Backend<F>) {
+        let reduce = ReduceLROnPlateau {
+            factor: 0.5,
+            patience: 1,
+            cooldown: 2,
+            min_delta: 1e9,
+            ..ReduceLROnPlateau::default()
+        };
+        let plain =
+            Run { options: Fit { epochs: 6, early_stopping: None, ..Run::new(1).options }, ..Run::new(1) };
+        let reducing = Run { options: plain.options.clone().reduce_lr_on_plateau(reduce), ..Run::new(1) };
+        resumes(backend, &reducing);
+        let [plain, reducing] = [plain, reducing].map(|run| {
+            let mut watcher = watcher();
+            let outcome = run.run(backend, None, &mut watcher).expect("a run");
+            (outcome.fitted.history.loss, watcher.checkpoints)
+        });
+        // The first reduction is after the second epoch; the third trains with it.
+        assert_eq!(reducing.0[..2], plain.0[..2], "{}", backend.name());
+        assert_ne!(reducing.0[2], plain.0[2], "{}", backend.name());
+        let rates: Vec<_> =
+            reducing.1.iter().map(|checkpoint| checkpoint.reduce_lr_on_plateau.learning_rate).collect();
+        let rate = |rate: f64| Some(F::of(0.02).wide() * rate);
+        assert_eq!(
+            rates,
+            [None, rate(0.5), rate(0.5), rate(0.25), rate(0.25), rate(0.125)],
+            "{}",
+            backend.name()
+        );
+    }
+    check::<f64>(&Reference);
+    backends().iter().for_each(|backend| check::<f32>(&**backend));
 }
 
 /// A callback that says stop ends a run in good order; taken up from there, it goes on. The best weights are
@@ -289,11 +339,11 @@ fn non_finite_numbers_are_located<F: Float>(backend: &dyn Backend<F>) {
     // The first step of such a size takes the weights to 1e30, and products of them beyond f32, so the loss
     // of the second batch is not finite. (f64 holds it: there the rate must be larger.)
     let huge = if F::NAME == "f64" { 1e200 } else { 1e30 };
-    let exploding = Run { learning_rate: huge, ..Run::new(1) };
+    let exploding = Run { optimizer: Adam::new(huge).into(), ..Run::new(1) };
     let error = error_of(backend, &exploding, |_, _| {});
     says(&error, &["the output of layer conv1d", "in epoch 1, batch 2", "smaller learning rate"]);
     // With one batch an epoch, the validation meets it first.
-    let mut one_batch = Run { learning_rate: huge, ..Run::new(1) };
+    let mut one_batch = Run { optimizer: Adam::new(huge).into(), ..Run::new(1) };
     one_batch.options.batch_size = 64;
     let error = error_of(backend, &one_batch, |_, _| {});
     says(&error, &["the output of layer conv1d", "in epoch 1, after its last batch"]);

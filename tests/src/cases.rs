@@ -8,13 +8,16 @@ use std::sync::Arc;
 use glassbox_engine::Float;
 use glassbox_engine::geometry::{Geometry, Padding};
 use glassbox_engine::index_map::IndexMap;
+use glassbox_engine::initializers::Initializer;
 use glassbox_engine::layers::{
     Activation, AveragePooling1D, Conv1D, Conv1DTranspose, Cropping1D, Dense, Dropout, ELU, Flatten, Layer,
     LeakyReLU, MaxPooling1D, ReLU, RepeatVector, Reshape, SpatialDropout1D, TimeDistributed, UpSampling1D,
     ZeroPadding1D,
 };
-use glassbox_engine::model::{Network, Sequential};
-use glassbox_engine::optimizers::{Adam, Optimizer, SGD};
+use glassbox_engine::model::{Network, Sequential, WeightLayout};
+use glassbox_engine::optimizers::{
+    Adam, AdamW, Clipping, CosineDecay, ExponentialDecay, Optimizer, RMSprop, SGD,
+};
 use glassbox_engine::random::{Draws, Purpose, Stream};
 use glassbox_engine::shape::Shape;
 use proptest::prelude::*;
@@ -49,8 +52,38 @@ pub fn draws(seed: u64) -> Draws {
 #[must_use]
 pub fn optimizers() -> Vec<Optimizer> {
     let sgd = SGD::new(1e-5);
-    let adam = Adam { learning_rate: 0.003, beta_1: 0.85, beta_2: 0.995, epsilon: 1e-6 };
-    vec![adam.into(), sgd.into(), sgd.momentum(0.9).into(), sgd.momentum(0.8).nesterov().into()]
+    let adam =
+        Adam { learning_rate: 0.003.into(), beta_1: 0.85, beta_2: 0.995, epsilon: 1e-6, ..Adam::default() };
+    let rmsprop = RMSprop { rho: 0.8, epsilon: 1e-4, ..RMSprop::new(0.003) };
+    vec![
+        adam.into(),
+        Adam { amsgrad: true, ..adam }.into(),
+        AdamW::new(0.003).into(),
+        rmsprop.into(),
+        RMSprop { momentum: 0.5, ..rmsprop }.into(),
+        RMSprop { centered: true, ..rmsprop }.into(),
+        RMSprop { centered: true, momentum: 0.5, ..rmsprop }.into(),
+        sgd.into(),
+        sgd.momentum(0.9).into(),
+        Optimizer::from(sgd.momentum(0.8).nesterov()).weight_decay(0.1),
+        // Both change within an epoch.
+        SGD::new(ExponentialDecay::new(1e-4, 2, 0.9)).momentum(0.5).into(),
+        Optimizer::from(Adam::new(CosineDecay::new(0.003, 20))).weight_decay(0.1),
+        // Limits that some gradients of random models exceed.
+        Optimizer::from(adam).clip(Clipping::Value(0.1)),
+        Optimizer::from(rmsprop).clip(Clipping::Norm(0.5)).weight_decay(0.1),
+        Optimizer::from(SGD::new(0.1)).clip(Clipping::GlobalNorm(0.5)),
+    ]
+}
+
+/// A layout of vectors of these lengths.
+#[must_use]
+pub fn flat_layout(lengths: &[usize]) -> WeightLayout {
+    let mut layout = WeightLayout::default();
+    for len in lengths {
+        layout.push("w", vec![*len], Initializer::Zeros);
+    }
+    layout
 }
 
 /// `n` standard normal values that are the same in `f32` and `f64`.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use glassbox_engine::Float;
 use glassbox_engine::model::{Network, WeightLayout};
-use glassbox_engine::optimizers::{Adam, Hyperparameter, Optimizer};
+use glassbox_engine::optimizers::{Adam, Hyperparameter, Optimizer, Schedule};
 use glassbox_engine::shape::Shape;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value as Json;
@@ -108,31 +108,43 @@ pub fn array(json: &Json) -> &[Json] {
 /// An optimiser, as a file states it: `class_name`, and the hyperparameters by Keras's names.
 ///
 /// # Panics
-/// If it is none, or a hyperparameter is absent.
+/// If it is none, or a hyperparameter that has a default is absent.
 #[must_use]
 pub fn optimizer(json: &Json) -> Optimizer {
     let class = string(&json["class_name"]);
     let mut optimizer = Optimizer::named(class).unwrap_or_else(|| panic!("{class} is no optimiser"));
-    for (name, default) in optimizer.hyperparameters() {
-        let value = match default {
-            Hyperparameter::Number(_) => Hyperparameter::Number(number(&json[name])),
-            Hyperparameter::Flag(_) => {
-                Hyperparameter::Flag(json[name].as_bool().unwrap_or_else(|| panic!("{name} of {json}")))
-            }
+    let defaults: Vec<&str> = optimizer.hyperparameters().into_iter().map(|(name, _)| name).collect();
+    for name in optimizer.arguments() {
+        let value = match &json[name] {
+            Json::Null if !defaults.contains(&name) => continue,
+            Json::Bool(flag) => Hyperparameter::Flag(*flag),
+            object @ Json::Object(_) => Hyperparameter::Schedule(schedule(object)),
+            value => Hyperparameter::Number(number(value)),
         };
         optimizer.set(name, value).expect("its own");
     }
     optimizer
 }
 
+/// A schedule, as a file states it: `class_name`, and the arguments by Keras's names; those that have a default may be
+/// absent.
+///
+/// # Panics
+/// If it is none.
+#[must_use]
+pub fn schedule(json: &Json) -> Schedule {
+    serde_json::from_value(json.clone()).unwrap_or_else(|error| panic!("{json} is no schedule: {error}"))
+}
+
 /// Adam's hyperparameters, as a file states them.
 #[must_use]
 pub fn adam(json: &Json) -> Adam {
     Adam {
-        learning_rate: number(&json["learning_rate"]),
+        learning_rate: number(&json["learning_rate"]).into(),
         beta_1: number(&json["beta_1"]),
         beta_2: number(&json["beta_2"]),
         epsilon: number(&json["epsilon"]),
+        ..Adam::default()
     }
 }
 

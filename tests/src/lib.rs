@@ -8,6 +8,7 @@
 //! | `golden/optimisation.rs` | both losses and their gradients; ten steps of each optimiser alone |
 //! | `golden/training.rs` | ten training steps of the tutorial's network, including dropout |
 //! | `golden/fit.rs` | a whole `fit`: `loss` and `val_loss` curves, final weights, predictions |
+//! | `golden/reduce_lr_on_plateau.rs` | when the learning rate is reduced, alone and in `fit` |
 //! | `golden/early_stopping.rs` | when training stops and which weights it restores, alone and in `fit` |
 //! | `golden/random_models.rs` | predictions, gradients and eight steps of `fit` of models of random layers |
 //! | `golden/compilation.rs` | how a compiled model is trained, and errors that name what is not supported |

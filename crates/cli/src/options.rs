@@ -6,13 +6,13 @@ use glassbox::checkpoint::FILE_NAME;
 use glassbox::training::Checkpoints;
 use glassbox_engine::model::{Compilation, Network};
 use glassbox_engine::optimizers::Optimizer;
-use glassbox_engine::training::{Callback, EarlyStopping, Fit, Mode};
+use glassbox_engine::training::{Callback, EarlyStopping, Fit, Mode, ReduceLROnPlateau};
 use glassbox_formats::atomic;
 use glassbox_formats::lock::Lock;
 use glassbox_pipeline::series::Columns;
 use glassbox_pipeline::training::TrainOptions;
 
-use crate::args::{CheckpointArgs, ColumnArgs, EarlyStoppingArgs, FitArgs};
+use crate::args::{CheckpointArgs, ColumnArgs, EarlyStoppingArgs, FitArgs, ReduceLrArgs};
 use crate::commands::note;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::files::Named;
@@ -50,6 +50,7 @@ impl FitArgs {
                 validation_split: self.validation_split,
                 shuffle: !self.no_shuffle,
                 early_stopping: None,
+                reduce_lr_on_plateau: self.reduce_lr.reduce_lr_on_plateau(self.validation_split, quiet),
             },
             seed: self.seed,
             loss,
@@ -66,6 +67,27 @@ impl FitArgs {
                 "{error}; to train otherwise than the model was compiled, give --optimizer, and --loss"
             );
             Failure::new(Kind::Input, message)
+        })
+    }
+}
+
+impl ReduceLrArgs {
+    /// Watches `val_loss`. Without validation windows nothing is watched, as in Keras, and that is said.
+    fn reduce_lr_on_plateau(&self, validation_split: f64, quiet: bool) -> Option<ReduceLROnPlateau> {
+        if !self.reduce_lr_on_plateau {
+            return None;
+        }
+        if validation_split == 0.0 {
+            note(quiet, "the learning rate is not reduced: --validation-split 0 leaves no val_loss to watch");
+            return None;
+        }
+        Some(ReduceLROnPlateau {
+            factor: self.lr_factor,
+            patience: self.lr_patience,
+            min_delta: self.lr_min_delta,
+            cooldown: self.lr_cooldown,
+            min_lr: self.min_lr,
+            ..ReduceLROnPlateau::default()
         })
     }
 }

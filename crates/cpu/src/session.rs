@@ -215,6 +215,10 @@ impl Session<f32> for CpuSession {
         Ok(())
     }
 
+    fn set_learning_rate(&mut self, rate: f64) {
+        self.plan.optimizer.set_learning_rate(rate);
+    }
+
     fn compute_gradient(&mut self, data: &Dataset<'_, f32>, batch: &[u32]) -> Result<f64> {
         self.gradient_of(data, batch, &mut NoClock)
     }
@@ -244,7 +248,7 @@ impl Session<f32> for CpuSession {
     fn update(&mut self) -> Result<()> {
         let State { weights, slots, step } = &mut self.state;
         *step += 1;
-        self.plan.optimizer.update(*step, weights, &self.gradient, slots);
+        self.plan.optimizer.update(*step, &self.plan.layout, weights, &self.gradient, slots);
         self.packed = Packed::default();
         Ok(())
     }

@@ -23,7 +23,7 @@ use crate::device::{Buffer, Gpu, Launch, Mark, Recording};
 use crate::fused::{FusedScoring, FusedStep, Tuning, Tunings};
 use crate::kernels::{At, Control, Kernels, Series, require_launchable};
 use crate::plain::{PlainScoring, PlainStep, require_runnable};
-use crate::step::{Buffers, EpochBuffers, STEPS_IN_A_RECORDING, Scoring, TrainingStep};
+use crate::step::{Buffers, EpochBuffers, Rates, STEPS_IN_A_RECORDING, Scoring, TrainingStep};
 
 /// A model on a device.
 pub(crate) struct CudaSession {
@@ -54,13 +54,7 @@ impl CudaSession {
         require_runnable(&plan)?;
         // On the host; the device says itself what it has not the memory for.
         plan.require_room(size_of::<f32>(), Some(0), 1, 0)?;
-        let zeros = || Buffer::zeros(device, plan.layout.len());
-        let buffers = Buffers {
-            control: Buffer::zeros(device, Control::WORDS)?,
-            weights: zeros()?,
-            slots: plan.optimizer.slots().iter().map(|_| zeros()).collect::<Result<_, _>>()?,
-            gradient: zeros()?,
-        };
+        let buffers = Buffers::zeros(device, &plan)?;
         let fused = tunings.map(|tunings| FusedStep::new(device, &plan, &buffers, tunings.step));
         let training: Box<dyn TrainingStep> = match fused.transpose()?.flatten() {
             Some(fused) => Box::new(fused),
@@ -118,7 +112,7 @@ impl CudaSession {
                 order: Some(Buffer::zeros(device, samples)?),
                 losses: Buffer::zeros(device, samples)?,
                 means: Buffer::zeros(device, batches)?,
-                rates: Buffer::zeros(device, batches)?,
+                rates: Rates::zeros(device, &self.plan.optimizer, batches)?,
                 x,
                 y,
             };
@@ -126,10 +120,8 @@ impl CudaSession {
         }
         let control = Control { samples, batch: batch_size, step: self.step };
         self.buffers.control.write(&control.words())?;
-        let rate = |batch| self.plan.optimizer.rate(self.step + batch);
-        let rates: Vec<f32> = (1..=batches as u64).map(rate).collect();
         let data = self.data();
-        data.rates.write(&rates)?;
+        data.rates.write(&self.plan.optimizer, self.step, batches)?;
         if let Some(to) = &data.order {
             to.write(order)?;
         }
@@ -187,6 +179,10 @@ impl Session<f32> for CudaSession {
         Ok(())
     }
 
+    fn set_learning_rate(&mut self, rate: f64) {
+        self.plan.optimizer.set_learning_rate(rate);
+    }
+
     fn compute_gradient(&mut self, data: &Dataset<'_, f32>, batch: &[u32]) -> Result<f64> {
         assert!(batch.len() <= self.plan.batch_size, "a batch of {}", batch.len());
         if batch.is_empty() {
@@ -235,10 +231,12 @@ impl Session<f32> for CudaSession {
         let control = Control { samples: 1, batch: 1, step: self.step };
         self.buffers.control.write(&control.words())?;
         let optimizer = &self.plan.optimizer;
-        let rates = Buffer::of(&self.device, &[optimizer.rate::<f32>(self.step + 1)])?;
+        let rates = Rates::zeros(&self.device, optimizer, 1)?;
+        rates.write(optimizer, self.step, 1)?;
         let at = At { control: self.buffers.control.clone(), within: 0, samples: 1 };
-        let Buffers { weights, slots, gradient, .. } = &self.buffers;
-        self.device.launch(&self.kernels.update(&at, optimizer, [gradient, weights], slots, &rates))?;
+        for launch in self.kernels.update(&at, optimizer, &self.buffers, &rates) {
+            self.device.launch(&launch)?;
+        }
         self.step += 1;
         Ok(())
     }

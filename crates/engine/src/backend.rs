@@ -241,6 +241,9 @@ pub trait Session<F: Float>: Send {
     /// If they do not fit the plan, or the device fails.
     fn set_state(&mut self, state: &State<F>) -> Result<()>;
 
+    /// Sets the learning rate of the steps to come, in the [`plan`](Session::plan)'s optimiser.
+    fn set_learning_rate(&mut self, rate: f64);
+
     /// Computes the mean loss of a batch and its gradient, which [`Session::gradient`] then returns. `batch` holds
     /// the indices of the samples in `data`.
     ///

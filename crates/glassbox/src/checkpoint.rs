@@ -11,7 +11,7 @@
 //! | metadata | |
 //! |---|---|
 //! | `glassbox.checkpoint` | the version of this format, `2` |
-//! | `glassbox.progress` | JSON: the `epochs` and training `step`s done, the `history`, the state of `early_stopping` |
+//! | `glassbox.progress` | JSON: the `epochs` and training `step`s done, the `history`, the states of `early_stopping` and `reduce_lr_on_plateau` |
 //! | `glassbox.run` | JSON: the [`Fingerprint`] of the run |
 //! | `glassbox.sha256` | the checksum of the file without this entry |
 //!
@@ -26,7 +26,7 @@ use glassbox_engine::backend::{Plan, State};
 #[cfg(doc)]
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::text::excerpt;
-use glassbox_engine::training::{Checkpoint, EarlyStoppingState, History};
+use glassbox_engine::training::{Checkpoint, EarlyStoppingState, History, ReduceLROnPlateauState};
 
 use crate::fingerprint::{Difference, Fingerprint};
 use glassbox_formats::atomic;
@@ -137,7 +137,7 @@ pub fn require_checkpoint(dir: &Path) -> Result<(), CheckpointError> {
 #[must_use]
 pub fn to_bytes(checkpoint: &Checkpoint<f32>, plan: &Plan, fingerprint: &Fingerprint) -> Vec<u8> {
     let (layout, slots) = (&plan.layout, plan.optimizer.slots());
-    let Checkpoint { state, epochs, history, early_stopping } = checkpoint;
+    let Checkpoint { state, epochs, history, early_stopping, reduce_lr_on_plateau } = checkpoint;
     let mut file = TensorFile::default();
     file.insert_flat("weights/", layout, &state.weights);
     assert_eq!(slots.len(), state.slots.len(), "what the optimiser keeps");
@@ -149,6 +149,7 @@ pub fn to_bytes(checkpoint: &Checkpoint<f32>, plan: &Plan, fingerprint: &Fingerp
     }
     let progress = json!({
         "epochs": epochs, "step": state.step, "history": history, "early_stopping": early_stopping,
+        "reduce_lr_on_plateau": reduce_lr_on_plateau,
     });
     file.metadata = BTreeMap::from([
         (VERSION_KEY.into(), VERSION.into()),
@@ -167,13 +168,17 @@ struct Progress {
     step: u64,
     history: History,
     early_stopping: EarlyStoppingState<f32>,
+    /// Absent in checkpoints of versions that had no such reduction.
+    #[serde(default)]
+    reduce_lr_on_plateau: ReduceLROnPlateauState,
 }
 
 impl Progress {
     /// Reads the progress, and checks that a run can have made it.
     fn read(entries: Entries<'_>) -> Result<Self, TensorFileError> {
         let progress: Self = entries.json(PROGRESS, "the progress of a run")?;
-        let Self { epochs, step, history: History { loss, val_loss }, early_stopping } = &progress;
+        let Self { epochs, step, history: History { loss, val_loss }, early_stopping, reduce_lr_on_plateau } =
+            &progress;
         let EarlyStoppingState { wait, best_epoch, stopped_epoch, .. } = *early_stopping;
         let (epochs, losses, val_losses) = (*epochs, loss.len(), val_loss.len());
         // An epoch has fewer steps than there can be samples.
@@ -187,6 +192,12 @@ impl Progress {
                 "a loss for each epoch",
             ),
             ("early_stopping.wait", wait, wait <= epochs, "a number of epochs that were done"),
+            (
+                "reduce_lr_on_plateau.wait",
+                reduce_lr_on_plateau.wait,
+                reduce_lr_on_plateau.wait <= epochs,
+                "a number of epochs that were done",
+            ),
             ("early_stopping.best_epoch", best_epoch, best_epoch <= epochs, "an epoch that was done"),
             (
                 "early_stopping.stopped_epoch",
@@ -199,6 +210,12 @@ impl Progress {
             if !good {
                 return Err(entries.bad(&format!("{PROGRESS}, {field}"), found, expected));
             }
+        }
+        if let Some(rate) =
+            reduce_lr_on_plateau.learning_rate.filter(|rate| !(*rate > 0.0 && rate.is_finite()))
+        {
+            let field = format!("{PROGRESS}, reduce_lr_on_plateau.learning_rate");
+            return Err(entries.bad(&field, rate, "a positive number"));
         }
         Ok(progress)
     }
@@ -225,7 +242,8 @@ pub fn from_bytes(
     if let Some(difference) = fingerprint.difference(&run) {
         return Err(CheckpointError::OtherRun { file: file.into(), difference });
     }
-    let Progress { epochs, step, history, mut early_stopping } = Progress::read(entries(&content, file))?;
+    let Progress { epochs, step, history, mut early_stopping, reduce_lr_on_plateau } =
+        Progress::read(entries(&content, file))?;
 
     let weights = content.take_flat("weights/", &plan.layout, file)?;
     let mut slots = vec![];
@@ -236,7 +254,8 @@ pub fn from_bytes(
         early_stopping.best_weights = Some(content.take_flat(BEST_WEIGHTS, &plan.layout, file)?);
     }
     content.require_empty(file)?;
-    Ok(Checkpoint { state: State { weights, slots, step }, epochs, history, early_stopping })
+    let state = State { weights, slots, step };
+    Ok(Checkpoint { state, epochs, history, early_stopping, reduce_lr_on_plateau })
 }
 
 fn entries<'a>(content: &'a TensorFile, file: &'a str) -> Entries<'a> {

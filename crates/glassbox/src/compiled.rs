@@ -136,7 +136,8 @@ impl Model {
 
     /// Trains the model to predict `y` from `x`
     /// ([`keras.Model.fit`](https://keras.io/api/models/model_training_apis/)). A model that was trained before goes
-    /// on: three epochs and then two are the same to the bit as five.
+    /// on: three epochs and then two are the same to the bit as five. Early stopping and the reduction of the learning rate
+    /// begin anew, as in Keras; a learning rate that was reduced stays so.
     ///
     /// # Shapes
     /// * `x`: `(n, steps, channels)` of the input
@@ -177,7 +178,11 @@ impl Model {
             Checkpoint { epochs: done, history: self.history.clone(), ..Checkpoint::start(self.state()?) };
         let architecture = self.architecture.clone();
         let session = self.session(batch_size)?;
-        let fitted = training::run(session, &architecture, &data, &options, start, hooks)?;
+        let fitted = training::run(session, &architecture, &data, &options, start, hooks);
+        // The learning rate may have been reduced, also in a run that ended with an error.
+        let optimizer = session.plan().optimizer.clone();
+        self.optimizer = optimizer;
+        let fitted = fitted?;
         self.history = fitted.history.clone();
         let since = |losses: &[f64]| losses[done.min(losses.len())..].to_vec();
         let history =

@@ -73,9 +73,11 @@ pub mod prelude {
     };
     pub use glassbox_engine::losses::Loss;
     pub use glassbox_engine::model::{Functional, Network, Sequential};
-    pub use glassbox_engine::optimizers::{Adam, SGD};
+    pub use glassbox_engine::optimizers::{
+        Adam, AdamW, Clipping, CosineDecay, ExponentialDecay, Optimizer, RMSprop, SGD,
+    };
     pub use glassbox_engine::samples::Samples;
-    pub use glassbox_engine::training::{Callback, EarlyStopping, Fit, Fitted, History};
+    pub use glassbox_engine::training::{Callback, EarlyStopping, Fit, Fitted, History, ReduceLROnPlateau};
     pub use ndarray::{Array3, ArrayView3};
 
     pub use crate::{AsSamples, Compile, Device, Hooks, Interrupt, Model, Tensors};

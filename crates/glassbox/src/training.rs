@@ -8,6 +8,7 @@ use glassbox_engine::model::Network;
 use glassbox_engine::training::fit;
 pub use glassbox_engine::training::{
     Callback, Checkpoint, EarlyStopping, EpochEnd, Fit, Fitted, Flow, History, Mode, Monitor,
+    ReduceLROnPlateau,
 };
 
 use crate::checkpoint::{self, CheckpointWriter};

@@ -43,6 +43,7 @@ impl Default for TrainOptions {
                 validation_split: 0.1,
                 shuffle: true,
                 early_stopping: Some(early_stopping),
+                reduce_lr_on_plateau: None,
             },
             seed: 0,
             loss: Loss::default(),

@@ -16,6 +16,7 @@ use glassbox_engine::reference::Reference;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::training::{
     Callback, Checkpoint, EarlyStopping, EarlyStoppingState, EpochEnd, Fit, Fitted, Flow, History,
+    ReduceLROnPlateauState,
 };
 use glassbox_formats::tensor_file::TensorFile;
 use glassbox_pipeline::training::{TrainOptions, Trained, train_autoencoder};
@@ -325,6 +326,7 @@ prop_compose! {
             early_stopping: EarlyStoppingState {
                 wait, best, best_epoch, best_weights: kept.then_some(other), stopped_epoch,
             },
+            reduce_lr_on_plateau: ReduceLROnPlateauState::default(),
         }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) use data::DataCommand;
 pub(crate) use detect::{DetectArgs, Format, ModelArgs, PredictArgs};
 pub(crate) use inspect::{ArchitectureArgs, DevicesArgs, GradcheckArgs, ProfileArgs, SummaryArgs};
 pub(crate) use replicate::ReplicateArgs;
-pub(crate) use shared::{CheckpointArgs, ColumnArgs, ComputeArgs, EarlyStoppingArgs, FitArgs};
+pub(crate) use shared::{CheckpointArgs, ColumnArgs, ComputeArgs, EarlyStoppingArgs, FitArgs, ReduceLrArgs};
 pub(crate) use shell::{CompletionsArgs, ManArgs};
 pub(crate) use train::{FitArraysArgs, TrainArgs};
 pub(crate) use tutorial::{ReportArgs, TutorialArgs};

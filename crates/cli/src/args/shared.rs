@@ -92,6 +92,37 @@ pub(crate) struct FitArgs {
     /// Minimise this loss [default: the loss that the model was compiled with, else mse]
     #[arg(long, value_parser = loss())]
     pub(crate) loss: Option<Loss>,
+
+    #[command(flatten)]
+    pub(crate) reduce_lr: ReduceLrArgs,
+}
+
+/// Reduction of the learning rate, by the names of Keras's arguments.
+#[derive(Debug, Args)]
+pub(crate) struct ReduceLrArgs {
+    /// Reduce the learning rate when val_loss no longer improves; the options below say how
+    #[arg(long)]
+    pub(crate) reduce_lr_on_plateau: bool,
+
+    /// Factor of a reduction
+    #[arg(long, value_name = "FACTOR", default_value_t = 0.1, requires = "reduce_lr_on_plateau", value_parser = factor)]
+    pub(crate) lr_factor: f64,
+
+    /// Reduce after this many epochs without a better val_loss
+    #[arg(long, value_name = "EPOCHS", default_value_t = 10, requires = "reduce_lr_on_plateau")]
+    pub(crate) lr_patience: usize,
+
+    /// The loss must get better by more than this, or the epoch counts as one without a better val_loss
+    #[arg(long, value_name = "DELTA", default_value_t = 1e-4, requires = "reduce_lr_on_plateau", value_parser = not_negative)]
+    pub(crate) lr_min_delta: f64,
+
+    /// Epochs after a reduction that do not count
+    #[arg(long, value_name = "EPOCHS", default_value_t = 0, requires = "reduce_lr_on_plateau")]
+    pub(crate) lr_cooldown: usize,
+
+    /// Smallest learning rate
+    #[arg(long, value_name = "RATE", default_value_t = 0.0, requires = "reduce_lr_on_plateau", value_parser = not_negative)]
+    pub(crate) min_lr: f64,
 }
 
 /// An optimiser and its hyperparameters, by the names of Keras's arguments.
@@ -106,7 +137,7 @@ pub(crate) struct OptimizerArgs {
     #[arg(long, value_name = "RATE")]
     pub(crate) learning_rate: Option<f64>,
 
-    /// Fraction of the last step that is taken again (sgd)
+    /// Fraction of the last step that is taken again (sgd, rmsprop)
     #[arg(long)]
     pub(crate) momentum: Option<f64>,
 
@@ -114,17 +145,45 @@ pub(crate) struct OptimizerArgs {
     #[arg(long)]
     pub(crate) nesterov: bool,
 
-    /// Decay rate of the mean of gradients (adam)
+    /// Decay rate of the mean of gradients (adam, adamw)
     #[arg(long = "beta-1", value_name = "RATE")]
     pub(crate) beta_1: Option<f64>,
 
-    /// Decay rate of the mean of squared gradients (adam)
+    /// Decay rate of the mean of squared gradients (adam, adamw)
     #[arg(long = "beta-2", value_name = "RATE")]
     pub(crate) beta_2: Option<f64>,
 
-    /// Keeps steps finite where gradients vanish (adam)
+    /// Decay rate of the mean of squared gradients (rmsprop)
+    #[arg(long, value_name = "RATE")]
+    pub(crate) rho: Option<f64>,
+
+    /// Scale steps by the standard deviation of gradients instead of their size (rmsprop)
+    #[arg(long)]
+    pub(crate) centered: bool,
+
+    /// Keeps steps finite where gradients vanish (adam, adamw, rmsprop)
     #[arg(long)]
     pub(crate) epsilon: Option<f64>,
+
+    /// Scale steps by the largest mean of squared gradients so far (adam, adamw)
+    #[arg(long)]
+    pub(crate) amsgrad: bool,
+
+    /// Fraction of the weights, times the learning rate, that each step takes off them [default: none; adamw: 0.004]
+    #[arg(long, value_name = "FRACTION")]
+    pub(crate) weight_decay: Option<f64>,
+
+    /// Clip the gradient of each tensor to this norm
+    #[arg(long, value_name = "NORM")]
+    pub(crate) clipnorm: Option<f64>,
+
+    /// Clip each element of the gradient to this absolute value
+    #[arg(long, value_name = "VALUE", conflicts_with = "clipnorm")]
+    pub(crate) clipvalue: Option<f64>,
+
+    /// Clip the whole gradient to this norm
+    #[arg(long, value_name = "NORM", conflicts_with_all = ["clipnorm", "clipvalue"])]
+    pub(crate) global_clipnorm: Option<f64>,
 }
 
 impl OptimizerArgs {
@@ -136,13 +195,18 @@ impl OptimizerArgs {
         let numbers = [
             ("learning_rate", self.learning_rate),
             ("momentum", self.momentum),
+            ("rho", self.rho),
             ("beta_1", self.beta_1),
             ("beta_2", self.beta_2),
             ("epsilon", self.epsilon),
+            ("weight_decay", self.weight_decay),
+            ("clipnorm", self.clipnorm),
+            ("clipvalue", self.clipvalue),
+            ("global_clipnorm", self.global_clipnorm),
         ];
         let numbers =
             numbers.into_iter().filter_map(|(name, value)| Some((name, Hyperparameter::Number(value?))));
-        let flags = [("nesterov", self.nesterov)];
+        let flags = [("nesterov", self.nesterov), ("centered", self.centered), ("amsgrad", self.amsgrad)];
         let flags =
             flags.into_iter().filter(|(_, on)| *on).map(|(name, on)| (name, Hyperparameter::Flag(on)));
         let given: Vec<_> = numbers.chain(flags).collect();
@@ -211,6 +275,14 @@ fn not_negative(text: &str) -> Result<f64, String> {
         Ok(value) if value < 0.0 => Err("expected a number of at least 0".into()),
         Ok(value) => Ok(value),
         Err(_) => Err("expected a number".into()),
+    }
+}
+
+/// Parses a factor of less than 1.
+fn factor(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
+        _ => Err("expected a number between 0 and 1".into()),
     }
 }
 

@@ -27,7 +27,7 @@ mod tuning;
 use std::sync::Arc;
 
 use glassbox_engine::backend::Plan;
-use glassbox_engine::optimizers::{Adam, Optimizer};
+use glassbox_engine::optimizers::{Adam, Hyperparameter, Optimizer};
 use glassbox_engine::program::{Instruction, Line, MaskSpec, Program};
 
 use crate::device::{Arg, Function, Gpu, Launch, Module, Properties, Source, word};
@@ -94,9 +94,14 @@ pub fn programs(plan: &Plan, properties: &Properties, tunings: Tunings) -> Resul
 /// The optimiser of a plan, if the fused update has it: `fused_update` adds up the gradient and takes Adam's step in the
 /// same launch.
 fn adam(plan: &Plan) -> Result<Adam, String> {
-    match plan.optimizer {
-        Optimizer::Adam(adam) => Ok(adam),
-        ref other => Err(format!("the fused update is Adam's, not that of {}", other.class_name())),
+    let Optimizer::Adam(adam) = plan.optimizer else {
+        return Err(format!("the fused update is Adam's, not that of {}", plan.optimizer.class_name()));
+    };
+    let has = ["learning_rate", "beta_1", "beta_2", "epsilon"];
+    let extra = |(name, value): &(&str, _)| !has.contains(name) && *value != Hyperparameter::Flag(false);
+    match plan.optimizer.hyperparameters().into_iter().find(extra) {
+        None => Ok(adam),
+        Some((name, _)) => Err(format!("the fused update is Adam's without {name}")),
     }
 }
 

@@ -68,7 +68,7 @@ impl FusedStep {
 
     /// `fused_update`: the gradient and the mean loss of the batch, and Adam's step if it is to be taken.
     fn launch_update(&self, data: &EpochBuffers, within: u32, take_step: bool) -> Launch {
-        let Self { buffers: Buffers { control, weights, slots, gradient }, partials, .. } = self;
+        let Self { buffers: Buffers { control, weights, slots, gradient, .. }, partials, .. } = self;
         let EpochBuffers { losses, means, rates, .. } = data;
         let [m, v] = slots.as_slice() else { panic!("the moments of Adam") };
         let (len, blocks) = (weights.len(), self.windows.blocks(self.batch_size));
@@ -76,7 +76,19 @@ impl FusedStep {
         require(partials.len() >= blocks * len, "sums of all blocks");
         let adam = factors(&self.adam);
         let args = args![
-            control, within, partials, losses, blocks, gradient, means, take_step, rates, weights, m, v, adam
+            control,
+            within,
+            partials,
+            losses,
+            blocks,
+            gradient,
+            means,
+            take_step,
+            rates.steps,
+            weights,
+            m,
+            v,
+            adam
         ];
         let grid = [word(len).div_ceil(UPDATE[0]).max(1), 1];
         // SAFETY: as above; and a mean and a rate for each batch of the epoch.

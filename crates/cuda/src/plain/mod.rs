@@ -56,9 +56,8 @@ impl TrainingStep for PlainStep {
         launches.push((Part::Reduction, kernels.sum_parts(&at, partials, &buffers.gradient)));
         launches.push((Part::Reduction, kernels.mean_loss(&at, losses, means)));
         if update {
-            let Buffers { weights, slots, gradient, .. } = buffers;
-            let update = kernels.update(&at, optimizer, [gradient, weights], slots, rates);
-            launches.push((Part::Update, update));
+            let update = kernels.update(&at, optimizer, buffers, rates);
+            launches.extend(update.into_iter().map(|launch| (Part::Update, launch)));
         }
         launches
     }

@@ -9,8 +9,8 @@ use crate::program::Weight;
 use crate::random::{Purpose, Stream};
 
 /// The weight tensors of a model, one after the other in one flat vector. Gradients and moments are in vectors of the
-/// same layout. An optimiser, a checkpoint or an average over processes works on whole vectors and needs no knowledge
-/// of the tensors.
+/// same layout. A checkpoint or an average over processes works on whole vectors and needs no knowledge of the tensors; an
+/// optimiser needs it only to clip their norms.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WeightLayout {
     tensors: Vec<WeightInfo>,

@@ -1,17 +1,27 @@
 //! Optimisers: the update of the weights from a gradient.
 
 mod adam;
+mod clip;
+mod common;
+mod rmsprop;
+mod schedule;
 mod sgd;
 
-pub use adam::Adam;
+pub use adam::{Adam, AdamW};
+pub use clip::Clipping;
+pub use common::Common;
+pub use rmsprop::RMSprop;
+pub use schedule::{CosineDecay, ExponentialDecay, LearningRate, Schedule};
 pub use sgd::SGD;
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::float::Float;
+use crate::model::WeightLayout;
 
 /// An optimiser and its hyperparameters. It serialises as `optimizer`, its name in lower case, and the hyperparameters
 /// beside that, all under the names of Keras's arguments.
@@ -24,6 +34,10 @@ use crate::float::Float;
 pub enum Optimizer {
     /// Kingma and Ba's Adam, as Keras computes it.
     Adam(Adam),
+    /// Adam with decay of the weights.
+    AdamW(AdamW),
+    /// Steps scaled by the size of recent gradients.
+    RMSprop(RMSprop),
     /// Gradient descent, with momentum or without.
     SGD(SGD),
 }
@@ -32,8 +46,10 @@ pub enum Optimizer {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Hyperparameter {
-    /// A number, such as a learning rate.
+    /// A number, such as a momentum.
     Number(f64),
+    /// A schedule, in place of a learning rate.
+    Schedule(Schedule),
     /// A Boolean, such as Nesterov's momentum.
     Flag(bool),
 }
@@ -42,6 +58,7 @@ impl fmt::Display for Hyperparameter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(value) => write!(f, "{value:?}"),
+            Self::Schedule(schedule) => LearningRate::Schedule(*schedule).fmt(f),
             Self::Flag(value) => write!(f, "{value}"),
         }
     }
@@ -51,7 +68,8 @@ impl fmt::Display for Hyperparameter {
 macro_rules! each {
     ($optimizer:expr, $rule:ident => $call:expr) => {
         match $optimizer {
-            Optimizer::Adam($rule) => $call,
+            Optimizer::Adam($rule) | Optimizer::AdamW(AdamW($rule)) => $call,
+            Optimizer::RMSprop($rule) => $call,
             Optimizer::SGD($rule) => $call,
         }
     };
@@ -61,7 +79,12 @@ impl Optimizer {
     /// Every optimiser, with Keras's defaults.
     #[must_use]
     pub fn all() -> Vec<Self> {
-        vec![Adam::default().into(), SGD::default().into()]
+        vec![
+            Adam::default().into(),
+            AdamW::default().into(),
+            RMSprop::default().into(),
+            SGD::default().into(),
+        ]
     }
 
     /// The optimiser of this name, in upper or lower case, with Keras's defaults.
@@ -82,6 +105,8 @@ impl Optimizer {
     pub fn class_name(&self) -> &'static str {
         match self {
             Self::Adam(_) => "Adam",
+            Self::AdamW(_) => "AdamW",
+            Self::RMSprop(_) => "RMSprop",
             Self::SGD(_) => "SGD",
         }
     }
@@ -91,22 +116,63 @@ impl Optimizer {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Adam(_) => "adam",
+            Self::AdamW(_) => "adamw",
+            Self::RMSprop(_) => "rmsprop",
             Self::SGD(_) => "sgd",
         }
     }
 
     /// The learning rate.
     #[must_use]
-    pub fn learning_rate(&self) -> f64 {
+    pub fn learning_rate(&self) -> LearningRate {
         each!(self, rule => rule.learning_rate)
     }
 
-    /// The hyperparameters, under the names of Keras's arguments.
+    /// Sets the learning rate.
+    pub fn set_learning_rate(&mut self, rate: impl Into<LearningRate>) {
+        each!(self, rule => rule.learning_rate = rate.into());
+    }
+
+    /// The arguments of every optimiser.
+    #[must_use]
+    pub fn common(&self) -> &Common {
+        each!(self, rule => &rule.common)
+    }
+
+    /// The same with decay of the weights, see [`Common::weight_decay`].
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        each!(&mut self, rule => rule.common.weight_decay = Some(weight_decay));
+        self
+    }
+
+    /// The same with clipping of the gradient, and no other.
+    #[must_use]
+    pub fn clip(mut self, clipping: Clipping) -> Self {
+        let common = each!(&mut self, rule => &mut rule.common);
+        (common.clipnorm, common.clipvalue, common.global_clipnorm) = match clipping {
+            Clipping::Norm(limit) => (Some(limit), None, None),
+            Clipping::Value(limit) => (None, Some(limit), None),
+            Clipping::GlobalNorm(limit) => (None, None, Some(limit)),
+        };
+        self
+    }
+
+    /// The names of all hyperparameters: Keras's arguments.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<&'static str> {
+        self.clone().fields().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// The hyperparameters that have a value, under the names of Keras's arguments.
     #[must_use]
     pub fn hyperparameters(&self) -> Vec<(&'static str, Hyperparameter)> {
         let mut copy = self.clone();
-        let fields = each!(&mut copy, rule => rule.fields());
-        fields.into_iter().map(|(name, field)| (name, field.value())).collect()
+        copy.fields().into_iter().filter_map(|(name, field)| Some((name, field.value()?))).collect()
+    }
+
+    pub(crate) fn fields(&mut self) -> Vec<(&'static str, Field<'_>)> {
+        each!(self, rule => rule.fields())
     }
 
     /// Sets a hyperparameter by the name of Keras's argument. The value is checked by [`Optimizer::validate`].
@@ -114,22 +180,34 @@ impl Optimizer {
     /// # Errors
     /// If the optimiser has no such hyperparameter, or it is a number and the value a Boolean, or the reverse.
     pub fn set(&mut self, name: &'static str, value: Hyperparameter) -> Result<()> {
-        let class = self.class_name();
-        let mut fields = each!(self, rule => rule.fields());
-        let expected = match (fields.iter_mut().find(|(field, _)| *field == name), value) {
-            (Some((_, Field::Number(field))), Hyperparameter::Number(value)) => {
-                **field = value;
+        let field = self.fields().into_iter().find(|(field, _)| *field == name).map(|(_, field)| field);
+        let expected = match (field, value) {
+            (Some(Field::Number(field)), Hyperparameter::Number(value)) => {
+                *field = value;
                 return Ok(());
             }
-            (Some((_, Field::Flag(field))), Hyperparameter::Flag(value)) => {
-                **field = value;
+            (Some(Field::Rate(field)), Hyperparameter::Number(value)) => {
+                *field = value.into();
                 return Ok(());
             }
-            (Some((_, Field::Number(_))), _) => "a number".into(),
-            (Some((_, Field::Flag(_))), _) => "true or false".into(),
+            (Some(Field::Rate(field)), Hyperparameter::Schedule(value)) => {
+                *field = LearningRate::Schedule(value);
+                return Ok(());
+            }
+            (Some(Field::Optional(field)), Hyperparameter::Number(value)) => {
+                *field = Some(value);
+                return Ok(());
+            }
+            (Some(Field::Flag(field)), Hyperparameter::Flag(value)) => {
+                *field = value;
+                return Ok(());
+            }
+            (Some(Field::Rate(_)), _) => "a number or a schedule".into(),
+            (Some(Field::Number(_) | Field::Optional(_)), _) => "a number".into(),
+            (Some(Field::Flag(_)), _) => "true or false".into(),
             (None, _) => {
-                let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
-                format!("no value: {class} does not have it; its arguments are {}", names.join(", "))
+                let (class, names) = (self.class_name(), self.arguments().join(", "));
+                format!("no value: {class} does not have it; its arguments are {names}")
             }
         };
         Err(Error::Option { option: name, found: value.to_string(), expected })
@@ -142,20 +220,67 @@ impl Optimizer {
     }
 
     /// The factor of step number `step`, from 1: the learning rate, and in Adam the correction of its moments too. It
-    /// is the only thing in an update that depends on the step's number.
+    /// and the learning rate are all in an update that depends on the step's number.
     #[must_use]
     pub fn rate<F: Float>(&self, step: u64) -> F {
-        each!(self, rule => rule.rate(step))
+        match self {
+            Self::Adam(adam) | Self::AdamW(AdamW(adam)) => adam.rate(step),
+            other => other.learning_rate().at(step),
+        }
     }
 
-    /// Takes step number `step`, from 1: updates `weights` and `slots` from `gradient`. Each element is independent of
-    /// the others, so a caller may cut all of them into the same pieces.
+    /// Takes step number `step`, from 1: clips the gradient, decays the weights, and updates `weights` and `slots`. Unless
+    /// norms are clipped, each element is independent of the others.
     ///
     /// # Panics
     /// If the number of slots or a length is wrong.
-    pub fn update<F: Float>(&self, step: u64, weights: &mut [F], gradient: &[F], slots: &mut [Vec<F>]) {
+    pub fn update<F: Float>(
+        &self,
+        step: u64,
+        layout: &WeightLayout,
+        weights: &mut [F],
+        gradient: &[F],
+        slots: &mut [Vec<F>],
+    ) {
         assert_eq!(slots.len(), self.slots().len(), "slots of {}", self.class_name());
-        each!(self, rule => rule.update(step, weights, gradient, slots));
+        let mut lengths = [weights.len(), gradient.len()].into_iter().chain(slots.iter().map(Vec::len));
+        assert!(lengths.all(|len| len == layout.len()), "a number for each weight");
+        self.common().decay(self.learning_rate().at::<F>(step), weights);
+        let (rate, all) = (self.rate(step), 0..layout.len());
+        match self.common().clipping() {
+            None => self.step(rate, all, weights, gradient, slots, |g| g),
+            Some(Clipping::Value(limit)) => {
+                self.step(rate, all, weights, gradient, slots, clip::by_value(F::of(limit)));
+            }
+            Some(Clipping::Norm(limit)) => {
+                for range in layout.tensors().iter().map(|tensor| tensor.range.clone()) {
+                    let clip = clip::by_norm(F::of(limit), &gradient[range.clone()]);
+                    self.step(rate, range, weights, gradient, slots, clip);
+                }
+            }
+            Some(Clipping::GlobalNorm(limit)) => {
+                let tensors = layout.tensors().iter().map(|tensor| &gradient[tensor.range.clone()]);
+                self.step(rate, all, weights, gradient, slots, clip::by_global_norm(limit, tensors));
+            }
+        }
+    }
+
+    /// Updates a range of the weights.
+    fn step<F: Float>(
+        &self,
+        rate: F,
+        range: Range<usize>,
+        weights: &mut [F],
+        gradient: &[F],
+        slots: &mut [Vec<F>],
+        clip: impl Fn(F) -> F,
+    ) {
+        let mut parts = Slots::default();
+        for (part, slot) in parts.iter_mut().zip(slots) {
+            *part = &mut slot[range.clone()];
+        }
+        let gradient = gradient[range.clone()].iter().map(|g| clip(*g));
+        each!(self, rule => rule.update(rate, &mut weights[range], gradient, parts));
     }
 
     /// Checks the hyperparameters.
@@ -163,6 +288,12 @@ impl Optimizer {
     /// # Errors
     /// Names the first that is out of range.
     pub fn validate(&self) -> Result<()> {
+        self.learning_rate().validate()?;
+        self.common().validate()?;
+        if matches!(self, Self::AdamW(_)) && self.common().weight_decay.is_none() {
+            let (found, expected) = ("absent".into(), "a number; without decay, AdamW is Adam".into());
+            return Err(Error::Option { option: "weight_decay", found, expected });
+        }
         each!(self, rule => rule.validate())
     }
 }
@@ -170,6 +301,18 @@ impl Optimizer {
 impl From<Adam> for Optimizer {
     fn from(adam: Adam) -> Self {
         Self::Adam(adam)
+    }
+}
+
+impl From<AdamW> for Optimizer {
+    fn from(adam: AdamW) -> Self {
+        Self::AdamW(adam)
+    }
+}
+
+impl From<RMSprop> for Optimizer {
+    fn from(rmsprop: RMSprop) -> Self {
+        Self::RMSprop(rmsprop)
     }
 }
 
@@ -186,17 +329,29 @@ impl Default for Optimizer {
 }
 
 /// A hyperparameter within its optimiser.
-enum Field<'a> {
+pub(crate) enum Field<'a> {
+    Rate(&'a mut LearningRate),
     Number(&'a mut f64),
+    /// A number that may be absent.
+    Optional(&'a mut Option<f64>),
     Flag(&'a mut bool),
 }
 
 impl Field<'_> {
-    fn value(self) -> Hyperparameter {
+    fn value(self) -> Option<Hyperparameter> {
         match self {
-            Self::Number(value) => Hyperparameter::Number(*value),
-            Self::Flag(value) => Hyperparameter::Flag(*value),
+            Self::Rate(LearningRate::Constant(value)) => Some(Hyperparameter::Number(*value)),
+            Self::Rate(LearningRate::Schedule(value)) => Some(Hyperparameter::Schedule(*value)),
+            Self::Number(value) => Some(Hyperparameter::Number(*value)),
+            Self::Optional(value) => value.map(Hyperparameter::Number),
+            Self::Flag(value) => Some(Hyperparameter::Flag(*value)),
         }
+    }
+}
+
+impl<'a> From<&'a mut LearningRate> for Field<'a> {
+    fn from(value: &'a mut LearningRate) -> Self {
+        Self::Rate(value)
     }
 }
 
@@ -212,19 +367,18 @@ impl<'a> From<&'a mut bool> for Field<'a> {
     }
 }
 
-/// The fields of an optimiser, with their names.
+/// The fields of an optimiser, with their names: its own, then those that every optimiser has.
 macro_rules! fields {
-    ($self:ident: $($name:ident),*) => {
-        vec![$((stringify!($name), Field::from(&mut $self.$name))),*]
-    };
+    ($self:ident: $($name:ident),*) => {{
+        let mut fields = vec![$((stringify!($name), Field::from(&mut $self.$name))),*];
+        fields.extend($self.common.fields());
+        fields
+    }};
 }
 use fields;
 
-/// Panics if a length is not that of the weights.
-fn require_lengths<F>(weights: &[F], gradient: &[F], slots: &[Vec<F>]) {
-    let lengths = std::iter::once(gradient.len()).chain(slots.iter().map(Vec::len));
-    assert!(lengths.eq(std::iter::repeat_n(weights.len(), 1 + slots.len())), "a number for each weight");
-}
+/// What an optimiser keeps of some weights, in the order of its slots; those that it does not have are empty.
+type Slots<'a, F> = [&'a mut [F]; 3];
 
 fn check(option: &'static str, value: f64, good: bool, expected: &str) -> Result<()> {
     match good {

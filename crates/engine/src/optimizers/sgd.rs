@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Field, decay_or_1, fields, positive, require_lengths};
+use super::{Common, Field, LearningRate, Slots, decay_or_1, fields};
 use crate::error::Result;
 use crate::float::Float;
 
@@ -24,24 +24,27 @@ use crate::float::Float;
 #[serde(default)]
 pub struct SGD {
     /// Scale of a step. Keras's default: 0.01.
-    pub learning_rate: f64,
+    pub learning_rate: LearningRate,
     /// Fraction of the last step that is taken again, in [0, 1]. Keras's default: 0.
     pub momentum: f64,
     /// Nesterov's momentum, which looks one step ahead. Keras's default: false.
     pub nesterov: bool,
+    /// The arguments of every optimiser.
+    #[serde(flatten)]
+    pub common: Common,
 }
 
 impl Default for SGD {
     fn default() -> Self {
-        Self { learning_rate: 0.01, momentum: 0.0, nesterov: false }
+        Self { learning_rate: 0.01.into(), momentum: 0.0, nesterov: false, common: Common::default() }
     }
 }
 
 impl SGD {
     /// Gradient descent with this learning rate and without momentum.
     #[must_use]
-    pub fn new(learning_rate: f64) -> Self {
-        Self { learning_rate, ..Self::default() }
+    pub fn new(learning_rate: impl Into<LearningRate>) -> Self {
+        Self { learning_rate: learning_rate.into(), ..Self::default() }
     }
 
     /// Sets the momentum.
@@ -64,36 +67,34 @@ impl SGD {
         if self.momentum == 0.0 { &[] } else { &["momentum"] }
     }
 
-    pub(super) fn rate<F: Float>(&self, _: u64) -> F {
-        F::of(self.learning_rate)
-    }
-
-    pub(super) fn update<F: Float>(&self, step: u64, theta: &mut [F], gradient: &[F], slots: &mut [Vec<F>]) {
-        require_lengths(theta, gradient, slots);
-        let (rate, momentum) = (self.rate::<F>(step), F::of(self.momentum));
-        let Some(m) = slots.first_mut() else {
-            for (theta, g) in theta.iter_mut().zip(gradient) {
-                *theta -= *g * rate;
+    pub(super) fn update<F: Float>(
+        &self,
+        rate: F,
+        theta: &mut [F],
+        gradient: impl Iterator<Item = F>,
+        [m, ..]: Slots<'_, F>,
+    ) {
+        let momentum = F::of(self.momentum);
+        let each = theta.iter_mut().zip(gradient);
+        if self.momentum == 0.0 {
+            for (theta, g) in each {
+                *theta -= g * rate;
             }
-            return;
-        };
-        let each = theta.iter_mut().zip(gradient).zip(m);
-        if self.nesterov {
-            for ((theta, g), m) in each {
-                let step = *g * rate;
+        } else if self.nesterov {
+            for ((theta, g), m) in each.zip(m) {
+                let step = g * rate;
                 *m = *m * momentum - step;
                 *theta += *m * momentum - step;
             }
         } else {
-            for ((theta, g), m) in each {
-                *m = *m * momentum - *g * rate;
+            for ((theta, g), m) in each.zip(m) {
+                *m = *m * momentum - g * rate;
                 *theta += *m;
             }
         }
     }
 
     pub(super) fn validate(&self) -> Result<()> {
-        positive("learning_rate", self.learning_rate)?;
         decay_or_1("momentum", self.momentum)
     }
 }

@@ -44,6 +44,10 @@ impl<F: Float> Session<F> for ReferenceSession<F> {
         Ok(())
     }
 
+    fn set_learning_rate(&mut self, rate: f64) {
+        self.plan.optimizer.set_learning_rate(rate);
+    }
+
     fn compute_gradient(&mut self, data: &Dataset<'_, F>, batch: &[u32]) -> Result<f64> {
         self.gradient_of(data, batch, &mut NoClock)
     }
@@ -69,7 +73,7 @@ impl<F: Float> Session<F> for ReferenceSession<F> {
     fn update(&mut self) -> Result<()> {
         let State { weights, slots, step } = &mut self.state;
         *step += 1;
-        self.plan.optimizer.update(*step, weights, &self.gradient, slots);
+        self.plan.optimizer.update(*step, &self.plan.layout, weights, &self.gradient, slots);
         Ok(())
     }
 

@@ -51,6 +51,40 @@ pub enum Mode {
     Max,
 }
 
+impl Monitor {
+    pub(super) fn validate(self, has_validation: bool) -> Result<()> {
+        if self == Self::ValLoss && !has_validation {
+            return Err(Error::Option {
+                option: "monitor",
+                found: "val_loss without validation samples".into(),
+                expected: "loss, or a validation_split above 0".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// The monitored one of an epoch's losses.
+    ///
+    /// # Panics
+    /// If there is no validation loss and it is the monitored one, which `validate` refuses.
+    pub(super) fn of(self, loss: f64, val_loss: Option<f64>) -> f64 {
+        match self {
+            Self::Loss => loss,
+            Self::ValLoss => val_loss.expect("checked before the first epoch"),
+        }
+    }
+}
+
+impl Mode {
+    /// Returns true if `value` is better than another one by more than `min_delta`.
+    pub(super) fn improves(self, value: f64, than: f64, min_delta: f64) -> bool {
+        match self {
+            Self::Auto | Self::Min => value + min_delta.abs() < than,
+            Self::Max => value - min_delta.abs() > than,
+        }
+    }
+}
+
 impl Default for EarlyStopping {
     /// Keras's defaults.
     fn default() -> Self {
@@ -101,13 +135,7 @@ impl EarlyStopping {
     /// # Errors
     /// Names the invalid option.
     pub fn validate(&self, has_validation: bool) -> Result<()> {
-        if self.monitor == Monitor::ValLoss && !has_validation {
-            return Err(Error::Option {
-                option: "monitor",
-                found: "val_loss without validation samples".into(),
-                expected: "loss, or a validation_split above 0".into(),
-            });
-        }
+        self.monitor.validate(has_validation)?;
         let option = |option, value: f64, expected: &str| Error::Option {
             option,
             found: value.to_string(),
@@ -137,23 +165,15 @@ impl EarlyStopping {
         // A state from a file may have any number.
         state.wait = state.wait.saturating_add(1);
         // The first value counts as best. If it is NaN, no later value improves on it.
-        if state.best.is_none_or(|best| self.improves(value, best)) {
+        if state.best.is_none_or(|best| self.mode.improves(value, best, self.min_delta)) {
             state.best = Some(value);
             state.best_epoch = epoch;
             state.best_weights = self.restore_best_weights.then(|| weights.to_vec());
-            if self.baseline.is_none_or(|baseline| self.improves(value, baseline)) {
+            if self.baseline.is_none_or(|baseline| self.mode.improves(value, baseline, self.min_delta)) {
                 state.wait = 0;
             }
         } else if state.wait >= self.patience && epoch > 0 {
             state.stopped_epoch = Some(epoch);
-        }
-    }
-
-    fn improves(&self, value: f64, than: f64) -> bool {
-        let delta = self.min_delta.abs();
-        match self.mode {
-            Mode::Auto | Mode::Min => value + delta < than,
-            Mode::Max => value - delta > than,
         }
     }
 }

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::callback::{Callback, EpochEnd, Flow};
-use super::early_stopping::{EarlyStopping, EarlyStoppingState, Monitor};
+use super::early_stopping::{EarlyStopping, EarlyStoppingState};
 use super::history::History;
+use super::reduce_lr_on_plateau::{ReduceLROnPlateau, ReduceLROnPlateauState};
 use crate::backend::{Dataset, Epoch, Session, State, locate_non_finite};
 use crate::error::{Error, NonFinite, Result, When};
 use crate::float::Float;
@@ -26,12 +27,22 @@ pub struct Fit {
     pub shuffle: bool,
     /// Early stopping, if any.
     pub early_stopping: Option<EarlyStopping>,
+    /// Reduction of the learning rate, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reduce_lr_on_plateau: Option<ReduceLROnPlateau>,
 }
 
 impl Default for Fit {
     /// Keras's defaults.
     fn default() -> Self {
-        Self { epochs: 1, batch_size: 32, validation_split: 0.0, shuffle: true, early_stopping: None }
+        Self {
+            epochs: 1,
+            batch_size: 32,
+            validation_split: 0.0,
+            shuffle: true,
+            early_stopping: None,
+            reduce_lr_on_plateau: None,
+        }
     }
 }
 
@@ -40,6 +51,12 @@ impl Fit {
     #[must_use]
     pub fn early_stopping(self, early_stopping: EarlyStopping) -> Self {
         Self { early_stopping: Some(early_stopping), ..self }
+    }
+
+    /// Adds reduction of the learning rate.
+    #[must_use]
+    pub fn reduce_lr_on_plateau(self, reduce: ReduceLROnPlateau) -> Self {
+        Self { reduce_lr_on_plateau: Some(reduce), ..self }
     }
 }
 
@@ -55,13 +72,21 @@ pub struct Checkpoint<F> {
     pub history: History,
     /// The state of early stopping.
     pub early_stopping: EarlyStoppingState<F>,
+    /// The state of the reduction of the learning rate.
+    pub reduce_lr_on_plateau: ReduceLROnPlateauState,
 }
 
 impl<F: Float> Checkpoint<F> {
     /// The state of a run before its first epoch.
     #[must_use]
     pub fn start(state: State<F>) -> Self {
-        Self { state, epochs: 0, history: History::default(), early_stopping: EarlyStoppingState::default() }
+        Self {
+            state,
+            epochs: 0,
+            history: History::default(),
+            early_stopping: EarlyStoppingState::default(),
+            reduce_lr_on_plateau: ReduceLROnPlateauState::default(),
+        }
     }
 }
 
@@ -147,6 +172,9 @@ pub fn fit<F: Float>(
     let (train, validation) = (data.slice(0..train_len), data.slice(train_len..data.len()));
     session.plan().layout.require_finite(&checkpoint.state.weights)?;
     session.set_state(&checkpoint.state)?;
+    if let Some(rate) = checkpoint.reduce_lr_on_plateau.learning_rate {
+        session.set_learning_rate(rate);
+    }
 
     for callback in callbacks.iter_mut() {
         callback.on_train_begin(&checkpoint);
@@ -179,12 +207,17 @@ pub fn fit<F: Float>(
         checkpoint.history.loss.push(loss);
         checkpoint.history.val_loss.extend(val_loss);
         if let Some(early_stopping) = &options.early_stopping {
-            let value = match early_stopping.monitor {
-                Monitor::Loss => loss,
-                Monitor::ValLoss => val_loss.expect("checked before the first epoch"),
-            };
+            let value = early_stopping.monitor.of(loss, val_loss);
             let weights = &checkpoint.state.weights;
             early_stopping.on_epoch_end(&mut checkpoint.early_stopping, epoch, value, weights);
+        }
+        if let Some(reduce) = &options.reduce_lr_on_plateau {
+            let value = reduce.monitor.of(loss, val_loss);
+            // As the steps had it.
+            let rate = session.plan().optimizer.learning_rate().at::<F>(checkpoint.state.step).wide();
+            if let Some(rate) = reduce.on_epoch_end(&mut checkpoint.reduce_lr_on_plateau, value, rate) {
+                session.set_learning_rate(rate);
+            }
         }
         let (epochs, checkpoint) = (options.epochs, &checkpoint);
         let end = EpochEnd { epoch, epochs, loss, val_loss, checkpoint, session: &*session };
@@ -209,6 +242,9 @@ fn check<F: Float>(session: &dyn Session<F>, data: &Dataset<'_, F>, options: &Fi
     let train_len = split_at(data.len(), options.validation_split)?;
     if let Some(early_stopping) = &options.early_stopping {
         early_stopping.validate(train_len < data.len())?;
+    }
+    if let Some(reduce) = &options.reduce_lr_on_plateau {
+        reduce.validate(train_len < data.len(), &session.plan().optimizer)?;
     }
     let most = session.plan().batch_size;
     if options.batch_size == 0 || options.batch_size > most {

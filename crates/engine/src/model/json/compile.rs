@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::error::Result;
 use crate::layers::Config;
 use crate::losses::{Delta, Loss};
-use crate::optimizers::{Hyperparameter, Optimizer};
+use crate::optimizers::{CosineDecay, ExponentialDecay, Field, LearningRate, Optimizer, Schedule};
 
 /// The optimiser and the loss of a model: the arguments of
 /// [`keras.Model.compile`](https://keras.io/api/models/model_training_apis/).
@@ -68,37 +68,27 @@ fn read_optimizer(config: &Config, value: Json) -> Result<Optimizer> {
     }
 }
 
-/// Reads the hyperparameters of an optimiser, of which `optimizer` has the defaults.
+/// Reads the hyperparameters of an optimiser, of which `optimizer` has the defaults. One that may be absent can be null.
 fn read_hyperparameters(mut optimizer: Optimizer, mut config: Config) -> Result<Optimizer> {
     config.place = format!("compile_config, optimizer {}", optimizer.class_name());
-    if let Some(schedule @ Json::Object(_)) = config.entries.get("learning_rate") {
-        let class = schedule.get("class_name").unwrap_or(schedule);
-        return Err(config.unsupported("learning_rate", class, "a number is"));
-    }
-    for (name, default) in optimizer.hyperparameters() {
-        let value = match default {
-            Hyperparameter::Number(default) => {
-                let value = config.number_or(name, default)?;
-                Hyperparameter::Number(if name == "learning_rate" { as_written(value) } else { value })
+    for (name, field) in optimizer.fields() {
+        match field {
+            Field::Rate(rate) => match config.entries.get(name) {
+                None => {}
+                Some(Json::Object(_)) => *rate = LearningRate::Schedule(read_schedule(config.object(name)?)?),
+                Some(_) => *rate = as_written(config.number(name)?).into(),
+            },
+            Field::Number(value) => *value = config.number_or(name, *value)?,
+            Field::Optional(value) if config.entries.contains_key(name) => {
+                *value = read_optional(&mut config, name)?;
             }
-            Hyperparameter::Flag(_) if config.entries.contains_key(name) => {
-                Hyperparameter::Flag(config.flag(name)?)
-            }
-            default @ Hyperparameter::Flag(_) => default,
-        };
-        optimizer.set(name, value)?;
+            Field::Flag(value) if config.entries.contains_key(name) => *value = config.flag(name)?,
+            Field::Optional(_) | Field::Flag(_) => {}
+        }
     }
-    for argument in [
-        "weight_decay",
-        "clipnorm",
-        "global_clipnorm",
-        "clipvalue",
-        "loss_scale_factor",
-        "gradient_accumulation_steps",
-    ] {
+    for argument in ["loss_scale_factor", "gradient_accumulation_steps"] {
         config.only(argument, &Json::Null)?;
     }
-    config.only("amsgrad", &json!(false))?;
     config.only("use_ema", &json!(false))?;
     // The name, and the arguments that only `use_ema` needs.
     for argument in ["name", "ema_momentum", "ema_overwrite_frequency"] {
@@ -106,6 +96,57 @@ fn read_hyperparameters(mut optimizer: Optimizer, mut config: Config) -> Result<
     }
     config.finish()?;
     Ok(optimizer)
+}
+
+/// Reads a schedule of the learning rate.
+fn read_schedule(mut object: Config) -> Result<Schedule> {
+    let class = object.built_in_class(&["keras.optimizers.schedules"])?;
+    if !["ExponentialDecay", "CosineDecay"].contains(&class.as_str()) {
+        return Err(object.unsupported(
+            "schedule",
+            &class.into(),
+            "ExponentialDecay, CosineDecay and a number are",
+        ));
+    }
+    let mut config = object.object("config")?;
+    config.find("name");
+    let initial_learning_rate = config.number("initial_learning_rate")?;
+    let decay_steps = config.integer("decay_steps")? as u64;
+    let schedule = if class == "ExponentialDecay" {
+        let decay_rate = config.number("decay_rate")?;
+        let staircase = config.entries.contains_key("staircase") && config.flag("staircase")?;
+        Schedule::ExponentialDecay(ExponentialDecay {
+            initial_learning_rate,
+            decay_steps,
+            decay_rate,
+            staircase,
+        })
+    } else {
+        let alpha = config.number_or("alpha", 0.0)?;
+        let warmup_target = read_optional(&mut config, "warmup_target")?;
+        let has_steps = config.entries.contains_key("warmup_steps");
+        let warmup_steps = if has_steps { config.integer("warmup_steps")? as u64 } else { 0 };
+        Schedule::CosineDecay(CosineDecay {
+            initial_learning_rate,
+            decay_steps,
+            alpha,
+            warmup_target,
+            warmup_steps,
+        })
+    };
+    config.finish()?;
+    Ok(schedule)
+}
+
+/// Takes a number that may be absent or null.
+fn read_optional(config: &mut Config, key: &str) -> Result<Option<f64>> {
+    match config.entries.get(key) {
+        None | Some(Json::Null) => {
+            config.find(key);
+            Ok(None)
+        }
+        Some(_) => config.number(key).map(Some),
+    }
 }
 
 /// Restores the learning rate that the user wrote. Keras keeps it in `float32` and writes 0.0010000000474974513 for
