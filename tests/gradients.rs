@@ -16,8 +16,8 @@ use glassbox_engine::geometry::Padding;
 use glassbox_engine::gradient_check::GradientCheck;
 use glassbox_engine::initializers::Initializer;
 use glassbox_engine::layers::{
-    Activation, Add, AveragePooling1D, Call, Conv1D, Conv1DTranspose, Dropout, Layer, MaxPooling1D, Multiply,
-    SpatialDropout1D, WeightSpec,
+    Activation, Add, AveragePooling1D, Call, Conv1D, Conv1DTranspose, Dropout, Layer, LayerNormalization,
+    MaxPooling1D, Multiply, SpatialDropout1D, WeightSpec,
 };
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::MaskAt;
@@ -245,6 +245,11 @@ fn random_models_cover_what_matters() {
                 }
                 LayerCase::ReLU | LayerCase::LeakyReLU(_) | LayerCase::ELU(_) => note("layer", true),
                 LayerCase::Activation(activation) => note(activation.name(), true),
+                LayerCase::LayerNormalization(LayerNormalization { center, scale, .. }) => {
+                    note("center", *center);
+                    note("scale", *scale);
+                    note("neither", !(center | scale));
+                }
                 LayerCase::MaxPooling1D(MaxPooling1D { pool_size, strides, padding })
                 | LayerCase::AveragePooling1D(AveragePooling1D { pool_size, strides, padding }) => {
                     note(padding.name(), true);
@@ -266,11 +271,12 @@ fn random_models_cover_what_matters() {
     let poolings = ["one step", "valid", "same", "overlap", "gap", "long window"].into_iter();
     let poolings = poolings
         .flat_map(|what| ["MaxPooling1D", "AveragePooling1D"].map(|class| format!("{class}, {what}")));
+    let normalizations = ["center", "scale", "neither"].map(|what| format!("LayerNormalization, {what}"));
     let layers = ["ReLU", "LeakyReLU", "ELU"].map(|class| format!("{class}, layer"));
     let activations = Activation::ALL.into_iter().flat_map(|activation| {
         ["Conv1D", "Conv1DTranspose", "Activation"].map(|class| format!("{class}, {}", activation.name()))
     });
-    for what in wanted.chain(others).chain(poolings).chain(layers).chain(activations) {
+    for what in wanted.chain(others).chain(poolings).chain(normalizations).chain(layers).chain(activations) {
         assert!(seen.contains(&what), "{what} is not among {seen:?}");
     }
 }

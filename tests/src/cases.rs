@@ -8,8 +8,8 @@ use std::sync::Arc;
 use glassbox_engine::Float;
 use glassbox_engine::geometry::{Geometry, Padding};
 use glassbox_engine::layers::{
-    Activation, AveragePooling1D, Conv1D, Conv1DTranspose, Dropout, ELU, Layer, LeakyReLU, MaxPooling1D,
-    ReLU, SpatialDropout1D,
+    Activation, AveragePooling1D, Conv1D, Conv1DTranspose, Dropout, ELU, Layer, LayerNormalization,
+    LeakyReLU, MaxPooling1D, ReLU, SpatialDropout1D,
 };
 use glassbox_engine::model::Sequential;
 use glassbox_engine::optimizers::{Adam, Optimizer, SGD};
@@ -124,6 +124,7 @@ pub enum LayerCase {
     MaxPooling1D(MaxPooling1D),
     AveragePooling1D(AveragePooling1D),
     SpatialDropout1D(SpatialDropout1D),
+    LayerNormalization(LayerNormalization),
 }
 
 impl LayerCase {
@@ -141,6 +142,7 @@ impl LayerCase {
             Self::MaxPooling1D(layer) => Arc::new(layer.clone()),
             Self::AveragePooling1D(layer) => Arc::new(layer.clone()),
             Self::SpatialDropout1D(layer) => Arc::new(layer.clone()),
+            Self::LayerNormalization(layer) => Arc::new(layer.clone()),
         }
     }
 
@@ -173,7 +175,8 @@ impl ModelCase {
         model
     }
 
-    /// The same model with [`straight`] activations, and means in the place of maxima: all steps of a window count.
+    /// The same model with [`straight`] activations, the place of normalisations among them, and means in the place of
+    /// maxima: all steps of a window count.
     #[must_use]
     pub fn straightened(self) -> Self {
         let layers = self.layers.into_iter().map(|layer| match layer {
@@ -189,7 +192,10 @@ impl ModelCase {
             | LayerCase::AveragePooling1D(AveragePooling1D { pool_size, strides, padding }) => {
                 LayerCase::AveragePooling1D(AveragePooling1D { pool_size, strides, padding })
             }
-            LayerCase::ReLU | LayerCase::LeakyReLU(_) | LayerCase::ELU(_) => LayerCase::ReLU,
+            LayerCase::ReLU
+            | LayerCase::LeakyReLU(_)
+            | LayerCase::ELU(_)
+            | LayerCase::LayerNormalization(_) => LayerCase::ReLU,
         });
         Self { layers: layers.collect(), ..self }
     }
@@ -247,6 +253,7 @@ fn layers(sizes: Sizes) -> impl Strategy<Value = LayerCase> {
         1 => select(&[0.25, 1.0][..]).prop_map(|alpha| LayerCase::ELU(ELU::new(alpha))),
         1 => activations().prop_map(LayerCase::Activation),
         2 => poolings(),
+        1 => normalizations(),
         1 => rates().prop_map(|rate| LayerCase::SpatialDropout1D(SpatialDropout1D::new(rate))),
     ]
 }
@@ -296,6 +303,13 @@ pub fn conv1d_transpose(sizes: Sizes) -> impl Strategy<Value = Conv1DTranspose> 
 /// Rates of dropout.
 fn rates() -> impl Strategy<Value = f64> {
     select(&[0.0, 0.2, 0.5, 0.75][..])
+}
+
+/// Normalisations whose epsilon is large, because rounding may be enlarged by one over its root.
+fn normalizations() -> impl Strategy<Value = LayerCase> {
+    (select(&[0.125, 1.0][..]), any::<bool>(), any::<bool>()).prop_map(|(epsilon, center, scale)| {
+        LayerCase::LayerNormalization(LayerNormalization { epsilon, center, scale })
+    })
 }
 
 /// Both poolings, with windows of 1 to 5 steps that overlap, touch or leave gaps.

@@ -67,8 +67,8 @@ pub mod prelude {
         self, Elu, Gelu, LeakyRelu, Linear, Relu, Selu, Sigmoid, Silu, Softplus, Tanh,
     };
     pub use glassbox_engine::layers::{
-        Add, AveragePooling1D, Conv1D, Conv1DTranspose, Dropout, ELU, LeakyReLU, MaxPooling1D, Multiply,
-        ReLU, SpatialDropout1D,
+        Add, AveragePooling1D, Conv1D, Conv1DTranspose, Dropout, ELU, LayerNormalization, LeakyReLU,
+        MaxPooling1D, Multiply, ReLU, SpatialDropout1D,
     };
     pub use glassbox_engine::losses::Loss;
     pub use glassbox_engine::model::Sequential;

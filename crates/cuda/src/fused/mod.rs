@@ -212,6 +212,7 @@ fn require_known(program: &Program, layers: &[String]) -> Result<(), String> {
                 "a dropout of whole channels"
             }
             Instruction::Multiply { .. } => "a product of signals",
+            Instruction::Normalize { .. } | Instruction::NormalizeGradient { .. } => "a normalisation",
             Instruction::Pool { .. } | Instruction::PoolGradient { .. } => "a pooling",
             _ => continue,
         };

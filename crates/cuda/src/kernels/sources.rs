@@ -14,7 +14,7 @@ macro_rules! sources {
 pub const PLAIN_FILES: &[(&str, &str)] = sources! {
     "activations.cuh" "adam.cu" "apply.cu" "apply_transposed.cu" "block_sum.cuh" "ceilings.cu" "control.cu" "control.cuh"
     "correlate.cu" "dialect.cuh" "draw.cu" "epilogue.cuh" "gather.cu" "geometry.cuh" "loss.cu" "losses.cuh" "map.cu"
-    "parts.cuh" "philox.cuh" "pool.cu" "sgd.cu" "sums.cu"
+    "normalize.cu" "parts.cuh" "philox.cuh" "pool.cu" "sgd.cu" "sums.cu"
 };
 
 /// Every file that the fused kernels need, but for the header that is made for a network.

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::config::{Class, respelt};
 use super::{
     Activation, Add, AveragePooling1D, Config, Conv1D, Conv1DTranspose, Dropout, ELU, KERAS, Layer,
-    LeakyReLU, MaxPooling1D, Multiply, ReLU, SpatialDropout1D,
+    LayerNormalization, LeakyReLU, MaxPooling1D, Multiply, ReLU, SpatialDropout1D,
 };
 use crate::error::{Error, Result};
 use crate::text::excerpt;
@@ -63,6 +63,7 @@ impl Default for Registry {
             .with::<Conv1DTranspose>()
             .with::<Dropout>()
             .with::<ELU>()
+            .with::<LayerNormalization>()
             .with::<LeakyReLU>()
             .with::<MaxPooling1D>()
             .with::<Multiply>()

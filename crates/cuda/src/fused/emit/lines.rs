@@ -147,6 +147,11 @@ impl Fitted<'_> {
         let mut body = String::new();
         for op in ops {
             let line = match op {
+                Pointwise::Scale(factors) => {
+                    let (at, ..) =
+                        self.layout.weights[factors.index()].expect("factors that are read are there");
+                    format!("v *= all[{at} + c];")
+                }
                 Pointwise::AddBias(bias) => {
                     let (at, ..) = self.layout.weights[bias.index()].expect("a bias that is read is there");
                     format!("v += all[{at} + c];")
