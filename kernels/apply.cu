@@ -17,7 +17,7 @@
 #include "geometry.cuh"
 
 extern "C" __global__ void apply(In<unsigned> control, unsigned within, Geometry a, In<float> x, In<float> kernel,
-                                 Out<float> y, Epilogue e, In<float> bias, In<unsigned> mask, In<float> at) {
+                                 Out<float> y, Epilogue e, In<float> factors, In<float> bias, In<unsigned> mask, In<float> at) {
     const size_t sample = blockIdx.x;
     const unsigned element = blockIdx.y * blockDim.x + threadIdx.x;
     const unsigned len = a.out_steps * a.out_channels;
@@ -36,5 +36,5 @@ extern "C" __global__ void apply(In<unsigned> control, unsigned within, Geometry
             sum = fmaf(xv, k, sum);
         }
     }
-    y[sample * len + element] = epilogue(e, sum, sample, len, element, o, bias, mask, at);
+    y[sample * len + element] = epilogue(e, sum, sample, len, element, o, factors, bias, mask, at);
 }

@@ -22,7 +22,7 @@
 #include "geometry.cuh"
 
 extern "C" __global__ void apply_transposed(In<unsigned> control, unsigned within, Geometry a, In<float> x,
-                                            In<float> transposed, Out<float> y, Epilogue e, In<float> bias,
+                                            In<float> transposed, Out<float> y, Epilogue e, In<float> factors, In<float> bias,
                                             In<unsigned> mask, In<float> at) {
     const size_t sample = blockIdx.x;
     const unsigned element = blockIdx.y * blockDim.x + threadIdx.x;
@@ -43,7 +43,7 @@ extern "C" __global__ void apply_transposed(In<unsigned> control, unsigned withi
             sum = fmaf(xv, k, sum);
         }
     }
-    y[sample * len + element] = epilogue(e, sum, sample, len, element, c, bias, mask, at);
+    y[sample * len + element] = epilogue(e, sum, sample, len, element, c, factors, bias, mask, at);
 }
 
 // transposed[tap, o, c] = kernel[tap, c, o]

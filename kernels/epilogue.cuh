@@ -1,7 +1,9 @@
-// What happens to a value between its sum and its store: bias, activation, dropout, and the gradient of an activation.
+// What happens to a value between its sum and its store: factor, bias, activation, dropout, and the gradient of an
+// activation.
 //
 // Reference: crates/engine/src/reference/pointwise.rs. Up to one of each, in this order:
 //
+//     SCALE        v * factors[c]
 //     ADD_BIAS     v + bias[c]
 //     ACTIVATE     activation(v)
 //     DROPOUT      v * scale where the mask keeps the element, else 0; scale = 1 / (1 - rate)
@@ -14,7 +16,7 @@
 
 #include "activations.cuh"
 
-enum : unsigned { ADD_BIAS = 1, ACTIVATE = 2, DROPOUT = 4, GRADIENT = 8 };
+enum : unsigned { SCALE = 1, ADD_BIAS = 2, ACTIVATE = 4, DROPOUT = 8, GRADIENT = 16 };
 
 struct Epilogue {
     unsigned functions;  // a sum of the above
@@ -26,10 +28,14 @@ struct Epilogue {
 };
 
 // Element `element` of sample `sample`, of `len` elements of which it is one of channel `c`.
-// bias (channels); mask (batch, ceil(len / 32)), a bit for each element; at (batch, len). Those that the epilogue
+// factors, bias (channels); mask (batch, ceil(len / 32)), a bit for each element; at (batch, len). Those that the epilogue
 // does not have are null.
 __device__ inline float epilogue(Epilogue e, float v, size_t sample, unsigned len, unsigned element, unsigned c,
-                                 In<float> bias, In<unsigned> mask, In<float> at) {
+                                 In<float> factors, In<float> bias, In<unsigned> mask, In<float> at) {
+    if (e.functions & SCALE) {
+        const float factor = factors[c];
+        v *= factor;
+    }
     if (e.functions & ADD_BIAS) {
         const float b = bias[c];
         v += b;

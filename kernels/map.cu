@@ -11,12 +11,12 @@
 //
 // Grid: (samples, blocks over the elements of one); a thread makes one.
 extern "C" __global__ void map(In<unsigned> control, unsigned within, unsigned len, unsigned channels, In<float> x,
-                               Out<float> y, Epilogue e, In<float> bias, In<unsigned> mask, In<float> at) {
+                               Out<float> y, Epilogue e, In<float> factors, In<float> bias, In<unsigned> mask, In<float> at) {
     const size_t sample = blockIdx.x;
     const unsigned element = blockIdx.y * blockDim.x + threadIdx.x;
     if (sample >= batch_of(control, within).count || element >= len) return;
     const float v = x[sample * len + element];
-    y[sample * len + element] = epilogue(e, v, sample, len, element, element % channels, bias, mask, at);
+    y[sample * len + element] = epilogue(e, v, sample, len, element, element % channels, factors, bias, mask, at);
 }
 
 // y = a + b: where a value is used twice, its gradients add up.

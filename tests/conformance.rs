@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 use glassbox_engine::Float;
 use glassbox_engine::backend::{Backend, BatchEnd, Dataset, Epoch, Session};
-use glassbox_engine::layers::Dropout;
+use glassbox_engine::layers::{Activation, Dropout};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::MaskAt;
 use glassbox_engine::model::Network;
@@ -104,7 +104,14 @@ proptest! {
 #[test]
 fn a_small_mistake_is_found() {
     let (found, all) = (Cell::new(0), Cell::new(0));
-    let outcome = TestRunner::new(cases(960)).run(&models(SMALL), |case| {
+    let outcome = TestRunner::new(cases(960)).run(&models(SMALL), |mut case| {
+        // The bound of a normalisation is for the largest scale that there could be, and a normalisation takes out what
+        // its input is scaled by; of a dropped channel the weights do not count.
+        for layer in &mut case.layers {
+            if matches!(layer, LayerCase::LayerNormalization(_) | LayerCase::SpatialDropout1D(_)) {
+                *layer = LayerCase::Activation(Activation::Linear);
+            }
+        }
         let outcome = gradient_conforms(&case, Loss::MeanSquaredError, 3, |w| w * 1.0001);
         // What hangs on rounding was not tried.
         let tried = !matches!(outcome, Err(TestCaseError::Reject(_))) && !case.build().layout().is_empty();

@@ -17,7 +17,7 @@ use glassbox_engine::gradient_check::GradientCheck;
 use glassbox_engine::initializers::Initializer;
 use glassbox_engine::layers::{
     Activation, Add, AveragePooling1D, Call, Concatenate, Conv1D, Conv1DTranspose, Dense, Dropout, Layer,
-    MaxPooling1D, Multiply, ReLU, SpatialDropout1D, WeightSpec,
+    LayerNormalization, MaxPooling1D, Multiply, ReLU, SpatialDropout1D, WeightSpec,
 };
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::MaskAt;
@@ -256,6 +256,11 @@ fn random_models_cover_what_matters() {
                 }
                 LayerCase::ReLU | LayerCase::LeakyReLU(_) | LayerCase::ELU(_) => note("layer", true),
                 LayerCase::Activation(activation) => note(activation.name(), true),
+                LayerCase::LayerNormalization(LayerNormalization { center, scale, .. }) => {
+                    note("center", *center);
+                    note("scale", *scale);
+                    note("neither", !(center | scale));
+                }
                 LayerCase::MaxPooling1D(MaxPooling1D { pool_size, strides, padding })
                 | LayerCase::AveragePooling1D(AveragePooling1D { pool_size, strides, padding }) => {
                     note(padding.name(), true);
@@ -281,11 +286,13 @@ fn random_models_cover_what_matters() {
     let poolings = ["one step", "valid", "same", "overlap", "gap", "long window"].into_iter();
     let poolings = poolings
         .flat_map(|what| ["MaxPooling1D", "AveragePooling1D"].map(|class| format!("{class}, {what}")));
+    let normalizations = ["center", "scale", "neither"].map(|what| format!("LayerNormalization, {what}"));
     let activations = Activation::ALL.into_iter().flat_map(|activation| {
         ["Conv1D", "Conv1DTranspose", "Dense", "TimeDistributed", "Activation"]
             .map(|class| format!("{class}, {}", activation.name()))
     });
-    for what in wanted.chain(others).chain(poolings).chain(layers).chain(dense).chain(activations) {
+    let layers = layers.chain(dense).chain(normalizations);
+    for what in wanted.chain(others).chain(poolings).chain(layers).chain(activations) {
         assert!(seen.contains(&what), "{what} is not among {seen:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! How a model is trained, as `compile_config` says it.
 
 use glassbox_engine::losses::Loss;
-use glassbox_engine::model::{Network, Sequential};
+use glassbox_engine::model::Network;
 use glassbox_engine::optimizers::{Adam, Hyperparameter, LearningRate, Optimizer};
 use glassbox_tests::compare::{Tolerance, assert_close};
 use glassbox_tests::fixtures::{array, json, number, numbers, optimizer, string, text};
@@ -25,7 +25,7 @@ fn compiled_models_are_trained_as_keras_trains_them() {
             expected.set("learning_rate", Hyperparameter::Number(rate)).expect("every optimiser has one");
         }
         assert_eq!(found.optimizer, expected, "{name}");
-        let again = Sequential::from_json(&model.to_json()).expect(name).compilation(None, None).expect(name);
+        let again = Network::from_json(&model.to_json()).expect(name).compilation(None, None).expect(name);
         assert_eq!(again.optimizer, expected, "{name}: written and read again");
         assert_eq!(Some(found.metrics), case["metrics"].as_bool(), "{name}");
         // Keras computes it in f32.
@@ -112,7 +112,7 @@ fn a_schedule_that_is_not_supported_is_refused_by_name() {
         let object = document.pointer_mut(&format!("{schedule}{place}")).expect("an object");
         let (key, value) = (value[0].clone(), value[1].clone());
         object[string(&key)] = value;
-        let model = Sequential::from_json(&document.to_string()).expect("a model");
+        let model = Network::from_json(&document.to_string()).expect("a model");
         let plan = model
             .compilation(None, None)
             .and_then(|compilation| model.plan(compilation.loss, compilation.optimizer, 0, 1).map(drop));

@@ -85,7 +85,7 @@ fn target<F: Float>(y: &[F], dy: &[f64], elements: usize, batch: usize) -> Vec<F
 fn check<F: Float>(backend: &dyn Backend<F>, bound: Bound) {
     let tensors = Tensors::read("layers.safetensors");
     let cases = tensors.metadata_json("cases");
-    assert_eq!(array(&cases).len(), 179);
+    assert_eq!(array(&cases).len(), 187);
     let mut faults = vec![];
     for case in array(&cases) {
         let (name, class) = (string(&case["name"]), string(&case["class_name"]));
@@ -99,9 +99,9 @@ fn check<F: Float>(backend: &dyn Backend<F>, bound: Bound) {
         let y = output(backend, &case);
         hold("y", &y, Bound::output);
         let gradients = weight_gradients(backend, &case, &y);
-        let names: Vec<&str> = gradients.iter().map(|(name, _)| *name).collect();
+        let names: Vec<&str> = gradients.iter().map(|(name, _)| name.as_str()).collect();
         let expected: Vec<&str> =
-            ["dkernel", "dbias"].into_iter().filter(|d| case.find(d).is_some()).collect();
+            ["dkernel", "dbias", "dgamma", "dbeta"].into_iter().filter(|d| case.find(d).is_some()).collect();
         assert_eq!(names, expected, "{name}");
         for (what, gradient) in &gradients {
             hold(what, gradient, Bound::gradient);
@@ -122,12 +122,8 @@ fn output<F: Float>(backend: &dyn Backend<F>, case: &Case<'_>) -> Vec<F> {
     y
 }
 
-/// `dkernel` and `dbias`: the gradient of one batch.
-fn weight_gradients<F: Float>(
-    backend: &dyn Backend<F>,
-    case: &Case<'_>,
-    y: &[F],
-) -> Vec<(&'static str, Vec<F>)> {
+/// `dkernel`, `dbias` and their like: the gradient of one batch.
+fn weight_gradients<F: Float>(backend: &dyn Backend<F>, case: &Case<'_>, y: &[F]) -> Vec<(String, Vec<F>)> {
     let model = case.model();
     let mut session = Setup::new(&model).session(backend, case.weights(&model));
     let x: Vec<F> = case.get("x").exactly();
@@ -137,8 +133,8 @@ fn weight_gradients<F: Float>(
     session.compute_gradient(&dataset(&model, &x, &target), &order).expect("a loss");
     let gradient = session.gradient().expect("a gradient");
     let tensors = model.layout().tensors().iter().map(|weight| {
-        let name = if weight.name.ends_with(".kernel") { "dkernel" } else { "dbias" };
-        (name, gradient[weight.range.clone()].to_vec())
+        let (_, name) = weight.name.rsplit_once('.').expect("a layer and a tensor");
+        (format!("d{name}"), gradient[weight.range.clone()].to_vec())
     });
     tensors.collect()
 }
@@ -223,6 +219,13 @@ fn the_table_of_layers_covers_what_matters() {
         };
         some("no bias", &|case| of_class(case) && config(case)["use_bias"] == false);
         some("relu", &|case| of_class(case) && config(case)["activation"] == "relu");
+    }
+    for argument in ["center", "scale"] {
+        for value in [true, false] {
+            some(argument, &|case| {
+                case["class_name"] == "LayerNormalization" && case["config"][argument] == value
+            });
+        }
     }
     some("rank 1", &|case| case["class_name"] == "Dense" && array(&case["input_shape"]).len() == 2);
     for activation in Activation::ALL {

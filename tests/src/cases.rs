@@ -11,8 +11,8 @@ use glassbox_engine::index_map::IndexMap;
 use glassbox_engine::initializers::Initializer;
 use glassbox_engine::layers::{
     Activation, AveragePooling1D, Conv1D, Conv1DTranspose, Cropping1D, Dense, Dropout, ELU, Flatten, Layer,
-    LeakyReLU, MaxPooling1D, ReLU, RepeatVector, Reshape, SpatialDropout1D, TimeDistributed, UpSampling1D,
-    ZeroPadding1D,
+    LayerNormalization, LeakyReLU, MaxPooling1D, ReLU, RepeatVector, Reshape, SpatialDropout1D,
+    TimeDistributed, UpSampling1D, ZeroPadding1D,
 };
 use glassbox_engine::model::{Network, Sequential, WeightLayout};
 use glassbox_engine::optimizers::{
@@ -168,6 +168,7 @@ pub enum LayerCase {
     MaxPooling1D(MaxPooling1D),
     AveragePooling1D(AveragePooling1D),
     SpatialDropout1D(SpatialDropout1D),
+    LayerNormalization(LayerNormalization),
 }
 
 impl LayerCase {
@@ -193,6 +194,7 @@ impl LayerCase {
             Self::MaxPooling1D(layer) => Arc::new(layer.clone()),
             Self::AveragePooling1D(layer) => Arc::new(layer.clone()),
             Self::SpatialDropout1D(layer) => Arc::new(layer.clone()),
+            Self::LayerNormalization(layer) => Arc::new(layer.clone()),
         }
     }
 
@@ -263,11 +265,12 @@ impl ModelCase {
         model.into()
     }
 
-    /// The same model with [`straight`] activations, and means in the place of maxima: all steps of a window count.
+    /// The same model with [`straight`] activations, the place of normalisations among them, and means in the place of
+    /// maxima: all steps of a window count.
     #[must_use]
     pub fn straightened(self) -> Self {
         let layers = self.layers.into_iter().map(|layer| match layer {
-            LayerCase::LeakyReLU(_) | LayerCase::ELU(_) => LayerCase::ReLU,
+            LayerCase::LeakyReLU(_) | LayerCase::ELU(_) | LayerCase::LayerNormalization(_) => LayerCase::ReLU,
             LayerCase::MaxPooling1D(MaxPooling1D { pool_size, strides, padding })
             | LayerCase::AveragePooling1D(AveragePooling1D { pool_size, strides, padding }) => {
                 LayerCase::AveragePooling1D(AveragePooling1D { pool_size, strides, padding })
@@ -330,6 +333,7 @@ fn layers(sizes: Sizes) -> impl Strategy<Value = LayerCase> {
         2 => dense(sizes).prop_map(LayerCase::TimeDistributed),
         3 => rearranged(sizes),
         2 => poolings(),
+        1 => normalizations(),
         1 => rates().prop_map(|rate| LayerCase::SpatialDropout1D(SpatialDropout1D::new(rate))),
     ]
 }
@@ -399,6 +403,13 @@ pub fn conv1d_transpose(sizes: Sizes) -> impl Strategy<Value = Conv1DTranspose> 
 /// Rates of dropout.
 fn rates() -> impl Strategy<Value = f64> {
     select(&[0.0, 0.2, 0.5, 0.75][..])
+}
+
+/// Normalisations whose epsilon is large, because rounding may be enlarged by one over its root.
+fn normalizations() -> impl Strategy<Value = LayerCase> {
+    (select(&[0.125, 1.0][..]), any::<bool>(), any::<bool>()).prop_map(|(epsilon, center, scale)| {
+        LayerCase::LayerNormalization(LayerNormalization { epsilon, center, scale })
+    })
 }
 
 /// Both poolings, with windows of 1 to 5 steps that overlap, touch or leave gaps.

@@ -124,6 +124,35 @@ impl Operation for OfAllWindows {
     }
 }
 
+/// A normalisation of steps, an operation on sizes. With s the sizes of a step, S their sum, and r the root of 1 / epsilon,
+/// which no scale exceeds: a step that is off by d has a result that is off by r (d + 2 sum of d) at most, because it is
+/// at most the root of the number of channels.
+#[derive(Debug, Clone)]
+struct Normalization {
+    epsilon: f64,
+}
+
+impl Operation for Normalization {
+    fn forward<F: Float>(&self, x: ArrayView2<'_, F>, _: &[F], mut y: ArrayViewMut2<'_, F>) {
+        let r = F::of(self.epsilon.recip().sqrt());
+        for (x, mut y) in x.rows().into_iter().zip(y.rows_mut()) {
+            let sum = x.sum();
+            y.zip_mut_with(&x, |y, x| *y = r * (*x + sum + sum));
+        }
+    }
+
+    /// The gradient is linear in dy, with the same bound. Where x is off by d, the scale is off by r sum of d of itself, and
+    /// the result of the normalisation, which the gradient has twice, by 3 r sum of d.
+    fn backward<F: Float>(&self, saved: Saved<'_, F>, mut dx: ArrayViewMut2<'_, F>, _: &mut [F]) {
+        let r = F::of(self.epsilon.recip().sqrt());
+        for ((x, dy), mut dx) in saved.x.rows().into_iter().zip(saved.dy.rows()).zip(dx.rows_mut()) {
+            let (x, sum) = (r * x.sum(), dy.sum());
+            let of_result = F::of(6.0) * r * x * sum;
+            dx.zip_mut_with(&dy, |dx, dy| *dx = r * (*dy + sum + sum) * (F::one() + x) + of_result);
+        }
+    }
+}
+
 /// The program that computes the sizes of what a program computes, if all of its operands are sizes. Each activation,
 /// and each gradient of one, must be alone in its line.
 ///
@@ -146,6 +175,14 @@ pub fn sizes(program: &Program) -> Program {
             },
             Instruction::PoolGradient { pooling: Pooling::Max, geometry, dy, dx, .. } => {
                 Instruction::Custom { op: Arc::new(OfAllWindows(*geometry)), x: *dy, y: *dx, weights: 0..0 }
+            }
+            Instruction::Normalize { epsilon, x, y } => {
+                let op = Arc::new(Normalization { epsilon: *epsilon });
+                Instruction::Custom { op, x: *x, y: *y, weights: 0..0 }
+            }
+            Instruction::NormalizeGradient { epsilon, x, dy, dx } => {
+                let op = Arc::new(Normalization { epsilon: *epsilon });
+                Instruction::CustomGradient { op, x: *x, y: *x, dy: *dy, dx: *dx, weights: 0..0 }
             }
             other => {
                 let curved = |op: &Pointwise| {
@@ -190,6 +227,13 @@ impl Roundings {
                 Instruction::IndexMap { inputs, .. } => inputs.iter().map(of).max().unwrap_or(0),
                 Instruction::IndexMapTransposed { map, input, dy, .. } => of(dy) + most_images(map, *input),
                 Instruction::Pool { pooling: Pooling::Max, x, .. } => of(x),
+                // The mean and the difference, whose errors the variance sees again; the variance, its root, two quotients
+                // and a product.
+                Instruction::Normalize { x, .. } => of(x) + 3 * program.values[x.index()].channels + 8,
+                // The same, two means, and their differences.
+                Instruction::NormalizeGradient { x, dy, .. } => {
+                    of(x) + of(dy) + 5 * program.values[x.index()].channels + 16
+                }
                 Instruction::Multiply { a, b, .. } => of(a) + of(b) + 1,
                 // A sum and a quotient.
                 Instruction::Pool { geometry, x, .. } => of(x) + geometry.taps,
@@ -217,7 +261,7 @@ impl Roundings {
                 .epilogue()
                 .iter()
                 .map(|op| match op {
-                    Pointwise::AddBias(_) => 1,
+                    Pointwise::Scale(_) | Pointwise::AddBias(_) => 1,
                     // The factor 1 / (1 - rate), and the product.
                     Pointwise::Dropout(_) => 2,
                     Pointwise::Activation(activation) => Spread::of(*activation).roundings[0],

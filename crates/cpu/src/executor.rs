@@ -12,7 +12,7 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 
 use crate::correlate::{self, Correlate};
 use crate::kernels::epilogue::{Epilogue, mask_words};
-use crate::kernels::{activations, loss, masks, pooling, sums};
+use crate::kernels::{activations, loss, masks, normalize, pooling, sums};
 use crate::layout::{Aligned, Slot, slots};
 use crate::product::Products;
 use crate::simd::{Isa, Simd};
@@ -236,6 +236,14 @@ impl Executable {
                     *y = a * b;
                 }
             }
+            (Instruction::Normalize { epsilon, x, .. }, _) => {
+                let channels = self.slots[x.index()].channels;
+                normalize::normalize(self.isa, *epsilon, channels, interior(x), stored);
+            }
+            (Instruction::NormalizeGradient { epsilon, x, dy, .. }, _) => {
+                let channels = self.slots[x.index()].channels;
+                normalize::gradient(self.isa, *epsilon, channels, interior(x), interior(dy), stored);
+            }
             (Instruction::Pool { pooling, geometry, x, .. }, _) => {
                 pooling::pool(self.isa, *pooling, geometry, interior(x), stored);
             }
@@ -275,6 +283,7 @@ impl Executable {
         for op in ops {
             match op {
                 Pointwise::AddBias(bias) => epilogue.bias = Some(self.tensor(*bias, weights)),
+                Pointwise::Scale(_) => unreachable!("no part of it: see `fused`"),
                 Pointwise::Activation(_) => epilogue.relu = true,
                 Pointwise::Dropout(mask) => {
                     let rate = self.program.masks[mask.index()].rate;
@@ -292,6 +301,7 @@ impl Executable {
     fn passes(&self, ops: &[Pointwise], workspace: &Workspace, weights: &[f32], y: &mut [f32]) {
         for op in ops {
             match op {
+                Pointwise::Scale(factors) => passes::scale(y, self.tensor(*factors, weights)),
                 Pointwise::AddBias(bias) => passes::add_bias(y, self.tensor(*bias, weights)),
                 Pointwise::Activation(activation) => activations::apply(self.isa, *activation, y),
                 Pointwise::Dropout(mask) => {
@@ -347,7 +357,7 @@ fn fused(ops: &[Pointwise]) -> usize {
         Pointwise::Dropout(_) => 3,
         Pointwise::ActivationGradient(Activation::Relu, _) => 4,
         // Above no place: it ends the part.
-        Pointwise::Activation(_) | Pointwise::ActivationGradient(..) => 0,
+        Pointwise::Scale(_) | Pointwise::Activation(_) | Pointwise::ActivationGradient(..) => 0,
     };
     let mut before = 0;
     let in_order = |op: &&Pointwise| std::mem::replace(&mut before, place(op)) < place(op);

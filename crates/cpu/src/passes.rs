@@ -25,6 +25,15 @@ pub(crate) fn row(y: &mut [f32], first: usize, epilogue: &Epilogue<'_>) {
     }
 }
 
+/// `y[t, c] *= factors[c]`
+pub(crate) fn scale(y: &mut [f32], factors: &[f32]) {
+    for row in y.chunks_exact_mut(factors.len()) {
+        for (v, factor) in row.iter_mut().zip(factors) {
+            *v *= factor;
+        }
+    }
+}
+
 /// `y[t, c] += bias[c]`
 pub(crate) fn add_bias(y: &mut [f32], bias: &[f32]) {
     for row in y.chunks_exact_mut(bias.len()) {

@@ -12,6 +12,8 @@ pub enum Initializer {
     /// As Keras counts them, for a kernel of shape `(taps, a, b)` fan_in is `taps a` and fan_out
     /// `taps b`, whatever the layer calls a and b: their sum is the same for a transposed convolution.
     GlorotUniform,
+    /// All ones.
+    Ones,
     /// All zeros.
     Zeros,
 }
@@ -22,6 +24,7 @@ impl Initializer {
     pub fn name(self) -> &'static str {
         match self {
             Self::GlorotUniform => "GlorotUniform",
+            Self::Ones => "Ones",
             Self::Zeros => "Zeros",
         }
     }
@@ -31,7 +34,7 @@ impl Initializer {
     pub fn config(self) -> serde_json::Value {
         let config = match self {
             Self::GlorotUniform => serde_json::json!({"seed": null}),
-            Self::Zeros => serde_json::json!({}),
+            Self::Ones | Self::Zeros => serde_json::json!({}),
         };
         serde_json::json!({
             "module": "keras.initializers",
@@ -45,6 +48,7 @@ impl Initializer {
     /// rounding.
     pub fn fill<F: Float>(self, tensor: &mut [F], shape: &[usize], stream: Stream) {
         match self {
+            Self::Ones => tensor.fill(F::one()),
             Self::Zeros => tensor.fill(F::zero()),
             Self::GlorotUniform => {
                 let limit = glorot_limit(shape);

@@ -68,8 +68,8 @@ pub mod prelude {
     };
     pub use glassbox_engine::layers::{
         Add, AveragePooling1D, Concatenate, Conv1D, Conv1DTranspose, Cropping1D, Dense, Dropout, ELU,
-        Flatten, LeakyReLU, MaxPooling1D, Multiply, ReLU, RepeatVector, Reshape, SpatialDropout1D,
-        TimeDistributed, UpSampling1D, ZeroPadding1D,
+        Flatten, LayerNormalization, LeakyReLU, MaxPooling1D, Multiply, ReLU, RepeatVector, Reshape,
+        SpatialDropout1D, TimeDistributed, UpSampling1D, ZeroPadding1D,
     };
     pub use glassbox_engine::losses::Loss;
     pub use glassbox_engine::model::{Functional, Network, Sequential};

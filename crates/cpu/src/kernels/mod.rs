@@ -7,6 +7,7 @@
 //! | [`outer`] | sums of outer products | correlate |
 //! | [`epilogue`] | bias, relu, dropout and the gate of relu, before the store | `rows` and `dot` |
 //! | [`activations`] | activation functions and their gradients | what `epilogue` does not have |
+//! | [`normalize`] | normalised rows, and their gradient | layer normalisation |
 //! | [`pooling`] | maxima and means of windows, and their gradients | pooling |
 //! | [`sums`] | sums over rows and over chunks | gradients of biases, the reduction |
 //! | [`masks`] | Philox bits | dropout masks |
@@ -23,6 +24,7 @@ pub(crate) mod dot;
 pub(crate) mod epilogue;
 pub(crate) mod loss;
 pub(crate) mod masks;
+pub(crate) mod normalize;
 pub(crate) mod outer;
 pub mod peak;
 pub(crate) mod pooling;

@@ -135,8 +135,8 @@ fn mark_weights(instruction: &Instruction, read: &mut [bool]) {
         read[kernel.index()] = true;
     }
     for op in instruction.epilogue() {
-        if let Pointwise::AddBias(bias) = op {
-            read[bias.index()] = true;
+        if let Pointwise::Scale(weight) | Pointwise::AddBias(weight) = op {
+            read[weight.index()] = true;
         }
     }
 }

@@ -221,6 +221,7 @@ fn require_known(program: &Program, layers: &[String]) -> Result<(), String> {
             IndexMap { .. } | IndexMapTransposed { .. } => "an index map",
             Multiply { .. } => "a product of signals",
             Pool { .. } | PoolGradient { .. } => "a pooling",
+            Normalize { .. } | NormalizeGradient { .. } => "a normalisation",
             Custom { .. } | CustomGradient { .. } => "an operation of its own",
         };
         let layer = layers.get(line.layer).map_or("a layer", String::as_str);

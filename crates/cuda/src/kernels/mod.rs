@@ -72,8 +72,9 @@ macro_rules! kernels {
     };
 }
 kernels! {
-    gather draw apply apply_transposed transpose_kernel correlate map add multiply pool pool_gradient index_map clear
-    sum_steps sum_parts loss mean_loss clip sum_squares decay adam rmsprop sgd advance multiply_adds copy reads
+    gather draw apply apply_transposed transpose_kernel correlate map add multiply normalize normalize_gradient pool
+    pool_gradient index_map clear sum_steps sum_parts loss mean_loss clip sum_squares decay adam rmsprop sgd advance
+    multiply_adds copy reads
 }
 
 impl Kernels {
@@ -173,6 +174,31 @@ impl Kernels {
     /// `y = a b`, for `len` elements a sample.
     pub fn multiply(&self, at: &At, values: [&Buffer<f32>; 3], len: usize) -> Launch {
         of_two(&self.multiply, at, values, len)
+    }
+
+    /// `y`: the steps of `x`, each normalised over its channels.
+    pub fn normalize(&self, at: &At, epsilon: f64, [x, y]: [&Buffer<f32>; 2], shape: Shape) -> Launch {
+        at.require(x, shape.len(), "x of all samples");
+        at.require(y, shape.len(), "y of all samples");
+        let args = args![at, shape.steps, shape.channels, epsilon as f32, x, y];
+        // SAFETY: both are of all samples.
+        unsafe { per_sample(&self.normalize, at.samples, shape.steps, args) }
+    }
+
+    /// The gradient of [`Kernels::normalize`]: `dx` from `x` and `dy`.
+    pub fn normalize_gradient(
+        &self,
+        at: &At,
+        epsilon: f64,
+        [x, dy, dx]: [&Buffer<f32>; 3],
+        shape: Shape,
+    ) -> Launch {
+        for value in [x, dy, dx] {
+            at.require(value, shape.len(), "values of all samples");
+        }
+        let args = args![at, shape.steps, shape.channels, epsilon as f32, x, dy, dx];
+        // SAFETY: all three are of all samples.
+        unsafe { per_sample(&self.normalize_gradient, at.samples, shape.steps, args) }
     }
 
     /// The maxima, or the means, of the windows of `x`.

@@ -151,6 +151,8 @@ impl Sources {
 /// order of the fields.
 #[derive(Debug, Default)]
 pub struct EpilogueArgs {
+    /// Multiplied with, channel by channel.
+    pub factors: Option<Buffer<f32>>,
     /// Added, channel by channel.
     pub bias: Option<Buffer<f32>>,
     /// Applied to each value.
@@ -164,7 +166,11 @@ pub struct EpilogueArgs {
 impl EpilogueArgs {
     /// Panics if a buffer is too small for values of `len` elements in each sample.
     pub(super) fn require(&self, at: &At, len: usize, channels: usize) {
-        let Self { bias, dropout, gradient, .. } = self;
+        let Self { factors, bias, dropout, gradient, .. } = self;
+        require(
+            factors.as_ref().is_none_or(|factors| factors.len() >= channels),
+            "a factor for each channel",
+        );
         require(bias.as_ref().is_none_or(|bias| bias.len() >= channels), "a bias for each channel");
         if let Some((mask, _)) = dropout {
             at.require(mask, len.div_ceil(WORD), "masks of all samples");
@@ -178,18 +184,24 @@ impl EpilogueArgs {
 /// `struct Epilogue` of `epilogue.cuh`, and the pointers after it.
 impl Operand for EpilogueArgs {
     fn push(&self, args: &mut Vec<Arg>) {
-        let Self { bias, activation, dropout, gradient } = self;
+        let Self { factors, bias, activation, dropout, gradient } = self;
         let (mask, rate) = dropout.as_ref().map_or((None, 0.0), |(mask, rate)| (Some(mask), *rate));
         let (of_gradient, residual) =
             gradient.as_ref().map_or((Activation::Linear, None), |(activation, at)| (*activation, Some(at)));
-        let functions =
-            [bias.is_some(), *activation != Activation::Linear, mask.is_some(), residual.is_some()];
+        let functions = [
+            factors.is_some(),
+            bias.is_some(),
+            *activation != Activation::Linear,
+            mask.is_some(),
+            residual.is_some(),
+        ];
         let functions = functions.into_iter().rev().fold(0, |bits, is_there| bits << 1 | u32::from(is_there));
         let scale = (1.0 / (1.0 - rate)) as f32;
         let [(function, argument), (gradient, gradient_argument)] =
             [*activation, of_gradient].map(activation_code);
         [functions, scale.to_bits(), function, argument.to_bits(), gradient, gradient_argument.to_bits()]
             .push(args);
+        factors.as_ref().push(args);
         bias.as_ref().push(args);
         mask.push(args);
         residual.push(args);

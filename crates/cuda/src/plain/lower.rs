@@ -190,6 +190,13 @@ impl Lowered {
             Instruction::Multiply { a, b, y } => {
                 vec![kernels.multiply(at, [value(a), value(b), value(y)], self.shape(*y).len())]
             }
+            Instruction::Normalize { epsilon, x, y } => {
+                vec![kernels.normalize(at, *epsilon, [value(x), value(y)], self.shape(*x))]
+            }
+            Instruction::NormalizeGradient { epsilon, x, dy, dx } => {
+                let values = [value(x), value(dy), value(dx)];
+                vec![kernels.normalize_gradient(at, *epsilon, values, self.shape(*x))]
+            }
             Instruction::Pool { pooling, geometry, x, y } => {
                 vec![kernels.pool(at, *pooling, geometry, [value(x), value(y)])]
             }
@@ -246,6 +253,7 @@ impl Lowered {
         let mut args = EpilogueArgs::default();
         for function in pass {
             match *function {
+                Pointwise::Scale(factors) => args.factors = Some(self.weight(factors)),
                 Pointwise::AddBias(bias) => args.bias = Some(self.weight(bias)),
                 Pointwise::Activation(activation) => args.activation = activation,
                 Pointwise::Dropout(mask) => {
@@ -293,10 +301,11 @@ fn sources(device: &Gpu, instruction: &Instruction) -> Result<Vec<Sources>> {
 /// one pass; a bias after an activation begins another.
 fn passes(epilogue: &[Pointwise]) -> Vec<&[Pointwise]> {
     let place = |function: &Pointwise| match function {
-        Pointwise::AddBias(_) => 0,
-        Pointwise::Activation(_) => 1,
-        Pointwise::Dropout(_) => 2,
-        Pointwise::ActivationGradient(..) => 3,
+        Pointwise::Scale(_) => 0,
+        Pointwise::AddBias(_) => 1,
+        Pointwise::Activation(_) => 2,
+        Pointwise::Dropout(_) => 3,
+        Pointwise::ActivationGradient(..) => 4,
     };
     let passes: Vec<_> = epilogue.chunk_by(|a, b| place(a) < place(b)).collect();
     if passes.is_empty() { vec![&[]] } else { passes }

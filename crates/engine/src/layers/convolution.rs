@@ -74,11 +74,8 @@ pub(super) fn with_constraints(config: Config) -> Config {
 /// Takes the arguments of [`with_fixed_arguments`] and refuses unsupported values.
 pub(super) fn take_fixed_arguments(config: &mut Config, use_bias: bool) -> Result<()> {
     // If an initialiser is null, Keras uses Glorot's, also for the bias.
-    if config.entries.get("bias_initializer").is_some_and(Json::is_null) && use_bias {
-        return Err(config.unsupported("bias_initializer", &Json::Null, "Zeros is"));
-    }
-    initializer(config, "kernel_initializer", &["GlorotUniform", "glorot_uniform"])?;
-    initializer(config, "bias_initializer", &["Zeros", "zeros", "zero"])?;
+    initializer(config, "kernel_initializer", &["GlorotUniform", "glorot_uniform"], false)?;
+    initializer(config, "bias_initializer", &["Zeros", "zeros", "zero"], use_bias)?;
     for argument in ["kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint"] {
         config.only(argument, &Json::Null)?;
     }
@@ -86,8 +83,11 @@ pub(super) fn take_fixed_arguments(config: &mut Config, use_bias: bool) -> Resul
 }
 
 /// Refuses an initialiser that is not the one with these names. It may be an object with a class, or a name; null is
-/// accepted.
-fn initializer(config: &mut Config, key: &str, names: &[&str]) -> Result<()> {
+/// accepted unless `required`.
+pub(super) fn initializer(config: &mut Config, key: &str, names: &[&str], required: bool) -> Result<()> {
+    if required && config.entries.get(key).is_some_and(Json::is_null) {
+        return Err(config.unsupported(key, &Json::Null, &format!("{} is", names[0])));
+    }
     let Some(value) = config.find_some(key) else { return Ok(()) };
     let place = format!("{}, {key}", config.place);
     let class = match &value {

@@ -8,8 +8,8 @@ use serde_json::{Value as Json, json};
 use super::config::{Class, respelt};
 use super::{
     Activation, Add, AveragePooling1D, Concatenate, Config, Conv1D, Conv1DTranspose, Cropping1D, Dense,
-    Dropout, ELU, Flatten, KERAS, Layer, LeakyReLU, MaxPooling1D, Multiply, ReLU, RepeatVector, Reshape,
-    SpatialDropout1D, TimeDistributed, UpSampling1D, ZeroPadding1D,
+    Dropout, ELU, Flatten, KERAS, Layer, LayerNormalization, LeakyReLU, MaxPooling1D, Multiply, ReLU,
+    RepeatVector, Reshape, SpatialDropout1D, TimeDistributed, UpSampling1D, ZeroPadding1D,
 };
 use crate::error::{Error, Result};
 use crate::text::excerpt;
@@ -78,6 +78,7 @@ impl Default for Registry {
             .with::<Dropout>()
             .with::<ELU>()
             .with::<Flatten>()
+            .with::<LayerNormalization>()
             .with::<LeakyReLU>()
             .with::<MaxPooling1D>()
             .with::<Multiply>()

@@ -13,6 +13,8 @@
 //! |---|---|
 //! | sum over steps, sum or product of two values | 1 |
 //! | pooling, and its gradient | 1 for each step of each window, padding left out: a comparison or an addition |
+//! | normalisation | 5: sum, difference, square, sum of squares, scaling |
+//! | its gradient | 10: half of them to normalise again |
 //! | map | 1 for each function of its epilogue, however many a machine takes for it |
 //! | loss | 4: difference, square or magnitude, sum, scaling |
 //! | a user's operation | unknown, counted as 0 |
@@ -22,6 +24,9 @@ use crate::model::WeightLayout;
 
 /// Operations of the loss per element of the prediction.
 const LOSS: u64 = 4;
+
+/// Operations of a normalisation per element.
+const NORMALIZE: u64 = 5;
 
 /// Work and memory traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -108,6 +113,8 @@ impl Count<'_> {
             Instruction::Map { x, epilogue, .. } => (0, epilogue.len() as u64 * self.len(*x)),
             Instruction::IndexMapTransposed { map, input, .. } => (0, map.taken_from(*input) as u64),
             Instruction::Add { y, .. } | Instruction::Multiply { y, .. } => (0, self.len(*y)),
+            Instruction::Normalize { y, .. } => (0, NORMALIZE * self.len(*y)),
+            Instruction::NormalizeGradient { dx, .. } => (0, 2 * NORMALIZE * self.len(*dx)),
             Instruction::Pool { geometry, .. } | Instruction::PoolGradient { geometry, .. } => {
                 (0, (geometry.multiply_adds() / geometry.out_channels) as u64)
             }
@@ -143,12 +150,14 @@ impl Count<'_> {
             | Instruction::IndexMap { .. }
             | Instruction::IndexMapTransposed { .. }
             | Instruction::Multiply { .. }
+            | Instruction::Normalize { .. }
+            | Instruction::NormalizeGradient { .. }
             | Instruction::Pool { .. }
             | Instruction::PoolGradient { .. }
             | Instruction::Draw { .. } => 0,
         };
         let biases = instruction.epilogue().iter().map(|op| match op {
-            Pointwise::AddBias(bias) => self.tensor(*bias),
+            Pointwise::Scale(weight) | Pointwise::AddBias(weight) => self.tensor(*weight),
             _ => 0,
         });
         own + biases.sum::<u64>()

@@ -232,6 +232,7 @@ fn rename(program: &mut Program, rename: impl Fn(&mut Value)) {
             | Instruction::ApplyTransposed { x, y, .. }
             | Instruction::Correlate { x, y, .. }
             | Instruction::Map { x, y, .. }
+            | Instruction::Normalize { x, y, .. }
             | Instruction::Pool { x, y, .. }
             | Instruction::Custom { x, y, .. } => {
                 rename(x);
@@ -251,7 +252,8 @@ fn rename(program: &mut Program, rename: impl Fn(&mut Value)) {
                 rename(dy);
                 rename(dx);
             }
-            Instruction::PoolGradient { x, dy, dx, .. } => {
+            Instruction::NormalizeGradient { x, dy, dx, .. }
+            | Instruction::PoolGradient { x, dy, dx, .. } => {
                 for value in [x, dy, dx] {
                     rename(value);
                 }

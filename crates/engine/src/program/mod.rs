@@ -85,6 +85,8 @@ pub struct MaskSpec {
 /// A function of one element. Kernels apply such functions in order, as an epilogue, before they store the element.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pointwise {
+    /// `v factors[c]`, where c is the element's channel.
+    Scale(Weight),
     /// `v + bias[c]`, where c is the element's channel.
     AddBias(Weight),
     /// `activation(v)`; NaN stays NaN.
@@ -211,6 +213,26 @@ pub enum Instruction {
         /// Stored.
         y: Value,
     },
+    /// `y[t, c] = (x[t, c] - mean) / sqrt(variance + epsilon)`, with the mean and the variance of step t over its channels.
+    Normalize {
+        /// Added to the variance.
+        epsilon: f64,
+        /// Read.
+        x: Value,
+        /// Stored; of the shape of `x`.
+        y: Value,
+    },
+    /// The gradient of [`Instruction::Normalize`].
+    NormalizeGradient {
+        /// As in the forward pass.
+        epsilon: f64,
+        /// Read: the input of the forward pass.
+        x: Value,
+        /// Read: the gradient with respect to the output.
+        dy: Value,
+        /// Stored: the gradient with respect to the input.
+        dx: Value,
+    },
     /// `y[t, c]` = the maximum, or the mean, of `x[i, c]` over the input steps i that output step t meets.
     Pool {
         /// What stands for a window.
@@ -295,9 +317,13 @@ impl Instruction {
             | Self::ApplyTransposed { x, .. }
             | Self::SumSteps { x, .. }
             | Self::Map { x, .. }
+            | Self::Normalize { x, .. }
             | Self::Pool { x, .. }
             | Self::Custom { x, .. } => vec![*x],
-            Self::PoolGradient { pooling: Pooling::Max, x, dy, .. } => vec![*x, *dy],
+            Self::NormalizeGradient { x, dy, .. }
+            | Self::PoolGradient { pooling: Pooling::Max, x, dy, .. } => {
+                vec![*x, *dy]
+            }
             Self::PoolGradient { pooling: Pooling::Average, dy, .. } => vec![*dy],
             Self::Correlate { x, y, .. } => vec![*x, *y],
             Self::IndexMap { inputs, .. } => inputs.clone(),
@@ -311,13 +337,13 @@ impl Instruction {
 
     /// Returns true if the result depends on weights of the model.
     fn has_weights(&self) -> bool {
-        let biased = self.epilogue().iter().any(|op| matches!(op, Pointwise::AddBias(_)));
+        let scaled = |op: &Pointwise| matches!(op, Pointwise::Scale(_) | Pointwise::AddBias(_));
         let own = match self {
             Self::Apply { .. } | Self::ApplyTransposed { .. } => true,
             Self::Custom { weights, .. } => !weights.is_empty(),
             _ => false,
         };
-        own || biased
+        own || self.epilogue().iter().any(scaled)
     }
 
     /// The value that this instruction stores, if any.
@@ -330,10 +356,12 @@ impl Instruction {
             | Self::Add { y, .. }
             | Self::IndexMap { y, .. }
             | Self::Multiply { y, .. }
+            | Self::Normalize { y, .. }
             | Self::Pool { y, .. }
             | Self::Custom { y, .. } => Some(*y),
             Self::Loss { dy, .. } => Some(*dy),
             Self::IndexMapTransposed { dx, .. }
+            | Self::NormalizeGradient { dx, .. }
             | Self::PoolGradient { dx, .. }
             | Self::CustomGradient { dx, .. } => Some(*dx),
             Self::Correlate { .. } | Self::SumSteps { .. } | Self::Draw { .. } => None,
@@ -464,6 +492,10 @@ impl fmt::Display for Line {
                 write!(f, "v{} = index_map[{input}]^T v{}", dx.0, dy.0)?;
             }
             Instruction::Multiply { a, b, y } => write!(f, "v{} = v{} v{}", y.0, a.0, b.0)?,
+            Instruction::Normalize { x, y, .. } => write!(f, "v{} = normalize(v{})", y.0, x.0)?,
+            Instruction::NormalizeGradient { x, dy, dx, .. } => {
+                write!(f, "v{} = d normalize(v{}, v{})", dx.0, x.0, dy.0)?;
+            }
             Instruction::Pool { pooling, x, y, .. } => write!(f, "v{} = {}(v{})", y.0, pooling.name(), x.0)?,
             Instruction::PoolGradient { pooling, x, dy, dx, .. } => {
                 write!(f, "v{} = d {}(v{}, v{})", dx.0, pooling.name(), x.0, dy.0)?;
@@ -479,6 +511,7 @@ impl fmt::Display for Line {
         }
         for op in self.instruction.epilogue() {
             match op {
+                Pointwise::Scale(factors) => write!(f, " |> * w{}", factors.0)?,
                 Pointwise::AddBias(bias) => write!(f, " |> + w{}", bias.0)?,
                 Pointwise::Activation(activation) => write!(f, " |> {activation}")?,
                 Pointwise::Dropout(mask) => write!(f, " |> dropout m{}", mask.0)?,

@@ -14,7 +14,9 @@
 //! | `y = a b` | of a: dy b; of b: dy a |
 //! | `y = pool(x)` | of x: its gradient, which finds the maxima again |
 //! | a user's operation | as it says itself |
-//! | in an epilogue: bias | of the bias: the sum of dy over steps |
+//! | `y = normalize(x)` | of x: its gradient |
+//! | in an epilogue: factors | of the factors: the sum of dy x over steps, with x what they multiply; `dy factors` goes on |
+//! | bias | of the bias: the sum of dy over steps |
 //! | activation | `dy activation'` goes on |
 //! | dropout | dy where the element was kept, scaled as it was, goes on |
 
@@ -91,11 +93,11 @@ impl Tape {
 
     /// The reverse rule of an instruction that stores `y`.
     fn rule(&mut self, instruction: Instruction, y: Value, dy: Value) {
-        let (dy, biases) = self.through_epilogue(instruction.epilogue(), y, dy);
+        let (dy, sums) = self.through_epilogue(&instruction, y, dy);
         match instruction {
             Instruction::Apply { geometry, kernel, x, .. } => {
                 self.correlate(geometry, x, dy, kernel);
-                self.sum_biases(biases);
+                self.sum_over_steps(sums);
                 if self.needs_gradient(x) {
                     let dx = self.apply_transposed(geometry, kernel, dy, vec![]);
                     self.add_gradient(x, dx);
@@ -103,14 +105,14 @@ impl Tape {
             }
             Instruction::ApplyTransposed { geometry, kernel, x, .. } => {
                 self.correlate(geometry, dy, x, kernel);
-                self.sum_biases(biases);
+                self.sum_over_steps(sums);
                 if self.needs_gradient(x) {
                     let dx = self.apply(geometry, kernel, dy, vec![]);
                     self.add_gradient(x, dx);
                 }
             }
             Instruction::Map { x, .. } => {
-                self.sum_biases(biases);
+                self.sum_over_steps(sums);
                 if self.needs_gradient(x) {
                     self.add_gradient(x, dy);
                 }
@@ -138,6 +140,12 @@ impl Tape {
                     }
                 }
             }
+            Instruction::Normalize { epsilon, x, .. } => {
+                if self.needs_gradient(x) {
+                    let dx = self.normalize_gradient(epsilon, x, dy);
+                    self.add_gradient(x, dx);
+                }
+            }
             Instruction::Pool { pooling, geometry, x, .. } => {
                 if self.needs_gradient(x) {
                     let dx = self.pool_gradient(pooling, geometry, x, dy);
@@ -150,6 +158,7 @@ impl Tape {
             | Instruction::Correlate { .. }
             | Instruction::SumSteps { .. }
             | Instruction::Loss { .. }
+            | Instruction::NormalizeGradient { .. }
             | Instruction::PoolGradient { .. }
             | Instruction::CustomGradient { .. } => {
                 unreachable!("stores no value of a forward pass: {instruction:?}")
@@ -157,25 +166,40 @@ impl Tape {
         }
     }
 
-    /// The gradient of what a line computes before its epilogue, and for each bias of the epilogue the value whose sum
+    /// The gradient of what a line computes before its epilogue, and for each weight of the epilogue the value whose sum
     /// over steps is its gradient.
-    fn through_epilogue(&mut self, ops: &[Pointwise], y: Value, dy: Value) -> (Value, Vec<(Weight, Value)>) {
-        let (mut dy, mut biases) = (dy, vec![]);
-        for op in ops.iter().rev() {
+    fn through_epilogue(
+        &mut self,
+        instruction: &Instruction,
+        y: Value,
+        dy: Value,
+    ) -> (Value, Vec<(Weight, Value)>) {
+        let (mut dy, mut sums) = (dy, vec![]);
+        for op in instruction.epilogue().iter().rev() {
             match *op {
-                Pointwise::AddBias(bias) => biases.push((bias, dy)),
+                Pointwise::Scale(factors) => {
+                    // A line begins with its factors (see `Tape::map`), so they multiply what it reads.
+                    let Instruction::Map { x, .. } = *instruction else {
+                        unreachable!("no map of its own: {instruction:?}")
+                    };
+                    sums.push((factors, self.multiply(dy, x)));
+                    if self.needs_gradient(x) {
+                        dy = self.map(dy, vec![*op]);
+                    }
+                }
+                Pointwise::AddBias(bias) => sums.push((bias, dy)),
                 // A line ends with its activation (see `Tape::map`), so y is the output of this one.
                 Pointwise::Activation(activation) => dy = self.activation_gradient(activation, y, dy),
                 Pointwise::Dropout(_) => dy = self.map(dy, vec![*op]),
                 Pointwise::ActivationGradient(..) => unreachable!("a forward pass has no gradients: {op:?}"),
             }
         }
-        (dy, biases)
+        (dy, sums)
     }
 
-    fn sum_biases(&mut self, biases: Vec<(Weight, Value)>) {
-        for (bias, dy) in biases {
-            self.sum_steps(dy, bias);
+    fn sum_over_steps(&mut self, sums: Vec<(Weight, Value)>) {
+        for (weight, value) in sums {
+            self.sum_steps(value, weight);
         }
     }
 }

@@ -196,11 +196,12 @@ impl Tape {
 
     /// Cuts off the functions of an epilogue that belong into lines of their own. In a training program, the backward
     /// pass reads the output of an activation or its input, whichever is its [`Residual`], so this must be stored: it
-    /// ends a line. Fusion joins lines again where it can.
+    /// ends a line. It reads what factors were multiplied with, so they begin a line that reads just this. Fusion joins lines again where it can.
     fn cut(&self, epilogue: &mut Vec<Pointwise>, contraction: bool) -> Vec<Pointwise> {
         let end = epilogue.iter().enumerate().find_map(|(at, op)| match op {
             Pointwise::Activation(function) if function.residual() != Residual::Input => Some(at + 1),
             Pointwise::Activation(_) => Some(if contraction { at } else { at.max(1) }),
+            Pointwise::Scale(_) if contraction || at > 0 => Some(at),
             _ => None,
         });
         epilogue.split_off(end.filter(|_| self.training).unwrap_or(epilogue.len()))
@@ -262,6 +263,21 @@ impl Tape {
         let y = self.value(self.shape(a));
         self.push(Instruction::Multiply { a, b, y });
         y
+    }
+
+    /// Records the normalisation of each step of `x` over its channels, and returns the result.
+    pub fn normalize(&mut self, epsilon: f64, x: Value) -> Value {
+        let y = self.value(self.shape(x));
+        self.push(Instruction::Normalize { epsilon, x, y });
+        y
+    }
+
+    /// Records the gradient of [`Tape::normalize`] and returns it.
+    pub fn normalize_gradient(&mut self, epsilon: f64, x: Value, dy: Value) -> Value {
+        self.check(dy, self.shape(x));
+        let dx = self.value(self.shape(x));
+        self.push(Instruction::NormalizeGradient { epsilon, x, dy, dx });
+        dx
     }
 
     /// Records the pooling of `x`, on the geometry's input side, and returns its output. The geometry has as many

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use ndarray::{Array2, ArrayView3, ArrayViewMut3};
 
 use super::{
-    Operand, apply, apply_transposed, correlate, index_map, index_map_transposed, pointwise, pool,
-    pool_gradient, sum_steps,
+    Operand, apply, apply_transposed, correlate, index_map, index_map_transposed, normalize,
+    normalize_gradient, pointwise, pool, pool_gradient, sum_steps,
 };
 use crate::float::Float;
 use crate::geometry::Geometry;
@@ -176,6 +176,13 @@ impl<F: Float> Interpreter<F> {
                 stored.assign(&values[a.index()]);
                 *stored *= &values[b.index()];
             }
+            Instruction::Normalize { epsilon, x, .. } => {
+                normalize(*epsilon, values[x.index()].view(), stored.view_mut());
+            }
+            Instruction::NormalizeGradient { epsilon, x, dy, .. } => {
+                let (x, dy) = (values[x.index()].view(), values[dy.index()].view());
+                normalize_gradient(*epsilon, x, dy, stored.view_mut());
+            }
             Instruction::Pool { pooling, geometry, x, .. } => {
                 pool(*pooling, geometry, values[x.index()].view(), stored.view_mut());
             }
@@ -214,11 +221,11 @@ impl<F: Float> Interpreter<F> {
 
     fn epilogue(&self, epilogue: &[Pointwise], weights: &[F], y: &mut Array2<F>) {
         let channels = y.ncols();
+        let tensor = |weight: &Weight| &weights[self.layout.tensors()[weight.index()].range.clone()];
         for op in epilogue {
             let operand = match op {
-                Pointwise::AddBias(bias) => {
-                    Operand::AddBias(&weights[self.layout.tensors()[bias.index()].range.clone()])
-                }
+                Pointwise::Scale(factors) => Operand::Scale(tensor(factors)),
+                Pointwise::AddBias(bias) => Operand::AddBias(tensor(bias)),
                 Pointwise::Activation(activation) => Operand::Activation(*activation),
                 Pointwise::Dropout(mask) => Operand::Dropout {
                     rate: self.program.masks[mask.index()].rate,

@@ -9,6 +9,8 @@ use crate::masks::keeps;
 /// An element-by-element function with its operands. See [`Pointwise`](crate::program::Pointwise).
 #[derive(Debug, Clone, Copy)]
 pub enum Operand<'a, F> {
+    /// `v factors[c]`
+    Scale(&'a [F]),
     /// `v + bias[c]`
     AddBias(&'a [F]),
     /// `activation(v)`
@@ -27,6 +29,7 @@ pub enum Operand<'a, F> {
 /// Applies one function to the element at step `t` and channel `c` of a signal with `channels` channels.
 pub fn pointwise<F: Float>(op: &Operand<'_, F>, v: F, t: usize, c: usize, channels: usize) -> F {
     match op {
+        Operand::Scale(factors) => v * factors[c],
         Operand::AddBias(bias) => v + bias[c],
         Operand::Activation(activation) => activation.apply(v),
         Operand::Dropout { rate, mask } if keeps(mask, t * channels + c) => v * F::of(1.0 / (1.0 - rate)),

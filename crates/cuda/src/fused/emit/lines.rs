@@ -4,11 +4,10 @@ use glassbox_engine::activations::Activation;
 use glassbox_engine::geometry::{Geometry, GeometrySpec};
 use glassbox_engine::program::{Instruction, Line, Pointwise, Value, Weight};
 
-use super::super::Fitted;
-use super::super::WARP;
 use super::super::layout::{Phase, Slot, Tiles};
 use super::super::shapes::Product;
 use super::super::tiling::{CorrelateTiles, ProductTiles, wide};
+use super::super::{Fitted, WARP};
 use super::adds_to;
 use crate::kernels::{activation_code, loss_code};
 
@@ -147,6 +146,11 @@ impl Fitted<'_> {
         let mut body = String::new();
         for op in ops {
             let line = match op {
+                Pointwise::Scale(factors) => {
+                    let (at, ..) =
+                        self.layout.weights[factors.index()].expect("factors that are read are there");
+                    format!("v *= all[{at} + c];")
+                }
                 Pointwise::AddBias(bias) => {
                     let (at, ..) = self.layout.weights[bias.index()].expect("a bias that is read is there");
                     format!("v += all[{at} + c];")
