@@ -548,8 +548,8 @@ fn what_does_not_fit_is_refused_by_name() {
         model.add_named("layer", layer).expect_err("it does not fit").to_string()
     };
     let (series, code) = (Shape::new(9, 2), Shape::units(18));
-    let no_steps =
-        "cannot take an input of shape (batch, 18): it has no steps; expected (batch, steps, channels)";
+    let no_steps = "cannot take an input of shape (batch, 18): it has no steps, expected (batch, steps, channels); \
+                    put a RepeatVector or a Reshape before it";
     let of_steps: [Arc<dyn Layer>; 6] = [
         Arc::new(Conv1D::new(1, 3)),
         Arc::new(Conv1DTranspose::new(1, 3)),

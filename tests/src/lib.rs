@@ -3,7 +3,7 @@
 //! | test | what it proves |
 //! |---|---|
 //! | `golden/` | the engine computes what Keras computes: see `fixtures/README.md` |
-//! | `golden/layers.rs` | output, input gradient, kernel and bias gradients of 149 layers |
+//! | `golden/layers.rs` | output, input gradient, kernel and bias gradients of 187 layers |
 //! | `golden/geometry.rs` | every output length for a grid of arguments, every error, the validation split |
 //! | `golden/optimisation.rs` | both losses and their gradients; ten steps of each optimiser alone |
 //! | `golden/training.rs` | ten training steps of the tutorial's network, including dropout |

@@ -209,12 +209,12 @@ impl IndexMap {
 
     /// The runs of all inputs. No two have an element of the output in common.
     pub fn runs(&self) -> impl Iterator<Item = Run> {
-        self.loops.iter().flat_map(|repeated| repeated.runs())
+        self.loops.iter().flat_map(Loop::runs)
     }
 
     /// The runs of one input.
     pub fn runs_of(&self, input: usize) -> impl Iterator<Item = Run> {
-        self.loops.iter().filter(move |repeated| repeated.first.input == input).flat_map(|l| l.runs())
+        self.loops.iter().filter(move |repeated| repeated.first.input == input).flat_map(Loop::runs)
     }
 
     /// The number of elements of the output that are elements of this input.

@@ -30,7 +30,7 @@
 //! | choose the device | [`Device`] |
 //! | save it, load it, continue training | [`Model::save`], [`Model::load`] |
 //! | stop it, save checkpoints, follow its progress | [`Hooks`], [`checkpoint`], [`Interrupt`] |
-//! | write a custom layer | [`Layer`](layers::Layer), [`Operation`](program::custom::Operation), `examples/custom_layer.rs` |
+//! | write a custom layer | [`Layer`](layers::Layer), [`Operation`](program::custom::Operation), `examples/custom_layer.rs`, `examples/subclassing.rs` |
 //! | check its gradient | [`GradientCheck`](gradient_check::GradientCheck) |
 //!
 //! The engine is [`glassbox_engine`]; its modules are re-exported here, and so is [`ndarray`].

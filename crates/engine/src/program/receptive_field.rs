@@ -1,6 +1,6 @@
 //! Receptive fields: the input steps that an output step depends on.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::{Instruction, Pooling, Program, Value};
@@ -12,8 +12,8 @@ impl Program {
     /// sample outside of it cannot change that step, for any weights. Empty if the step depends on no input step.
     ///
     /// The program is read backwards. A contraction maps a step to the steps that its geometry connects it with, a
-    /// function of single elements maps a step to itself, and a user's operation may read all of its input. For
-    /// convolutions of k taps with strides s only, the length is the well-known
+    /// function of single elements or an index map maps an element to elements, and a user's operation may read all of
+    /// its input. For convolutions of k taps with strides s only, the length is the well-known
     /// `1 + sum over layers of (k - 1) (product of the strides before)` (Araujo, Norris and Sim, *Computing
     /// receptive fields of convolutional neural networks*, Distill 2019). A transposed convolution widens it by less,
     /// and the ends of the signal cut it off.
@@ -34,80 +34,104 @@ impl Program {
     #[must_use]
     pub fn receptive_field(&self, value: Value, step: usize) -> Range<usize> {
         assert!(step < self.values[value.0].steps, "step {step} of {}", self.values[value.0]);
-        // Sets and not ranges: a stride longer than its kernel skips steps, and what those depend on must not count.
-        let mut needed = HashMap::from([(value, BTreeSet::from([step]))]);
+        // Elements and not ranges of steps: a stride longer than its kernel skips steps, and a signal may be reshaped. What
+        // those depend on must not count.
+        let shape = self.values[value.0];
+        let start = (0..shape.len()).map(|element| element / shape.channels == step).collect::<Vec<bool>>();
+        let mut needed = HashMap::from([(value, start)]);
         for line in self.lines.iter().rev() {
             let stored = line.instruction.stores().and_then(|stored| needed.get(&stored).cloned());
             let Some(stored) = stored else { continue };
             for read in line.instruction.reads() {
-                let steps = self.steps_read(&line.instruction, read, &stored);
-                needed.entry(read).or_default().extend(steps);
+                let elements = self.elements_read(&line.instruction, read, &stored);
+                let before = needed.entry(read).or_insert_with(|| vec![false; elements.len()]);
+                before.iter_mut().zip(elements).for_each(|(before, element)| *before |= element);
             }
         }
-        let steps = needed.remove(&self.input).unwrap_or_default();
-        steps.first().zip(steps.last()).map_or(0..0, |(first, last)| *first..last + 1)
+        let input = needed.remove(&self.input).unwrap_or_default();
+        let channels = self.values[self.input.0].channels;
+        let bounds = input.iter().position(|needed| *needed).zip(input.iter().rposition(|needed| *needed));
+        bounds.map_or(0..0, |(first, last)| first / channels..last / channels + 1)
     }
 
-    /// The steps of `read` that `instruction` needs to compute the steps `stored` of its result.
-    fn steps_read(
-        &self,
-        instruction: &Instruction,
-        read: Value,
-        stored: &BTreeSet<usize>,
-    ) -> BTreeSet<usize> {
+    /// The elements of `read` that `instruction` needs to compute the elements `stored` of its result.
+    fn elements_read(&self, instruction: &Instruction, read: Value, stored: &[bool]) -> Vec<bool> {
+        let mut elements = vec![false; self.values[read.0].len()];
         match instruction {
-            Instruction::Apply { geometry, x, .. } | Instruction::Pool { geometry, x, .. } if *x == read => {
-                in_steps(geometry, stored)
+            Instruction::Apply { geometry, x, .. } if *x == read => {
+                let steps = in_steps(geometry, &any_of_step(stored, geometry.out_channels));
+                all_of_step(&steps, geometry.in_channels)
             }
-            Instruction::ApplyTransposed { geometry, x, .. } if *x == read => out_steps(geometry, stored),
-            Instruction::IndexMap { map, inputs, y } => {
-                let runs = map.runs().filter(|run| inputs[run.input] == read);
-                let [from, to] = [read, *y].map(|value| self.values[value.0].channels);
-                steps_met(runs.map(|Run { from, to, len, .. }| (to, from, len)), to, from, stored)
+            Instruction::ApplyTransposed { geometry, x, .. } if *x == read => {
+                let steps = out_steps(geometry, &any_of_step(stored, geometry.in_channels));
+                all_of_step(&steps, geometry.out_channels)
             }
-            Instruction::IndexMapTransposed { map, input, dx, .. } => {
-                let [from, to] = [*dx, read].map(|value| self.values[value.0].channels);
-                let runs = map.runs_of(*input);
-                steps_met(runs.map(|Run { from, to, len, .. }| (from, to, len)), from, to, stored)
+            Instruction::IndexMap { map, inputs, .. } => {
+                for Run { from, to, len, .. } in map.runs().filter(|run| inputs[run.input] == read) {
+                    (0..len).for_each(|n| elements[from + n] |= stored[to + n]);
+                }
+                elements
             }
-            Instruction::PoolGradient { geometry, dy, .. } if *dy == read => out_steps(geometry, stored),
+            Instruction::IndexMapTransposed { map, input, .. } => {
+                for Run { from, to, len, .. } in map.runs_of(*input) {
+                    (0..len).for_each(|n| elements[to + n] |= stored[from + n]);
+                }
+                elements
+            }
+            Instruction::Pool { geometry, x, .. } if *x == read => {
+                each_channel(stored, geometry.in_channels, |stored| in_steps(geometry, stored))
+            }
+            Instruction::PoolGradient { geometry, dy, .. } if *dy == read => {
+                each_channel(stored, geometry.in_channels, |stored| out_steps(geometry, stored))
+            }
             // Which input step of a window has the maximum depends on all of them.
             Instruction::PoolGradient { pooling: Pooling::Max, geometry, .. } => {
-                in_steps(geometry, &out_steps(geometry, stored))
+                let window = |stored: &[bool]| in_steps(geometry, &out_steps(geometry, stored));
+                each_channel(stored, geometry.in_channels, window)
+            }
+            // The moments are those of the channels of a step.
+            Instruction::Normalize { .. } | Instruction::NormalizeGradient { .. } => {
+                let channels = self.values[read.0].channels;
+                all_of_step(&any_of_step(stored, channels), channels)
             }
             Instruction::Custom { .. } | Instruction::CustomGradient { .. } => {
-                (0..self.values[read.0].steps).collect()
+                elements.fill(true);
+                elements
             }
             // Element by element, including the gate of a contraction's epilogue.
-            _ => stored.clone(),
+            _ => stored.to_vec(),
         }
     }
 }
 
-/// The steps of a signal of `there` channels whose elements are among the steps `stored` of a signal of `here` channels.
-/// Runs are (element here, element there, length).
-fn steps_met(
-    runs: impl Iterator<Item = (usize, usize, usize)>,
-    here: usize,
-    there: usize,
-    stored: &BTreeSet<usize>,
-) -> BTreeSet<usize> {
-    let of_run = |(at_here, at_there, len): (usize, usize, usize)| {
-        let met = (0..len).filter(|n| stored.contains(&((at_here + n) / here)));
-        met.map(|n| (at_there + n) / there).collect::<BTreeSet<usize>>()
-    };
-    runs.flat_map(of_run).collect()
+/// The steps of which any element is among `elements`.
+fn any_of_step(elements: &[bool], channels: usize) -> Vec<bool> {
+    elements.chunks(channels).map(|step| step.contains(&true)).collect()
+}
+
+/// All elements of `steps`.
+fn all_of_step(steps: &[bool], channels: usize) -> Vec<bool> {
+    steps.iter().flat_map(|step| std::iter::repeat_n(*step, channels)).collect()
+}
+
+/// The elements that a function of the steps of one channel gives for each channel.
+fn each_channel(elements: &[bool], channels: usize, steps: impl Fn(&[bool]) -> Vec<bool>) -> Vec<bool> {
+    let column = |c: usize| elements.iter().skip(c).step_by(channels).copied().collect::<Vec<bool>>();
+    let columns: Vec<Vec<bool>> = (0..channels).map(|c| steps(&column(c))).collect();
+    (0..columns[0].len()).flat_map(|t| columns.iter().map(move |column| column[t])).collect()
 }
 
 /// The input steps of A that its output steps `out` read.
-fn in_steps(geometry: &Geometry, out: &BTreeSet<usize>) -> BTreeSet<usize> {
-    out.iter().flat_map(|t| (0..geometry.taps).filter_map(|tap| geometry.in_step(*t, tap))).collect()
+fn in_steps(geometry: &Geometry, out: &[bool]) -> Vec<bool> {
+    let mut steps = vec![false; geometry.in_steps];
+    for t in (0..geometry.out_steps).filter(|t| out[*t]) {
+        (0..geometry.taps).filter_map(|tap| geometry.in_step(t, tap)).for_each(|i| steps[i] = true);
+    }
+    steps
 }
 
 /// The output steps of A that read one of its input steps `input`.
-fn out_steps(geometry: &Geometry, input: &BTreeSet<usize>) -> BTreeSet<usize> {
-    let reads = |t: &usize| {
-        (0..geometry.taps).any(|tap| geometry.in_step(*t, tap).is_some_and(|step| input.contains(&step)))
-    };
-    (0..geometry.out_steps).filter(reads).collect()
+fn out_steps(geometry: &Geometry, input: &[bool]) -> Vec<bool> {
+    let reads = |t| (0..geometry.taps).any(|tap| geometry.in_step(t, tap).is_some_and(|step| input[step]));
+    (0..geometry.out_steps).map(reads).collect()
 }

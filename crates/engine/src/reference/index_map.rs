@@ -11,9 +11,7 @@ use crate::index_map::{IndexMap, Run};
 pub fn index_map<F: Float>(map: &IndexMap, xs: &[&[F]], y: &mut [F]) {
     y.fill(F::zero());
     for Run { input, from, to, len } in map.runs() {
-        for n in 0..len {
-            y[to + n] = xs[input][from + n];
-        }
+        y[to..to + len].copy_from_slice(&xs[input][from..from + len]);
     }
 }
 
