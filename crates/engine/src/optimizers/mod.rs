@@ -181,36 +181,28 @@ impl Optimizer {
     /// If the optimiser has no such hyperparameter, or it is a number and the value a Boolean, or the reverse.
     pub fn set(&mut self, name: &'static str, value: Hyperparameter) -> Result<()> {
         let field = self.fields().into_iter().find(|(field, _)| *field == name).map(|(_, field)| field);
-        let expected = match (field, value) {
-            (Some(Field::Number(field)), Hyperparameter::Number(value)) => {
-                *field = value;
-                return Ok(());
-            }
-            (Some(Field::Rate(field)), Hyperparameter::Number(value)) => {
-                *field = value.into();
-                return Ok(());
-            }
+        match (field, value) {
+            (Some(Field::Rate(field)), Hyperparameter::Number(value)) => *field = value.into(),
             (Some(Field::Rate(field)), Hyperparameter::Schedule(value)) => {
-                *field = LearningRate::Schedule(value);
-                return Ok(());
+                *field = LearningRate::Schedule(value)
             }
-            (Some(Field::Optional(field)), Hyperparameter::Number(value)) => {
-                *field = Some(value);
-                return Ok(());
+            (Some(Field::Number(field)), Hyperparameter::Number(value)) => *field = value,
+            (Some(Field::Optional(field)), Hyperparameter::Number(value)) => *field = Some(value),
+            (Some(Field::Flag(field)), Hyperparameter::Flag(value)) => *field = value,
+            (field, value) => {
+                let expected = match field {
+                    Some(Field::Rate(_)) => "a number or a schedule".into(),
+                    Some(Field::Number(_) | Field::Optional(_)) => "a number".into(),
+                    Some(Field::Flag(_)) => "true or false".into(),
+                    None => {
+                        let (class, names) = (self.class_name(), self.arguments().join(", "));
+                        format!("no value: {class} does not have it; its arguments are {names}")
+                    }
+                };
+                return Err(Error::Option { option: name, found: value.to_string(), expected });
             }
-            (Some(Field::Flag(field)), Hyperparameter::Flag(value)) => {
-                *field = value;
-                return Ok(());
-            }
-            (Some(Field::Rate(_)), _) => "a number or a schedule".into(),
-            (Some(Field::Number(_) | Field::Optional(_)), _) => "a number".into(),
-            (Some(Field::Flag(_)), _) => "true or false".into(),
-            (None, _) => {
-                let (class, names) = (self.class_name(), self.arguments().join(", "));
-                format!("no value: {class} does not have it; its arguments are {names}")
-            }
-        };
-        Err(Error::Option { option: name, found: value.to_string(), expected })
+        }
+        Ok(())
     }
 
     /// The names of the numbers that are kept per weight.
