@@ -69,8 +69,9 @@ pub(super) fn by_global_norm<'a, F: Float>(
 ) -> impl Fn(F) -> F + Copy {
     let norm = F::of(tensors.map(sum_of_squares).sum::<f64>().sqrt());
     let (inverse, most) = (F::one() / norm, F::of(1.0 / limit));
-    // The difference makes the factor NaN if the norm is not finite.
-    let factor = F::of(limit) * if inverse < most { inverse } else { most } + (norm - norm);
+    let factor = F::of(limit) * if inverse < most { inverse } else { most };
+    // As in Keras.
+    let factor = if norm.is_finite() { factor } else { F::nan() };
     move |g| g * factor
 }
 

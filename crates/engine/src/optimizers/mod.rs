@@ -184,7 +184,7 @@ impl Optimizer {
         match (field, value) {
             (Some(Field::Rate(field)), Hyperparameter::Number(value)) => *field = value.into(),
             (Some(Field::Rate(field)), Hyperparameter::Schedule(value)) => {
-                *field = LearningRate::Schedule(value)
+                *field = LearningRate::Schedule(value);
             }
             (Some(Field::Number(field)), Hyperparameter::Number(value)) => *field = value,
             (Some(Field::Optional(field)), Hyperparameter::Number(value)) => *field = Some(value),
