@@ -64,24 +64,44 @@ fn is_small(model: &Network) -> bool {
 /// The same model with each activation as a layer of its own.
 fn with_activations_apart(model: &Network) -> Network {
     let mut document: Json = serde_json::from_str(&model.to_json()).expect("JSON of ours");
-    let layers = document["config"]["layers"].as_array_mut().expect("layers");
-    let layer = |index: usize, activation: Json| {
-        let config =
-            json!({ "name": format!("apart {index}"), "dtype": "float32", "activation": activation });
-        json!({ "class_name": "Activation", "config": config })
-    };
-    for index in (0..layers.len()).rev() {
-        let activation = match layers[index]["class_name"].as_str() {
+    let layers = |document: &Json| document["config"]["layers"].as_array().map_or(0, Vec::len);
+    for index in (0..layers(&document)).rev() {
+        let layer = &mut document["config"]["layers"][index];
+        let activation = match layer["class_name"].as_str() {
             Some("TimeDistributed") => "/config/layer/config/activation",
             Some("Activation") => continue,
             _ => "/config/activation",
         };
-        if let Some(activation) = layers[index].pointer_mut(activation) {
-            let activation = std::mem::replace(activation, json!("linear"));
-            layers.insert(index + 1, layer(index, activation));
+        let Some(activation) = layer.pointer_mut(activation) else { continue };
+        let activation = std::mem::replace(activation, json!("linear"));
+        let (name, apart) = (layer["config"]["name"].clone(), json!(format!("apart {index}")));
+        let config = json!({ "name": apart, "dtype": "float32", "activation": activation });
+        let mut after = json!({ "class_name": "Activation", "config": config });
+        // In a graph, what reads a call of the layer reads the call of its activation.
+        if let Some(calls) = layer["inbound_nodes"].as_array().map(Vec::len) {
+            redirect(&mut document, &name, &apart);
+            let call = |call: usize| {
+                let config = json!({ "dtype": "float32", "keras_history": [name, call, 0] });
+                json!({ "args": [{ "class_name": "__keras_tensor__", "config": config }], "kwargs": {} })
+            };
+            after["name"] = apart;
+            after["inbound_nodes"] = (0..calls).map(call).collect();
         }
+        document["config"]["layers"].as_array_mut().expect("layers").insert(index + 1, after);
     }
     Network::from_json(&document.to_string()).expect("the same model, its activations apart")
+}
+
+/// Renames the source of signals, `[layer, call, output]`, in a graph.
+fn redirect(value: &mut Json, from: &Json, to: &Json) {
+    match value {
+        Json::Array(signal) if signal.len() == 3 && signal[0] == *from && signal[1].is_u64() => {
+            signal[0] = to.clone();
+        }
+        Json::Array(values) => values.iter_mut().for_each(|value| redirect(value, from, to)),
+        Json::Object(entries) => entries.values_mut().for_each(|value| redirect(value, from, to)),
+        _ => {}
+    }
 }
 
 /// Half of the models are new ones, whose sizes lie on both sides of those at which kernels change their path.
