@@ -212,7 +212,7 @@ proptest! {
 #[test]
 fn random_models_cover_what_matters() {
     let seen = RefCell::new(BTreeSet::new());
-    let outcome = TestRunner::new(cases(6000)).run(&models(SMALL), |case| {
+    let outcome = TestRunner::new(cases(24_000)).run(&models(SMALL), |case| {
         let mut seen = seen.borrow_mut();
         for (layer, named) in case.layers.iter().zip(case.build().layers()) {
             let mut note = |what: &str, yes: bool| {
