@@ -2,7 +2,10 @@
 
 use glassbox_engine::initializers::{Initializer, glorot_limit};
 use glassbox_engine::layers::Registry;
-use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout, ELU, Layer, LeakyReLU, ReLU};
+use glassbox_engine::layers::{
+    Activation, AveragePooling1D, Conv1D, Conv1DTranspose, Dropout, ELU, Layer, LayerNormalization,
+    LeakyReLU, MaxPooling1D, ReLU, SpatialDropout1D,
+};
 use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::shape::Shape;
@@ -280,6 +283,10 @@ fn add(model: &mut Sequential, class: &str) {
         "LeakyReLU" => model.add(LeakyReLU::default()),
         "ELU" => model.add(ELU::default()),
         "Activation" => model.add(Activation::Tanh),
+        "MaxPooling1D" => model.add(MaxPooling1D::new(1)),
+        "AveragePooling1D" => model.add(AveragePooling1D::new(1)),
+        "SpatialDropout1D" => model.add(SpatialDropout1D::new(0.2)),
+        "LayerNormalization" => model.add(LayerNormalization::new()),
         other => panic!("{other}"),
     }
     .expect("a layer");

@@ -41,9 +41,10 @@ pub(crate) fn gradient(
     assert_eq!((x.len(), dx.len()), (geometry.input().len(), geometry.input().len()), "pooling");
     assert_eq!(dy.len(), geometry.output().len(), "pooling");
     dx.fill(0.0);
-    // SAFETY: the tasks are plain code.
     match pooling {
+        // SAFETY: the task is plain code.
         Pooling::Max => unsafe { isa.run(MaxGradient { geometry, x, dy, dx }) },
+        // SAFETY: the task is plain code.
         Pooling::Average => unsafe { isa.run(AverageGradient { geometry, dy, dx }) },
     }
 }

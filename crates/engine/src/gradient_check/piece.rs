@@ -78,12 +78,13 @@ impl Operation for Held {
     fn backward<F: Float>(&self, saved: Saved<'_, F>, mut y: ArrayViewMut2<'_, F>, _: &mut [F]) {
         let (sides, x) = (saved.x, saved.dy);
         match self {
-            Self::Activation(activation) => Zip::from(&mut y)
-                .and(sides)
-                .and(x)
-                .for_each(|y, side, x| *y = activation.piece(*x, *side > F::zero())),
+            Self::Activation(activation) => {
+                let held = |x: F, side: F| activation.piece(x, side > F::zero());
+                Zip::from(&mut y).and(sides).and(x).for_each(|y, side, x| *y = held(*x, *side));
+            }
             Self::Max(_) => {
-                Zip::indexed(&mut y).and(sides).for_each(|(_, c), y, step| *y = x[[step.wide() as usize, c]])
+                let held = |step: F, c: usize| x[[step.wide() as usize, c]];
+                Zip::indexed(&mut y).and(sides).for_each(|(_, c), y, step| *y = held(*step, c));
             }
         }
     }

@@ -105,6 +105,10 @@ impl Layer for LayerNormalization {
         tape.map(y, gamma.into_iter().chain(beta).collect())
     }
 
+    fn acts_on_steps(&self) -> bool {
+        true
+    }
+
     fn config(&self) -> Config {
         Config::default()
             .with("axis", [-1].as_slice())

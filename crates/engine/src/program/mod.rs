@@ -174,7 +174,7 @@ pub enum Instruction {
         /// Functions applied to each element.
         epilogue: Vec<Pointwise>,
     },
-    /// `y = a + b`: adds the gradients of a value that is used twice.
+    /// `y = a + b`: branches meet, or the gradients of a value that is used twice.
     Add {
         /// Read.
         a: Value,
