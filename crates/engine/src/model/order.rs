@@ -36,10 +36,9 @@ impl Order {
             }
         }
         for input in (0..inputs).map(Part::Input) {
-            if !met.contains_key(&input) {
-                part_depths.insert(input, 0);
-                met.insert(input, -1);
-            }
+            // Nothing reads this input.
+            met.entry(input).or_insert(-1);
+            part_depths.entry(input).or_insert(0);
         }
         let place = |part: &Part| (std::cmp::Reverse(part_depths[part]), met[part]);
         let mut parts: Vec<Part> = part_depths.keys().copied().collect();
