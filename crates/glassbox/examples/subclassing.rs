@@ -1,8 +1,8 @@
 //! A layer and a whole model as types of one's own, which say their forward pass once.
 //!
 //! Keras has three ways to build a model: a sequence of layers, a graph of them, and a subclass of `Layer` or `Model` with
-//! a method `call`. This is the third. A type that implements [`Layer`] records its forward pass, here by calling other
-//! layers; the backward pass is derived. Such types are saved, and loaded through a [`Registry`].
+//! a method `call`. This is the third. A type that implements [`Layer`] records its forward pass, here through models of
+//! other layers; the backward pass is derived. Such types are saved, and loaded through a [`Registry`].
 //!
 //! ```sh
 //! cargo run --release -p glassbox --example subclassing
@@ -22,9 +22,11 @@ struct Residual {
 }
 
 impl Residual {
-    fn layers(&self, channels: usize) -> Layers {
-        let convolution = Conv1D::new(channels, self.kernel_size).padding(Same);
-        vec![("first", Box::new(convolution.clone().activation(Relu))), ("second", Box::new(convolution))]
+    fn change(&self, x: Shape) -> Result<Network, EngineError> {
+        let convolution = Conv1D::new(x.channels, self.kernel_size).padding(Same);
+        let mut change = Sequential::new(x);
+        change.add(convolution.clone().activation(Relu))?.add(convolution)?;
+        Ok(change.into())
     }
 }
 
@@ -33,13 +35,17 @@ impl Layer for Residual {
         Self::CLASS_NAME
     }
 
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, EngineError> {
+        Ok(self.change(inputs[0])?.output_shape())
+    }
+
     fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
-        weights_of(&self.layers(inputs[0].channels), inputs[0])
+        self.change(inputs[0]).expect(CHECKED).weights(inputs)
     }
 
     fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
         let x = call.x();
-        let change = call_all(&self.layers(tape.shape(x).channels), tape, call);
+        let change = self.change(tape.shape(x)).expect(CHECKED).forward(tape, call);
         tape.add(x, change)
     }
 
@@ -64,18 +70,16 @@ struct Autoencoder {
 }
 
 impl Autoencoder {
-    fn layers(&self, window: Shape) -> Layers {
+    fn layers(&self, window: Shape) -> Result<Network, EngineError> {
         let half = Shape::new(window.steps / 2, 8);
-        vec![
-            ("down", Box::new(Conv1D::new(8, 5).strides(2).padding(Same).activation(Relu))),
-            ("into", Box::new(Residual { kernel_size: 3 })),
-            ("flat", Box::new(Flatten)),
-            ("code", Box::new(Dense::new(self.code).activation(Tanh))),
-            ("back", Box::new(Dense::new(half.len()).activation(Relu))),
-            ("steps", Box::new(Reshape::new(half))),
-            ("out_of", Box::new(Residual { kernel_size: 3 })),
-            ("up", Box::new(Conv1DTranspose::new(window.channels, 5).strides(2).padding(Same))),
-        ]
+        let mut layers = Sequential::new(window);
+        layers.add(Conv1D::new(8, 5).strides(2).padding(Same).activation(Relu))?;
+        layers.add(Residual { kernel_size: 3 })?.add(Flatten)?;
+        layers.add(Dense::new(self.code).activation(Tanh))?;
+        layers.add(Dense::new(half.len()).activation(Relu))?.add(Reshape::new(half))?;
+        layers.add(Residual { kernel_size: 3 })?;
+        layers.add(Conv1DTranspose::new(window.channels, 5).strides(2).padding(Same))?;
+        Ok(layers.into())
     }
 }
 
@@ -84,12 +88,16 @@ impl Layer for Autoencoder {
         Self::CLASS_NAME
     }
 
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, EngineError> {
+        Ok(self.layers(inputs[0])?.output_shape())
+    }
+
     fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
-        weights_of(&self.layers(inputs[0]), inputs[0])
+        self.layers(inputs[0]).expect(CHECKED).weights(inputs)
     }
 
     fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
-        call_all(&self.layers(tape.shape(call.x())), tape, call)
+        self.layers(tape.shape(call.x())).expect(CHECKED).forward(tape, call)
     }
 
     fn config(&self) -> Config {
@@ -105,30 +113,8 @@ impl FromConfig for Autoencoder {
     }
 }
 
-/// Layers that are called one after the other, with names for their weights.
-type Layers = Vec<(&'static str, Box<dyn Layer>)>;
-
-/// The weights of all layers, named after them.
-fn weights_of(layers: &Layers, input: Shape) -> Vec<WeightSpec> {
-    let (mut shape, mut all) = (input, vec![]);
-    for (name, layer) in layers {
-        let weights = layer.weights(&[shape]).into_iter();
-        all.extend(weights.map(|w| WeightSpec { name: format!("{name}_{}", w.name).into(), ..w }));
-        shape = layer.output_shape(&[shape]).expect("layers that fit each other");
-    }
-    all
-}
-
-/// Calls layers one after the other, each with its part of the weights.
-fn call_all(layers: &Layers, tape: &mut Tape, call: &Call) -> Value {
-    let (mut x, mut weights) = (call.x(), &call.weights[..]);
-    for (_, layer) in layers {
-        let (own, others) = weights.split_at(layer.weights(&[tape.shape(x)]).len());
-        x = layer.forward(tape, &Call { inputs: vec![x], weights: own.to_vec() });
-        weights = others;
-    }
-    x
-}
+/// Why a part can be built: a model asks for the shape of the output before anything else.
+const CHECKED: &str = "output_shape has built it for this input";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut layers = Sequential::new((32, 1));
