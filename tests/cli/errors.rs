@@ -228,9 +228,9 @@ fn a_model_of_another_kind_is_no_detector() {
 #[test]
 fn gradcheck_names_what_keras_has_and_we_do_not() {
     let home = home();
-    let architecture = glassbox_tests::fixtures::path("architectures/unsupported/lstm.json");
+    let architecture = glassbox_tests::fixtures::path("architectures/unsupported/prelu.json");
     let error = fail(glassbox(home.path()).arg("gradcheck").arg("--architecture").arg(architecture), 3);
-    assert!(error.contains("LSTM") && error.contains("not supported"), "{error}");
+    assert!(error.contains("PReLU") && error.contains("not supported"), "{error}");
 }
 
 #[test]

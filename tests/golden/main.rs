@@ -12,6 +12,7 @@ mod layers;
 mod models;
 mod optimisation;
 mod random_models;
+mod recurrent;
 mod reduce_lr_on_plateau;
 mod told;
 mod training;

@@ -256,6 +256,11 @@ impl Roundings {
                 Instruction::Custom { op, .. } | Instruction::CustomGradient { op, .. } => {
                     panic!("nothing is known of the roundings of {op:?}")
                 }
+                Instruction::Recur { cell, .. } | Instruction::RecurGradient { cell, .. } => {
+                    panic!(
+                        "the roundings of {cell} grow with its steps; tests/recurrent.rs has its conformance"
+                    )
+                }
             };
             let epilogue: usize = instruction
                 .epilogue()

@@ -63,18 +63,24 @@ pub(crate) struct Phase {
 impl Band {
     /// Plans the products of this direction.
     pub(crate) fn plan(&self, simd: Simd) -> Products {
-        let Some(isa) = Isa::new(simd) else {
-            return Products::new(self.by_phases(0, |rows| {
-                let b = 0..rows.terms() * self.tap.columns;
-                let columns = Columns { first: 0, count: self.tap.columns };
-                vec![Panel { columns, kernel: Kernel::MatrixMultiply, b }]
-            }));
-        };
+        let Some(isa) = Isa::new(simd) else { return self.plan_rows(simd) };
         let cost = |phase| cut(isa, &self.phase(phase, 0).0, self.tap.columns).1;
         let by_phases = (0..self.phases.len()).map(cost).sum::<f64>() / self.phases.len() as f64;
         let by_blocks = self.blocks().map(|block| (block, self.by_blocks(isa, block).1 / block as f64));
         let block = by_blocks.min_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, cost)| *cost < by_phases);
         Products::new(self.products(isa, block.map(|(block, _)| block)))
+    }
+
+    /// Plans the products by phases, so that each row is computed on its own.
+    pub(crate) fn plan_rows(&self, simd: Simd) -> Products {
+        Products::new(match Isa::new(simd) {
+            Some(isa) => self.products(isa, None),
+            None => self.by_phases(0, |rows| {
+                let b = 0..rows.terms() * self.tap.columns;
+                let columns = Columns { first: 0, count: self.tap.columns };
+                vec![Panel { columns, kernel: Kernel::MatrixMultiply, b }]
+            }),
+        })
     }
 
     /// The possible numbers of rows in a block: multiples of the number of phases, and more than one row.

@@ -1,13 +1,19 @@
-//! Runs one sample through a program, within one core's cache.
+//! Runs samples through a program, within one core's cache.
+//!
+//! A sample goes through the whole program before the next one. Only a program with a [recurrence](crate::recurrence)
+//! takes several samples at a time, and only the recurrence runs for all of them at once: before it, between two, and
+//! after the last, each sample goes through all lines there are.
 
 use glassbox_engine::Result;
 use glassbox_engine::activations::Activation;
 use glassbox_engine::backend::Plan;
+use glassbox_engine::geometry::GeometrySpec;
 use glassbox_engine::masks::MaskAt;
 use glassbox_engine::model::WeightLayout;
 use glassbox_engine::profile::{Clock, NoClock, Part};
 use glassbox_engine::program::custom::{OperationIn, Saved};
-use glassbox_engine::program::{Instruction, Pointwise, Program, Value, Weight};
+use glassbox_engine::program::{Instruction, Line, Pointwise, Program, Value, Weight};
+use glassbox_engine::recurrent::{Kind, Returned};
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 use crate::correlate::{self, Correlate};
@@ -15,6 +21,7 @@ use crate::kernels::epilogue::{Epilogue, mask_words};
 use crate::kernels::{activations, loss, masks, normalize, pooling, sums};
 use crate::layout::{Aligned, Slot, slots};
 use crate::product::Products;
+use crate::recurrence::{GROUP, Recurrence, Scratch, Stored};
 use crate::simd::{Isa, Simd};
 use crate::{apply, apply_transposed, index_map, passes};
 
@@ -28,10 +35,29 @@ pub(crate) struct Executable {
     contractions: Vec<Option<Planned>>,
     /// For each line, the number of functions of its epilogue that its contraction applies.
     fused: Vec<usize>,
+    /// The lines, cut at each recurrence.
+    segments: Vec<Segment>,
     /// Instruction set of the lines that are not contractions.
     isa: Isa,
     /// Of the dropout masks.
     seed: u64,
+}
+
+/// Lines that each sample runs on its own, one after the other, and the recurrence after them.
+#[derive(Debug, Default)]
+struct Segment {
+    lines: Vec<usize>,
+    recurrence: Option<Merged>,
+}
+
+/// A recurrence, with the lines that it does not need to be apart from.
+#[derive(Debug, Clone, Copy)]
+struct Merged {
+    line: usize,
+    /// The line of the product that z is, if the recurrence computes it step by step: z is then not stored.
+    product: Option<usize>,
+    /// The line that takes hidden states out of the trace, if nothing else reads it: the trace is then not stored.
+    hidden: Option<usize>,
 }
 
 /// The plan of a contraction.
@@ -40,11 +66,20 @@ enum Planned {
     /// Apply, or apply transposed.
     Products(Products),
     Correlate(Correlate),
+    /// A recurrence or its gradient.
+    Recurrence(Recurrence),
 }
 
-/// The values and masks of one sample. Each thread has one of its own.
+/// The values of the samples that run at a time. Each thread has one of its own.
 #[derive(Debug)]
 pub(crate) struct Workspace {
+    windows: Vec<Window>,
+    scratch: Scratch,
+}
+
+/// The values and masks of one sample.
+#[derive(Debug)]
+struct Window {
     values: Vec<Aligned>,
     masks: Vec<Vec<u32>>,
 }
@@ -77,12 +112,30 @@ impl Executable {
                 let transposed = transposed[kernel.index()];
                 Some(Planned::Correlate(Correlate::new(simd, geometry, left(x), transposed)))
             }
+            Instruction::RecurGradient { cell, trace, .. } => {
+                let steps = program.values[trace.index()].steps;
+                Some(Planned::Recurrence(Recurrence::gradient(simd, *cell, steps)))
+            }
             _ => None,
         };
         let instructions = || program.lines.iter().map(|line| &line.instruction);
+        let segments = segments(program);
+        let mut contractions: Vec<_> = instructions().map(contraction).collect();
+        for Merged { line, product, .. } in segments.iter().filter_map(|segment| segment.recurrence) {
+            if let Instruction::Recur { cell, trace, .. } = &program.lines[line].instruction {
+                let inputs = product.map_or(0, |product| match &program.lines[product].instruction {
+                    Instruction::Apply { geometry, .. } => geometry.in_channels,
+                    other => unreachable!("no product: {other:?}"),
+                });
+                let steps = program.values[trace.index()].steps;
+                contractions[line] =
+                    Some(Planned::Recurrence(Recurrence::forward(simd, *cell, steps, inputs)));
+            }
+        }
         Self {
-            contractions: instructions().map(contraction).collect(),
+            contractions,
             fused: instructions().map(|instruction| fused(instruction.epilogue())).collect(),
+            segments,
             isa: Isa::new(simd).unwrap_or(Isa::PORTABLE),
             seed: plan.seed,
             slots,
@@ -91,24 +144,51 @@ impl Executable {
         }
     }
 
+    /// The number of samples that run at a time, at most.
+    pub(crate) fn group(&self) -> usize {
+        group(&self.program)
+    }
+
     pub(crate) fn workspace(&self) -> Workspace {
         let value = |slot: &Slot| Aligned::zeros(slot.len(), slot.interior().start);
-        Workspace {
+        let window = |_| Window {
             values: self.slots.iter().map(value).collect(),
             masks: self.program.masks.iter().map(|mask| vec![0; mask_words(mask.len)]).collect(),
-        }
+        };
+        let recurrences = self.contractions.iter().filter_map(|planned| match planned {
+            Some(Planned::Recurrence(recurrence)) => Some(recurrence),
+            _ => None,
+        });
+        Workspace { windows: (0..self.group()).map(window).collect(), scratch: Scratch::new(recurrences) }
     }
 
     /// Packs the kernels. To be called whenever the weights have changed.
     pub(crate) fn pack(&mut self, weights: &[f32]) {
+        let tensor = |kernel: &Weight| &weights[self.layout.tensors()[kernel.index()].range.clone()];
         for (line, contraction) in self.program.lines.iter().zip(&mut self.contractions) {
-            if let (
-                Instruction::Apply { kernel, .. } | Instruction::ApplyTransposed { kernel, .. },
-                Some(Planned::Products(products)),
-            ) = (&line.instruction, contraction)
-            {
-                products.pack(&weights[self.layout.tensors()[kernel.index()].range.clone()]);
+            match (&line.instruction, contraction) {
+                (
+                    Instruction::Apply { kernel, .. } | Instruction::ApplyTransposed { kernel, .. },
+                    Some(Planned::Products(products)),
+                ) => products.pack(tensor(kernel)),
+                (Instruction::RecurGradient { kernel, .. }, Some(Planned::Recurrence(recurrence))) => {
+                    recurrence.pack(tensor(kernel), &[]);
+                }
+                _ => {}
             }
+        }
+        for merged in self.segments.iter().filter_map(|segment| segment.recurrence) {
+            let (Instruction::Recur { kernel, .. }, Some(Planned::Recurrence(recurrence))) =
+                (&self.program.lines[merged.line].instruction, &mut self.contractions[merged.line])
+            else {
+                continue;
+            };
+            let product = merged.product.map(|line| &self.program.lines[line].instruction);
+            let input = match product {
+                Some(Instruction::Apply { kernel, .. }) => tensor(kernel),
+                _ => &[],
+            };
+            recurrence.pack(tensor(kernel), input);
         }
     }
 
@@ -125,14 +205,14 @@ impl Executable {
         }
     }
 
-    /// The model's prediction for the last sample that was run.
-    pub(crate) fn prediction<'a>(&self, workspace: &'a Workspace) -> &'a [f32] {
-        self.value(workspace, self.program.output)
+    /// The model's prediction for a sample of the last run, by its index in the run.
+    pub(crate) fn prediction<'a>(&self, workspace: &'a Workspace, sample: usize) -> &'a [f32] {
+        self.value(&workspace.windows[sample], self.program.output)
     }
 
     /// A value without its margins.
-    pub(crate) fn value<'a>(&self, workspace: &'a Workspace, value: Value) -> &'a [f32] {
-        &workspace.values[value.index()][self.slots[value.index()].interior()]
+    fn value<'a>(&self, window: &'a Window, value: Value) -> &'a [f32] {
+        &window.values[value.index()][self.slots[value.index()].interior()]
     }
 
     /// The outputs of the layers, in order.
@@ -140,59 +220,140 @@ impl Executable {
         &self.program.layer_outputs
     }
 
-    /// Runs the program. Adds to `gradient`, in a layout of its own ([`Executable::finish_gradient`]), and returns the
-    /// sample's loss, or 0 in inference. Calls `clock` after each part.
-    pub(crate) fn run(
+    /// Runs the program for `samples` samples, of which `sample` gives each by its index: at most
+    /// [`group`](Executable::group) of them. Adds to `gradient`, in a layout of its own
+    /// ([`Executable::finish_gradient`]), and returns the sum of the samples' losses, or 0 in inference. Calls `clock`
+    /// after each part.
+    pub(crate) fn run<'a>(
         &self,
         workspace: &mut Workspace,
-        sample: &Sample<'_>,
+        samples: usize,
+        sample: impl Fn(usize) -> Sample<'a>,
         weights: &[f32],
         gradient: &mut [f32],
         clock: &mut impl Clock,
     ) -> f64 {
+        let Workspace { windows, scratch } = workspace;
+        let windows = &mut windows[..samples];
         let input = self.program.input.index();
-        workspace.values[input][self.slots[input].interior()].copy_from_slice(sample.x);
-        clock.lap(Part::Gather);
         let mut loss = 0.0;
-        for index in 0..self.program.lines.len() {
-            let instruction = &self.program.lines[index].instruction;
-            if let Instruction::Draw { mask } = instruction {
-                let spec = self.program.masks[mask.index()];
-                let at = MaskAt { mask: mask.index(), ..sample.at };
-                let words = &mut workspace.masks[mask.index()];
-                masks::draw(self.isa, self.seed, at, spec.rate, spec.drawn, words);
-                masks::repeat(spec.drawn, spec.len, words);
-                clock.lap(Part::Line(index));
-                continue;
+        for (number, segment) in self.segments.iter().enumerate() {
+            for (index, window) in windows.iter_mut().enumerate() {
+                let sample = sample(index);
+                if number == 0 {
+                    window.values[input][self.slots[input].interior()].copy_from_slice(sample.x);
+                    clock.lap(Part::Gather);
+                }
+                for line in &segment.lines {
+                    loss += self.line(*line, window, &sample, weights, gradient);
+                    clock.lap(Part::Line(*line));
+                }
             }
-            // The stored value is taken out while the others are read, because it is never among them.
-            let stored = instruction.stores();
-            let mut values = stored.map(|y| std::mem::take(&mut workspace.values[y.index()]));
-            let y = match (stored, &mut values) {
-                (Some(y), Some(values)) => &mut values[self.slots[y.index()].interior()],
-                _ => &mut [],
-            };
-            loss += self.instruction(index, workspace, sample, weights, gradient, y);
-            if let (Some(stored), Some(values)) = (stored, values) {
-                workspace.values[stored.index()] = values;
+            if let Some(recurrence) = segment.recurrence {
+                self.recurrence(recurrence, windows, weights, scratch);
+                clock.lap(Part::Line(recurrence.line));
             }
-            clock.lap(Part::Line(index));
         }
         loss
     }
 
-    /// Runs one line. `stored` is the value that it stores, without margins.
+    /// Runs one line for one sample.
+    fn line(
+        &self,
+        index: usize,
+        window: &mut Window,
+        sample: &Sample<'_>,
+        weights: &[f32],
+        gradient: &mut [f32],
+    ) -> f64 {
+        let instruction = &self.program.lines[index].instruction;
+        if let Instruction::Draw { mask } = instruction {
+            let spec = self.program.masks[mask.index()];
+            let at = MaskAt { mask: mask.index(), ..sample.at };
+            let words = &mut window.masks[mask.index()];
+            masks::draw(self.isa, self.seed, at, spec.rate, spec.drawn, words);
+            masks::repeat(spec.drawn, spec.len, words);
+            return 0.0;
+        }
+        // The stored value is taken out while the others are read, because it is never among them.
+        let stored = instruction.stores();
+        let mut values = stored.map(|y| std::mem::take(&mut window.values[y.index()]));
+        let y = match (stored, &mut values) {
+            (Some(y), Some(values)) => &mut values[self.slots[y.index()].interior()],
+            _ => &mut [],
+        };
+        let loss = self.instruction(index, window, sample, weights, gradient, y);
+        if let (Some(stored), Some(values)) = (stored, values) {
+            window.values[stored.index()] = values;
+        }
+        loss
+    }
+
+    /// Runs a recurrence, or its gradient, for all samples at a time.
+    fn recurrence(&self, merged: Merged, windows: &mut [Window], weights: &[f32], scratch: &mut Scratch) {
+        let instruction = |line: usize| &self.program.lines[line].instruction;
+        let last = instruction(merged.hidden.unwrap_or(merged.line));
+        let (Some(y), Some(Planned::Recurrence(recurrence))) =
+            (last.stores(), &self.contractions[merged.line])
+        else {
+            unreachable!("segments end with recurrences: {last:?}")
+        };
+        let (y, samples) = (y.index(), windows.len());
+        let mut stored: [Aligned; GROUP] = Default::default();
+        for (stored, window) in stored.iter_mut().zip(windows.iter_mut()) {
+            *stored = std::mem::take(&mut window.values[y]);
+        }
+        let mut rows: [&mut [f32]; GROUP] = Default::default();
+        for (rows, stored) in rows.iter_mut().zip(&mut stored[..samples]) {
+            *rows = &mut stored[self.slots[y].interior()];
+        }
+        let rows = &mut rows[..samples];
+        let read = |value: &Value| {
+            let mut read: [&[f32]; GROUP] = Default::default();
+            for (read, window) in read.iter_mut().zip(windows.iter()) {
+                *read = self.value(window, *value);
+            }
+            read
+        };
+        match instruction(merged.line) {
+            Instruction::Recur { bias, z, .. } => {
+                let (z, bias) = match merged.product.map(instruction) {
+                    Some(Instruction::Apply { x, epilogue, .. }) => match epilogue[..] {
+                        [Pointwise::AddBias(bias)] => (x, Some(bias)),
+                        _ => (x, None),
+                    },
+                    _ => (z, *bias),
+                };
+                let bias = bias.map_or(&[][..], |bias| self.tensor(bias, weights));
+                let stored = match merged.hidden {
+                    Some(_) => Stored::Hidden(rows),
+                    None => Stored::Traces(rows),
+                };
+                recurrence.run(bias, &read(z)[..samples], stored, scratch);
+            }
+            Instruction::RecurGradient { trace, dh, .. } => {
+                let (traces, dh) = (read(trace), read(dh));
+                recurrence.run_gradient(&traces[..samples], &dh[..samples], rows, scratch);
+            }
+            other => unreachable!("planned as a recurrence: {other:?}"),
+        }
+        for (stored, window) in stored.into_iter().zip(windows) {
+            window.values[y] = stored;
+        }
+    }
+
+    /// Runs one instruction. `stored` is the value that it stores, without margins.
     fn instruction(
         &self,
         index: usize,
-        workspace: &Workspace,
+        window: &Window,
         sample: &Sample<'_>,
         weights: &[f32],
         gradient: &mut [f32],
         stored: &mut [f32],
     ) -> f64 {
-        let padded = |value: &Value| &workspace.values[value.index()][..];
-        let interior = |value: &Value| self.value(workspace, *value);
+        let padded = |value: &Value| &window.values[value.index()][..];
+        let interior = |value: &Value| self.value(window, *value);
         let matrix = |value: &Value| {
             let slot = self.slots[value.index()];
             ArrayView2::from_shape((slot.steps, slot.channels), interior(value))
@@ -205,8 +366,8 @@ impl Executable {
                 Some(Planned::Products(products)),
             ) => {
                 let (fused, rest) = epilogue.split_at(self.fused[index]);
-                products.run(padded(x), stored, &self.fuse(fused, workspace, weights));
-                self.passes(rest, workspace, weights, stored);
+                products.run(padded(x), stored, &self.fuse(fused, window, weights));
+                self.passes(rest, window, weights, stored);
             }
             (Instruction::Correlate { x, y, kernel, .. }, Some(Planned::Correlate(correlate))) => {
                 let sums = &mut gradient[self.layout.tensors()[kernel.index()].range.clone()];
@@ -218,7 +379,7 @@ impl Executable {
             }
             (Instruction::Map { x, epilogue, .. }, _) => {
                 stored.copy_from_slice(interior(x));
-                self.passes(epilogue, workspace, weights, stored);
+                self.passes(epilogue, window, weights, stored);
             }
             (Instruction::Add { a, b, .. }, _) => {
                 for ((y, a), b) in stored.iter_mut().zip(interior(a)).zip(interior(b)) {
@@ -270,15 +431,17 @@ impl Executable {
                 Instruction::Draw { .. }
                 | Instruction::Apply { .. }
                 | Instruction::ApplyTransposed { .. }
-                | Instruction::Correlate { .. },
+                | Instruction::Correlate { .. }
+                | Instruction::Recur { .. }
+                | Instruction::RecurGradient { .. },
                 _,
-            ) => unreachable!("drawn before, or planned as the contraction that it is"),
+            ) => unreachable!("has a path of its own, or was planned as the contraction that it is"),
         }
         0.0
     }
 
     /// The part of an epilogue that the contraction applies.
-    fn fuse<'a>(&self, ops: &[Pointwise], workspace: &'a Workspace, weights: &'a [f32]) -> Epilogue<'a> {
+    fn fuse<'a>(&self, ops: &[Pointwise], window: &'a Window, weights: &'a [f32]) -> Epilogue<'a> {
         let mut epilogue = Epilogue::default();
         for op in ops {
             match op {
@@ -288,17 +451,17 @@ impl Executable {
                 Pointwise::Dropout(mask) => {
                     let rate = self.program.masks[mask.index()].rate;
                     let scale = (1.0 / (1.0 - rate)) as f32;
-                    epilogue.dropout = Some((&workspace.masks[mask.index()], scale));
+                    epilogue.dropout = Some((&window.masks[mask.index()], scale));
                 }
                 Pointwise::ActivationGradient(_, gate) => {
-                    epilogue.gate = Some(self.value(workspace, *gate));
+                    epilogue.gate = Some(self.value(window, *gate));
                 }
             }
         }
         epilogue
     }
 
-    fn passes(&self, ops: &[Pointwise], workspace: &Workspace, weights: &[f32], y: &mut [f32]) {
+    fn passes(&self, ops: &[Pointwise], window: &Window, weights: &[f32], y: &mut [f32]) {
         for op in ops {
             match op {
                 Pointwise::Scale(factors) => passes::scale(y, self.tensor(*factors, weights)),
@@ -306,10 +469,10 @@ impl Executable {
                 Pointwise::Activation(activation) => activations::apply(self.isa, *activation, y),
                 Pointwise::Dropout(mask) => {
                     let rate = self.program.masks[mask.index()].rate;
-                    passes::dropout(y, &workspace.masks[mask.index()], rate);
+                    passes::dropout(y, &window.masks[mask.index()], rate);
                 }
                 Pointwise::ActivationGradient(activation, at) => {
-                    activations::gradient(self.isa, *activation, self.value(workspace, *at), y);
+                    activations::gradient(self.isa, *activation, self.value(window, *at), y);
                 }
             }
         }
@@ -332,10 +495,10 @@ impl Executable {
         weights: &[f32],
         visit: &mut dyn FnMut(usize, &[f32]),
     ) -> Result<()> {
-        self.run(workspace, &Sample::inference(sample), weights, &mut [], &mut NoClock);
+        self.run(workspace, 1, |_| Sample::inference(sample), weights, &mut [], &mut NoClock);
         for (layer, value) in self.layer_outputs().iter().enumerate() {
             if let Some(value) = value {
-                visit(layer, self.value(workspace, *value));
+                visit(layer, self.value(&workspace.windows[0], *value));
             }
         }
         Ok(())
@@ -378,4 +541,65 @@ fn keep_transposed(program: &Program, simd: Simd, tensors: usize) -> Vec<bool> {
         }
     }
     transposed
+}
+
+/// The number of samples that run at a time: one, unless the program has a recurrence.
+pub(crate) fn group(program: &Program) -> usize {
+    let recurs = |line: &Line| {
+        matches!(line.instruction, Instruction::Recur { .. } | Instruction::RecurGradient { .. })
+    };
+    if program.lines.iter().any(recurs) { GROUP } else { 1 }
+}
+
+/// The lines before the first recurrence, between two, and after the last, without those that are merged into it.
+fn segments(program: &Program) -> Vec<Segment> {
+    let mut readers = vec![vec![]; program.values.len()];
+    for (index, line) in program.lines.iter().enumerate() {
+        line.instruction.reads().iter().for_each(|value| readers[value.index()].push(index));
+    }
+    let mut segments = vec![Segment::default()];
+    for (index, line) in program.lines.iter().enumerate() {
+        let is_merged = |merged: &Merged| merged.hidden == Some(index);
+        if segments.iter().filter_map(|segment| segment.recurrence.as_ref()).any(is_merged) {
+            continue;
+        }
+        let segment = segments.last_mut().expect("there is always one");
+        let mut merged = Merged { line: index, product: None, hidden: None };
+        match &line.instruction {
+            Instruction::Recur { cell, z, trace, .. } => {
+                let steps = program.values[trace.index()].steps;
+                let product = segment.lines.iter().position(|line| {
+                    let instruction = &program.lines[*line].instruction;
+                    instruction.stores() == Some(*z) && is_product(instruction, steps)
+                });
+                if cell.kind == Kind::Lstm && readers[z.index()] == [index] {
+                    merged.product = product.map(|at| segment.lines.remove(at));
+                }
+                if let [reader] = readers[trace.index()][..]
+                    && let Instruction::IndexMap { map, .. } = &program.lines[reader].instruction
+                    && [Returned::All, Returned::Last].iter().any(|part| **map == part.of(cell, steps))
+                {
+                    merged.hidden = Some(reader);
+                }
+            }
+            Instruction::RecurGradient { .. } => {}
+            _ => {
+                segment.lines.push(index);
+                continue;
+            }
+        }
+        segment.recurrence = Some(merged);
+        segments.push(Segment::default());
+    }
+    segments
+}
+
+/// Returns true if an instruction is the product of each step with a kernel, and possibly a bias.
+fn is_product(instruction: &Instruction, steps: usize) -> bool {
+    let Instruction::Apply { geometry, epilogue, .. } = instruction else { return false };
+    let GeometrySpec { in_steps, out_steps, taps, pad_left, .. } = **geometry;
+    steps > 1
+        && [in_steps, out_steps] == [steps; 2]
+        && (taps, pad_left) == (1, 0)
+        && matches!(epilogue[..], [] | [Pointwise::AddBias(_)])
 }

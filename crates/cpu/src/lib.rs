@@ -9,7 +9,8 @@
 //!   and dropout are applied before the only store. Each kernel is written once and compiled for each instruction set,
 //!   which is chosen once, when a [`Cpu`] is created.
 //! * **Depth first.** A sample goes through the whole program, forward and backward, while its values are in a core's
-//!   cache ([`executor`]). (The alternative is to run each layer over the whole batch.)
+//!   cache ([`executor`]). (The alternative is to run each layer over the whole batch.) Only recurrences take several
+//!   samples in lockstep ([`recurrence`]).
 //! * **Sums in a fixed order.** Samples are cut into chunks of a fixed size. Each chunk adds up its own gradient, and
 //!   the chunks are added in order ([`session`]). Threads take chunks as they come, so the result is the same to the
 //!   bit for any number of threads.
@@ -82,10 +83,13 @@
 //! **9. [`correlate`]: the gradient of the kernel.** The view of 3, transposed, times the signal on the output side: a
 //! sum of outer products over the steps. It needs no packing; its micro-kernel is [`kernels::outer`].
 //!
-//! **10. [`kernels`]: the loops.** Here are the only loops that must be fast. Each file has a safe function, which
+//! **10. [`recurrence`]: steps that wait for each other.** At each step, the product of the states of a group of samples
+//! with the recurrent kernel, by the same micro-kernels, then the gates of all of them, [`kernels::gates`].
+//!
+//! **11. [`kernels`]: the loops.** Here are the only loops that must be fast. Each file has a safe function, which
 //! checks all bounds once, and a task generic over the vector type, with a picture of its tile of registers.
 //!
-//! **11. [`simd`]: the instruction sets.** [`Vector`](simd::Vector) is the interface of a register, with one file per
+//! **12. [`simd`]: the instruction sets.** [`Vector`](simd::Vector) is the interface of a register, with one file per
 //! instruction set; [`Isa`](simd::Isa) compiles a task for each of them and calls the right one.
 //!
 //! Compare the speed of a contraction with the ceiling of the machine, which [`peak`] measures.
@@ -109,6 +113,7 @@ mod panels;
 mod passes;
 mod pieces;
 mod product;
+mod recurrence;
 mod session;
 mod simd;
 

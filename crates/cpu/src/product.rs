@@ -104,7 +104,7 @@ impl Product {
     ) {
         let Tap { terms: (terms, apart), column, columns } = self.tap;
         for run in &self.runs {
-            let kernel = &kernel[run.tap * self.tap.len()..][..self.tap.len()];
+            let kernel = &kernel[run.tap * self.tap.len()..];
             // The columns of the panel that belong to this row of y.
             let first = panel.first.max(run.row * columns);
             let end = (panel.first + panel.count).min((run.row + 1) * columns);
@@ -129,16 +129,19 @@ impl Product {
             epilogue.bias = Some(&repeated[..self.columns()]);
         }
         for (piece, x_first) in &self.pieces {
-            let x = &x[*x_first..];
-            for panel in &self.panels {
-                let b = &packed[panel.b.clone()];
-                match panel.kernel {
-                    Kernel::Rows { isa, vectors } => {
-                        rows(isa, piece, (panel.columns, vectors), x, b, y, &epilogue);
-                    }
-                    Kernel::Dot { isa } => dot(isa, piece, panel.columns, x, b, y, &epilogue),
-                    Kernel::MatrixMultiply => run_gemm(piece, self.columns(), x, b, y, &epilogue),
+            self.run_piece(piece, &x[*x_first..], packed, y, &epilogue);
+        }
+    }
+
+    fn run_piece(&self, piece: &Rows, x: &[f32], packed: &[f32], y: &mut [f32], epilogue: &Epilogue<'_>) {
+        for panel in &self.panels {
+            let b = &packed[panel.b.clone()];
+            match panel.kernel {
+                Kernel::Rows { isa, vectors } => {
+                    rows(isa, piece, (panel.columns, vectors), x, b, y, epilogue);
                 }
+                Kernel::Dot { isa } => dot(isa, piece, panel.columns, x, b, y, epilogue),
+                Kernel::MatrixMultiply => run_gemm(piece, self.columns(), x, b, y, epilogue),
             }
         }
     }
@@ -195,5 +198,13 @@ impl Products {
             product.run(x, packed, y, epilogue);
             rest = after;
         }
+    }
+
+    /// As [`Products::run`] for the first `rows` rows only, of a plan without blocks
+    /// ([`Band::plan_rows`](crate::band::Band::plan_rows)) of one phase.
+    pub(crate) fn run_rows(&self, rows: usize, x: &[f32], y: &mut [f32], epilogue: &Epilogue<'_>) {
+        let [product] = &self.products[..] else { unreachable!("one phase and no blocks") };
+        let (piece, x_first) = product.pieces[0];
+        product.run_piece(&Rows { rows, ..piece }, &x[x_first..], &self.packed, y, epilogue);
     }
 }

@@ -10,7 +10,7 @@ use glassbox_engine::samples::Samples;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use crate::executor::{Executable, Sample, Workspace};
+use crate::executor::{Executable, Sample, Workspace, group};
 use crate::kernels::sums;
 use crate::layout::{Aligned, padded_len};
 use crate::simd::{Isa, Simd};
@@ -72,10 +72,11 @@ impl CpuSession {
         // The gradient, the sum, the gradient of each chunk, and the packed kernels of both programs.
         let vectors = chunks + 4;
         // First only the values and the weights, because finding the margins takes a loop over the taps.
-        plan.require_room(size_of::<f32>(), plan.sample_len(), threads, vectors)?;
+        let samples = threads.saturating_mul(group(&plan.training));
+        plan.require_room(size_of::<f32>(), plan.sample_len(), samples, vectors)?;
         let padded = padded_len(&plan.training).zip(padded_len(&plan.inference));
         let padded = padded.and_then(|(training, inference)| training.checked_add(inference));
-        plan.require_room(size_of::<f32>(), padded, threads, vectors)?;
+        plan.require_room(size_of::<f32>(), padded, samples, vectors)?;
         let zeros = vec![0.0; plan.layout.len()];
         let training = Executable::new(&plan.training, &plan, simd);
         let inference = Executable::new(&plan.inference, &plan, simd);
@@ -126,17 +127,20 @@ impl CpuSession {
                 sums.loss = 0.0;
                 clock.lap(Part::Clearing);
                 with_workspace(workspaces, |workspace| {
-                    for (within, index) in samples.iter().map(|index| *index as usize).enumerate() {
-                        let position = chunk * len + within;
-                        let sample = Sample {
-                            x: data.x.get(index),
-                            target: data.y.get(index),
-                            batch: batch.len(),
-                            at: MaskAt { mask: 0, step: state.step, position },
+                    for (group, samples) in samples.chunks(training.group()).enumerate() {
+                        let first = chunk * len + group * training.group();
+                        let sample = |within: usize| {
+                            let index = samples[within] as usize;
+                            Sample {
+                                x: data.x.get(index),
+                                target: data.y.get(index),
+                                batch: batch.len(),
+                                at: MaskAt { mask: 0, step: state.step, position: first + within },
+                            }
                         };
                         let workspace = &mut workspace.training;
                         let (weights, gradient) = (&state.weights, &mut sums.gradient);
-                        sums.loss += training.run(workspace, &sample, weights, gradient, clock);
+                        sums.loss += training.run(workspace, samples.len(), sample, weights, gradient, clock);
                     }
                 });
             });
@@ -179,12 +183,15 @@ impl CpuSession {
         pool.install(|| {
             chunks.par_iter_mut().enumerate().with_max_len(1).for_each(|(chunk, own)| {
                 with_workspace(workspaces, |workspace| {
-                    let first = chunk * len;
-                    for index in first..x.len().min(first + len) {
-                        let sample = Sample::inference(x.get(index));
+                    let (start, end) = (chunk * len, x.len().min((chunk + 1) * len));
+                    for first in (start..end).step_by(inference.group()) {
+                        let samples = inference.group().min(end - first);
+                        let sample = |within: usize| Sample::inference(x.get(first + within));
                         let workspace = &mut workspace.inference;
-                        inference.run(workspace, &sample, &state.weights, &mut [], &mut NoClock);
-                        each(index, index - first, inference.prediction(workspace), own);
+                        inference.run(workspace, samples, sample, &state.weights, &mut [], &mut NoClock);
+                        for (within, index) in (first..first + samples).enumerate() {
+                            each(index, index - start, inference.prediction(workspace, within), own);
+                        }
                     }
                 });
             });

@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use glassbox_cpu::{Cpu, Simd};
 use glassbox_engine::backend::{Backend, Dataset, Epoch, State};
 use glassbox_engine::layers::{
-    Activation, Cropping1D, Dense, Flatten, RepeatVector, TimeDistributed, UpSampling1D, ZeroPadding1D,
+    Activation, Cropping1D, Dense, Flatten, GRU, LSTM, RepeatVector, TimeDistributed, UpSampling1D,
+    ZeroPadding1D,
 };
-use glassbox_engine::model::Sequential;
+use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::samples::Samples;
 
@@ -46,18 +47,28 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// A code without steps, and layers that make windows of it again.
-fn rearranged() -> Sequential {
+fn rearranged() -> Network {
     let mut model = Sequential::new((288, 1));
     model.add(Flatten).unwrap().add(Dense::new(8).activation(Activation::Relu)).unwrap();
     model.add(RepeatVector::new(96)).unwrap().add(UpSampling1D::new(3)).unwrap();
     model.add(ZeroPadding1D::new(2, 1)).unwrap().add(Cropping1D::new(1, 2)).unwrap();
     model.add(TimeDistributed::new(Dense::new(1))).unwrap();
-    model
+    model.into()
+}
+
+/// Recurrences behind a code, in groups of windows.
+fn recurrent() -> Network {
+    let mut model = Sequential::new((288, 1));
+    model.add(LSTM::new(3)).unwrap().add(RepeatVector::new(288)).unwrap();
+    model.add(LSTM::new(5).return_sequences(true)).unwrap();
+    model.add(GRU::new(3).return_sequences(true)).unwrap();
+    model.add(GRU::new(1).return_sequences(true).reset_after(false)).unwrap();
+    model.into()
 }
 
 #[test]
 fn an_epoch_allocates_nothing() {
-    let models = [common::tutorial(), rearranged().into()];
+    let models = [common::tutorial(), rearranged(), recurrent()];
     let series = common::series(800);
     let data = Dataset::autoencoder(Samples::windows(&series, 288, 1).unwrap());
     let order: Vec<u32> = (0..data.len() as u32).collect();

@@ -49,6 +49,7 @@ pub mod optimizers;
 pub mod profile;
 pub mod program;
 pub mod random;
+pub mod recurrent;
 pub mod reference;
 pub mod samples;
 pub mod shape;

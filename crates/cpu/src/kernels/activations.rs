@@ -1,4 +1,4 @@
-//! Activation functions and their gradients, as passes over values in cache.
+//! Activation functions and their gradients, in vectors and as passes over values in cache.
 //!
 //! The functions themselves, and their errors, are in [`functions`](crate::simd::functions).
 //!
@@ -8,6 +8,25 @@ use glassbox_engine::activations::{Activation, GELU_CUBIC, GELU_SCALE, SELU_SCAL
 
 use crate::simd::functions::{expm1, normal, sigmoid, softplus, tanh};
 use crate::simd::{Isa, Task, Vector};
+
+/// Runs a macro with an activation function, in one arm for each kind: each has a loop of its own.
+macro_rules! of_each_kind {
+    ($activation:expr, $each:ident) => {
+        match $activation {
+            Activation::Linear => {}
+            Activation::Relu => $each!(Activation::Relu),
+            Activation::LeakyRelu { negative_slope } => $each!(Activation::LeakyRelu { negative_slope }),
+            Activation::Elu { alpha } => $each!(Activation::Elu { alpha }),
+            Activation::Selu => $each!(Activation::Selu),
+            Activation::Tanh => $each!(Activation::Tanh),
+            Activation::Sigmoid => $each!(Activation::Sigmoid),
+            Activation::Softplus => $each!(Activation::Softplus),
+            Activation::Silu => $each!(Activation::Silu),
+            Activation::Gelu { approximate: false } => $each!(Activation::Gelu { approximate: false }),
+            Activation::Gelu { approximate: true } => $each!(Activation::Gelu { approximate: true }),
+        }
+    };
+}
 
 /// Replaces each `y` by `activation(y)`.
 pub(crate) fn apply(isa: Isa, activation: Activation, y: &mut [f32]) {
@@ -37,48 +56,21 @@ impl Task for Apply<'_> {
     unsafe fn run<V: Vector>(self) {
         let Self { activation, y } = self;
         let (y, len) = (y.as_mut_ptr(), y.len());
-        // Each function has a loop of its own.
         macro_rules! each {
-            ($x:ident => $value:expr) => {{
+            ($activation:expr) => {{
                 let mut element = 0;
                 while element + V::WIDTH <= len {
-                    let $x = V::load(y.add(element));
-                    $value.store(y.add(element));
+                    value($activation, V::load(y.add(element))).store(y.add(element));
                     element += V::WIDTH;
                 }
                 if element < len {
-                    let $x = V::load_first(y.add(element), len - element);
-                    $value.store_first(y.add(element), len - element);
+                    let x = V::load_first(y.add(element), len - element);
+                    value($activation, x).store_first(y.add(element), len - element);
                 }
             }};
         }
         // SAFETY: the caller guarantees the instruction set; all elements are below `len`.
-        unsafe {
-            let zero = V::splat(0.0);
-            match activation {
-                Activation::Linear => {}
-                Activation::Relu => each!(x => x.relu()),
-                Activation::LeakyRelu { negative_slope } => {
-                    let slope = V::splat(negative_slope as f32);
-                    each!(x => x.less(zero, x.mul(slope), x));
-                }
-                Activation::Elu { alpha } => {
-                    let alpha = V::splat(alpha as f32);
-                    each!(x => x.less(zero, alpha.mul(expm1(x)), x));
-                }
-                Activation::Selu => {
-                    let (scale, scale_alpha) =
-                        (V::splat(SELU_SCALE as f32), V::splat(SELU_SCALE_ALPHA as f32));
-                    each!(x => x.less(zero, scale_alpha.mul(expm1(x)), scale.mul(x)));
-                }
-                Activation::Tanh => each!(x => tanh(x)),
-                Activation::Sigmoid => each!(x => sigmoid(x)),
-                Activation::Softplus => each!(x => softplus(x)),
-                Activation::Silu => each!(x => x.mul(sigmoid(x))),
-                Activation::Gelu { approximate: false } => each!(x => x.mul(normal(x).0)),
-                Activation::Gelu { approximate: true } => each!(x => x.mul(sigmoid(twice_u(x)))),
-            }
-        }
+        unsafe { of_each_kind!(activation, each) }
     }
 }
 
@@ -96,63 +88,94 @@ impl Task for Gradient<'_> {
         let Self { activation, at, dy } = self;
         let (at, dy, len) = (at.as_ptr(), dy.as_mut_ptr(), dy.len());
         macro_rules! each {
-            ($at:ident, $dy:ident => $value:expr) => {{
+            ($activation:expr) => {{
                 let mut element = 0;
                 while element + V::WIDTH <= len {
-                    let ($at, $dy) = (V::load(at.add(element)), V::load(dy.add(element)));
-                    $value.store(dy.add(element));
+                    let (at, d) = (V::load(at.add(element)), V::load(dy.add(element)));
+                    derivative($activation, at, d).store(dy.add(element));
                     element += V::WIDTH;
                 }
                 if element < len {
                     let rest = len - element;
-                    let ($at, $dy) =
+                    let (at, d) =
                         (V::load_first(at.add(element), rest), V::load_first(dy.add(element), rest));
-                    $value.store_first(dy.add(element), rest);
+                    derivative($activation, at, d).store_first(dy.add(element), rest);
                 }
             }};
         }
         // SAFETY: the caller guarantees the instruction set and the lengths; all elements are below `len`.
-        unsafe {
-            let (zero, one) = (V::splat(0.0), V::splat(1.0));
-            match activation {
-                Activation::Linear => {}
-                Activation::Relu => each!(y, dy => dy.keep_positive(y)),
-                Activation::LeakyRelu { negative_slope } => {
-                    let slope = V::splat(negative_slope as f32);
-                    each!(y, dy => zero.less(y, dy, dy.mul(slope)));
-                }
-                Activation::Elu { alpha } => {
-                    let alpha = V::splat(alpha as f32);
-                    each!(y, dy => zero.less(y, dy, dy.mul(y.add(alpha))));
-                }
-                Activation::Selu => {
-                    let (scale, scale_alpha) =
-                        (V::splat(SELU_SCALE as f32), V::splat(SELU_SCALE_ALPHA as f32));
-                    each!(y, dy => y.less(zero, dy.mul(y.add(scale_alpha)), dy.mul(scale)));
-                }
-                Activation::Tanh => each!(y, dy => dy.mul(one.sub(y.mul(y)))),
-                Activation::Sigmoid => each!(y, dy => dy.mul(y.mul(one.sub(y)))),
-                Activation::Softplus => each!(y, dy => dy.mul(zero.sub(expm1(zero.sub(y))))),
-                Activation::Silu => each!(x, dy => {
-                    let s = sigmoid(x);
-                    dy.mul(s.mul(x.mul_add(one.sub(s), one)))
-                }),
-                Activation::Gelu { approximate: false } => {
-                    let factor = V::splat((0.5 * GELU_SCALE) as f32);
-                    each!(x, dy => {
-                        let (below, density) = normal(x);
-                        dy.mul(x.mul_add(density.mul(factor), below))
-                    });
-                }
-                Activation::Gelu { approximate: true } => {
-                    let (scale, cubic) =
-                        (V::splat((2.0 * GELU_SCALE) as f32), V::splat((3.0 * GELU_CUBIC) as f32));
-                    each!(x, dy => {
-                        let s = sigmoid(twice_u(x));
-                        let slope = scale.mul(x.mul(x).mul_add(cubic, one));
-                        dy.mul(x.mul(s.mul(one.sub(s))).mul_add(slope, s))
-                    });
-                }
+        unsafe { of_each_kind!(activation, each) }
+    }
+}
+
+/// `activation(x)`. Where the function is known to the compiler, nothing of the others is left.
+///
+/// # Safety
+/// * the processor has the instruction set of `V`.
+#[inline(always)]
+pub(super) unsafe fn value<V: Vector>(activation: Activation, x: V) -> V {
+    // SAFETY: guaranteed by the caller.
+    unsafe {
+        let zero = V::splat(0.0);
+        match activation {
+            Activation::Linear => x,
+            Activation::Relu => x.relu(),
+            Activation::LeakyRelu { negative_slope } => {
+                x.less(zero, x.mul(V::splat(negative_slope as f32)), x)
+            }
+            Activation::Elu { alpha } => x.less(zero, V::splat(alpha as f32).mul(expm1(x)), x),
+            Activation::Selu => {
+                let (scale, scale_alpha) = (V::splat(SELU_SCALE as f32), V::splat(SELU_SCALE_ALPHA as f32));
+                x.less(zero, scale_alpha.mul(expm1(x)), scale.mul(x))
+            }
+            Activation::Tanh => tanh(x),
+            Activation::Sigmoid => sigmoid(x),
+            Activation::Softplus => softplus(x),
+            Activation::Silu => x.mul(sigmoid(x)),
+            Activation::Gelu { approximate: false } => x.mul(normal(x).0),
+            Activation::Gelu { approximate: true } => x.mul(sigmoid(twice_u(x))),
+        }
+    }
+}
+
+/// `dy` times the derivative of the activation, which follows from its residual `at`.
+///
+/// # Safety
+/// * the processor has the instruction set of `V`.
+#[inline(always)]
+pub(super) unsafe fn derivative<V: Vector>(activation: Activation, at: V, dy: V) -> V {
+    // SAFETY: guaranteed by the caller.
+    unsafe {
+        let (zero, one) = (V::splat(0.0), V::splat(1.0));
+        match activation {
+            Activation::Linear => dy,
+            Activation::Relu => dy.keep_positive(at),
+            Activation::LeakyRelu { negative_slope } => {
+                zero.less(at, dy, dy.mul(V::splat(negative_slope as f32)))
+            }
+            Activation::Elu { alpha } => zero.less(at, dy, dy.mul(at.add(V::splat(alpha as f32)))),
+            Activation::Selu => {
+                let (scale, scale_alpha) = (V::splat(SELU_SCALE as f32), V::splat(SELU_SCALE_ALPHA as f32));
+                at.less(zero, dy.mul(at.add(scale_alpha)), dy.mul(scale))
+            }
+            Activation::Tanh => dy.mul(one.sub(at.mul(at))),
+            Activation::Sigmoid => dy.mul(at.mul(one.sub(at))),
+            Activation::Softplus => dy.mul(zero.sub(expm1(zero.sub(at)))),
+            Activation::Silu => {
+                let s = sigmoid(at);
+                dy.mul(s.mul(at.mul_add(one.sub(s), one)))
+            }
+            Activation::Gelu { approximate: false } => {
+                let (below, density) = normal(at);
+                let factor = V::splat((0.5 * GELU_SCALE) as f32);
+                dy.mul(at.mul_add(density.mul(factor), below))
+            }
+            Activation::Gelu { approximate: true } => {
+                let (scale, cubic) =
+                    (V::splat((2.0 * GELU_SCALE) as f32), V::splat((3.0 * GELU_CUBIC) as f32));
+                let s = sigmoid(twice_u(at));
+                let slope = scale.mul(at.mul(at).mul_add(cubic, one));
+                dy.mul(at.mul(s.mul(one.sub(s))).mul_add(slope, s))
             }
         }
     }

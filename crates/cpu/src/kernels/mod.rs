@@ -9,6 +9,7 @@
 //! | [`activations`] | activation functions and their gradients | what `epilogue` does not have |
 //! | [`normalize`] | normalised rows, and their gradient | layer normalisation |
 //! | [`pooling`] | maxima and means of windows, and their gradients | pooling |
+//! | [`gates`] | the gates of recurrent cells | recurrences and their gradients |
 //! | [`sums`] | sums over rows and over chunks | gradients of biases, the reduction |
 //! | [`masks`] | Philox bits | dropout masks |
 //! | [`loss`] | a sample's loss and its gradient | training |
@@ -22,6 +23,7 @@
 pub(crate) mod activations;
 pub(crate) mod dot;
 pub(crate) mod epilogue;
+pub(crate) mod gates;
 pub(crate) mod loss;
 pub(crate) mod masks;
 pub(crate) mod normalize;

@@ -65,6 +65,12 @@ impl Vector for F32x16 {
     }
 
     #[inline(always)]
+    unsafe fn prefetch(at: *const f32) {
+        // SAFETY: see the head of this implementation; an invalid address is ignored.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: see the head of this implementation.
         unsafe { _mm512_storeu_ps(to, self.0) }

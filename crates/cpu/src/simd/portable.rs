@@ -65,6 +65,9 @@ impl Vector for F32x4 {
     }
 
     #[inline(always)]
+    unsafe fn prefetch(_: *const f32) {}
+
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: valid for four values, by the contract of `Vector`.
         unsafe { to.cast::<[f32; 4]>().write_unaligned(self.0) }

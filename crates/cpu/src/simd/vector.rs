@@ -28,6 +28,9 @@ pub(crate) trait Vector: Copy {
     /// Reads `n <= WIDTH` values and touches no others; the lanes after them are zero.
     unsafe fn load_first(from: *const f32, n: usize) -> Self;
 
+    /// Asks for the cache line of an address that will be read soon. The address need not be valid.
+    unsafe fn prefetch(at: *const f32);
+
     /// Writes `WIDTH` values.
     unsafe fn store(self, to: *mut f32);
 

@@ -223,6 +223,7 @@ fn require_known(program: &Program, layers: &[String]) -> Result<(), String> {
             Pool { .. } | PoolGradient { .. } => "a pooling",
             Normalize { .. } | NormalizeGradient { .. } => "a normalisation",
             Custom { .. } | CustomGradient { .. } => "an operation of its own",
+            Recur { .. } | RecurGradient { .. } => "a recurrence",
         };
         let layer = layers.get(line.layer).map_or("a layer", String::as_str);
         return Err(format!("{layer} is {unknown}"));

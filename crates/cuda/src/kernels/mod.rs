@@ -14,6 +14,7 @@ use glassbox_engine::masks::{WORD, drop_below};
 use glassbox_engine::optimizers::{Adam, AdamW, Clipping, Optimizer, RMSprop, SGD};
 use glassbox_engine::program::{MaskSpec, Pooling};
 use glassbox_engine::random::Stream;
+use glassbox_engine::recurrent::Cell;
 use glassbox_engine::shape::Shape;
 
 use crate::device::{Arg, Buffer, Function, Gpu, Launch, args, word};
@@ -73,8 +74,8 @@ macro_rules! kernels {
 }
 kernels! {
     gather draw apply apply_transposed transpose_kernel correlate map add multiply normalize normalize_gradient pool
-    pool_gradient index_map clear sum_steps sum_parts loss mean_loss clip sum_squares decay adam rmsprop sgd advance
-    multiply_adds copy reads
+    pool_gradient index_map recur recur_gradient clear sum_steps sum_parts loss mean_loss clip sum_squares decay adam
+    rmsprop sgd advance multiply_adds copy reads
 }
 
 impl Kernels {
@@ -244,6 +245,48 @@ impl Kernels {
         let args = args![at, from, len, &sources.starts, &sources.indices, x, y, keep];
         // SAFETY: x and y are of all samples, each element has a start, and each source is an element of x.
         unsafe { per_sample(&self.index_map, at.samples, len, args) }
+    }
+
+    /// All steps of a recurrence over `steps` steps, of which z has `z_steps`. The bias is that of a cell that takes one.
+    pub fn recur(
+        &self,
+        at: &At,
+        (cell, steps): (&Cell, usize),
+        (z, z_steps): (&Buffer<f32>, usize),
+        (kernel, bias): (&Buffer<f32>, Option<&Buffer<f32>>),
+        trace: &Buffer<f32>,
+    ) -> Launch {
+        let columns = cell.columns();
+        require(z_steps == 1 || z_steps == steps, "z of all steps, or of one");
+        require(kernel.len() >= cell.units * columns, "the recurrent kernel");
+        require(
+            bias.is_none_or(|bias| cell.reset_after() && bias.len() >= 2 * columns),
+            "two rows of a bias",
+        );
+        at.require(z, z_steps * columns, "z of all samples");
+        at.require(trace, steps * cell.trace_channels(), "traces of all samples");
+        let args = args![at, (cell, steps), z_steps, z, kernel, bias, bias.is_some(), trace];
+        // SAFETY: z and the trace are of all samples and steps, the kernel and the bias are those of the cell.
+        unsafe { Launch::new(&self.recur, [word(at.samples), 1], [unit_threads(cell), 1], 0, args) }
+    }
+
+    /// The gradient of a recurrence over `steps` steps, from that of `dh_steps` hidden states.
+    pub fn recur_gradient(
+        &self,
+        at: &At,
+        (cell, steps): (&Cell, usize),
+        (dh, dh_steps): (&Buffer<f32>, usize),
+        [kernel, trace, dz]: [&Buffer<f32>; 3],
+    ) -> Launch {
+        require(dh_steps == 1 || dh_steps == steps, "dh of all steps, or of the last");
+        require(kernel.len() >= cell.units * cell.columns(), "the recurrent kernel");
+        at.require(dh, dh_steps * cell.units, "dh of all samples");
+        at.require(trace, steps * cell.trace_channels(), "traces of all samples");
+        at.require(dz, steps * cell.gradient_channels(), "dz of all samples");
+        let args = args![at, (cell, steps), dh_steps, kernel, trace, dh, dz];
+        let (grid, shared) = ([word(at.samples), 1], word(cell.units * size_of::<f32>()));
+        // SAFETY: signals of all samples and steps, the cell's kernel, and shared memory of a number for each unit.
+        unsafe { Launch::new(&self.recur_gradient, grid, [unit_threads(cell), 1], shared, args) }
     }
 
     /// Zeros into all partials.
@@ -436,6 +479,11 @@ fn of_two(kernel: &Function, at: &At, [a, b, y]: [&Buffer<f32>; 3], len: usize) 
     }
     // SAFETY: all three are of all samples.
     unsafe { per_sample(kernel, at.samples, len, args![at, len, a, b, y]) }
+}
+
+/// Threads of a block that share the units of a cell.
+fn unit_threads(cell: &Cell) -> u32 {
+    word(cell.units.next_multiple_of(32).min(THREADS))
 }
 
 /// The constants of Adam's kernels: `1 - beta_1`, `1 - beta_2` and epsilon.

@@ -4,6 +4,7 @@ use bytemuck::Pod;
 use glassbox_engine::activations::Activation;
 use glassbox_engine::geometry::{Geometry, GeometrySpec};
 use glassbox_engine::masks::WORD;
+use glassbox_engine::recurrent::{Cell, Kind};
 
 use super::require;
 use crate::device::{Arg, Buffer, Gpu, Operand, word};
@@ -101,6 +102,30 @@ impl Operand for Geometry {
         [in_steps, in_channels, out_steps, out_channels, taps, stride, dilation, pad_left]
             .map(word)
             .push(args);
+    }
+}
+
+/// `struct Cell` of `recur.cu`: a cell, and the steps of its recurrence.
+impl Operand for (&Cell, usize) {
+    fn push(&self, args: &mut Vec<Arg>) {
+        let (cell, steps) = *self;
+        let kind = match cell.kind {
+            Kind::Lstm => 0,
+            Kind::Gru { reset_after: true } => 1,
+            Kind::Gru { reset_after: false } => 2,
+        };
+        let [(function, argument), (recurrent, recurrent_argument)] =
+            [cell.activation, cell.recurrent_activation].map(activation_code);
+        let words = [
+            kind,
+            word(cell.units),
+            word(steps),
+            function,
+            argument.to_bits(),
+            recurrent,
+            recurrent_argument.to_bits(),
+        ];
+        words.push(args);
     }
 }
 

@@ -32,6 +32,9 @@ pub(crate) fn require_runnable(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
+/// The most units of a recurrence: as many `f32` as 48 KiB of shared memory hold.
+const MOST_UNITS: usize = (48 << 10) / size_of::<f32>();
+
 /// Checks that sums of steps, strides and padding stay within 32 bits.
 fn require_indices(geometry: &Geometry) -> Result<()> {
     let padded = geometry.in_steps + geometry.pad_left + geometry.pad_right();
@@ -39,13 +42,21 @@ fn require_indices(geometry: &Geometry) -> Result<()> {
 }
 
 fn require_kernel(plan: &Plan, instruction: &Instruction, layer: usize) -> Result<()> {
-    use Instruction::{Apply, ApplyTransposed, Correlate, Custom, CustomGradient, Pool, PoolGradient};
+    use Instruction::{
+        Apply, ApplyTransposed, Correlate, Custom, CustomGradient, Pool, PoolGradient, RecurGradient,
+    };
     match instruction {
         Apply { geometry, .. } | ApplyTransposed { geometry, .. } | Correlate { geometry, .. } => {
             require_launchable("a kernel", geometry.kernel_len())?;
             require_indices(geometry)
         }
         Pool { geometry, .. } | PoolGradient { geometry, .. } => require_indices(geometry),
+        // Shared memory that every device gives to a block without being asked for more.
+        RecurGradient { cell, .. } if cell.units > MOST_UNITS => Err(Error::Unsupported {
+            place: plan.layer_names.get(layer).cloned().unwrap_or_else(|| "the model".into()),
+            feature: format!("a recurrence of {} units on a GPU", cell.units),
+            instead: format!("up to {MOST_UNITS} units are, and any number on the CPU"),
+        }),
         Custom { op, .. } | CustomGradient { op, .. } => Err(Error::Unsupported {
             place: plan.layer_names.get(layer).cloned().unwrap_or_else(|| "the model".into()),
             feature: format!("the operation {op:?}, written in Rust, on a GPU"),

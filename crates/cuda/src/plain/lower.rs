@@ -216,6 +216,17 @@ impl Lowered {
                 let len = self.shape(*y).len();
                 vec![kernels.loss(at, *loss, (value(y), Some(value(dy))), (targets, order), losses, len)]
             }
+            Instruction::Recur { cell, kernel, bias, z, trace } => {
+                let (steps, z_steps) = (self.shape(*trace).steps, self.shape(*z).steps);
+                let bias = bias.map(|bias| self.weight(bias));
+                let weights = (&self.weight(*kernel), bias.as_ref());
+                vec![kernels.recur(at, (cell, steps), (value(z), z_steps), weights, value(trace))]
+            }
+            Instruction::RecurGradient { cell, kernel, trace, dh, dz } => {
+                let (steps, dh_steps) = (self.shape(*trace).steps, self.shape(*dh).steps);
+                let values = [&self.weight(*kernel), value(trace), value(dz)];
+                vec![kernels.recur_gradient(at, (cell, steps), (value(dh), dh_steps), values)]
+            }
             Instruction::Draw { mask } => vec![self.draw(at, *mask)],
             Instruction::Custom { op, .. } | Instruction::CustomGradient { op, .. } => {
                 unreachable!("{op:?} was refused when the session was made")

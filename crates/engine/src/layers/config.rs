@@ -135,6 +135,11 @@ impl Config {
         }
     }
 
+    /// Takes a Boolean; false if absent or null.
+    pub(crate) fn is_set(&mut self, key: &str) -> Result<bool> {
+        if self.entries.contains_key(key) { self.flag(key) } else { Ok(false) }
+    }
+
     /// Takes a number.
     ///
     /// # Errors
@@ -230,20 +235,26 @@ impl Config {
 
     /// Takes an activation: its name, or an object with its class. Linear if absent or null.
     pub(crate) fn activation(&mut self) -> Result<Activation> {
-        match self.find_some("activation") {
-            None => Ok(Activation::Linear),
-            Some(Json::String(name)) => self.activation_named(&name),
-            Some(object @ Json::Object(_)) => activation_object(&self.place, object),
-            Some(other) => Err(self.wrong("activation", "a name or an object", &abridged(&other))),
+        self.activation_or("activation", Activation::Linear)
+    }
+
+    /// Takes an activation under a key; `default` if absent, linear if null.
+    pub(crate) fn activation_or(&mut self, key: &str, default: Activation) -> Result<Activation> {
+        match self.find(key) {
+            None => Ok(default),
+            Some(Json::Null) => Ok(Activation::Linear),
+            Some(Json::String(name)) => self.activation_named(key, &name),
+            Some(object @ Json::Object(_)) => activation_object(&self.place, key, object),
+            Some(other) => Err(self.wrong(key, "a name or an object", &abridged(&other))),
         }
     }
 
-    fn activation_named(&self, name: &str) -> Result<Activation> {
+    fn activation_named(&self, key: &str, name: &str) -> Result<Activation> {
         name.parse().map_err(|_| {
             let names = Activation::ALL.map(Activation::name);
             let (last, others) = names.split_last().expect("there are some");
             let instead = format!("{} and {last} are{}", others.join(", "), respelt(name, &names));
-            self.unsupported("activation", &name.into(), &instead)
+            self.unsupported(key, &name.into(), &instead)
         })
     }
 
@@ -309,12 +320,12 @@ impl Config {
 }
 
 /// Reads an activation that is an object: a layer, Keras's operation for the approximate GELU, or a function by name.
-fn activation_object(place: &str, object: Json) -> Result<Activation> {
-    let mut object = Config::new(&format!("{place}, activation"), object)?;
+fn activation_object(place: &str, key: &str, object: Json) -> Result<Activation> {
+    let mut object = Config::new(&format!("{place}, {key}"), object)?;
     let class = object.class()?;
     if class.is_in(&["builtins"]) && class.name == "function" {
         let name = object.text("config")?;
-        return object.activation_named(&name);
+        return object.activation_named("activation", &name);
     }
     let mut arguments = object.object("config")?;
     arguments.name()?;

@@ -100,6 +100,9 @@ pub(super) fn initializer(config: &mut Config, key: &str, names: &[&str], requir
                 let mut arguments = Config::new(&place, arguments)?;
                 // The seed is ignored: weights are drawn from the seed of the run.
                 arguments.find("seed");
+                if class == Initializer::Orthogonal.name() && arguments.number_or("gain", 1.0)? != 1.0 {
+                    return Err(config.unsupported(key, &value, "a gain of 1 is"));
+                }
                 arguments.only("input_axes", &Json::Null)?;
                 arguments.only("output_axes", &Json::Null)?;
                 arguments.finish()?;

@@ -11,20 +11,26 @@
 //! | [`Conv1DTranspose`] | apply A^T | apply A | correlate, signals swapped |
 //! | [`Dense`] | apply A, of one tap | apply A^T | correlate |
 //!
+//! [`LSTM`], [`GRU`] and [`Bidirectional`] are [recurrences](crate::recurrent).
+//!
 //! Layers that only rearrange elements are [index maps](crate::index_map): [`Flatten`], [`Reshape`], [`RepeatVector`],
 //! [`UpSampling1D`], [`ZeroPadding1D`], [`Cropping1D`], [`Concatenate`].
 
 mod activation;
+mod bidirectional;
 pub(crate) mod config;
 mod conv1d;
 mod conv1d_transpose;
 mod convolution;
 mod dense;
 mod dropout;
+mod gru;
 mod layer_normalization;
+mod lstm;
 mod merge;
 mod pooling1d;
 mod rearrange;
+mod recurrent;
 mod registry;
 mod relu;
 mod time_distributed;
@@ -34,12 +40,15 @@ use std::fmt::Debug;
 
 pub use crate::activations::Activation;
 pub use activation::{ELU, LeakyReLU};
+pub use bidirectional::{Bidirectional, Merge, Recurrent};
 pub use config::Config;
 pub use conv1d::Conv1D;
 pub use conv1d_transpose::Conv1DTranspose;
 pub use dense::Dense;
 pub use dropout::{Dropout, SpatialDropout1D};
+pub use gru::GRU;
 pub use layer_normalization::LayerNormalization;
+pub use lstm::LSTM;
 pub use merge::{Add, Multiply};
 pub use pooling1d::{AveragePooling1D, MaxPooling1D};
 pub use rearrange::{Concatenate, Cropping1D, Flatten, RepeatVector, Reshape, UpSampling1D, ZeroPadding1D};
@@ -121,6 +130,11 @@ pub trait Layer: Debug + Send + Sync {
     /// then [`TimeDistributed`] may apply the layer. Default: false.
     fn acts_on_steps(&self) -> bool {
         false
+    }
+
+    /// This layer as one that [`Bidirectional`] can wrap. Default: none.
+    fn recurrent(&self) -> Option<Recurrent> {
+        None
     }
 
     /// The arguments, as in `config` of Keras's JSON, without those that every layer has. Default: none.

@@ -17,6 +17,7 @@
 //! | its gradient | 10: half of them to normalise again |
 //! | map | 1 for each function of its epilogue, however many a machine takes for it |
 //! | loss | 4: difference, square or magnitude, sum, scaling |
+//! | a recurrence, and its gradient | 4 for each gate of a unit: two sums, the function, its share of the state |
 //! | a user's operation | unknown, counted as 0 |
 
 use super::{Instruction, Pointwise, Program, Value, Weight};
@@ -24,6 +25,8 @@ use crate::model::WeightLayout;
 
 /// Operations of the loss per element of the prediction.
 const LOSS: u64 = 4;
+/// Operations of a step of a recurrence per gate and unit, besides the product.
+const RECUR: u64 = 4;
 
 /// Operations of a normalisation per element.
 const NORMALIZE: u64 = 5;
@@ -119,6 +122,11 @@ impl Count<'_> {
                 (0, (geometry.multiply_adds() / geometry.out_channels) as u64)
             }
             Instruction::Loss { y, .. } => (0, LOSS * self.len(*y)),
+            // The gradient is one product with the transposed kernel.
+            Instruction::Recur { cell, trace, .. } | Instruction::RecurGradient { cell, trace, .. } => {
+                let steps = self.program.values[trace.index()].steps;
+                (cell.multiply_adds(steps) as u64, RECUR * (steps * cell.columns()) as u64)
+            }
             Instruction::IndexMap { .. }
             | Instruction::Draw { .. }
             | Instruction::Custom { .. }
@@ -139,6 +147,10 @@ impl Count<'_> {
             | Instruction::ApplyTransposed { kernel, .. }
             | Instruction::Correlate { kernel, .. } => self.tensor(*kernel),
             Instruction::SumSteps { bias, .. } => self.tensor(*bias),
+            Instruction::Recur { kernel, bias, .. } => {
+                self.tensor(*kernel) + bias.map_or(0, |bias| self.tensor(bias))
+            }
+            Instruction::RecurGradient { kernel, .. } => self.tensor(*kernel),
             Instruction::Loss { y, .. } => self.len(*y),
             Instruction::Custom { weights, .. } => self.layout.range(weights.clone()).len() as u64,
             // Read, and their gradients.

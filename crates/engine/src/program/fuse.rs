@@ -267,6 +267,15 @@ fn rename(program: &mut Program, rename: impl Fn(&mut Value)) {
                     rename(value);
                 }
             }
+            Instruction::Recur { z, trace, .. } => {
+                rename(z);
+                rename(trace);
+            }
+            Instruction::RecurGradient { trace, dh, dz, .. } => {
+                for value in [trace, dh, dz] {
+                    rename(value);
+                }
+            }
             Instruction::Draw { .. } => {}
         }
     }

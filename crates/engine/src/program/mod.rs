@@ -32,6 +32,7 @@ use crate::activations::Activation;
 use crate::geometry::Geometry;
 use crate::index_map::IndexMap;
 use crate::losses::Loss;
+use crate::recurrent::Cell;
 use crate::shape::Shape;
 use custom::AnyOperation;
 
@@ -183,6 +184,34 @@ pub enum Instruction {
         /// Stored.
         y: Value,
     },
+    /// All steps of a recurrence. z and the trace are those of [`recurrent`](crate::recurrent); z may be one row, which
+    /// is then that of all steps.
+    Recur {
+        /// The cell.
+        cell: Cell,
+        /// The recurrent kernel, `(units, columns)`.
+        kernel: Weight,
+        /// The bias, `(2, columns)`, of a cell that [takes it](Cell::reset_after).
+        bias: Option<Weight>,
+        /// Read: z.
+        z: Value,
+        /// Stored: the trace.
+        trace: Value,
+    },
+    /// The gradient of [`Instruction::Recur`] with respect to z and, if the cell takes a bias, next to it that with
+    /// respect to the biased product with the recurrent kernel.
+    RecurGradient {
+        /// The cell.
+        cell: Cell,
+        /// The recurrent kernel, `(units, columns)`.
+        kernel: Weight,
+        /// Read: the trace.
+        trace: Value,
+        /// Read: the gradient with respect to the hidden states of all steps, or of the last step.
+        dh: Value,
+        /// Stored: `(steps, gradient channels)`.
+        dz: Value,
+    },
     /// `y` consists of elements of the inputs, and of zeros.
     IndexMap {
         /// The source of each element.
@@ -331,6 +360,8 @@ impl Instruction {
             Self::Add { a, b, .. } | Self::Multiply { a, b, .. } => vec![*a, *b],
             Self::Loss { y, .. } => vec![*y],
             Self::CustomGradient { x, y, dy, .. } => vec![*x, *y, *dy],
+            Self::Recur { z, .. } => vec![*z],
+            Self::RecurGradient { trace, dh, .. } => vec![*trace, *dh],
             Self::Draw { .. } => vec![],
         }
     }
@@ -339,7 +370,7 @@ impl Instruction {
     fn has_weights(&self) -> bool {
         let scaled = |op: &Pointwise| matches!(op, Pointwise::Scale(_) | Pointwise::AddBias(_));
         let own = match self {
-            Self::Apply { .. } | Self::ApplyTransposed { .. } => true,
+            Self::Apply { .. } | Self::ApplyTransposed { .. } | Self::Recur { .. } => true,
             Self::Custom { weights, .. } => !weights.is_empty(),
             _ => false,
         };
@@ -360,6 +391,8 @@ impl Instruction {
             | Self::Pool { y, .. }
             | Self::Custom { y, .. } => Some(*y),
             Self::Loss { dy, .. } => Some(*dy),
+            Self::Recur { trace, .. } => Some(*trace),
+            Self::RecurGradient { dz, .. } => Some(*dz),
             Self::IndexMapTransposed { dx, .. }
             | Self::NormalizeGradient { dx, .. }
             | Self::PoolGradient { dx, .. }
@@ -484,6 +517,12 @@ impl fmt::Display for Line {
             Instruction::SumSteps { x, bias } => write!(f, "dw{} += sum_steps(v{})", bias.0, x.0)?,
             Instruction::Map { x, y, .. } => write!(f, "v{} = v{}", y.0, x.0)?,
             Instruction::Add { a, b, y } => write!(f, "v{} = v{} + v{}", y.0, a.0, b.0)?,
+            Instruction::Recur { cell, kernel, z, trace, .. } => {
+                write!(f, "v{} = {cell}(w{}, v{})", trace.0, kernel.0, z.0)?;
+            }
+            Instruction::RecurGradient { cell, kernel, trace, dh, dz } => {
+                write!(f, "v{} = d {cell}(w{}, v{}, v{})", dz.0, kernel.0, trace.0, dh.0)?;
+            }
             Instruction::IndexMap { inputs, y, .. } => {
                 let inputs: Vec<String> = inputs.iter().map(|x| format!("v{}", x.0)).collect();
                 write!(f, "v{} = index_map({})", y.0, inputs.join(", "))?;

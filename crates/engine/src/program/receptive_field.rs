@@ -94,7 +94,19 @@ impl Program {
                 let channels = self.values[read.0].channels;
                 all_of_step(&any_of_step(stored, channels), channels)
             }
-            Instruction::Custom { .. } | Instruction::CustomGradient { .. } => {
+            // A state depends on all steps before it.
+            Instruction::Recur { cell, .. } => {
+                let steps = stored
+                    .iter()
+                    .rposition(|stored| *stored)
+                    .map_or(0, |last| last / cell.trace_channels() + 1);
+                let len = elements.len().min(steps * cell.columns());
+                elements[..len].fill(true);
+                elements
+            }
+            Instruction::RecurGradient { .. }
+            | Instruction::Custom { .. }
+            | Instruction::CustomGradient { .. } => {
                 elements.fill(true);
                 elements
             }

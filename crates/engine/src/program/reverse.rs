@@ -13,6 +13,7 @@
 //! | y consists of elements of x, and of others | of x: each element of dy goes to the element of x that it was |
 //! | `y = a b` | of a: dy b; of b: dy a |
 //! | `y = pool(x)` | of x: its gradient, which finds the maxima again |
+//! | hidden states of a recurrence | of z: its gradient; of the recurrent kernel: correlate(h one step earlier, dz) |
 //! | a user's operation | as it says itself |
 //! | `y = normalize(x)` | of x: its gradient |
 //! | in an epilogue: factors | of the factors: the sum of dy x over steps, with x what they multiply; `dy factors` goes on |
@@ -24,7 +25,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Instruction, Pass, Pointwise, Tape, Value, Weight};
+use crate::index_map::IndexMap;
 use crate::layers::{Call, Layer};
+use crate::recurrent::{Cell, Kind, Returned};
+use crate::shape::Shape;
 
 /// A call of a layer.
 #[derive(Debug, Clone)]
@@ -124,6 +128,9 @@ impl Tape {
                     }
                 }
             }
+            Instruction::IndexMap { map, inputs, .. } if self.recurrence(&inputs).is_some() => {
+                self.reverse_recurrence(&map, inputs[0], dy);
+            }
             Instruction::IndexMap { map, inputs, .. } => {
                 for (input, x) in inputs.into_iter().enumerate() {
                     if self.needs_gradient(x) {
@@ -153,7 +160,10 @@ impl Tape {
                 }
             }
             Instruction::Custom { op, x, weights, .. } => self.reverse_custom(op, x, weights, [y, dy]),
-            Instruction::IndexMapTransposed { .. }
+            // The index map that reads the hidden states out of a trace reverses the recurrence.
+            Instruction::Recur { .. } => unreachable!("a trace has no gradient: {instruction:?}"),
+            Instruction::RecurGradient { .. }
+            | Instruction::IndexMapTransposed { .. }
             | Instruction::Draw { .. }
             | Instruction::Correlate { .. }
             | Instruction::SumSteps { .. }
@@ -164,6 +174,78 @@ impl Tape {
                 unreachable!("stores no value of a forward pass: {instruction:?}")
             }
         }
+    }
+
+    /// The recurrence whose trace is the only one of `inputs`.
+    fn recurrence(&self, inputs: &[Value]) -> Option<Instruction> {
+        let [trace] = inputs else { return None };
+        let line = self.lines[self.stored(*trace)?].instruction.clone();
+        matches!(line, Instruction::Recur { .. }).then_some(line)
+    }
+
+    /// Records the gradient of a recurrence from `dh`, that of the hidden states which `map` takes out of its trace.
+    /// With m = `h U`, dm is dz; only a GRU with `reset_after` has both apart. Its kernel meets h of one step with dm of
+    /// the next: a correlation of one tap with one step of padding before h.
+    ///
+    /// # Panics
+    /// If `map` takes anything but the hidden states of all steps or of the last: nothing else has a gradient.
+    fn reverse_recurrence(&mut self, map: &IndexMap, trace: Value, dh: Value) {
+        let Some(Instruction::Recur { cell, kernel, bias, z, .. }) = self.recurrence(&[trace]) else {
+            unreachable!("the caller has found one")
+        };
+        let (steps, columns) = (self.shape(trace).steps, cell.columns());
+        let returned = [Returned::All, Returned::Last].map(|returned| returned.of(&cell, steps));
+        assert!(
+            returned.contains(map),
+            "only hidden states have a gradient, not {map:?} of a trace of {cell}"
+        );
+        let gradients = self.recur_gradient(cell, kernel, trace, dh);
+        let part = |channels| IndexMap::part(Shape::new(steps, cell.gradient_channels()), 0..steps, channels);
+        let (dz, dm) = match cell.reset_after() {
+            true => {
+                let dm = self.index_map(part(columns..2 * columns), vec![gradients]);
+                (self.index_map(part(0..columns), vec![gradients]), dm)
+            }
+            false => (gradients, gradients),
+        };
+        let h = self.hidden_states(&cell, trace);
+        let product = |pad_left| cell.product(cell.units, steps, pad_left).expect("the layer was built");
+        match cell.kind {
+            Kind::Lstm | Kind::Gru { reset_after: true } => self.correlate(product(1), h, dm, kernel),
+            // The gates meet h of the step before, the candidate s of its own step.
+            Kind::Gru { reset_after: false } => {
+                let gates = 2 * cell.units;
+                let s = IndexMap::part(self.shape(trace), 0..steps, cell.part(3));
+                let s = self.index_map(s, vec![trace]);
+                for (x, pad_left, channels) in [(h, 1, 0..gates), (s, 0, gates..columns)] {
+                    let part = Arc::new(part(channels));
+                    // The other columns are zero.
+                    let own = self.index_map((*part).clone(), vec![dm]);
+                    let own = self.index_map_transposed(part, 0, own);
+                    self.correlate(product(pad_left), x, own, kernel);
+                }
+            }
+        }
+        if let Some(bias) = bias {
+            self.sum_steps(gradients, bias);
+        }
+        let dz = match self.shape(z) {
+            row if row.steps < steps => {
+                self.index_map_transposed(Arc::new(IndexMap::repeated(row, steps)), 0, dz)
+            }
+            _ => dz,
+        };
+        self.add_gradient(z, dz);
+    }
+
+    /// The value that holds the hidden states of all steps.
+    fn hidden_states(&mut self, cell: &Cell, trace: Value) -> Value {
+        let all = Returned::All.of(cell, self.shape(trace).steps);
+        let taken = self.lines.iter().find_map(|line| match &line.instruction {
+            Instruction::IndexMap { map, inputs, y } if **map == all && inputs[..] == [trace] => Some(*y),
+            _ => None,
+        });
+        taken.unwrap_or_else(|| self.index_map(all, vec![trace]))
     }
 
     /// The gradient of what a line computes before its epilogue, and for each weight of the epilogue the value whose sum

@@ -11,6 +11,7 @@ use crate::geometry::Geometry;
 use crate::index_map::IndexMap;
 use crate::layers::{Call, Layer};
 use crate::losses::Loss;
+use crate::recurrent::Cell;
 use crate::shape::Shape;
 
 /// A recorder of instructions.
@@ -235,6 +236,52 @@ impl Tape {
         let y = self.value(self.shape(a));
         self.push(Instruction::Add { a, b, y });
         y
+    }
+
+    /// Records all steps of a recurrence, and returns its trace. `z` has `steps` rows, or one that is the same at all
+    /// steps.
+    pub fn recur(
+        &mut self,
+        cell: Cell,
+        steps: usize,
+        (kernel, bias): (Weight, Option<Weight>),
+        z: Value,
+    ) -> Value {
+        let shape = self.shape(z);
+        assert!(
+            shape.channels == cell.columns() && [1, steps].contains(&shape.steps),
+            "v{} has shape {shape}, {cell} of {} units reads one or {steps} steps of {} channels",
+            z.0,
+            cell.units,
+            cell.columns()
+        );
+        let trace = self.value(Shape::new(steps, cell.trace_channels()));
+        self.push(Instruction::Recur { cell, kernel, bias, z, trace });
+        trace
+    }
+
+    /// Records the gradient of a recurrence with respect to z, from that of its hidden states, and returns it.
+    pub(super) fn recur_gradient(&mut self, cell: Cell, kernel: Weight, trace: Value, dh: Value) -> Value {
+        let dz = self.value(Shape::new(self.shape(trace).steps, cell.gradient_channels()));
+        self.push(Instruction::RecurGradient { cell, kernel, trace, dh, dz });
+        dz
+    }
+
+    /// The value of which each step of `x` is a copy, if a line repeats it.
+    pub(crate) fn repeated_row(&self, x: Value) -> Option<Value> {
+        match &self.lines[self.stored(x)?].instruction {
+            Instruction::IndexMap { map, inputs, .. } => {
+                let row = map.inputs()[0];
+                let repeats = row.steps == 1 && **map == IndexMap::repeated(row, self.shape(x).steps);
+                repeats.then_some(inputs[0])
+            }
+            _ => None,
+        }
+    }
+
+    /// The index of the line that stores `x`; `None` for the sample.
+    pub(super) fn stored(&self, x: Value) -> Option<usize> {
+        self.stored[x.0]
     }
 
     /// Records a signal that consists of elements of `inputs`, and returns it.

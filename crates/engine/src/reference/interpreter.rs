@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView3, ArrayViewMut3};
+use ndarray::{Array2, ArrayView2, ArrayView3, ArrayViewMut3};
 
 use super::{
     Operand, apply, apply_transposed, correlate, index_map, index_map_transposed, normalize,
-    normalize_gradient, pointwise, pool, pool_gradient, sum_steps,
+    normalize_gradient, pointwise, pool, pool_gradient, recur, recur_gradient, sum_steps,
 };
 use crate::float::Float;
 use crate::geometry::Geometry;
@@ -165,6 +165,16 @@ impl<F: Float> Interpreter<F> {
                 stored.assign(&values[a.index()]);
                 *stored += &values[b.index()];
             }
+            Instruction::Recur { cell, kernel, bias, z, .. } => {
+                let kernel = as_matrix(cell.columns(), &weights[tensor(*kernel)]);
+                let bias = bias.map(|bias| as_matrix(cell.columns(), &weights[tensor(bias)]));
+                recur(cell, kernel, bias, values[z.index()].view(), stored.view_mut());
+            }
+            Instruction::RecurGradient { cell, kernel, trace, dh, .. } => {
+                let kernel = as_matrix(cell.columns(), &weights[tensor(*kernel)]);
+                let (trace, dh) = (values[trace.index()].view(), values[dh.index()].view());
+                recur_gradient(cell, kernel, trace, dh, stored.view_mut());
+            }
             Instruction::IndexMap { map, inputs, .. } => {
                 let xs: Vec<&[F]> = inputs.iter().map(|x| slice(&values[x.index()])).collect();
                 index_map(map, &xs, slice_mut(stored));
@@ -244,6 +254,10 @@ impl<F: Float> Interpreter<F> {
 
 fn as_kernel<'a, F>(geometry: &Geometry, weights: &'a [F]) -> ArrayView3<'a, F> {
     ArrayView3::from_shape(geometry.kernel(), weights).expect("a kernel has its geometry's shape")
+}
+
+fn as_matrix<F>(columns: usize, weights: &[F]) -> ArrayView2<'_, F> {
+    ArrayView2::from_shape((weights.len() / columns, columns), weights).expect("whole rows")
 }
 
 fn slice<F>(array: &Array2<F>) -> &[F] {

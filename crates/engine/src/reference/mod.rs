@@ -11,6 +11,7 @@ mod interpreter;
 mod normalize;
 mod pointwise;
 mod pool;
+mod recur;
 mod session;
 
 pub use apply::apply;
@@ -21,6 +22,7 @@ pub use interpreter::{Interpreter, Sample};
 pub use normalize::{normalize, normalize_gradient};
 pub use pointwise::{Operand, pointwise, sum_steps};
 pub use pool::{argmax, pool, pool_gradient};
+pub use recur::{recur, recur_gradient};
 use session::ReferenceSession;
 
 use crate::backend::{Backend, Plan, Session};

@@ -209,16 +209,21 @@ pub(crate) fn write_layer(name: &str, layer: &dyn Layer) -> Json {
 }
 
 /// Adds the input shape that Keras built a layer with, if it writes one; `weighted` if the layer has weights. The layer
-/// of a `TimeDistributed` was built with one step.
+/// of a `TimeDistributed` was built with one step, those of a `Bidirectional` with the same shape.
 fn write_build(layer: &mut Json, inputs: &[Shape], weighted: bool) {
     let class = layer["class_name"].as_str().unwrap_or_default();
-    let distributes = class == "TimeDistributed";
+    let (distributes, both_ways) = (class == "TimeDistributed", class == "Bidirectional");
     if weighted || distributes || BUILT.contains(&class) {
         layer["build_config"] =
             json!({"input_shape": one_or_list(inputs.iter().map(|input| shape(*input)).collect())});
     }
     if let Some(inner) = layer.pointer_mut("/config/layer").filter(|_| distributes) {
         write_build(inner, &[Shape::units(inputs[0].channels)], weighted);
+    }
+    for inner in ["/config/layer", "/config/backward_layer"].into_iter().filter(|_| both_ways) {
+        if let Some(inner) = layer.pointer_mut(inner) {
+            write_build(inner, inputs, weighted);
+        }
     }
 }
 
