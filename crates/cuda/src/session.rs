@@ -21,9 +21,9 @@ use glassbox_engine::{Result, When};
 use crate::data::Uploads;
 use crate::device::{Buffer, Gpu, Launch, Mark, Recording};
 use crate::fused::{FusedScoring, FusedStep, Tuning, Tunings};
-use crate::kernels::{At, Control, Kernels, Series, require_launchable};
+use crate::kernels::{At, Buffers, Control, Kernels, Rates, Series, require_launchable};
 use crate::plain::{PlainScoring, PlainStep, require_runnable};
-use crate::step::{Buffers, EpochBuffers, Rates, STEPS_IN_A_RECORDING, Scoring, TrainingStep};
+use crate::step::{EpochBuffers, STEPS_IN_A_RECORDING, Scoring, TrainingStep};
 
 /// A model on a device.
 pub(crate) struct CudaSession {

@@ -6,7 +6,7 @@
 //! own except that of any slice, `isize::MAX` bytes: the machine decides. Linux grants more than is free, but no piece
 //! larger than memory and swap together, and no more than `ulimit -v`.
 //!
-//! [`Sequential::plan`](crate::model::Sequential::plan) requires the minimum of any backend, so that a model that is
+//! [`Network::plan`](crate::model::Network::plan) requires the minimum of any backend, so that a model that is
 //! too large is refused before its weights are drawn. Each backend's session requires what it needs itself.
 
 use crate::backend::Plan;

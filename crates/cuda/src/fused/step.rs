@@ -10,8 +10,8 @@ use glassbox_engine::random::{Purpose, Stream};
 use super::{FILES, Tuning, Windows, adam, compile};
 use crate::device::{Buffer, Function, Gpu, Launch, args, word};
 use crate::error::Result;
-use crate::kernels::{factors, require};
-use crate::step::{Buffers, EpochBuffers, StepLaunch, TrainingStep};
+use crate::kernels::{Buffers, factors, require};
+use crate::step::{EpochBuffers, StepLaunch, TrainingStep};
 
 /// Weights, and rows at once, of a block of `fused_update`.
 const UPDATE: [u32; 2] = [32, 8];

@@ -7,11 +7,12 @@
 
 mod operands;
 mod sources;
+mod update;
 
 use glassbox_engine::geometry::Geometry;
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::{WORD, drop_below};
-use glassbox_engine::optimizers::{Adam, AdamW, Clipping, Optimizer, RMSprop, SGD};
+use glassbox_engine::optimizers::Adam;
 use glassbox_engine::program::{MaskSpec, Pooling};
 use glassbox_engine::random::Stream;
 use glassbox_engine::recurrent::Cell;
@@ -19,11 +20,11 @@ use glassbox_engine::shape::Shape;
 
 use crate::device::{Arg, Buffer, Function, Gpu, Launch, args, word};
 use crate::error::{DeviceError, Result};
-use crate::step::{Buffers, ClippingBuffers, Rates};
 
 pub(crate) use operands::activation_code;
 pub use operands::{At, Control, EpilogueArgs, Order, Partials, Series, Sources};
 pub use sources::{FUSED_FILES, PLAIN_FILES, plain};
+pub use update::{Buffers, ClippingBuffers, Rates};
 
 /// Threads of a block, at most.
 const THREADS: usize = 256;
@@ -353,86 +354,6 @@ impl Kernels {
         // SAFETY: a loss for each sample of the epoch and room for the mean of each batch: the session sees to
         // that.
         unsafe { Launch::new(&self.mean_loss, [1; 2], [SUM_THREADS, 1], 0, args![at, losses, means]) }
-    }
-
-    /// The optimiser's step, for all weights.
-    pub fn update(&self, at: &At, optimizer: &Optimizer, buffers: &Buffers, rates: &Rates) -> Vec<Launch> {
-        let Buffers { weights, slots, gradient, clipping, .. } = buffers;
-        let len = weights.len();
-        require(gradient.len() >= len, "a gradient for each weight");
-        require(slots.len() == optimizer.slots().len(), "the optimiser's slots");
-        require(slots.iter().all(|slot| slot.len() >= len), "slots for each weight");
-        let mut launches = vec![];
-        let mut gradient = gradient;
-        if let Some(kind) = optimizer.common().clipping() {
-            let clipping = clipping.as_ref().expect("a session lays out what its optimiser needs");
-            launches.extend(self.clip(kind, gradient, clipping));
-            gradient = &clipping.clipped;
-        }
-        launches.extend(optimizer.common().weight_decay.map(|decay| {
-            require(rates.learning.is_some(), "learning rates, by which the weights decay");
-            let args = args![at, weights, len, rates.learning.as_ref(), decay as f32];
-            // SAFETY: a learning rate for each batch of the epoch: the session sees to that.
-            unsafe { over(&self.decay, len, args) }
-        }));
-        let rates = &rates.steps;
-        // Null if the optimiser does not have it, as its kernel is told.
-        let slot = |name| optimizer.slots().iter().position(|slot| *slot == name).map(|index| &slots[index]);
-        let (kernel, args) = match optimizer {
-            Optimizer::Adam(adam) | Optimizer::AdamW(AdamW(adam)) => {
-                let [rest_1, rest_2, epsilon] = factors(adam);
-                let (m, v, v_hat) = (slot("m"), slot("v"), slot("v_hat"));
-                let slots = args![m, v, v_hat, v_hat.is_some()];
-                let numbers = args![len, rates, rest_1, rest_2, epsilon];
-                (&self.adam, [args![at, gradient, weights], slots, numbers].concat())
-            }
-            Optimizer::RMSprop(rmsprop) => {
-                let RMSprop { rho, momentum, epsilon, .. } = *rmsprop;
-                let [rho, rest, momentum, epsilon] = [rho, 1.0 - rho, momentum, epsilon].map(|f| f as f32);
-                let (v, m, a) = (slot("velocity"), slot("momentum"), slot("average_gradient"));
-                let slots = args![v, m, m.is_some(), a, a.is_some()];
-                let numbers = args![len, rates, rho, rest, momentum, epsilon];
-                (&self.rmsprop, [args![at, gradient, weights], slots, numbers].concat())
-            }
-            Optimizer::SGD(SGD { momentum, nesterov, .. }) => {
-                let (m, momentum) = (slot("momentum"), *momentum as f32);
-                (&self.sgd, args![at, gradient, weights, m, m.is_some(), len, rates, momentum, *nesterov])
-            }
-            other => unreachable!("{}, which the session refuses", other.class_name()),
-        };
-        // SAFETY: a gradient and slots of all weights, and a rate for each batch of the epoch: the session sees to that.
-        launches.push(unsafe { over(kernel, len, args) });
-        launches
-    }
-
-    /// Clips the gradient.
-    fn clip(&self, kind: Clipping, gradient: &Buffer<f32>, to: &ClippingBuffers) -> Vec<Launch> {
-        let ClippingBuffers { clipped, bounds, sums, longest } = to;
-        let tensors = sums.len();
-        require(gradient.len() >= clipped.len(), "a gradient for each weight");
-        require(bounds.len() == tensors + 1, "bounds of all tensors");
-        let (code, by_norm, limit) = match kind {
-            Clipping::Value(limit) => (1u32, false, limit),
-            Clipping::Norm(limit) => (2, true, limit),
-            Clipping::GlobalNorm(limit) => (3, true, limit),
-        };
-        let mut launches = vec![];
-        if tensors == 0 {
-            return launches;
-        }
-        if by_norm {
-            let args = args![gradient, bounds, sums];
-            // SAFETY: the bounds are those of the layout, in which the gradient is, and each tensor has a sum.
-            launches.push(unsafe {
-                Launch::new(&self.sum_squares, [word(tensors), 1], [SUM_THREADS, 1], 0, args)
-            });
-        }
-        let numbers = args![code, limit as f32, (1.0 / limit) as f32];
-        let sums = by_norm.then_some(sums);
-        let args = [args![gradient, bounds, tensors, sums], numbers, args![clipped]].concat();
-        // SAFETY: as above, and a clipped element for each of the gradient.
-        launches.push(unsafe { per_sample(&self.clip, tensors, *longest, args) });
-        launches
     }
 
     /// Moves a run on by so many batches.

@@ -12,8 +12,8 @@ use glassbox_engine::profile::Part;
 
 use crate::device::Gpu;
 use crate::error::Result;
-use crate::kernels::{Kernels, Partials};
-use crate::step::{Buffers, EpochBuffers, StepLaunch, TrainingStep};
+use crate::kernels::{Buffers, Kernels, Partials};
+use crate::step::{EpochBuffers, StepLaunch, TrainingStep};
 pub(crate) use limits::require_runnable;
 use lower::Lowered;
 pub(crate) use score::PlainScoring;

@@ -16,7 +16,7 @@ pub(crate) use near::respelt;
 
 /// A JSON object with the arguments of a layer by name.
 ///
-/// [`Layer::config`](super::Layer::config) writes one, [`FromConfig`] reads it. Reading takes the
+/// [`Layer::config`] writes one, [`FromConfig`] reads it. Reading takes the
 /// entries out one by one; entries that are left at the end are refused as unknown.
 ///
 /// ```
