@@ -2,8 +2,10 @@
 //! and the same JSON lines, so that one table holds them all.
 //!
 //! ```sh
-//! cargo bench -p glassbox-benches --bench peer -- [--threads N]
+//! cargo bench -p glassbox-benches --bench peer -- [--threads N] [--lstm UNITS]
 //! ```
+//!
+//! With `--lstm`, the LSTM autoencoder of `benches/peers/lstm.py` in the place of the tutorial's network.
 //!
 //! The windows are those of the built-in twin of the training file: as many, and as long.
 
@@ -11,7 +13,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use glassbox_benches::{BATCH, FORWARD_MULTIPLY_ADDS, TRAINING_MULTIPLY_ADDS, WINDOW, plan, series};
 use glassbox_cpu::Cpu;
-use glassbox_engine::backend::{Backend as _, Dataset, Epoch, Session};
+use glassbox_engine::backend::{Backend as _, Dataset, Epoch, Session, State};
+use glassbox_engine::layers::{Dense, Dropout, LSTM, RepeatVector, TimeDistributed};
+use glassbox_engine::losses::Loss;
+use glassbox_engine::model::Sequential;
+use glassbox_engine::optimizers::Optimizer;
+use glassbox_engine::program::Program;
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::samples::Samples;
 use glassbox_engine::training::{self, Checkpoint, Fit};
@@ -31,9 +38,12 @@ fn main() {
     };
     let threads = value("--threads").map(|n| n.parse().expect("a number of threads"));
     // `cargo bench -- --test` asks for one run of everything.
-    let runs = if arguments.iter().any(|argument| argument == "--test") { 1 } else { 200 };
+    let runs: usize = if arguments.iter().any(|argument| argument == "--test") { 1 } else { 200 };
 
     let backend = Cpu::new(threads).unwrap_or_else(|error| panic!("{error}"));
+    if let Some(units) = value("--lstm") {
+        return lstm(&backend, units.parse().expect("a number of units"), runs.div_ceil(10));
+    }
     let series = series();
     let windows = Samples::windows(&series, WINDOW, 1).expect("a series longer than a window");
     let (plan, state) = plan();
@@ -67,6 +77,40 @@ fn main() {
         "infer",
         json!({"gflops": flop / median(&times) / 1e9, "peak_rss_mib": peak_memory()}).with(&times),
     );
+}
+
+/// A training step and the scoring of 256 windows of an autoencoder of two LSTMs.
+fn lstm(backend: &Cpu, units: usize, runs: usize) {
+    const SCORED: usize = 256;
+    let mut model = Sequential::new((WINDOW, 1));
+    model.add(LSTM::new(units)).expect("a layer").add(Dropout::new(0.2)).expect("a layer");
+    model.add(RepeatVector::new(WINDOW)).expect("a layer");
+    model.add(LSTM::new(units).return_sequences(true)).expect("a layer");
+    model.add(Dropout::new(0.2)).expect("a layer");
+    model.add(TimeDistributed::new(Dense::new(1))).expect("a layer");
+    let optimizer = Optimizer::default();
+    let plan = model.plan(Loss::MeanSquaredError, optimizer.clone(), 1, BATCH).expect("a plan");
+    let multiply_adds = |program: &Program| {
+        program.costs(model.layout(), 4).iter().map(|cost| cost.multiply_adds).sum::<u64>() as f64
+    };
+    let (training, inference) = (multiply_adds(&plan.training), multiply_adds(&plan.inference));
+    let mut session = backend.session(plan).expect("a session");
+    session.set_state(&State::new(model.layout().initial(1), &optimizer)).expect("the plan's state");
+    let series = series();
+    let windows = Samples::windows(&series, WINDOW, 1).expect("a series longer than a window");
+    let data = Dataset::autoencoder(windows);
+    let batch: Vec<u32> = (0..BATCH as u32).collect();
+    let peer = Peer { name: format!("{units} units"), threads: backend.threads() };
+    let times = time(runs, || {
+        session.compute_gradient(&data, &batch).expect("a gradient");
+        session.update().expect("a step");
+    });
+    let gflops = |multiply_adds: f64, samples: usize, times: &[f64]| json!({"gflops": 2.0 * multiply_adds * samples as f64 / median(times) / 1e9});
+    peer.say("lstm step", gflops(training, BATCH, &times).with(&times));
+    let mut y = vec![0.0; SCORED * WINDOW];
+    let scored = windows.slice(0..SCORED);
+    let times = time(runs, || session.predict(&scored, &mut y).expect("predictions"));
+    peer.say("lstm scoring", gflops(inference, SCORED, &times).with(&times));
 }
 
 /// The tutorial's epoch: 27 shuffled steps, then validation on the last 375 windows.

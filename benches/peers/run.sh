@@ -4,7 +4,8 @@
 #
 #   PEERS_HOME=<temporary folder> benches/peers/run.sh [peer...] > figures.jsonl
 #
-# Peers: keras jax torch burn candle, all of them by default.
+# Peers: keras jax torch burn candle, all of them by default; and lstm, which measures the LSTM autoencoder with 32 and with
+# 128 units on keras, jax and torch.
 # PEERS_HOME gets the virtual environments (several GB) and keeps them for the next run. NAB_DATA is NAB's data
 # folder; without it the built-in twin stands in for the training file.
 set -euo pipefail
@@ -27,9 +28,9 @@ environment() { # name, packages...
   say "installing $*"
   python3 -m venv "$home" && "$home/bin/pip" install -q "$@" >&2
 }
-if wanted keras; then environment keras tensorflow-cpu==2.21.0 keras==3.15.1; fi
-if wanted jax; then environment jax jax==0.10.2 keras==3.15.1; fi
-if wanted torch; then environment torch torch==2.15.0 numpy; fi
+if wanted keras || wanted lstm; then environment keras tensorflow-cpu==2.21.0 keras==3.15.1; fi
+if wanted jax || wanted lstm; then environment jax jax==0.10.2 keras==3.15.1; fi
+if wanted torch || wanted lstm; then environment torch torch==2.15.0 numpy; fi
 
 say "building glassbox"
 cargo build --release -p glassbox >&2
@@ -103,6 +104,21 @@ measure_candle() {
   rust peer-candle all2d gradcheck
   rust peer-candle all2d
 }
+
+measure_lstm() {
+  local units peer
+  for units in 32 128; do
+    for peer in torch jax keras; do
+      "$ours" --bench --threads "$threads" --lstm $units
+      python $peer lstm.py $peer --units $units --threads "$threads"
+    done
+  done
+}
+
+if [ "$peers" = lstm ]; then
+  measure_lstm
+  exit
+fi
 
 say "glassbox tutorial, as a whole"
 for _ in 1 2 3; do
