@@ -48,6 +48,20 @@ fn input_that_cannot_be_used_is_code_3_and_named() {
 
     let error = fail(glassbox(home.path()).args(["tutorial", "--data", "nowhere"]), 3);
     assert!(error.contains("nowhere") && error.contains("(--data, $GLASSBOX_NAB)"), "{error}");
+    // It is found before the data is read, and nothing is written.
+    let valid = glassbox_tests::fixtures::path("architectures/valid.json");
+    let mut model: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(valid).expect("a fixture")).expect("JSON");
+    model["config"]["layers"][0]["config"]["batch_shape"] = serde_json::json!([null, 288, 1]);
+    fs::write(home.path().join("valid.json"), model.to_string()).expect("room");
+    let tutorial = |model: &str| fail(glassbox(home.path()).args(["tutorial", "--model", model]), 3);
+    let error = tutorial("valid.json");
+    assert!(error.contains("autoencoder") && error.contains("(None, 288, 1)"), "{error}");
+    let error = tutorial("lstn");
+    assert!(error.contains("lstn"), "{error}");
+    assert!(!home.path().join("glassbox-out").exists());
+    let error = fail(glassbox(home.path()).args(["tutorial", "--model", "lstm", "--study"]), 2);
+    assert!(error.contains("--study"), "{error}");
     let error = fail(glassbox(home.path()).args(["train", "short.csv", "--time-steps", "30"]), 3);
     assert!(error.contains("multiple of 4"), "{error}");
     let error = fail(glassbox(home.path()).args(["tutorial", "--threads", "0"]), 3);

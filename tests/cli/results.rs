@@ -19,6 +19,31 @@ fn csv(path: &Path) -> (usize, String) {
     (text.lines().count() - 1, header)
 }
 
+/// A model of four weights, from a file.
+#[test]
+fn the_tutorial_runs_with_a_model_from_a_file_and_its_report_is_rebuilt() {
+    let home = home();
+    let mut model = fixtures::json("architectures/one_layer.json");
+    model["config"]["layers"][0]["config"]["batch_shape"] = serde_json::json!([null, 288, 1]);
+    fs::write(home.path().join("model.json"), model.to_string()).expect("room");
+    let mut tutorial = glassbox(home.path());
+    tutorial.args(["tutorial", "--model", "model.json", "--epochs", "1", "--batch-size", "512"]);
+    let printed = succeed(&mut tutorial);
+    assert!(
+        printed.contains("Total params: 4 (16.00 B)") && printed.contains("Test input shape"),
+        "{printed}"
+    );
+
+    let out = home.path().join("glassbox-out");
+    assert_eq!(json(&out.join("result.json"))["model"]["layers"], serde_json::json!(["conv1d"]));
+    let page = || fs::read_to_string(out.join("report.html")).expect("a page");
+    let first = page();
+    assert!(!first.contains("Seven layers"), "that is the tutorial's model");
+    fs::remove_file(out.join("report.html")).expect("a page");
+    succeed(glassbox(home.path()).arg("report"));
+    assert!(page() == first, "another page");
+}
+
 #[test]
 fn without_arguments_the_tutorial_runs_on_the_twin_and_says_so() {
     let home = home();

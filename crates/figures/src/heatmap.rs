@@ -73,11 +73,12 @@ impl Grid {
     }
 }
 
-/// Each value as a byte, in base64: `full` is 255, negative values are 0.
+/// Each value as a signed byte, in base64: `full` is 127.
 #[must_use]
 pub fn bytes(values: &[f32], full: f32) -> String {
     let full = if full > 0.0 { full } else { 1.0 };
-    let bytes: Vec<u8> = values.iter().map(|v| (255.0 * (v / full).clamp(0.0, 1.0)).round() as u8).collect();
+    let byte = |value: &f32| ((127.0 * (value / full).clamp(-1.0, 1.0)).round() as i8).cast_unsigned();
+    let bytes: Vec<u8> = values.iter().map(byte).collect();
     STANDARD.encode(bytes)
 }
 
@@ -117,6 +118,6 @@ mod tests {
 
     #[test]
     fn bytes_are_shares_of_the_largest() {
-        assert_eq!(STANDARD.decode(bytes(&[0.0, 1.0, 2.0, -1.0], 2.0)).unwrap(), [0, 128, 255, 0]);
+        assert_eq!(STANDARD.decode(bytes(&[0.0, 1.0, 2.0, -1.0], 2.0)).unwrap(), [0, 64, 127, 192]);
     }
 }

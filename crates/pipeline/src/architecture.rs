@@ -2,7 +2,9 @@
 
 use crate::error::{Error, Result};
 use glassbox_engine::geometry::Padding;
-use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout};
+use glassbox_engine::layers::{
+    Activation, Conv1D, Conv1DTranspose, Dense, Dropout, LSTM, RepeatVector, TimeDistributed,
+};
 use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::shape::Shape;
 use serde::{Deserialize, Serialize};
@@ -96,6 +98,34 @@ pub fn tutorial_model(time_steps: usize) -> Result<Network> {
     Autoencoder::default().model(time_steps)
 }
 
+/// An autoencoder of recurrent layers for windows of `time_steps` steps and one channel. The encoder reads a window step
+/// by step and keeps 32 numbers of it, its last hidden state. The decoder reads these at every step and writes the window.
+///
+/// ```text
+/// LSTM(32)   Dropout(0.2)
+/// RepeatVector(time_steps)   LSTM(32, return_sequences)   Dropout(0.2)   TimeDistributed(Dense(1))
+/// ```
+///
+/// ```
+/// use glassbox_pipeline::architecture::lstm_model;
+///
+/// let model = lstm_model(288)?;
+/// assert_eq!(model.layout().len(), 12705);
+/// assert_eq!(model.output_shape(), model.input_shape());
+/// # Ok::<(), glassbox_pipeline::Error>(())
+/// ```
+///
+/// # Errors
+/// If `time_steps` is 0, or the gates of all steps are larger than any memory.
+pub fn lstm_model(time_steps: usize) -> Result<Network> {
+    let mut model = Sequential::new(Shape::new(time_steps, 1));
+    model.add(LSTM::new(32))?.add(Dropout::new(0.2))?;
+    model.add(RepeatVector::new(time_steps))?;
+    model.add(LSTM::new(32).return_sequences(true))?.add(Dropout::new(0.2))?;
+    model.add(TimeDistributed::new(Dense::new(1)))?;
+    Ok(model.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +141,18 @@ mod tests {
             model.layers().iter().map(|layer| model.layout().range(layer.weights.clone()).len()).collect();
         assert_eq!(parameters, [256, 0, 3600, 1808, 0, 3616, 225]);
         assert_eq!(tensors[9].name, "conv1d_transpose_2.bias");
+    }
+
+    #[test]
+    fn the_recurrent_model_has_a_code_of_rank_1() {
+        let model = lstm_model(288).unwrap();
+        let axes: Vec<_> = model.layers().iter().map(|layer| layer.output.axes()).collect();
+        let (code, sequence) = (vec![32], vec![288, 32]);
+        let expected = [&code, &code, &sequence, &sequence, &sequence, &vec![288, 1]];
+        assert!(axes.iter().eq(expected), "{axes:?}");
+        for time_steps in [0, usize::MAX] {
+            assert!(lstm_model(time_steps).is_err(), "{time_steps}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::architecture::tutorial_model;
 use crate::detection::{PointRule, Threshold};
-use crate::detector::{Detection, Detector, fit_scaler, normalise, windows};
+use crate::detector::{Detection, Detector, fit_scaler, normalise, require_series_model, windows};
 use crate::error::Result;
 use crate::inside::{Inside, NormsProbe};
 use crate::nab::TutorialData;
@@ -28,8 +28,11 @@ pub const HEAD: usize = 5;
 /// The options of the tutorial; the defaults are the tutorial's. They serialise as `config` of `result.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TutorialOptions {
-    /// The length of a window, in steps; a multiple of 4. Default: 288.
+    /// The length of a window, in steps, which must suit the model: for the tutorial's, a multiple of 4. Default: 288.
     pub time_steps: usize,
+    /// An autoencoder of windows of one channel, in the place of the tutorial's. Default: none.
+    #[serde(skip)]
+    pub model: Option<Network>,
     /// How the model is trained.
     #[serde(flatten)]
     pub train: TrainOptions,
@@ -44,6 +47,7 @@ impl Default for TutorialOptions {
     fn default() -> Self {
         Self {
             time_steps: TIME_STEPS,
+            model: None,
             train: TrainOptions::default(),
             point_rule: PointRule::default(),
             inside: false,
@@ -206,7 +210,11 @@ pub fn run(
     observer.on_stage(Stage::Normalised { scaler, samples: values.len() });
 
     // 3. Windows, as a view. The model is built first: it says whether it can take their length.
-    let model = tutorial_model(time_steps)?;
+    let model = match &options.model {
+        None => tutorial_model(time_steps)?,
+        Some(model) => model.clone(),
+    };
+    require_windows(&model, time_steps)?;
     let train_windows = windows(&values, train, time_steps)?;
     // Not first found out once all is trained.
     test.require_window(time_steps)?;
@@ -290,4 +298,18 @@ pub fn run(
         timings,
         data,
     })
+}
+
+/// Checks that a model reconstructs windows of this length.
+fn require_windows(model: &Network, time_steps: usize) -> Result<()> {
+    require_series_model(model)?;
+    match model.input_shape().steps {
+        steps if steps == time_steps => Ok(()),
+        steps => Err(glassbox_engine::Error::Mismatch {
+            what: format!("the windows of model {}", model.name()),
+            expected: format!("{steps} steps, as its input has"),
+            found: format!("{time_steps}"),
+        }
+        .into()),
+    }
 }

@@ -3,10 +3,14 @@
 use std::path::Path;
 
 use glassbox::Device;
+use glassbox_engine::layers::{Dense, Dropout, GRU, LSTM, RepeatVector, TimeDistributed};
+use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::reference::Reference;
+use glassbox_engine::shape::Shape;
 use glassbox_engine::training::{Callback, Fit};
 use glassbox_formats::hash::Sha256;
 use glassbox_formats::output_folder::OutputFolder;
+use glassbox_pipeline::architecture::lstm_model;
 use glassbox_pipeline::detector::Detector;
 use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
 use glassbox_pipeline::results::{self, RunResult};
@@ -149,6 +153,42 @@ fn the_results_say_what_the_run_found_and_are_the_same_each_time() {
     assert_eq!(again, done.detection);
 }
 
+/// A small recurrent autoencoder of windows of 24 steps.
+fn recurrent() -> Network {
+    let mut model = Sequential::new(Shape::new(24, 1));
+    let mut build = || {
+        model.add(LSTM::new(4))?.add(Dropout::new(0.2))?.add(RepeatVector::new(24))?;
+        model.add(GRU::new(3).return_sequences(true))?.add(TimeDistributed::new(Dense::new(1))).map(|_| ())
+    };
+    build().unwrap();
+    model.into()
+}
+
+#[test]
+fn another_model_takes_every_step_too() {
+    let options = TutorialOptions { model: Some(recurrent()), ..options() };
+    let mut recorder = Recorder::default();
+    let done = run(data(), &Device::new(Reference), &options, &mut recorder).unwrap();
+    // LSTM: 4 gates of 4 units, from 1 channel; GRU: 3 of 3, from 4, with biases of two rows; Dense: 3 and a bias.
+    let parameters = 4 * 4 * (1 + 4 + 1) + 3 * 3 * (4 + 3 + 2) + 4;
+    assert_eq!(recorder.steps[3], format!("built {parameters}"));
+    assert_eq!((recorder.steps.len(), recorder.epochs), (9, 2));
+    assert!(done.fitted.history.loss[1] < done.fitted.history.loss[0], "{:?}", done.fitted.history);
+
+    let folder = tempfile::tempdir().unwrap();
+    results::write(&mut OutputFolder::open(folder.path(), &results::FILES, &[]).unwrap(), &done).unwrap();
+    let text = std::fs::read_to_string(folder.path().join("result.json")).unwrap();
+    let result: RunResult = serde_json::from_str(&text).unwrap();
+    assert_eq!(result.model, RunResult::of(&done).model);
+    assert_eq!(result.model.parameters, parameters);
+    assert_eq!(result.model.layers, ["lstm", "dropout", "repeat_vector", "gru", "time_distributed"]);
+
+    // The file is the detector that the run used.
+    let detector = Detector::load(&folder.path().join("model.safetensors")).unwrap();
+    let again = detector.detect(&Device::new(Reference), &done.data.test.series, options.point_rule).unwrap();
+    assert_eq!(again, done.detection);
+}
+
 #[test]
 fn history_is_kerass_dictionary() {
     let history =
@@ -166,6 +206,12 @@ fn what_cannot_work_is_refused_before_training() {
     };
     let error = refusal(TutorialOptions { time_steps: 90, ..options() });
     assert!(error.contains("windows of 90 steps"), "{error}");
+    let error = refusal(TutorialOptions { model: Some(lstm_model(25).unwrap()), ..options() });
+    assert!(error.contains("model sequential: expected 25 steps") && error.contains("found 24"), "{error}");
+    let mut channels = Sequential::new(Shape::new(24, 2));
+    channels.add(TimeDistributed::new(Dense::new(2))).unwrap();
+    let error = refusal(TutorialOptions { model: Some(channels.into()), ..options() });
+    assert!(error.contains("sequential") && error.contains('2'), "{error}");
     let error = refusal(TutorialOptions { time_steps: 1000, ..options() });
     assert!(error.contains("has 432 rows, fewer than one window of 1000 steps"), "{error}");
     let mut short = data();

@@ -26,7 +26,7 @@ function explorer(inside, times) {
     element("explorer-maps").append(figure);
     canvas.addEventListener("pointermove", (event) => {
       const [step, channel] = cellAt(canvas, event);
-      const value = (bytesOf(layer)[step * layer.channels + channel] * layer.full) / 255;
+      const value = (bytesOf(layer)[step * layer.channels + channel] * layer.full) / 127;
       element("map-says").textContent = `${layer.name}, unit ${channel}, step ${step} of ${layer.steps}: ${short(value)}`;
     });
     return { layer, canvas, mark, shade };
@@ -44,7 +44,7 @@ function explorer(inside, times) {
   function field() {
     const x = timesOf(chosen());
     const [first, end] = inside.fields[stepSlider.value];
-    return [{ from: x[first], to: x[end - 1] }];
+    return first < end ? [{ from: x[first], to: x[end - 1] }] : [];
   }
 
   function rule(u) {
@@ -89,9 +89,8 @@ function explorer(inside, times) {
     for (const { layer, canvas } of maps) {
       const bytes = bytesOf(layer);
       paintMap(canvas, bytes, layer.steps, layer.channels);
-      const largest = Math.max(...bytes);
-      const at = bytes.indexOf(largest);
-      canvas.setAttribute("aria-label", `Output of ${layer.name}: largest ${short((largest * layer.full) / 255)}, in unit ${at % layer.channels} at step ${Math.floor(at / layer.channels)} of ${layer.steps}`);
+      const at = bytes.reduce((best, byte, i) => (Math.abs(byte) > Math.abs(bytes[best]) ? i : best), 0);
+      canvas.setAttribute("aria-label", `Output of ${layer.name}: largest ${short((bytes[at] * layer.full) / 127)}, in unit ${at % layer.channels} at step ${Math.floor(at / layer.channels)} of ${layer.steps}`);
     }
     drawPlots();
     showStep();
@@ -102,7 +101,8 @@ function explorer(inside, times) {
     const [first, end] = inside.fields[step];
     const x = timesOf(chosen());
     const clock = (at) => dateText(x[at]).slice(11);
-    const text = `${step} (${clock(step)}), depends on steps ${first} to ${end - 1} (${clock(first)} to ${clock(end - 1)})`;
+    const field = first < end ? `steps ${first} to ${end - 1} (${clock(first)} to ${clock(end - 1)})` : "no step";
+    const text = `${step} (${clock(step)}), depends on ${field}`;
     element("step-name").textContent = text;
     stepSlider.setAttribute("aria-valuetext", text);
     for (const { mark, shade } of maps) {

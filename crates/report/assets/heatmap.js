@@ -1,19 +1,21 @@
 // Heat maps: a pixel for each value, stretched over the width; the stronger, the larger. How opaque a pixel is
 // grows with the root of its value, so that small ones show.
 
-const decode = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+const decode = (base64) => Int8Array.from(atob(base64), (c) => c.charCodeAt(0));
 
-// Draws bytes of a signal (steps, channels), row by row, with steps across and channels down.
+// Draws signed bytes of a signal (steps, channels), row by row, with steps across and channels down.
 function paintMap(canvas, bytes, steps, channels) {
   canvas.width = steps;
   canvas.height = channels;
-  const hex = property("series");
-  const [r, g, b] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+  const rgb = (name) => [1, 3, 5].map((at) => parseInt(property(name).slice(at, at + 2), 16));
+  const [positive, negative] = [rgb("series"), rgb("model")];
   const context = canvas.getContext("2d");
   const image = context.createImageData(steps, channels);
   for (let step = 0; step < steps; step++) {
     for (let channel = 0; channel < channels; channel++) {
-      image.data.set([r, g, b, Math.sqrt(255 * bytes[step * channels + channel])], 4 * (channel * steps + step));
+      const byte = bytes[step * channels + channel];
+      const colour = byte < 0 ? negative : positive;
+      image.data.set([...colour, 255 * Math.sqrt(Math.abs(byte) / 127)], 4 * (channel * steps + step));
     }
   }
   context.putImageData(image, 0, 0);

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use glassbox_engine::text::one_line;
 use glassbox_formats::output_folder::{self, OutputFolderError};
 use glassbox_lab::study::{self, Study};
+use glassbox_pipeline::architecture::tutorial_model;
 use glassbox_pipeline::detector::Detector;
 use glassbox_pipeline::evaluation::true_anomaly;
 use glassbox_pipeline::inside::Inside;
@@ -200,6 +201,11 @@ impl Results {
     /// `true` if both series are those of the tutorial, published or synthetic, whose content is known.
     pub(crate) fn of_the_tutorial(&self) -> bool {
         self.result.data.is_published() || self.result.data.is_twin()
+    }
+
+    /// `true` if the model is the tutorial's.
+    pub(crate) fn of_the_tutorials_model(&self) -> bool {
+        tutorial_model(self.detector.time_steps()).is_ok_and(|model| model == self.detector.model)
     }
 
     /// The rows of the ground truth in the test series, where it is known.

@@ -6,7 +6,10 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use glassbox::Device;
+use glassbox_engine::layers::{Bidirectional, Dense, GRU, LSTM, RepeatVector, TimeDistributed};
+use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::reference::Reference;
+use glassbox_engine::shape::Shape;
 use glassbox_engine::training::Fit;
 use glassbox_figures::Figure;
 use glassbox_formats::hash::Sha256;
@@ -22,27 +25,46 @@ use glassbox_pipeline::tutorial::{Quiet, TutorialOptions, TutorialRun, run};
 use glassbox_report::{PAGE, Results, figures, files};
 use serde_json::Value as Json;
 
-/// Half a day of the twin's training series, and the day of the jump: enough for some windows to be anomalous.
+/// A run with the tutorial's model.
 fn tutorial() -> &'static TutorialRun {
     static RUN: OnceLock<TutorialRun> = OnceLock::new();
+    RUN.get_or_init(|| run_with(None))
+}
+
+/// A run with a recurrent model.
+fn recurrent() -> &'static TutorialRun {
+    static RUN: OnceLock<TutorialRun> = OnceLock::new();
     RUN.get_or_init(|| {
-        let part = |part, rows: std::ops::Range<usize>| {
-            let twin = synthetic::series(part, 1);
-            let (times, values) = (&twin.timestamps()[rows.clone()], &twin.values()[rows]);
-            let series = Series::new(twin.name(), twin.clock(), times.to_vec(), values.to_vec()).unwrap();
-            LoadedPart { series, sha256: Sha256::of(b"a test"), warnings: vec![] }
+        let mut model = Sequential::new(Shape::new(24, 1));
+        let mut build = || {
+            model.add(LSTM::new(3))?.add(RepeatVector::new(24))?;
+            model.add(Bidirectional::new(GRU::new(2).return_sequences(true)))?;
+            model.add(TimeDistributed::new(Dense::new(1))).map(|_| ())
         };
-        let data = TutorialData {
-            train: part(Subset::Train, 0..288),
-            test: part(Subset::Test, 10 * 288..11 * 288),
-            source: Source::Twin { seed: 1 },
-        };
-        let defaults = TrainOptions::default();
-        let fit = Fit { epochs: 3, batch_size: 32, ..defaults.fit };
-        let train = TrainOptions { fit, seed: 1, ..defaults };
-        let options = TutorialOptions { time_steps: 24, train, inside: true, ..TutorialOptions::default() };
-        run(data, &Device::new(Reference), &options, &mut Quiet).unwrap()
+        build().unwrap();
+        run_with(Some(model.into()))
     })
+}
+
+/// Half a day of the twin's training series, and the day of the jump: enough for some windows to be anomalous.
+fn run_with(model: Option<Network>) -> TutorialRun {
+    let part = |part, rows: std::ops::Range<usize>| {
+        let twin = synthetic::series(part, 1);
+        let (times, values) = (&twin.timestamps()[rows.clone()], &twin.values()[rows]);
+        let series = Series::new(twin.name(), twin.clock(), times.to_vec(), values.to_vec()).unwrap();
+        LoadedPart { series, sha256: Sha256::of(b"a test"), warnings: vec![] }
+    };
+    let data = TutorialData {
+        train: part(Subset::Train, 0..288),
+        test: part(Subset::Test, 10 * 288..11 * 288),
+        source: Source::Twin { seed: 1 },
+    };
+    let defaults = TrainOptions::default();
+    let fit = Fit { epochs: 3, batch_size: 32, ..defaults.fit };
+    let train = TrainOptions { fit, seed: 1, ..defaults };
+    let options =
+        TutorialOptions { time_steps: 24, model, train, inside: true, ..TutorialOptions::default() };
+    run(data, &Device::new(Reference), &options, &mut Quiet).unwrap()
 }
 
 /// A folder with the results of the run.
@@ -466,6 +488,40 @@ fn of_other_data_the_page_says_what_the_data_says() {
     let twin = page(Source::Twin { seed: 1 });
     for text in ["fourteen days", "a day stands out", "The data is easy", "Training series: normal"] {
         assert!(twin.contains(text), "no {text:?}");
+    }
+}
+
+#[test]
+fn of_another_model_the_page_says_what_is_true_of_it() {
+    let page = |run: &TutorialRun| {
+        let folder = tempfile::tempdir().unwrap();
+        write_results(folder.path(), run);
+        write(folder.path()).unwrap()
+    };
+    let of_the_tutorial = [
+        "Seven layers, one after the other",
+        "72 × 16 = 1152",
+        "A <dfn>convolution</dfn> moves",
+        "Kernels are initialised",
+        "the units of the first layer respond",
+        "a transposed convolution widens it",
+        "The model does not know the time of day",
+        "<h3>Dead units</h3>",
+        "The bottleneck is wide enough",
+        "glassbox replicate",
+    ];
+    let (conv, lstm) = (page(tutorial()), page(recurrent()));
+    for text in of_the_tutorial {
+        assert!(conv.contains(text), "no {text:?}");
+        assert!(!lstm.contains(text), "{text:?} is not true of this model");
+    }
+    for text in [
+        "another autoencoder in the place of the convolutional one",
+        "depends on all 24 steps of the window",
+        "a row for each of 3 inputs, a column for each of 12 outputs",
+        "bidirectional",
+    ] {
+        assert!(lstm.contains(text), "no {text:?}");
     }
 }
 

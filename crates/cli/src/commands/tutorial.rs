@@ -1,14 +1,17 @@
 //! `glassbox tutorial`: every step of the tutorial, printed as it is done.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use glassbox::checkpoint;
+use glassbox_engine::model::Network;
 use glassbox_engine::training::Callback;
+use glassbox_formats::model_file::read_architecture;
 use glassbox_formats::output_folder::OutputFolder;
 use glassbox_lab::study::{FILES as STUDY_FILES, Study};
-use glassbox_pipeline::architecture::tutorial_model;
+use glassbox_pipeline::architecture::{lstm_model, tutorial_model};
 use glassbox_pipeline::detection::show_indices;
-use glassbox_pipeline::detector::Detection;
+use glassbox_pipeline::detector::{Detection, require_series_model};
 use glassbox_pipeline::nab::{self, Places, Source, TutorialData};
 use glassbox_pipeline::reconstruction::predict_batches;
 use glassbox_pipeline::results::{self, RunResult};
@@ -26,9 +29,15 @@ use crate::interrupt;
 use crate::options::Opening;
 use crate::progress::Progress;
 
+/// The names of models.
+const CONV: &str = "conv";
+const LSTM: &str = "lstm";
+
 pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
     let checkpoint = args.checkpoint.file(&args.out);
-    files::check(&[], &[("--out", &args.out.join("result.json")), (CHECKPOINT, &checkpoint)])?;
+    let input = model_file(&args.model).map(|file| ("--model", file));
+    files::check(input.as_slice(), &[("--out", &args.out.join("result.json")), (CHECKPOINT, &checkpoint)])?;
+    let model = model(&args.model)?;
     let mut out = open(args)?;
     let _kept = args.checkpoint.lock_beside(&args.out)?;
     let source = Source::choose(&Places::from_env(args.data.clone()), args.seed);
@@ -50,8 +59,8 @@ pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
         failed: None,
     };
     let device = args.compute.device(silent)?;
-    let model = tutorial_model(TIME_STEPS)?;
     explain(&args.compute, silent, &device, &model, &options.train.optimizer, args.fit.batch_size)?;
+    options.model = Some(model);
     let run = tutorial::run(data, &device, &options, &mut narrator)
         .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
     results::write(&mut out, &run).or_fail(Kind::Output)?;
@@ -82,6 +91,23 @@ pub(crate) fn run(args: &TutorialArgs) -> Result<(), Failure> {
         print(&format!("\nThe study: {study}"))?;
     }
     print(&conclusion::sentences(&run, &args.out, page.as_deref()))
+}
+
+/// The file of a model that has no name here.
+fn model_file(model: &Path) -> Option<&Path> {
+    (![CONV, LSTM].map(Path::new).contains(&model)).then_some(model)
+}
+
+fn model(name: &Path) -> Result<Network, Failure> {
+    match model_file(name) {
+        Some(file) => {
+            let model = read_architecture(file, Some(TIME_STEPS)).or_fail(Kind::Input)?;
+            require_series_model(&model)?;
+            Ok(model)
+        }
+        None if name == Path::new(LSTM) => Ok(lstm_model(TIME_STEPS)?),
+        None => Ok(tutorial_model(TIME_STEPS)?),
+    }
 }
 
 /// The folder of the results, for all files that may come into it.

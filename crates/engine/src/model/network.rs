@@ -36,6 +36,13 @@ pub struct Network {
     pub(super) compile_config: Map<String, Json>,
 }
 
+/// Models are equal if they have the same architecture, and were compiled alike: the same JSON.
+impl PartialEq for Network {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_json() == other.to_json()
+    }
+}
+
 /// The way in which a model was built, which decides how it is printed and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {

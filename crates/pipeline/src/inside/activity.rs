@@ -51,7 +51,9 @@ pub(super) fn of_relus(
 
 fn ends_in_relu(layer: &NamedLayer) -> bool {
     layer.layer.class_name() == "ReLU"
-        || layer.layer.config().text("activation").is_ok_and(|name| name == "relu")
+        // Within a recurrent layer, a ReLU is not the last function.
+        || layer.layer.recurrent().is_none()
+            && layer.layer.config().text("activation").is_ok_and(|name| name == "relu")
 }
 
 struct Counts {

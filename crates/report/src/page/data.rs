@@ -30,7 +30,7 @@ struct LayerData<'a> {
     name: &'a str,
     steps: usize,
     channels: usize,
-    /// The value of the byte 255.
+    /// The value of the byte 127.
     full: f32,
 }
 
@@ -43,7 +43,7 @@ struct WindowData<'a> {
     error: f64,
     input: &'a [f32],
     output: &'a [f32],
-    /// The output of each layer in base64: a byte for each value, `(steps, channels)` row by row.
+    /// The output of each layer in base64: a signed byte for each value, `(steps, channels)` row by row.
     maps: Vec<String>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use glassbox_engine::model::NamedLayer;
+use glassbox_engine::model::{NamedLayer, WeightInfo};
 use glassbox_figures::heatmap::Grid;
 use glassbox_pipeline::inside::{Inside, Observed};
 use glassbox_pipeline::synthetic::Subset;
@@ -44,11 +44,27 @@ impl Results {
 
     pub(super) fn kernels(&self) -> Vec<Kernel<'_>> {
         let (model, weights) = (&self.detector.model, &self.detector.weights);
-        let kernels = model.layout().tensors().iter().filter(|tensor| tensor.shape.len() == 3);
+        let is_kernel = |tensor: &&WeightInfo| match tensor.shape.len() {
+            2 => tensor.name.ends_with("kernel"),
+            rank => rank == 3,
+        };
+        let kernels = model.layout().tensors().iter().filter(is_kernel);
         kernels
             .map(|tensor| {
                 let kernel = &weights[tensor.range.clone()];
                 let layer = tensor.name.trim_end_matches(".kernel");
+                if let [inputs, outputs] = tensor.shape[..] {
+                    return Kernel {
+                        layer,
+                        shape: format!("{inputs} in, {outputs} out"),
+                        arrangement: format!("a row for each of {inputs} inputs, a column for each of {outputs} outputs"),
+                        grid: Grid {
+                            width: outputs,
+                            height: inputs,
+                            values: kernel.iter().copied().map(Some).collect(),
+                        },
+                    };
+                }
                 // Keras's shape of a transposed convolution is (taps, out, in).
                 let transposed =
                     model.layers().iter().any(|l| l.name == layer && l.layer.class_name() == "Conv1DTranspose");

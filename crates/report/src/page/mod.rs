@@ -55,6 +55,7 @@ pub(crate) fn html(results: &Results, drawn: &[(&Figure, String)]) -> askama::Re
         style: theme::css() + STYLE,
         script: format!("/*\n{LICENCE}*/\n{LIBRARY}\n{{\n\"use strict\";\n{}}}\n", SCRIPT.concat()),
         data: data::json(results, drawn),
+        tutorials_model: results.of_the_tutorials_model(),
         results,
     };
     page.render()
@@ -67,6 +68,8 @@ struct Page<'a> {
     result: &'a RunResult,
     train_head: String,
     test_head: String,
+    /// True if the model is the tutorial's, which the text describes.
+    tutorials_model: bool,
     summary: String,
     architecture: String,
     /// The rows of the ground truth, and the score of the anomalous points against them.
