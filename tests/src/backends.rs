@@ -71,7 +71,7 @@ fn gpu() -> Option<Cuda> {
 
 /// Returns whether a backend is CUDA's, on a GPU or on a stand-in.
 #[must_use]
-pub fn launches_kernels(backend: &dyn Backend<f32>) -> bool {
+pub fn launches_kernels<F: Float>(backend: &dyn Backend<F>) -> bool {
     backend.name().starts_with("cuda")
 }
 
