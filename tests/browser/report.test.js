@@ -78,7 +78,7 @@ async function everyPlotHasInk(page) {
   const canvases = await page.locator("canvas").all();
   const figures = await page.evaluate(() => globalThis.glassbox.data.figures.map((figure) => figure.id));
   // A canvas for each plot; the explorer has two plots and a heat map for each layer.
-  const layers = await page.evaluate(() => globalThis.glassbox.data.inside.layers.length);
+  const layers = await page.evaluate(() => globalThis.glassbox.data.inside.maps.length);
   const placed = await page.locator("[data-figure] canvas").count();
   assert.ok(placed >= figures.length - 1, `${placed} plots of ${figures.length}`);
   assert.equal(canvases.length, placed + 2 + layers);

@@ -23,7 +23,8 @@ fn csv(path: &Path) -> (usize, String) {
 #[test]
 fn the_tutorial_runs_with_a_model_from_a_file_and_its_report_is_rebuilt() {
     let home = home();
-    let mut model = fixtures::json("architectures/one_layer.json");
+    let text = fs::read_to_string(fixtures::path("architectures/one_layer.json")).expect("a fixture");
+    let mut model: Json = serde_json::from_str(&text).expect("JSON");
     model["config"]["layers"][0]["config"]["batch_shape"] = serde_json::json!([null, 288, 1]);
     fs::write(home.path().join("model.json"), model.to_string()).expect("room");
     let mut tutorial = glassbox(home.path());

@@ -4,9 +4,12 @@
 //! |---|---|---|
 //! | norms of weights, gradients and updates, epoch by epoch | a [`Callback`](glassbox_engine::training::Callback) | `inside/norms.rs` |
 //! | the output of every layer for some windows | [`Session::observe`] | here |
+//! | gates and states of recurrent layers for the same windows | the reference [`Interpreter`] | `inside/recurrence.rs` |
 //! | how often each ReLU unit is active, and which never are | [`Session::observe`] | `inside/activity.rs` |
 //! | what the reconstruction makes of each row of the test series | [`Session::predict`] | `inside/rows.rs` |
 //! | all of it as a file | safetensors | `inside/file.rs` |
+//!
+//! [`Interpreter`]: glassbox_engine::reference::Interpreter
 //!
 //! Off by default; [`TutorialOptions::inside`](crate::tutorial::TutorialOptions::inside) turns it on. Capturing
 //! changes no number of the run.
@@ -14,6 +17,7 @@
 mod activity;
 mod file;
 mod norms;
+mod recurrence;
 mod rows;
 
 use glassbox_engine::Result;
@@ -24,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use activity::Activity;
 pub use norms::{Norms, NormsProbe};
+pub use recurrence::Recurrence;
 pub use rows::RowMeans;
 
 use crate::detector::Detection;
@@ -52,6 +57,8 @@ pub struct Observed {
     pub input: Vec<f32>,
     /// The output of each layer, `(steps, channels)` row by row; the last is the reconstruction.
     pub outputs: Vec<Vec<f32>>,
+    /// The trace of each [`Recurrence`] of the model, row by row: its gates and states at each step.
+    pub traces: Vec<Vec<f32>>,
 }
 
 /// All that was captured of a run.
@@ -85,6 +92,7 @@ impl Inside {
         for window in windows_of_interest(detection) {
             windows.push(observe(session, WindowId { series: Subset::Test, window }, test.get(window))?);
         }
+        recurrence::trace(model, &session.state()?.weights, &mut windows);
         let activity = activity::of_relus(session, model, train)?;
         let rows = rows::of(session, test)?;
         Ok(Self { norms, windows, activity, rows })
@@ -95,7 +103,7 @@ impl Inside {
 fn observe(session: &mut dyn Session<f32>, id: WindowId, input: &[f32]) -> Result<Observed> {
     let mut outputs = vec![vec![]; session.plan().layer_names.len()];
     session.observe(input, &mut |layer, y| outputs[layer] = y.to_vec())?;
-    Ok(Observed { id, input: input.to_vec(), outputs })
+    Ok(Observed { id, input: input.to_vec(), outputs, traces: vec![] })
 }
 
 /// Windows of the test series to look at, ascending: some at even distances, the first and the last anomalous

@@ -3,11 +3,14 @@
 use std::path::Path;
 
 use glassbox::{Device, Model};
+use glassbox_engine::layers::{Bidirectional, Dense, GRU, LSTM, RepeatVector, TimeDistributed};
+use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::reference::Reference;
+use glassbox_engine::shape::Shape;
 use glassbox_formats::hash::Sha256;
 use glassbox_formats::output_folder::OutputFolder;
 use glassbox_formats::tensor_file::{Tensor, TensorFile};
-use glassbox_pipeline::inside::Inside;
+use glassbox_pipeline::inside::{Inside, Recurrence};
 use glassbox_pipeline::nab::{LoadedPart, Source, TutorialData};
 use glassbox_pipeline::results;
 use glassbox_pipeline::series::Series;
@@ -22,6 +25,10 @@ const STEPS: usize = 24;
 
 /// Half a day of the twin's training series, and a day of its test series from the jump on.
 fn tutorial(inside: bool) -> TutorialRun {
+    run_with(None, inside)
+}
+
+fn run_with(model: Option<Network>, inside: bool) -> TutorialRun {
     let part = |part, rows: std::ops::Range<usize>| {
         let twin = synthetic::series(part, 1);
         let (times, values) = (&twin.timestamps()[rows.clone()], &twin.values()[rows]);
@@ -36,7 +43,7 @@ fn tutorial(inside: bool) -> TutorialRun {
     let defaults = TrainOptions::default();
     let fit = Fit { epochs: 3, batch_size: 32, ..defaults.fit };
     let train = TrainOptions { fit, seed: 1, ..defaults };
-    let options = TutorialOptions { time_steps: STEPS, train, inside, ..TutorialOptions::default() };
+    let options = TutorialOptions { time_steps: STEPS, model, train, inside, ..TutorialOptions::default() };
     run(data, &Device::new(Reference), &options, &mut Quiet).unwrap()
 }
 
@@ -109,6 +116,67 @@ fn what_is_captured_is_what_the_model_has() {
             assert_eq!(activity.dead().contains(&unit), *active == 0.0, "unit {unit}");
         }
     }
+}
+
+#[test]
+fn gates_and_states_obey_the_equations_and_are_kept() {
+    let mut model = Sequential::new(Shape::new(STEPS, 1));
+    let mut build = || {
+        model.add(LSTM::new(3))?.add(RepeatVector::new(STEPS))?;
+        model.add(Bidirectional::new(GRU::new(2).return_sequences(true)))?;
+        model.add(Bidirectional::new(GRU::new(1).return_sequences(true)))?;
+        model.add(TimeDistributed::new(Dense::new(1))).map(|_| ())
+    };
+    build().unwrap();
+    let done = run_with(Some(model.into()), true);
+    let (model, inside) = (&done.detector.model, done.inside.as_ref().unwrap());
+    let recurrences = Recurrence::all(model);
+    let named: Vec<_> = recurrences.iter().map(|r| (r.layer, r.name.as_str(), r.backwards)).collect();
+    // The first bidirectional layer reads the same at all steps: its direction is seen behind it.
+    assert_eq!(
+        named,
+        [
+            (0, "lstm", false),
+            (2, "bidirectional/1", false),
+            (2, "bidirectional/2", true),
+            (3, "bidirectional_1/1", false),
+            (3, "bidirectional_1/2", true),
+        ]
+    );
+    for window in &inside.windows {
+        // Parts i, f, c~, o, c and h, 3 units each; before the first step, c is 0.
+        let mut before = [0.0; 3];
+        for step in window.traces[0].chunks_exact(18) {
+            for unit in 0..3 {
+                let [i, f, candidate, o, c, h] = [0, 1, 2, 3, 4, 5].map(|part| step[3 * part + unit]);
+                assert_eq!(c, f * before[unit] + i * candidate);
+                assert_eq!(h, o * recurrences[0].cell.activation.apply(c));
+                before[unit] = c;
+            }
+        }
+        let last = window.traces[0].len() - 18;
+        assert_eq!(window.traces[0][last + 15..], window.outputs[0], "the last hidden state is the output");
+        // Both hidden states are side by side in the output, by the steps of the input.
+        for (trace, unit, backwards) in [(1, 0, false), (2, 2, true)] {
+            let steps = recurrences[trace].trace.channels;
+            for (step, states) in window.traces[trace].chunks_exact(steps).enumerate() {
+                let step = if backwards { STEPS - 1 - step } else { step };
+                let hidden = &states[recurrences[trace].cell.hidden()];
+                assert_eq!(*hidden, window.outputs[2][4 * step + unit..][..2]);
+            }
+        }
+    }
+    let parts =
+        |index: usize| recurrences[index].parts().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    assert_eq!(
+        parts(0),
+        ["input gate", "forget gate", "candidate", "output gate", "cell state", "hidden state"]
+    );
+    assert_eq!(parts(1), ["update gate", "reset gate", "candidate", "hidden state"]);
+
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &done).unwrap();
+    assert_eq!(Inside::read(folder.path(), model).unwrap(), done.inside);
 }
 
 fn write(dir: &Path, run: &TutorialRun) -> glassbox_pipeline::Result<()> {

@@ -4,7 +4,7 @@ function explorer(inside, times) {
   const element = (id) => document.getElementById(id);
   const [windowSlider, stepSlider] = [element("window-slider"), element("step-slider")];
   const steps = inside.fields.length;
-  const maps = inside.layers.map((layer) => mapOf(layer));
+  const maps = inside.maps.map((layer) => mapOf(layer));
   let plots = [];
 
   function mapOf(layer) {
@@ -33,7 +33,7 @@ function explorer(inside, times) {
   }
 
   const chosen = () => inside.windows[windowSlider.value];
-  const bytesOf = (layer) => decode(chosen().maps[inside.layers.indexOf(layer)]);
+  const bytesOf = (layer) => decode(chosen().maps[inside.maps.indexOf(layer)]);
   const timesOf = (window) => times[window.series].slice(window.window, window.window + steps);
 
   function figureOf(window, curves, axis) {
@@ -90,7 +90,7 @@ function explorer(inside, times) {
       const bytes = bytesOf(layer);
       paintMap(canvas, bytes, layer.steps, layer.channels);
       const at = bytes.reduce((best, byte, i) => (Math.abs(byte) > Math.abs(bytes[best]) ? i : best), 0);
-      canvas.setAttribute("aria-label", `Output of ${layer.name}: largest ${short((bytes[at] * layer.full) / 127)}, in unit ${at % layer.channels} at step ${Math.floor(at / layer.channels)} of ${layer.steps}`);
+      canvas.setAttribute("aria-label", `${layer.name}: largest ${short((bytes[at] * layer.full) / 127)}, in unit ${at % layer.channels} at step ${Math.floor(at / layer.channels)} of ${layer.steps}`);
     }
     drawPlots();
     showStep();

@@ -303,6 +303,51 @@ fn windows_in_the_page_are_those_that_were_observed() {
 }
 
 #[test]
+fn the_page_shows_each_gate_and_state_of_recurrent_layers() {
+    let folder = tempfile::tempdir().unwrap();
+    write_results(folder.path(), recurrent());
+    let page = write(folder.path()).unwrap();
+    let data = data_of(&page);
+    let maps = data["inside"]["maps"].as_array().unwrap();
+    let names: Vec<&str> = maps.iter().map(|map| map["name"].as_str().unwrap()).collect();
+    let gru = ["update gate", "reset gate", "candidate", "hidden state"];
+    let parts = |layer: &'static str, parts: &[&str]| -> Vec<String> {
+        parts.iter().map(|part| format!("{layer}, {part}")).collect()
+    };
+    let lstm = ["input gate", "forget gate", "candidate", "output gate", "cell state", "hidden state"];
+    let expected = [
+        vec!["lstm".into()],
+        parts("lstm", &lstm),
+        vec!["repeat_vector".into(), "bidirectional".into()],
+        parts("bidirectional/1", &gru),
+        parts("bidirectional/2 (backwards)", &gru),
+    ];
+    assert_eq!(names, expected.concat());
+    for name in names {
+        assert!(page.contains(&format!("<figcaption>{name}: ")), "{name} without the script");
+    }
+
+    // The input gate in the page is the one observed, in 127ths of its largest value.
+    let inside = recurrent().inside.as_ref().unwrap();
+    let full = maps[1]["full"].as_f64().unwrap();
+    assert_eq!((maps[1]["steps"].as_u64(), maps[1]["channels"].as_u64()), (Some(24), Some(3)));
+    for (shown, observed) in data["inside"]["windows"].as_array().unwrap().iter().zip(&inside.windows) {
+        let map = |index: usize| shown["maps"][index].as_str().unwrap();
+        let input_gate: Vec<f32> =
+            observed.traces[0].chunks_exact(18).flat_map(|step| step[..3].to_vec()).collect();
+        assert_eq!(map(1), glassbox_figures::heatmap::bytes(&input_gate, full as f32));
+        // Turned round, so that it is in the order of the input.
+        let candidate = observed.traces[2].chunks_exact(10).rev().flat_map(|step| step[4..6].to_vec());
+        let full = maps[15]["full"].as_f64().unwrap() as f32;
+        assert_eq!(map(15), glassbox_figures::heatmap::bytes(&candidate.collect::<Vec<_>>(), full));
+    }
+    for text in ["<dfn>forget gate</dfn>", "<dfn>update gate</dfn>"] {
+        assert!(page.contains(text), "no {text:?}");
+    }
+    assert!(!write(results_of_the_run().path()).unwrap().contains("<dfn>forget gate</dfn>"));
+}
+
+#[test]
 fn a_run_that_did_not_look_inside_has_a_page_too() {
     let folder = tempfile::tempdir().unwrap();
     let plain = TutorialRun { inside: None, ..tutorial().clone() };

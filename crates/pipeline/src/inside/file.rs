@@ -4,7 +4,7 @@ use std::path::Path;
 
 use glassbox_engine::model::Network;
 
-use super::{Activity, FILE_NAME, Inside, Norms, Observed, RowMeans, WindowId};
+use super::{Activity, FILE_NAME, Inside, Norms, Observed, Recurrence, RowMeans, WindowId};
 use crate::error::{Error, Result};
 use glassbox_formats::tensor_file::{Entries, Tensor, TensorFile, TensorFileError};
 
@@ -59,6 +59,12 @@ impl Inside {
             let shape = vec![windows, layer.output.steps, layer.output.channels];
             put(format!("output.{}", layer.name), shape, values);
         }
+        for (index, recurrence) in Recurrence::all(model).iter().enumerate() {
+            let values =
+                self.windows.iter().flat_map(|window| window.traces[index].iter().copied()).collect();
+            let shape = vec![windows, recurrence.trace.steps, recurrence.trace.channels];
+            put(format!("trace.{}", recurrence.name), shape, values);
+        }
         for (layer, activity) in &self.activity {
             let name = &model.layers()[*layer].name;
             put(format!("active.{name}"), vec![activity.active.len()], activity.active.clone());
@@ -111,11 +117,20 @@ impl Reader {
             let shape = [n, layer.output.steps, layer.output.channels];
             outputs.push((layer.output.len(), self.take(&format!("output.{}", layer.name), &shape)?));
         }
+        let mut traces = vec![];
+        for recurrence in Recurrence::all(model) {
+            let shape = [n, recurrence.trace.steps, recurrence.trace.channels];
+            traces.push((recurrence.trace.len(), self.take(&format!("trace.{}", recurrence.name), &shape)?));
+        }
         let part = |values: &[f32], len: usize, index: usize| values[index * len..][..len].to_vec();
+        let parts = |all: &[(usize, Vec<f32>)], index: usize| {
+            all.iter().map(|(len, values)| part(values, *len, index)).collect()
+        };
         let windows = ids.into_iter().enumerate().map(|(index, id)| Observed {
             id,
             input: part(&inputs, input.len(), index),
-            outputs: outputs.iter().map(|(len, values)| part(values, *len, index)).collect(),
+            outputs: parts(&outputs, index),
+            traces: parts(&traces, index),
         });
         let windows = windows.collect();
         let mut activity = vec![];

@@ -1,4 +1,4 @@
-//! The data of the page's script: every plot, and the outputs of every layer for the observed windows.
+//! The data of the page's script: every plot, and the heat maps of every layer for the observed windows.
 
 use glassbox_pipeline::inside::Inside;
 use glassbox_pipeline::synthetic::Subset;
@@ -19,15 +19,15 @@ struct Data<'a> {
 #[derive(Serialize)]
 struct InsideData<'a> {
     threshold: f64,
-    layers: Vec<LayerData<'a>>,
+    maps: Vec<MapData>,
     windows: Vec<WindowData<'a>>,
     /// The receptive field of each step of the output: its first step of the input, and one past its last.
     fields: Vec<[usize; 2]>,
 }
 
 #[derive(Serialize)]
-struct LayerData<'a> {
-    name: &'a str,
+struct MapData {
+    name: String,
     steps: usize,
     channels: usize,
     /// The value of the byte 127.
@@ -43,7 +43,7 @@ struct WindowData<'a> {
     error: f64,
     input: &'a [f32],
     output: &'a [f32],
-    /// The output of each layer in base64: a signed byte for each value, `(steps, channels)` row by row.
+    /// The values of each map in base64: a signed byte for each value, `(steps, channels)` row by row.
     maps: Vec<String>,
 }
 
@@ -57,7 +57,7 @@ pub(super) fn json(results: &Results, drawn: &[(&Figure, String)]) -> String {
 }
 
 fn of<'a>(results: &'a Results, inside: &'a Inside) -> InsideData<'a> {
-    let shown = results.shown_layers(inside);
+    let maps = results.maps(inside);
     let windows = inside.windows.iter().map(|window| {
         let series = results.series(window.id.series);
         let first = window.id.window;
@@ -69,10 +69,7 @@ fn of<'a>(results: &'a Results, inside: &'a Inside) -> InsideData<'a> {
             error: mean_error(window),
             input: &window.input,
             output: window.outputs.last().map_or(&[], Vec::as_slice),
-            maps: shown
-                .iter()
-                .map(|(index, _, full)| heatmap::bytes(&window.outputs[*index], *full))
-                .collect(),
+            maps: maps.iter().map(|map| heatmap::bytes(&map.values(window), map.full)).collect(),
         }
     });
     let windows = windows.collect();
@@ -80,10 +77,10 @@ fn of<'a>(results: &'a Results, inside: &'a Inside) -> InsideData<'a> {
     let program = model.inference_program();
     let field = |step| program.receptive_field(program.output, step);
     let fields = (0..model.output_shape().steps).map(|step| [field(step).start, field(step).end]).collect();
-    let layers = shown.into_iter().map(|(_, layer, full)| {
-        let (steps, channels) = (layer.output.steps, layer.output.channels);
-        LayerData { name: &layer.name, steps, channels, full }
+    let maps = maps.into_iter().map(|map| {
+        let (steps, channels) = (map.shape.steps, map.shape.channels);
+        MapData { name: map.name, steps, channels, full: map.full }
     });
-    let layers = layers.collect();
-    InsideData { threshold: results.result.threshold, layers, windows, fields }
+    let maps = maps.collect();
+    InsideData { threshold: results.result.threshold, maps, windows, fields }
 }

@@ -1,14 +1,63 @@
 //! The data of the section on the internals of the model.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-use glassbox_engine::model::{NamedLayer, WeightInfo};
+use glassbox_engine::model::WeightInfo;
+use glassbox_engine::recurrent::Kind;
+use glassbox_engine::shape::Shape;
 use glassbox_figures::heatmap::Grid;
-use glassbox_pipeline::inside::{Inside, Observed};
+use glassbox_pipeline::inside::{Inside, Observed, Recurrence};
 use glassbox_pipeline::synthetic::Subset;
 
 use crate::Results;
 use crate::figures::{worst_row, worst_window};
+
+/// A heat map that each window has.
+pub(super) struct Map {
+    /// The layer, and what of it is shown if that is not its output: `lstm, input gate`.
+    pub(super) name: String,
+    pub(super) shape: Shape,
+    /// The largest absolute value over all windows, which has the strongest colour.
+    pub(super) full: f32,
+    shows: Shows,
+}
+
+enum Shows {
+    /// The output of the layer of this index.
+    Output(usize),
+    /// Some channels of the trace of the recurrence of index `index`.
+    Trace { index: usize, recurrence: Recurrence, channels: Range<usize> },
+}
+
+impl Map {
+    fn new(name: String, shape: Shape, shows: Shows, inside: &Inside) -> Self {
+        let map = Self { name, shape, full: 0.0, shows };
+        let largest =
+            |full: f32, window: &Observed| map.values(window).iter().fold(full, |full, v| full.max(v.abs()));
+        Self { full: inside.windows.iter().fold(0.0, largest), ..map }
+    }
+
+    /// The values for a window, row by row, in the order of the input's steps.
+    pub(super) fn values<'a>(&self, window: &'a Observed) -> Cow<'a, [f32]> {
+        match &self.shows {
+            Shows::Output(layer) => Cow::Borrowed(&window.outputs[*layer]),
+            Shows::Trace { index, recurrence, channels } => {
+                let steps = window.traces[*index].chunks_exact(recurrence.trace.channels);
+                let mut steps: Vec<&[f32]> = steps.map(|step| &step[channels.clone()]).collect();
+                if recurrence.backwards {
+                    steps.reverse();
+                }
+                Cow::Owned(steps.concat())
+            }
+        }
+    }
+
+    /// The picture for a window.
+    pub(super) fn picture(&self, window: &Observed) -> String {
+        Grid::signal(&self.values(window), self.shape.channels).to_address(self.full)
+    }
+}
 
 /// The kernel of a layer, as a heat map.
 pub(super) struct Kernel<'a> {
@@ -28,18 +77,38 @@ pub(super) struct Worst {
 }
 
 impl Results {
-    /// The layers whose output is shown, each with its place in the model and its largest absolute value over all windows.
-    /// The last layer, whose output is the reconstruction, and dropout, which does nothing in inference, are left out.
-    pub(super) fn shown_layers(&self, inside: &Inside) -> Vec<(usize, &NamedLayer, f32)> {
+    /// The heat maps of a window: the output of each layer and, if it is recurrent, its gates and states. The output of
+    /// the last layer, which is the reconstruction, and of dropout, which does nothing in inference, are left out.
+    pub(super) fn maps(&self, inside: &Inside) -> Vec<Map> {
         let layers = self.detector.model.layers();
-        let shown = layers[..layers.len() - 1].iter().enumerate();
-        shown
-            .filter(|(_, layer)| layer.layer.class_name() != "Dropout")
-            .map(|(index, layer)| {
-                let values = inside.windows.iter().flat_map(|window| window.outputs[index].iter());
-                (index, layer, values.fold(0.0, |largest: f32, value| largest.max(value.abs())))
-            })
-            .collect()
+        let recurrences = Recurrence::all(&self.detector.model);
+        let mut maps = vec![];
+        for (index, layer) in layers.iter().enumerate() {
+            if index + 1 < layers.len() && layer.layer.class_name() != "Dropout" {
+                maps.push(Map::new(layer.name.clone(), layer.output, Shows::Output(index), inside));
+            }
+            for (place, recurrence) in recurrences.iter().enumerate().filter(|(_, r)| r.layer == index) {
+                let shape = Shape::new(recurrence.trace.steps, recurrence.cell.units);
+                let is_output = recurrence.name == layer.name && layer.output == shape;
+                for (part, channels) in recurrence.parts() {
+                    if is_output && channels == recurrence.cell.hidden() {
+                        continue;
+                    }
+                    let backwards = if recurrence.backwards { " (backwards)" } else { "" };
+                    let name = format!("{}{backwards}, {part}", recurrence.name);
+                    let shows = Shows::Trace { index: place, recurrence: recurrence.clone(), channels };
+                    maps.push(Map::new(name, shape, shows, inside));
+                }
+            }
+        }
+        maps
+    }
+
+    /// Returns if the model has LSTM cells, and if it has GRU cells.
+    pub(super) fn cells(&self) -> (bool, bool) {
+        let recurrences = Recurrence::all(&self.detector.model);
+        let is_lstm = |recurrence: &Recurrence| recurrence.cell.kind == Kind::Lstm;
+        (recurrences.iter().any(is_lstm), !recurrences.iter().all(is_lstm))
     }
 
     pub(super) fn kernels(&self) -> Vec<Kernel<'_>> {
@@ -135,11 +204,6 @@ pub(super) fn shown_windows(inside: &Inside) -> Vec<(&'static str, &'static str,
     let worst = worst_window(inside);
     let worst = worst.map(|window| ("The test window with the largest error", "worst-window", window));
     train.into_iter().chain(worst).collect()
-}
-
-/// The heat map of a layer's output for a window; values of size `full` have the strongest colour.
-pub(super) fn map(window: &Observed, index: usize, layer: &NamedLayer, full: f32) -> String {
-    Grid::signal(&window.outputs[index], layer.output.channels).to_address(full)
 }
 
 /// The numbers of dead units and of all units with a ReLU.
