@@ -1,5 +1,6 @@
 //! The update of the weights: its memory, and its launches.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use glassbox_engine::backend::Plan;
@@ -23,6 +24,8 @@ pub struct Buffers {
     pub gradient: Buffer<f32>,
     /// The memory for clipping the gradient, if the optimiser clips it.
     pub clipping: Option<ClippingBuffers>,
+    /// The weights that are trained, and may decay.
+    pub trained: Vec<Range<usize>>,
 }
 
 impl Buffers {
@@ -38,6 +41,7 @@ impl Buffers {
             weights: zeros()?,
             slots: plan.optimizer.slots().iter().map(|_| zeros()).collect::<Result<_>>()?,
             gradient: zeros()?,
+            trained: plan.layout.trained().collect(),
             clipping: clips.then(|| ClippingBuffers::new(device, &plan.layout)).transpose()?,
         })
     }
@@ -109,7 +113,7 @@ impl Rates {
 impl Kernels {
     /// The optimiser's step, for all weights.
     pub fn update(&self, at: &At, optimizer: &Optimizer, buffers: &Buffers, rates: &Rates) -> Vec<Launch> {
-        let Buffers { weights, slots, gradient, clipping, .. } = buffers;
+        let Buffers { weights, slots, gradient, clipping, trained, .. } = buffers;
         let len = weights.len();
         require(gradient.len() >= len, "a gradient for each weight");
         require(slots.len() == optimizer.slots().len(), "the optimiser's slots");
@@ -121,12 +125,15 @@ impl Kernels {
             launches.extend(self.clip(kind, gradient, clipping));
             gradient = &clipping.clipped;
         }
-        launches.extend(optimizer.common().weight_decay.map(|decay| {
+        if let Some(decay) = optimizer.common().weight_decay {
             require(rates.learning.is_some(), "learning rates, by which the weights decay");
-            let args = args![at, weights, len, rates.learning.as_ref(), decay as f32];
-            // SAFETY: a learning rate for each batch of the epoch: the session sees to that.
-            unsafe { over(&self.decay, len, args) }
-        }));
+            launches.extend(trained.iter().map(|range| {
+                let weights = weights.part(range.clone());
+                let args = args![at, &weights, range.len(), rates.learning.as_ref(), decay as f32];
+                // SAFETY: a learning rate for each batch of the epoch: the session sees to that.
+                unsafe { over(&self.decay, range.len(), args) }
+            }));
+        }
         let rates = &rates.steps;
         // Null if the optimiser does not have it, as its kernel is told.
         let slot = |name| optimizer.slots().iter().position(|slot| *slot == name).map(|index| &slots[index]);

@@ -349,6 +349,36 @@ mod tests {
         assert!((loss - mean(&y[..3]) - mean(&y[3..])).abs() < 1e-15);
     }
 
+    /// What no path leads from to the loss does not decay, as in Keras.
+    #[test]
+    fn weights_that_the_loss_does_not_depend_on_stay() {
+        let mut inner = Functional::new().named("inner");
+        let (read, ignored) = (inner.input((6, 2)), inner.input((6, 2)));
+        let h = inner.call(conv(2), &[read]).unwrap();
+        let _ = ignored;
+        let inner = inner.outputs(&[h]).unwrap();
+        let mut model = Functional::new();
+        let x = model.input((6, 2));
+        let lost = model.call(conv(2), &[x]).unwrap();
+        let y = model.call(inner, &[x, lost]).unwrap();
+        let model = model.outputs(&[y]).unwrap();
+        let optimizer = Optimizer::from(crate::optimizers::AdamW::default());
+        let plan = model.plan(Loss::MeanSquaredError, optimizer.clone(), 1, 1).unwrap();
+        let trained: Vec<bool> = plan.layout.tensors().iter().map(|tensor| tensor.trained).collect();
+        assert_eq!(trained, [false, false, true, true]);
+        let start: Vec<f64> = plan.layout.initial(1);
+        let mut session: Box<dyn Session<f64>> = Reference.session(plan).unwrap();
+        session.set_state(&State::new(start.clone(), &optimizer)).unwrap();
+        let x = vec![0.5; 12];
+        let data = Dataset::autoencoder(Samples::dense(&x, Shape::new(6, 2)).unwrap());
+        session.compute_gradient(&data, &[0]).unwrap();
+        session.update().unwrap();
+        let weights = session.state().unwrap().weights;
+        // Two kernels of 12 values and their biases.
+        assert_eq!(weights[..14], start[..14]);
+        assert!(weights[14..26].iter().zip(&start[14..26]).all(|(after, before)| after != before));
+    }
+
     /// The order in which a model was put together does not show: it draws the same masks after it was saved.
     #[test]
     fn a_model_is_the_same_however_it_was_put_together() {

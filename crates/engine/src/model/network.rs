@@ -246,11 +246,13 @@ impl Network {
                 found: "none".into(),
             });
         }
+        let training = self.training_program(loss).fused();
+        let trained = training.trained(self.layout.tensors().len());
         let plan = Plan {
-            training: self.training_program(loss).fused(),
+            training,
             // Not fused, so that the output of every layer can be observed.
             inference: self.inference_program(),
-            layout: self.layout.clone(),
+            layout: self.layout.clone().training(&trained),
             layer_names: self.layers.iter().map(|layer| layer.name.clone()).collect(),
             loss,
             optimizer,

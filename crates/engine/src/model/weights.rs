@@ -28,6 +28,8 @@ pub struct WeightInfo {
     pub range: Range<usize>,
     /// Its values before training.
     pub initializer: Initializer,
+    /// True if the loss depends on it, as far as is known. If not, its weights do not decay, as in Keras.
+    pub trained: bool,
 }
 
 impl WeightLayout {
@@ -36,8 +38,25 @@ impl WeightLayout {
     pub fn push(&mut self, name: impl Into<String>, shape: Vec<usize>, initializer: Initializer) -> Weight {
         let range = self.len..self.len + shape.iter().product::<usize>();
         self.len = range.end;
-        self.tensors.push(WeightInfo { name: name.into(), shape, range, initializer });
+        self.tensors.push(WeightInfo { name: name.into(), shape, range, initializer, trained: true });
         Weight(self.tensors.len() - 1)
+    }
+
+    /// The same layout for a program that trains these tensors and no others.
+    #[must_use]
+    pub(crate) fn training(mut self, trained: &[bool]) -> Self {
+        for (tensor, trained) in self.tensors.iter_mut().zip(trained) {
+            tensor.trained = *trained;
+        }
+        self
+    }
+
+    /// The ranges of the weights that are trained.
+    pub fn trained(&self) -> impl Iterator<Item = Range<usize>> {
+        self.tensors.chunk_by(|a, b| a.trained == b.trained).filter(|run| run[0].trained).map(|run| {
+            let last = run.last().unwrap_or(&run[0]);
+            run[0].range.start..last.range.end
+        })
     }
 
     /// The tensors, in the order of the layers.

@@ -12,7 +12,7 @@ use crate::float::Float;
 #[serde(default)]
 pub struct Common {
     /// Decay of the weights, before each step and independent of the gradient: `theta -= theta weight_decay
-    /// learning_rate`. At least 0.
+    /// learning_rate`. Weights that the loss does not depend on stay. At least 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
     /// Largest Euclidean norm of the gradient of each tensor by itself: `g clipnorm / max(norm, clipnorm)`.

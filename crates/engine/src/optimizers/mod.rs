@@ -237,7 +237,9 @@ impl Optimizer {
         assert_eq!(slots.len(), self.slots().len(), "slots of {}", self.class_name());
         let mut lengths = [weights.len(), gradient.len()].into_iter().chain(slots.iter().map(Vec::len));
         assert!(lengths.all(|len| len == layout.len()), "a number for each weight");
-        self.common().decay(self.learning_rate().at::<F>(step), weights);
+        for range in layout.trained() {
+            self.common().decay(self.learning_rate().at::<F>(step), &mut weights[range]);
+        }
         let (rate, all) = (self.rate(step), 0..layout.len());
         match self.common().clipping() {
             None => self.step(rate, all, weights, gradient, slots, |g| g),

@@ -377,6 +377,17 @@ impl Instruction {
         own || self.epilogue().iter().any(scaled)
     }
 
+    /// The weights whose gradients this instruction adds to, by index.
+    fn trains(&self) -> Range<usize> {
+        match self {
+            Self::Correlate { kernel: weight, .. } | Self::SumSteps { bias: weight, .. } => {
+                weight.0..weight.0 + 1
+            }
+            Self::CustomGradient { weights, .. } => weights.clone(),
+            _ => 0..0,
+        }
+    }
+
     /// The value that this instruction stores, if any.
     #[must_use]
     pub fn stores(&self) -> Option<Value> {
@@ -479,6 +490,16 @@ impl Program {
     #[must_use]
     pub fn fused(&self) -> Self {
         fuse::fuse(self)
+    }
+
+    /// Tells of each of `tensors` weight tensors whether the program adds to its gradient: whether the loss depends on it.
+    #[must_use]
+    pub fn trained(&self, tensors: usize) -> Vec<bool> {
+        let mut trained = vec![false; tensors];
+        for line in &self.lines {
+            trained[line.instruction.trains()].fill(true);
+        }
+        trained
     }
 
     /// The number of values of one sample.
