@@ -2,6 +2,7 @@
 //! window does not depend on those that go through a recurrence beside it. The rounding of a recurrence grows with its
 //! steps, so these models have a bound of their own and are not among the others.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use glassbox_engine::Float;
@@ -20,6 +21,7 @@ use glassbox_tests::cases::{cases, normals, weights};
 use glassbox_tests::compare::{compare_bits, compare_within};
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::test_runner::TestRunner;
 
 /// A recurrent layer as plain data.
 #[derive(Debug, Clone)]
@@ -111,7 +113,12 @@ const BOUNDARIES: &[usize] = &[1, 2, 3, 4, 5, 8, 9, 15, 16, 17, 32, 33];
 const SMALL: &[usize] = &[1, 2, 3];
 const SMOOTH: &[Activation] =
     &[Activation::Tanh, Activation::Tanh, Activation::Softplus, Activation::Silu, Activation::Sigmoid];
-const KINKED: &[Activation] = &[Activation::Relu, Activation::Elu { alpha: 1.0 }, Activation::Tanh];
+const KINKED: &[Activation] = &[
+    Activation::Relu,
+    Activation::LeakyRelu { negative_slope: 0.3 },
+    Activation::Elu { alpha: 0.5 },
+    Activation::Selu,
+];
 
 /// The samples, the targets, the prediction, the loss and the gradient of a batch, on a backend.
 fn outcome<F: Float>(backend: &dyn Backend<F>, case: &Case, samples: usize) -> [Vec<F>; 3] {
@@ -181,24 +188,6 @@ proptest! {
             let apart: Vec<f32> =
                 (0..samples).flat_map(|i| predict(&mut *session, &x.slice(i..i + 1))).collect();
             prop_assert!(compare_bits(&apart, &together).is_ok(), "{}", backend.name());
-        }
-    }
-
-    /// The engine's own check, by central differences.
-    #[test]
-    fn gradients_are_derivatives(case in models(SMALL, SMOOTH)) {
-        let check = GradientCheck { seed: case.seed, ..GradientCheck::default() };
-        for tensor in check.run(&case.build()).expect("a check") {
-            prop_assert!(tensor.passes(), "{tensor:?}");
-        }
-    }
-
-    /// Next to a kink within a recurrence no central difference is precise; what is checked agrees.
-    #[test]
-    fn gradients_of_kinked_cells_are_derivatives(case in models(SMALL, KINKED)) {
-        let check = GradientCheck { seed: case.seed, ..GradientCheck::default() };
-        for tensor in check.run(&case.build()).expect("a check") {
-            prop_assert!(tensor.agrees(), "{tensor:?}");
         }
     }
 
@@ -274,4 +263,33 @@ fn a_state_sees_the_steps_before_it() {
     // Its outputs are in the order of the steps that it takes.
     assert_eq!(field(Arc::new(lstm.clone().go_backwards(true)), 3), 4..8);
     assert_eq!(field(Arc::new(Bidirectional::new(lstm)), 3), 0..8);
+}
+
+/// The engine's own check, by central differences. Whatever it checks agrees. Where a dropped signal enters a cell without
+/// biases, everything is exactly zero and no difference is precise: over all models, nine of ten elements are checked.
+fn gradients_are_derivatives(functions: &'static [Activation]) {
+    let counts = Cell::new((0, 0));
+    let outcome = TestRunner::new(cases(80)).run(&models(SMALL, functions), |case| {
+        let check = GradientCheck { seed: case.seed, ..GradientCheck::default() };
+        for tensor in check.run(&case.build()).expect("a check") {
+            prop_assert!(tensor.agrees(), "{tensor:?}");
+            let (checked, asked) = counts.get();
+            counts.set((checked + tensor.checked, asked + tensor.asked));
+        }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+    let (checked, asked) = counts.get();
+    assert!(10 * checked >= 9 * asked, "{checked} of {asked} elements checked");
+}
+
+#[test]
+fn gradients_of_smooth_cells_are_derivatives() {
+    gradients_are_derivatives(SMOOTH);
+}
+
+/// Functions with a kink are held on their side, within a recurrence too.
+#[test]
+fn gradients_of_kinked_cells_are_derivatives() {
+    gradients_are_derivatives(KINKED);
 }

@@ -62,7 +62,7 @@ pub(crate) struct Scratch {
     zeros: Aligned,
 }
 
-/// What a recurrence stores of each window.
+/// The values that a recurrence stores for each window.
 pub(crate) enum Stored<'a, 'v> {
     /// Its trace.
     Traces(&'a mut [&'v mut [f32]]),

@@ -49,7 +49,7 @@ pub(crate) struct Backward<'a, 'v> {
     pub(crate) dh: Option<(&'a [&'v [f32]], usize)>,
     /// Products with the transposed recurrent kernel: a row for each window.
     pub(crate) product: &'a [f32],
-    /// What the step after has passed on besides: to c of an LSTM, to h of a GRU.
+    /// The gradient that the step after passes on besides: to c of an LSTM, to h of a GRU.
     pub(crate) direct: &'a mut [f32],
     /// dz of each window, stored.
     pub(crate) dz: &'a mut [&'v mut [f32]],

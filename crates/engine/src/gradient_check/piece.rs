@@ -5,6 +5,7 @@
 //! becomes a smooth function. It equals the model in a neighbourhood of the point, so both have the same gradient there;
 //! but it has no kinks, so a step along a variable may be of any size.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -19,7 +20,8 @@ use crate::masks::MaskAt;
 use crate::model::WeightLayout;
 use crate::program::custom::{Operation, Saved};
 use crate::program::{Instruction, Line, Pass, Pointwise, Pooling, Program, Value};
-use crate::reference::{Interpreter, Sample, argmax};
+use crate::recurrent::Cell;
+use crate::reference::{Interpreter, Sample, argmax, recur_with};
 
 /// The forward pass of a model, unchanged and with its kinks held.
 pub(super) struct Forward {
@@ -47,6 +49,9 @@ enum Held {
     Activation(Activation),
     /// The maximum of windows. Its side is the input step that has the maximum; its argument tells.
     Max(Geometry),
+    /// The functions of a recurrent cell, each as an activation. The trace tells, and the sides are where the outputs of
+    /// the gates, and the cell state, are in it.
+    Recurrence(Cell),
 }
 
 impl Held {
@@ -55,8 +60,17 @@ impl Held {
         match self {
             Self::Activation(activation) => {
                 for (side, y) in sides.iter_mut().zip(from) {
-                    // The upper side lets NaN through, as the activation does.
-                    *side = if activation.is_upper(*y) || y.is_nan() { 1.0 } else { 0.0 };
+                    *side = side_of(*activation, *y);
+                }
+            }
+            Self::Recurrence(cell) => {
+                for (index, (side, value)) in sides.iter_mut().zip(from).enumerate() {
+                    let part = index % cell.trace_channels() / cell.units;
+                    *side = match part.cmp(&cell.gates()) {
+                        Ordering::Less => side_of(cell.function(part), *value),
+                        Ordering::Equal => side_of(cell.activation, cell.activation.apply(*value)),
+                        Ordering::Greater => 0.0,
+                    };
                 }
             }
             Self::Max(geometry) => {
@@ -70,6 +84,12 @@ impl Held {
     }
 }
 
+/// 1 if the output `y` of an activation is above the kink, else 0. The upper side lets NaN through, as the activation
+/// does.
+fn side_of(activation: Activation, y: f64) -> f64 {
+    if activation.is_upper(y) || y.is_nan() { 1.0 } else { 0.0 }
+}
+
 impl Operation for Held {
     fn forward<F: Float>(&self, _: ArrayView2<'_, F>, _: &[F], _: ArrayViewMut2<'_, F>) {
         unreachable!("only its gradient is recorded")
@@ -81,6 +101,16 @@ impl Operation for Held {
             Self::Activation(activation) => {
                 let held = |x: F, side: F| activation.piece(x, side > F::zero());
                 Zip::from(&mut y).and(sides).and(x).for_each(|y, side, x| *y = held(*x, *side));
+            }
+            Self::Recurrence(cell) => {
+                let (kernel, bias) = saved.weights.split_at(cell.units * cell.columns());
+                let matrix = |rows: usize, values| ArrayView2::from_shape((rows, cell.columns()), values);
+                let kernel = matrix(cell.units, kernel).expect("the recurrent kernel");
+                let bias = (!bias.is_empty()).then(|| matrix(2, bias).expect("the bias of two rows"));
+                recur_with(cell, kernel, bias, x, y, |step, gate, unit, x| {
+                    let function = if gate == cell.gates() { cell.activation } else { cell.function(gate) };
+                    function.piece(x, sides[[step, gate * cell.units + unit]] > F::zero())
+                });
             }
             Self::Max(_) => {
                 let held = |step: F, c: usize| x[[step.wide() as usize, c]];
@@ -103,6 +133,21 @@ impl Forward {
                 let function = Held::Max(geometry);
                 held.push(with(hold(&function, side, x, y)));
                 kinks.push(Kink { function, from: x, side });
+                free.push(line.clone());
+                continue;
+            }
+            if let Instruction::Recur { cell, kernel, bias, z, trace } = line.instruction
+                && (cell.activation.has_kink() || cell.recurrent_activation.has_kink())
+            {
+                let side = Value(values.len());
+                values.push(values[trace.index()]);
+                let function = Held::Recurrence(cell);
+                let weights = kernel.0..bias.unwrap_or(kernel).0 + 1;
+                let op = Arc::new(function.clone());
+                let instruction =
+                    Instruction::CustomGradient { op, x: side, y: side, dy: z, dx: trace, weights };
+                held.push(with(instruction));
+                kinks.push(Kink { function, from: trace, side });
                 free.push(line.clone());
                 continue;
             }

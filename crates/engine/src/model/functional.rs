@@ -349,7 +349,7 @@ mod tests {
         assert!((loss - mean(&y[..3]) - mean(&y[3..])).abs() < 1e-15);
     }
 
-    /// What no path leads from to the loss does not decay, as in Keras.
+    /// Weights that no path leads from to the loss do not decay, as in Keras.
     #[test]
     fn weights_that_the_loss_does_not_depend_on_stay() {
         let mut inner = Functional::new().named("inner");

@@ -371,7 +371,7 @@ macro_rules! fields {
 }
 use fields;
 
-/// What an optimiser keeps of some weights, in the order of its slots; those that it does not have are empty.
+/// The numbers that an optimiser keeps for some weights, in the order of its slots; those that it does not have are empty.
 type Slots<'a, F> = [&'a mut [F]; 3];
 
 fn check(option: &'static str, value: f64, good: bool, expected: &str) -> Result<()> {

@@ -264,7 +264,7 @@ pub enum Instruction {
     },
     /// `y[t, c]` = the maximum, or the mean, of `x[i, c]` over the input steps i that output step t meets.
     Pool {
-        /// What stands for a window.
+        /// The value that stands for a window.
         pooling: Pooling,
         /// The steps that meet: those of a convolution, as many channels out as in.
         geometry: Geometry,

@@ -22,6 +22,7 @@ pub use interpreter::{Interpreter, Sample};
 pub use normalize::{normalize, normalize_gradient};
 pub use pointwise::{Operand, pointwise, sum_steps};
 pub use pool::{argmax, pool, pool_gradient};
+pub(crate) use recur::recur_with;
 pub use recur::{recur, recur_gradient};
 use session::ReferenceSession;
 

@@ -21,7 +21,24 @@ pub fn recur<F: Float>(
     kernel: ArrayView2<'_, F>,
     bias: Option<ArrayView2<'_, F>>,
     z: ArrayView2<'_, F>,
+    trace: ArrayViewMut2<'_, F>,
+) {
+    let cell_state = cell.gates();
+    recur_with(cell, kernel, bias, z, trace, |_, part, _, x| {
+        let function = if part == cell_state { cell.activation } else { cell.function(part) };
+        function.apply(x)
+    });
+}
+
+/// As [`recur`], with other functions: `function` gets the step, the gate, the unit, and the argument. The function of an
+/// LSTM's cell state counts as a gate after the others.
+pub(crate) fn recur_with<F: Float>(
+    cell: &Cell,
+    kernel: ArrayView2<'_, F>,
+    bias: Option<ArrayView2<'_, F>>,
+    z: ArrayView2<'_, F>,
     mut trace: ArrayViewMut2<'_, F>,
+    function: impl Fn(usize, usize, usize, F) -> F,
 ) {
     let u = cell.units;
     let bias = |row: usize, column: usize| bias.map_or(F::zero(), |bias| bias[[row, column]]);
@@ -34,7 +51,7 @@ pub fn recur<F: Float>(
         let h = &before[cell.hidden()];
         // Gate number `gate` of unit j, from its input x.
         let open = |now: &mut [F], gate: usize, j: usize, x: F| {
-            now[gate * u + j] = cell.function(gate).apply(x);
+            now[gate * u + j] = function(t, gate, j, x);
             if cell.keeps_inputs() {
                 now[cell.hidden().end + gate * u + j] = x;
             }
@@ -49,7 +66,7 @@ pub fn recur<F: Float>(
                     });
                     let c = f * before[4 * u + j] + i * candidate;
                     now[4 * u + j] = c;
-                    now[5 * u + j] = o * cell.activation.apply(c);
+                    now[5 * u + j] = o * function(t, 4, j, c);
                 }
             }
             Kind::Gru { reset_after } => {

@@ -99,7 +99,7 @@ fn write_graph(model: &Network, history: &History<'_>) -> Vec<Json> {
     model.order.iter().map(&mut part).collect()
 }
 
-/// What Keras records of a call besides its inputs.
+/// The arguments that Keras records of a call besides its inputs.
 fn options(class_name: &str, inputs: usize) -> Json {
     match class_name {
         "Dropout" | "SpatialDropout1D" => json!({"training": false}),
