@@ -34,7 +34,7 @@ fn tutorial(steps: usize) -> Network {
     model.add(encode(32)).unwrap().add(Dropout::new(0.2)).unwrap().add(encode(16)).unwrap();
     model.add(decode(16)).unwrap().add(Dropout::new(0.2)).unwrap().add(decode(32)).unwrap();
     model.add(Conv1DTranspose::new(1, 7).padding(same)).unwrap();
-    model
+    model.into()
 }
 
 /// A GPU of a compute capability, of so much shared memory for a block, and of so many multiprocessors.
@@ -146,14 +146,14 @@ fn the_tutorials_gradient_is_within_1e_6_of_the_reference_in_f64() {
 
 /// Networks at the edges of what kernels distinguish: channels around fours, strides with and without taps for all of
 /// their phases, dilation, valid and causal padding, layers that are no contraction.
-fn odd_networks() -> Vec<Sequential> {
+fn odd_networks() -> Vec<Network> {
     let (same, valid, causal) = (Padding::Same, Padding::Valid, Padding::Causal);
     let (relu, gelu) = (Activation::Relu, Activation::Gelu { approximate: false });
     let up = |filters, taps, stride| Conv1DTranspose::new(filters, taps).strides(stride);
     let build = |shape: (usize, usize), add: &dyn Fn(&mut Sequential)| {
         let mut model = Sequential::new(Shape::new(shape.0, shape.1));
         add(&mut model);
-        model
+        Network::from(model)
     };
     vec![
         // Ragged channels, no dropout, a stride of 3 and its way back.
@@ -256,7 +256,7 @@ fn small() -> Network {
         .add(Dropout::new(0.2))
         .unwrap();
     model.add(Conv1DTranspose::new(3, 5).strides(2).padding(same)).unwrap();
-    model
+    model.into()
 }
 
 /// However a step is cut, its gradient is the same within rounding: for numbers of warps that the phases of a
