@@ -102,7 +102,7 @@ impl IndexMap {
     #[must_use]
     pub fn reshaped(input: Shape, output: Shape) -> Self {
         assert_eq!(input.len(), output.len(), "{input} and {output} have different numbers of elements");
-        Self::new(vec![input], output, [Loop::rows(0, 0, 0, input.len(), ONCE)])
+        Self::section(input, 0, output)
     }
 
     /// Each step of `input`, `times` times in a row.
@@ -155,14 +155,8 @@ impl IndexMap {
         let channels = inputs[0].channels;
         let same = inputs.iter().all(|input| input.channels == channels);
         assert!(same, "{inputs:?} have different numbers of channels");
-        let mut to = 0;
-        let loops = inputs.iter().enumerate().map(|(index, input)| {
-            let whole = Loop::rows(index, 0, to, input.len(), ONCE);
-            to += input.len();
-            whole
-        });
-        let loops: Vec<Loop> = loops.collect();
-        Self::new(inputs.to_vec(), Shape::new(to / channels.max(1), channels), loops)
+        let joined = Self::side_by_side(inputs);
+        Self { output: Shape::new(joined.output.len() / channels.max(1), channels), ..joined }
     }
 
     /// The channels of all inputs side by side at each step.
