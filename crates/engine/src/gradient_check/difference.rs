@@ -17,6 +17,8 @@ pub(super) struct Slope {
     magnitude: f64,
     /// Bound on how far the roundings of the predictions may have moved the sum.
     rounding: f64,
+    /// Bound on the sum that the roundings of unchanged predictions may hide.
+    hidden: f64,
 }
 
 impl Slope {
@@ -33,6 +35,8 @@ impl Slope {
         // An element that is unchanged to the last bit does not depend on the variable.
         if change != 0.0 {
             self.rounding += f64::EPSILON * size * factor.abs();
+        } else {
+            self.hidden += f64::EPSILON * size * factor.abs();
         }
     }
 
@@ -43,6 +47,7 @@ impl Slope {
             lost: self.lost / divisor,
             magnitude: self.magnitude / divisor,
             rounding: self.rounding / divisor,
+            hidden: self.hidden / divisor,
         }
     }
 
@@ -59,6 +64,8 @@ pub(super) struct Estimate {
     pub(super) error: f64,
     /// The derivative is a sum over the elements of the predictions; this is the sum of their magnitudes.
     pub(super) magnitude: f64,
+    /// The derivative that rounding may hide if no prediction changes at all.
+    pub(super) hidden: f64,
 }
 
 /// Computes a derivative by Ridders' method (1982), from the slope over a step on either side.
@@ -75,7 +82,7 @@ pub(super) fn differentiate(mut slope: impl FnMut(f64) -> Slope) -> Option<Estim
     let mut before: Vec<f64> = vec![];
     for power in 0..STEPS {
         let slope = slope(0.25f64.powi(power));
-        let Slope { magnitude, rounding, .. } = slope;
+        let Slope { magnitude, rounding, hidden, .. } = slope;
         let mut row = vec![slope.value()];
         for (order, before) in (1..).zip(&before) {
             let last = row[row.len() - 1];
@@ -83,7 +90,7 @@ pub(super) fn differentiate(mut slope: impl FnMut(f64) -> Slope) -> Option<Estim
             let error = (derivative - last).abs().max((derivative - before).abs()) + rounding;
             // False for NaN.
             if error < best.map_or(f64::INFINITY, |best| best.error) {
-                best = Some(Estimate { derivative, error, magnitude });
+                best = Some(Estimate { derivative, error, magnitude, hidden });
             }
             row.push(derivative);
         }
@@ -152,7 +159,10 @@ mod tests {
     #[test]
     fn a_constant_has_no_slope_and_no_error() {
         let (estimate, slopes) = at(2.0, |_| 5.0);
-        assert_eq!(estimate, Some(Estimate { derivative: 0.0, error: 0.0, magnitude: 0.0 }));
+        assert_eq!(
+            estimate,
+            Some(Estimate { derivative: 0.0, error: 0.0, magnitude: 0.0, hidden: 10.0 * f64::EPSILON })
+        );
         assert_eq!(slopes, 2);
     }
 

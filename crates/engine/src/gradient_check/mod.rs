@@ -288,13 +288,14 @@ fn compare(gradient: &[f64], differences: &[Option<Estimate>]) -> TensorCheck {
         difference: 0.0,
     };
     for (index, (gradient, difference)) in gradient.iter().zip(differences).enumerate() {
-        let Some(Estimate { derivative, error, magnitude }) = *difference else { continue };
+        let Some(Estimate { derivative, error, magnitude, hidden }) = *difference else { continue };
         if error > RESOLVED * largest {
             continue;
         }
         let off = (gradient - derivative).abs();
-        // Two zeros agree.
-        let relative = match off == 0.0 {
+        // Two zeros agree, and so does a gradient too small to change any bit of a prediction.
+        let unseen = magnitude == 0.0 && off <= hidden;
+        let relative = match off == 0.0 || unseen {
             true => 0.0,
             false => off / (derivative.abs() + (error + ROUNDING * magnitude) / TOLERANCE),
         };
@@ -318,7 +319,7 @@ mod tests {
     use crate::shape::Shape;
 
     fn exact(derivative: f64) -> Estimate {
-        Estimate { derivative, error: 0.0, magnitude: 1.0 }
+        Estimate { derivative, error: 0.0, magnitude: 1.0, hidden: 0.0 }
     }
 
     #[test]
@@ -343,6 +344,7 @@ mod tests {
         assert!(off(2e-14, Estimate { magnitude: 1e-6, ..exact(1e-14) }) > TOLERANCE);
         assert!(off(0.0, Estimate { magnitude: 0.0, ..exact(0.0) }) == 0.0);
         assert!(off(1e-30, Estimate { magnitude: 0.0, ..exact(0.0) }) > TOLERANCE);
+        assert!(off(1e-30, Estimate { magnitude: 0.0, hidden: 1e-16, ..exact(0.0) }) == 0.0);
         for wrong in [f64::NAN, f64::INFINITY] {
             assert!(!compare(&[1.0, wrong], &[Some(exact(1.0)); 2]).agrees(), "{wrong}");
         }
