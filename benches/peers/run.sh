@@ -86,14 +86,16 @@ measure_jax() {
     python jax jax_step.py --form $form --threads "$threads"
   done
 }
+# With an allocator that keeps its memory, which is PyTorch's better form on glibc.
+keeping_memory() { # environment, script, arguments...
+  MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648 MALLOC_TOP_PAD_=268435456 python "$@"
+}
 measure_torch() {
   for form in 2dcl 1d gemm; do
     same torch torch_step.py --form $form
     python torch torch_step.py --form $form --threads "$threads"
     python torch torch_step.py --form $form --compile --threads "$threads"
-    # With an allocator that keeps its memory, which is PyTorch's better form on glibc.
-    MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648 MALLOC_TOP_PAD_=268435456 \
-      python torch torch_step.py --form $form --threads "$threads" | sed 's/torch-eager/torch-eager-malloc/'
+    keeping_memory torch torch_step.py --form $form --threads "$threads" | sed 's/torch-eager/torch-eager-malloc/'
   done
 }
 measure_burn() {
@@ -110,7 +112,7 @@ measure_lstm() {
   for units in 32 128; do
     for peer in torch jax keras; do
       "$ours" --bench --threads "$threads" --lstm $units
-      python $peer lstm.py $peer --units $units --threads "$threads"
+      keeping_memory $peer lstm.py $peer --units $units --threads "$threads"
     done
   done
 }

@@ -16,12 +16,13 @@ use crate::layout::{Aligned, padded_len};
 use crate::simd::{Isa, Simd};
 
 /// The number of samples in a chunk of a batch of `samples` samples. It decides the order of sums, so it must depend on
-/// nothing else: a run gives the same bits with any number of threads. A batch of 128 makes 16 chunks of 8: enough to
-/// keep many cores busy, and few enough that adding up their gradients costs nothing. Smaller batches make 16 chunks as
-/// long as they have that many samples. No batch makes more than 128 chunks, because each has its own gradient and all
+/// the program and nothing else: a run gives the same bits with any number of threads. A batch of 128 makes 16 chunks of
+/// 8: enough to keep many cores busy, and few enough that adding up their gradients costs nothing. Smaller batches make
+/// 16 chunks as long as they have that many samples; but if the program takes a `group` of samples in lockstep, at least
+/// 4 of them keep the multipliers busy. No batch makes more than 128 chunks, because each has its own gradient and all
 /// should stay in cache.
-fn chunk_len(samples: usize) -> usize {
-    samples.div_ceil(16).clamp(1, 8).max(samples.div_ceil(MOST_CHUNKS))
+fn chunk_len(samples: usize, group: usize) -> usize {
+    samples.div_ceil(16).clamp(group.min(4), 8).max(samples.div_ceil(MOST_CHUNKS))
 }
 
 const MOST_CHUNKS: usize = 128;
@@ -114,7 +115,7 @@ impl CpuSession {
         clock.lap(Part::Packing);
         let Self { training, workspaces, state, pool, chunks, gradient, isa, .. } = self;
         let total = &mut self.sums;
-        let len = chunk_len(batch.len());
+        let len = chunk_len(batch.len(), training.group());
         let chunks = &mut chunks[..batch.len().div_ceil(len)];
         // One clock per chunk. Ordinary steps have none: a vector of zero-sized clocks allocates nothing.
         let mut clocks: Vec<C> = chunks.iter().map(|_| clock.fork()).collect();
@@ -169,6 +170,10 @@ impl CpuSession {
         }
     }
 
+    fn inference_chunk(&self, samples: usize) -> usize {
+        chunk_len(samples, self.inference.group())
+    }
+
     /// Runs inference over samples, in chunks divided among threads. `each` gets the sample's index, its index within
     /// its chunk, its prediction, and the chunk's own `T`.
     fn infer<T: Send>(
@@ -178,7 +183,7 @@ impl CpuSession {
         each: impl Fn(usize, usize, &[f32], &mut T) + Sync,
     ) {
         self.pack_inference();
-        let len = chunk_len(x.len());
+        let len = self.inference_chunk(x.len());
         let Self { inference, workspaces, state, pool, .. } = &*self;
         pool.install(|| {
             chunks.par_iter_mut().enumerate().with_max_len(1).for_each(|(chunk, own)| {
@@ -274,7 +279,7 @@ impl Session<f32> for CpuSession {
     fn evaluate(&mut self, data: &Dataset<'_, f32>) -> Result<f64> {
         data.check(&self.plan)?;
         let (loss, outputs) = (self.plan.loss, self.plan.inference.outputs.clone());
-        let mut sums = vec![0.0f64; data.len().div_ceil(chunk_len(data.len()))];
+        let mut sums = vec![0.0f64; data.len().div_ceil(self.inference_chunk(data.len()))];
         self.infer(&data.x, &mut sums, |index, _, prediction, sum| {
             *sum += loss.total(&outputs, prediction, data.y.get(index));
         });
@@ -287,7 +292,7 @@ impl Session<f32> for CpuSession {
             return Ok(());
         }
         let len = y.len() / x.len();
-        let mut chunks: Vec<&mut [f32]> = y.chunks_mut(len * chunk_len(x.len())).collect();
+        let mut chunks: Vec<&mut [f32]> = y.chunks_mut(len * self.inference_chunk(x.len())).collect();
         self.infer(x, &mut chunks, |_, within, prediction, chunk| {
             chunk[within * len..][..len].copy_from_slice(prediction);
         });
@@ -338,10 +343,11 @@ mod tests {
     #[test]
     fn no_batch_needs_more_chunks_than_there_are() {
         for batch_size in (1..=300).chain([1000, 1024, 1025, 1500, 5000]) {
-            let used = (1..=batch_size).map(|batch: usize| batch.div_ceil(chunk_len(batch))).max();
+            let used = (1..=batch_size).map(|batch: usize| batch.div_ceil(chunk_len(batch, 1))).max();
             assert_eq!(used, Some(most_chunks(batch_size)), "up to {batch_size} samples");
         }
         // The tutorial's batch, the last batch of its epoch, and a single sample.
-        assert_eq!((chunk_len(128), chunk_len(42), chunk_len(1)), (8, 3, 1));
+        assert_eq!([128, 42, 1].map(|samples| chunk_len(samples, 1)), [8, 3, 1]);
+        assert_eq!([256, 128, 42, 1].map(|samples| chunk_len(samples, 8)), [8, 8, 4, 4]);
     }
 }

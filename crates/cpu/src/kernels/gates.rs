@@ -74,8 +74,13 @@ impl Forward<'_, '_> {
     pub(crate) fn lstm(&mut self, isa: Isa) {
         assert_eq!(self.cell.kind, Kind::Lstm, "the equations of an LSTM");
         self.check(self.cell.columns());
+        // Two passes: a vector's tanh(c) waits for its gates, and so few vectors are under way in one pass that it would
+        // wait for nothing else.
         // SAFETY: the slices were checked.
-        unsafe { run_each(isa, self.cell, self.z.0.len(), Lstm(self)) }
+        unsafe {
+            run_each(isa, self.cell, self.z.0.len(), LstmCarry(self));
+            run_each(isa, self.cell, self.z.0.len(), LstmHidden(self));
+        }
     }
 
     /// One half of a step of a GRU. With `reset_after` the products of both halves are the same rows.
@@ -311,10 +316,10 @@ unsafe fn close<V: Vector, const FULL: bool>(
     }
 }
 
-/// A step of an LSTM.
-struct Lstm<'s, 'a, 'v>(&'s mut Forward<'a, 'v>);
+/// The gates and c of a step of an LSTM.
+struct LstmCarry<'s, 'a, 'v>(&'s mut Forward<'a, 'v>);
 
-impl Unit for Lstm<'_, '_, '_> {
+impl Unit for LstmCarry<'_, '_, '_> {
     #[inline(always)]
     unsafe fn run<V: Vector, const FULL: bool>(
         &mut self,
@@ -323,7 +328,7 @@ impl Unit for Lstm<'_, '_, '_> {
         j: usize,
         lanes: Lanes<FULL>,
     ) {
-        let Forward { cell, z: (z, z_at), ref mut traces, product, ref mut h, ref mut state, .. } = *self.0;
+        let Forward { cell, z: (z, z_at), ref mut traces, product, ref mut state, .. } = *self.0;
         let (u, columns) = (cell.units, cell.columns());
         // SAFETY: guaranteed by the caller; channel j of each part is within its row.
         unsafe {
@@ -339,13 +344,35 @@ impl Unit for Lstm<'_, '_, '_> {
                 let input = if functions.keeps_inputs { Some(now.add((6 + gate) * u)) } else { None };
                 *output = open(lanes, function, x, now.add(gate * u), input);
             }
-            let [i, f, candidate, o] = gates;
+            let [i, f, candidate, _] = gates;
             let c_at = state.as_mut_ptr().add(window * u + j);
             let c = f.mul_add(lanes.load(c_at), i.mul(candidate));
-            let h_now = o.mul(value(functions.candidate, c));
             lanes.store(c, now.add(4 * u));
-            lanes.store(h_now, now.add(5 * u));
             lanes.store(c, c_at);
+        }
+    }
+}
+
+/// h of a step of an LSTM.
+struct LstmHidden<'s, 'a, 'v>(&'s mut Forward<'a, 'v>);
+
+impl Unit for LstmHidden<'_, '_, '_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector, const FULL: bool>(
+        &mut self,
+        functions: Functions,
+        window: usize,
+        j: usize,
+        lanes: Lanes<FULL>,
+    ) {
+        let Forward { cell, ref mut traces, ref mut h, .. } = *self.0;
+        let u = cell.units;
+        // SAFETY: guaranteed by the caller; channel j of each part is within its row.
+        unsafe {
+            let now = traces.0.get_unchecked_mut(window).as_mut_ptr().add(traces.1 + j);
+            let (o, c) = (lanes.load::<V>(now.add(3 * u)), lanes.load(now.add(4 * u)));
+            let h_now = o.mul(value(functions.candidate, c));
+            lanes.store(h_now, now.add(5 * u));
             lanes.store(h_now, h.0.as_mut_ptr().add(window * h.1 + j));
         }
     }

@@ -113,10 +113,10 @@ impl Vector for F32x16 {
     }
 
     #[inline(always)]
-    unsafe fn relu(self) -> Self {
+    unsafe fn at_least(self, least: Self) -> Self {
         // `maxps` gives its second operand where one is NaN or both are zero.
         // SAFETY: see the head of this implementation.
-        Self(unsafe { _mm512_max_ps(_mm512_setzero_ps(), self.0) })
+        Self(unsafe { _mm512_max_ps(least.0, self.0) })
     }
 
     #[inline(always)]

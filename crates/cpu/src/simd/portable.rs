@@ -112,8 +112,8 @@ impl Vector for F32x4 {
     }
 
     #[inline(always)]
-    unsafe fn relu(self) -> Self {
-        self.zip(self, |v, _| if v < 0.0 { 0.0 } else { v })
+    unsafe fn at_least(self, least: Self) -> Self {
+        self.zip(least, |v, least| if v < least { least } else { v })
     }
 
     #[inline(always)]

@@ -53,8 +53,15 @@ pub(crate) trait Vector: Copy {
     /// fused multiply-add.
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self;
 
+    /// `max(self, least)`; NaN stays NaN, and where both are zero `self` stays.
+    unsafe fn at_least(self, least: Self) -> Self;
+
     /// `max(self, 0)`; NaN stays NaN and -0 stays -0, as in the reference.
-    unsafe fn relu(self) -> Self;
+    #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        // SAFETY: guaranteed by the caller.
+        unsafe { self.at_least(Self::splat(0.0)) }
+    }
 
     /// Lane i where bit i is set, else 0. Bits from `WIDTH` on are ignored.
     unsafe fn keep(self, bits: u32) -> Self;
