@@ -9,6 +9,8 @@ use glassbox_formats::atomic::WriteError;
 use glassbox_formats::output_folder::OutputFolderError;
 use glassbox_pipeline::ErrorKind;
 
+use crate::nab::NabError;
+
 /// The result of a fallible function of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -53,6 +55,9 @@ pub enum Error {
         file.display(), excerpt(&difference.what), excerpt(&difference.there), excerpt(&difference.here)
     )]
     OtherOptions { file: PathBuf, difference: Difference },
+    /// A file of the Numenta Anomaly Benchmark, or a detector's results, cannot be used.
+    #[error(transparent)]
+    Nab(#[from] NabError),
     /// A file of rows cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),

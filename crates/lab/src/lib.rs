@@ -4,6 +4,7 @@
 //! |---|---|
 //! | What would improve it? | [`study`] |
 //! | Does it match Keras, over many seeds? | [`replicate`] |
+//! | How good are detectors on the Numenta Anomaly Benchmark? | [`nab`] |
 //! | Where does the time of a training step go? | [`profile`] |
 //! | Is a difference more than chance? | [`statistics`] |
 //! | How are many models trained in parallel? | [`jobs`] |
@@ -12,6 +13,7 @@
 
 mod error;
 pub mod jobs;
+pub mod nab;
 pub mod profile;
 pub mod replicate;
 pub mod statistics;
