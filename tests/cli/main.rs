@@ -13,6 +13,7 @@ mod interrupt;
 mod kit;
 mod locks;
 mod manners;
+mod nab;
 mod outputs;
 mod profile;
 mod replicate;

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Some(Command::Tutorial(args)) => commands::tutorial::run(&args),
         Some(Command::Report(args)) => commands::report::run(&args),
         Some(Command::Replicate(args)) => commands::replicate::run(&args),
+        Some(Command::Nab { command }) => commands::nab::run(&command),
         Some(Command::Train(args)) => commands::train::run(&args),
         Some(Command::FitArrays(args)) => commands::fit_arrays::run(&args),
         Some(Command::Detect(args)) => commands::detect::run(&args),

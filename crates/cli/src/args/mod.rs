@@ -4,6 +4,7 @@ mod data;
 mod detect;
 mod inspect;
 mod mistakes;
+mod nab;
 mod replicate;
 mod shared;
 mod shell;
@@ -17,6 +18,7 @@ use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcomma
 pub(crate) use data::DataCommand;
 pub(crate) use detect::{DetectArgs, Format, ModelArgs, PredictArgs};
 pub(crate) use inspect::{ArchitectureArgs, DevicesArgs, GradcheckArgs, ProfileArgs, SummaryArgs};
+pub(crate) use nab::{BenchmarkArgs, NabCommand, NabRunArgs};
 pub(crate) use replicate::ReplicateArgs;
 pub(crate) use shared::{CheckpointArgs, ColumnArgs, ComputeArgs, EarlyStoppingArgs, FitArgs, ReduceLrArgs};
 pub(crate) use shell::{CompletionsArgs, ManArgs};
@@ -143,6 +145,15 @@ pub(crate) enum Command {
     ///
     /// If interrupted, run the same command again: seeds that already have a row are skipped.
     Replicate(ReplicateArgs),
+
+    /// Judge detectors on the Numenta Anomaly Benchmark
+    ///
+    /// Runs a detector online on the 58 labelled series of NAB, or takes the results of any detector, and computes
+    /// NAB's score under its three profiles, as NAB's own scorer does.
+    Nab {
+        #[command(subcommand)]
+        command: NabCommand,
+    },
 
     /// Train an anomaly detector on your own CSV
     ///

@@ -6,6 +6,7 @@ pub(crate) mod detect;
 pub(crate) mod devices;
 pub(crate) mod fit_arrays;
 pub(crate) mod gradcheck;
+pub(crate) mod nab;
 pub(crate) mod predict;
 pub(crate) mod profile;
 pub(crate) mod replicate;
