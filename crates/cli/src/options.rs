@@ -26,16 +26,11 @@ impl FitArgs {
         let Compilation { optimizer, loss, metrics } = self.compilation(model, given)?;
         if model.is_compiled() {
             let by = |given: bool, option| if given { option } else { "as the model was compiled" };
-            let values: Vec<String> =
-                optimizer.hyperparameters().iter().map(|(name, value)| format!("{name} {value}")).collect();
             note(
                 quiet,
                 format_args!(
-                    "optimizer: {} ({}), {}; loss: {}, {}",
-                    optimizer.class_name(),
-                    values.join(", "),
+                    "optimizer: {optimizer}, {}; loss: {loss}, {}",
                     by(optimizer_given, "as the command line says"),
-                    loss,
                     by(self.loss.is_some(), "by --loss"),
                 ),
             );

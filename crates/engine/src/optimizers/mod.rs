@@ -292,6 +292,15 @@ impl Optimizer {
     }
 }
 
+impl fmt::Display for Optimizer {
+    /// The name of the class, and the hyperparameters that have a value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let values: Vec<String> =
+            self.hyperparameters().iter().map(|(name, value)| format!("{name} {value}")).collect();
+        write!(f, "{} ({})", self.class_name(), values.join(", "))
+    }
+}
+
 impl From<Adam> for Optimizer {
     fn from(adam: Adam) -> Self {
         Self::Adam(adam)

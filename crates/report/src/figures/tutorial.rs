@@ -60,7 +60,7 @@ fn losses(result: &RunResult) -> Figure {
         "losses",
         "Loss after each epoch",
         Axis::linear("epoch"),
-        Axis::log("mean squared error"),
+        Axis::log(result.config.train.loss.to_string().replace('_', " ")),
         x,
     )
     .line("Training loss", Role::Series, history.loss.iter().copied());

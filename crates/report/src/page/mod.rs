@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use askama::Template;
+use glassbox_engine::losses::Loss;
+use glassbox_engine::optimizers::{Adam, LearningRate, Optimizer};
 use glassbox_lab::statistics::Spread;
 use glassbox_lab::study::schema::{VariantSpread, Verdict};
 use glassbox_pipeline::detection::{PointRule, show_indices};
@@ -84,6 +86,17 @@ impl Page<'_> {
     fn best_epoch(&self) -> usize {
         let losses = &self.result.training.history.val_loss;
         (0..losses.len()).min_by(|a, b| losses[*a].total_cmp(&losses[*b])).map_or(0, |epoch| epoch + 1)
+    }
+
+    /// The learning rate, if the optimiser is Adam as Keras has it by default but for a learning rate of its own.
+    fn rate_of_adam(&self) -> Option<f64> {
+        match &self.result.config.train.optimizer {
+            Optimizer::Adam(adam) => match adam.learning_rate {
+                LearningRate::Constant(rate) if *adam == Adam::new(rate) => Some(rate),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     /// Epochs whose validation loss is below their training loss.

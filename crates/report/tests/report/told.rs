@@ -1,5 +1,7 @@
 //! Data, models and trainings that are not the tutorial's, and the study: the text says what is true of them.
 
+use glassbox_engine::losses::Loss;
+use glassbox_engine::optimizers::{Adam, ExponentialDecay, LearningRate, Optimizer, RMSprop, SGD};
 use glassbox_pipeline::nab::Source;
 use glassbox_pipeline::tutorial::TutorialRun;
 
@@ -75,6 +77,69 @@ fn of_another_model_the_page_says_what_is_true_of_it() {
         "bidirectional",
     ] {
         assert!(lstm.contains(text), "no {text:?}");
+    }
+}
+
+#[test]
+fn of_another_training_the_page_says_how_it_was_trained() {
+    let trained = |optimizer: Optimizer, loss: Loss| {
+        let mut run = tutorial().clone();
+        (run.options.train.optimizer, run.options.train.loss) = (optimizer, loss);
+        page(&run)
+    };
+    // The page has formulas of Adam with Keras's defaults, and its learning rate; of others it has the arguments.
+    let adam = "aria-label=\"Formula: a step of Adam\"";
+    let box_of = |function: &str| format!("<code class=\"name\">{function}</code>");
+    let plain = trained(Adam::new(0.25).into(), Loss::MeanSquaredError);
+    for text in [
+        adam,
+        "<mn>0.25</mn>",
+        &box_of("optimizers.Adam"),
+        &box_of("loss=&#34;mse&#34;"),
+        "squared difference",
+    ] {
+        assert!(plain.contains(text), "no {text:?}");
+    }
+    for (optimizer, loss, texts) in [
+        (
+            Adam { beta_1: 0.5, ..Adam::default() }.into(),
+            Loss::MeanAbsoluteError,
+            [
+                "Adam (learning_rate 0.001, beta_1 0.5,",
+                "optimizers/adam/",
+                "absolute difference",
+                "mean absolute error",
+            ],
+        ),
+        (
+            RMSprop { rho: 0.75, ..RMSprop::default() }.into(),
+            Loss::huber(0.25).unwrap(),
+            [
+                "RMSprop (learning_rate 0.001, rho 0.75,",
+                "optimizers/rmsprop/",
+                "<mo>≤</mo><mn>0.25</mn>",
+                "huber (delta 0.25)",
+            ],
+        ),
+        (
+            SGD::new(LearningRate::from(ExponentialDecay::new(0.1, 10, 0.5))).into(),
+            Loss::LogCosh,
+            [
+                "SGD (learning_rate ExponentialDecay (",
+                "optimizers/sgd/",
+                "<mi>log</mi><mi>cosh</mi>",
+                "log cosh",
+            ],
+        ),
+    ] {
+        let page = trained(optimizer, loss);
+        for text in texts {
+            assert!(page.contains(text), "no {text:?}");
+        }
+        for text in [adam, "squared difference", "mean squared error", &box_of("loss=&#34;mse&#34;")] {
+            assert!(!page.contains(text), "{text:?} is not true of {}", texts[0]);
+        }
+        assert_eq!(page.contains(&box_of("optimizers.Adam")), texts[0].starts_with("Adam"), "{}", texts[0]);
     }
 }
 
