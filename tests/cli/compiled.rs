@@ -119,7 +119,7 @@ fn without_validation_training_does_not_stop_early_and_the_history_has_no_val_lo
 }
 
 /// No improvement is large enough: after each epoch but the first the learning rate is reduced. An epoch has one batch, whose
-/// loss is computed before its update: the fourth is the first that shows it.
+/// loss is computed before its update: the fourth is the first that shows it. The history has the rates in `f32`, as Keras's.
 #[test]
 fn the_learning_rate_is_reduced_on_a_plateau() {
     let home = home();
@@ -130,17 +130,23 @@ fn the_learning_rate_is_reduced_on_a_plateau() {
         command.args(more);
         command
     };
-    let losses = |more: &[&str]| {
+    let history = |more: &[&str]| -> Json {
         succeed(&mut train(more));
         let history = std::fs::read(home.path().join("history.json")).expect("a history");
-        let history: Json = serde_json::from_slice(&history).expect("JSON");
-        history["loss"].as_array().expect("losses").clone()
+        serde_json::from_slice(&history).expect("JSON")
     };
+    let losses = |more: &[&str]| history(more)["loss"].as_array().expect("losses").clone();
     let reduce =
         ["--reduce-lr-on-plateau", "--lr-factor", "0.5", "--lr-patience", "1", "--lr-min-delta", "1e9"];
     let (plain, reduced) = (losses(&[]), losses(&reduce));
     assert_eq!(plain[..3], reduced[..3]);
     assert_ne!(plain[3], reduced[3]);
+    assert_eq!(history(&[]).get("learning_rate"), None);
+    let rates = |factors: [f64; 4]| json!(factors.map(|factor| factor * f64::from(0.001f32)));
+    assert_eq!(history(&reduce)["learning_rate"], rates([1.0, 1.0, 0.5, 0.25]));
+    // The training loss can be watched without validation.
+    let unvalidated = [&reduce[..], &["--validation-split", "0", "--lr-monitor", "loss"]].concat();
+    assert_eq!(history(&unvalidated)["learning_rate"], rates([1.0, 1.0, 0.5, 0.25]));
     let floor = [&reduce[..], &["--min-lr", "0.001"]].concat();
     assert_eq!(losses(&floor), plain, "the learning rate is at its smallest");
 
@@ -148,8 +154,11 @@ fn the_learning_rate_is_reduced_on_a_plateau() {
         train(&[&reduce[..], &["--validation-split", "0"]].concat()).output().expect("the binary starts");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.contains("the learning rate is not reduced: --validation-split 0"), "{told}");
-    let error = fail(&mut train(&["--lr-factor", "0.5"]), 2);
-    assert!(error.contains("--reduce-lr-on-plateau"), "{error}");
+    assert!(told.contains("--lr-monitor loss"), "{told}");
+    for alone in [["--lr-factor", "0.5"], ["--lr-monitor", "loss"]] {
+        let error = fail(&mut train(&alone), 2);
+        assert!(error.contains("--reduce-lr-on-plateau"), "{error}");
+    }
     let error = fail(&mut train(&["--reduce-lr-on-plateau", "--lr-factor", "1"]), 2);
     assert!(error.contains("between 0 and 1"), "{error}");
 }

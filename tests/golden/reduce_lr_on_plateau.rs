@@ -103,14 +103,18 @@ fn fit_reduces_as_keras_does() {
         let mut kept = Kept::default();
         let mut rates = Rates::default();
         let start = Checkpoint::start(session.state().expect("a state"));
-        fit(&mut *session, &data, &options, start, &mut [&mut rates, &mut kept]).expect(name);
+        let fitted = fit(&mut *session, &data, &options, start, &mut [&mut rates, &mut kept]).expect(name);
         assert_same_bits(name, &rates.0, &numbers(&case["f64"]));
+        // Keras's history has the rates with which the steps were taken: those before the reductions.
+        let logged = [&[number(&table["learning_rate"])], &rates.0[..rates.0.len() - 1]].concat();
+        assert_same_bits(name, &fitted.history.learning_rate, &logged);
         for checkpoint in kept.0 {
             let mut session = told.session(plan(optimizer())).expect("a session");
             let mut rest = Rates::default();
             let epochs = checkpoint.epochs;
-            fit(&mut *session, &data, &options, checkpoint, &mut [&mut rest]).expect(name);
+            let resumed = fit(&mut *session, &data, &options, checkpoint, &mut [&mut rest]).expect(name);
             assert_same_bits(name, &rest.0, &rates.0[epochs..]);
+            assert_eq!(resumed.history, fitted.history, "{name}");
         }
     }
     assert_eq!(fitted_cases, 31, "cases without NaN and infinity");

@@ -6,7 +6,7 @@ use glassbox::checkpoint::FILE_NAME;
 use glassbox::training::Checkpoints;
 use glassbox_engine::model::{Compilation, Network};
 use glassbox_engine::optimizers::Optimizer;
-use glassbox_engine::training::{Callback, EarlyStopping, Fit, Mode, ReduceLROnPlateau};
+use glassbox_engine::training::{Callback, EarlyStopping, Fit, Mode, Monitor, ReduceLROnPlateau};
 use glassbox_formats::atomic;
 use glassbox_formats::lock::Lock;
 use glassbox_pipeline::series::Columns;
@@ -67,16 +67,21 @@ impl FitArgs {
 }
 
 impl ReduceLrArgs {
-    /// Watches `val_loss`. Without validation windows nothing is watched, as in Keras, and that is said.
+    /// Without validation windows there is no `val_loss` to watch, as in Keras, and that is said.
     fn reduce_lr_on_plateau(&self, validation_split: f64, quiet: bool) -> Option<ReduceLROnPlateau> {
         if !self.reduce_lr_on_plateau {
             return None;
         }
-        if validation_split == 0.0 {
-            note(quiet, "the learning rate is not reduced: --validation-split 0 leaves no val_loss to watch");
+        if self.lr_monitor == Monitor::ValLoss && validation_split == 0.0 {
+            note(
+                quiet,
+                "the learning rate is not reduced: --validation-split 0 leaves no val_loss to watch; --lr-monitor \
+                 loss watches the training loss",
+            );
             return None;
         }
         Some(ReduceLROnPlateau {
+            monitor: self.lr_monitor,
             factor: self.lr_factor,
             patience: self.lr_patience,
             min_delta: self.lr_min_delta,

@@ -177,19 +177,26 @@ impl Progress {
     /// Reads the progress, and checks that a run can have made it.
     fn read(entries: Entries<'_>) -> Result<Self, TensorFileError> {
         let progress: Self = entries.json(PROGRESS, "the progress of a run")?;
-        let Self { epochs, step, history: History { loss, val_loss }, early_stopping, reduce_lr_on_plateau } =
-            &progress;
+        let Self { epochs, step, history, early_stopping, reduce_lr_on_plateau } = &progress;
+        let History { loss, val_loss, learning_rate } = history;
         let EarlyStoppingState { wait, best_epoch, stopped_epoch, .. } = *early_stopping;
-        let (epochs, losses, val_losses) = (*epochs, loss.len(), val_loss.len());
+        let (epochs, losses) = (*epochs, loss.len());
         // An epoch has fewer steps than there can be samples.
         let most_steps = (epochs as u64).saturating_mul(u32::MAX.into());
         for (field, found, good, expected) in [
             ("length of history.loss", losses, losses == epochs, "a loss for each epoch"),
+            // A model may have been trained before, without validation and with a learning rate that nothing reduced.
             (
                 "length of history.val_loss",
-                val_losses,
-                [0, epochs].contains(&val_losses),
-                "a loss for each epoch",
+                val_loss.len(),
+                val_loss.len() <= epochs,
+                "at most one for each epoch",
+            ),
+            (
+                "length of history.learning_rate",
+                learning_rate.len(),
+                learning_rate.len() <= epochs,
+                "at most one for each epoch",
             ),
             ("early_stopping.wait", wait, wait <= epochs, "a number of epochs that were done"),
             (

@@ -183,10 +183,8 @@ impl Model {
         let optimizer = session.plan().optimizer.clone();
         self.optimizer = optimizer;
         let fitted = fitted?;
-        self.history = fitted.history.clone();
-        let since = |losses: &[f64]| losses[done.min(losses.len())..].to_vec();
-        let history =
-            History { loss: since(&fitted.history.loss), val_loss: since(&fitted.history.val_loss) };
+        let history = fitted.history.since(&self.history);
+        self.history = fitted.history;
         Ok(Fitted { history, ..fitted })
     }
 
@@ -351,7 +349,7 @@ impl Model {
         self.architecture.training_program(self.loss)
     }
 
-    /// The losses of all epochs since the model was compiled.
+    /// The losses and learning rates of all epochs since the model was compiled.
     #[must_use]
     pub fn history(&self) -> &History {
         &self.history

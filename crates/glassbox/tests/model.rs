@@ -260,3 +260,22 @@ fn a_model_of_several_inputs_and_outputs_trains_and_predicts() {
     assert!((model.evaluate(&x, &y).unwrap() - expected).abs() < 1e-6);
     assert!(glassbox::side_by_side(&[&left, &values((19, 8, 2))]).is_err());
 }
+
+/// The later run has its own part of each list, also where the lists do not begin with the same run.
+#[test]
+fn the_history_of_a_run_begins_with_the_run() {
+    let series = series();
+    let x = Samples::windows(&series, STEPS, 1).unwrap();
+    let mut model = model();
+    let before = model.fit(&x, &x, Fit { validation_split: 0.0, ..fit(3) }).unwrap().history;
+    assert_eq!((before.loss.len(), before.val_loss.len(), before.learning_rate.len()), (3, 0, 0));
+    let reduce = ReduceLROnPlateau { patience: 1, min_delta: 1e9, ..ReduceLROnPlateau::default() };
+    let after = model.fit(&x, &x, fit(2).reduce_lr_on_plateau(reduce)).unwrap().history;
+    assert_eq!((after.loss.len(), after.val_loss.len()), (2, 2));
+    assert_eq!(after.learning_rate, [f64::from(1e-2f32); 2]);
+    let all = model.history();
+    assert_eq!(
+        (all.loss.len(), &all.val_loss, &all.learning_rate),
+        (5, &after.val_loss, &after.learning_rate)
+    );
+}

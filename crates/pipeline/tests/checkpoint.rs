@@ -237,7 +237,11 @@ fn plan() -> (Plan, Fingerprint) {
 fn example() -> Checkpoint<f32> {
     let (plan, _) = plan();
     let state = glassbox_engine::backend::State::new(plan.layout.initial(5), &plan.optimizer);
-    let history = History { loss: vec![1e-300, 0.1], val_loss: vec![0.1 + 0.2, f64::MIN_POSITIVE / 3.0] };
+    let history = History {
+        loss: vec![1e-300, 0.1],
+        val_loss: vec![0.1 + 0.2, f64::MIN_POSITIVE / 3.0],
+        learning_rate: vec![f64::from(0.001f32)],
+    };
     Checkpoint { epochs: 2, history, ..Checkpoint::start(state) }
 }
 
@@ -277,7 +281,9 @@ fn what_is_damaged_is_refused_and_says_what_to_do() {
 fn counters_that_no_run_reaches_are_refused_by_name() {
     let (plan, fingerprint) = plan();
     type Change = fn(&mut Checkpoint<f32>);
-    let changes: [(&str, Change); 5] = [
+    let changes: [(&str, Change); 7] = [
+        ("history.val_loss", |checkpoint| checkpoint.history.val_loss.push(0.1)),
+        ("history.learning_rate", |checkpoint| checkpoint.history.learning_rate = vec![0.1; 3]),
         ("wait", |checkpoint| checkpoint.early_stopping.wait = usize::MAX),
         ("best_epoch", |checkpoint| checkpoint.early_stopping.best_epoch = usize::MAX),
         ("stopped_epoch", |checkpoint| checkpoint.early_stopping.stopped_epoch = Some(usize::MAX)),
@@ -308,7 +314,6 @@ prop_compose! {
     fn any_checkpoint()(
         flats in prop::collection::vec(prop::collection::vec(any::<u32>().prop_map(f32::from_bits), 15), 4),
         loss in prop::collection::vec(any_f64(), 0..5),
-        validation in any::<bool>(),
         kept in any::<bool>(),
         best in prop::option::of(any_f64()),
         stopped in any::<bool>(),
@@ -322,7 +327,11 @@ prop_compose! {
         Checkpoint {
             state: glassbox_engine::backend::State { weights, slots: vec![m, v], step },
             epochs: loss.len(),
-            history: History { val_loss: if validation { loss.clone() } else { vec![] }, loss },
+            history: History {
+                val_loss: loss[..best_epoch].to_vec(),
+                learning_rate: loss[..wait].to_vec(),
+                loss,
+            },
             early_stopping: EarlyStoppingState {
                 wait, best, best_epoch, best_weights: kept.then_some(other), stopped_epoch,
             },

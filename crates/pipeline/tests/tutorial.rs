@@ -191,8 +191,11 @@ fn another_model_takes_every_step_too() {
 
 #[test]
 fn history_is_kerass_dictionary() {
-    let history =
-        glassbox_engine::training::History { loss: vec![0.1, 1e-300], val_loss: vec![0.1 + 0.2, 2.0] };
+    let history = glassbox_engine::training::History {
+        loss: vec![0.1, 1e-300],
+        val_loss: vec![0.1 + 0.2, 2.0],
+        learning_rate: vec![],
+    };
     let text = String::from_utf8(results::history_json(&history)).unwrap();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(json.as_object().unwrap().keys().collect::<Vec<_>>(), ["loss", "val_loss"]);

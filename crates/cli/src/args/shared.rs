@@ -6,6 +6,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use glassbox_engine::losses::Loss;
 use glassbox_engine::optimizers::{Adam, Hyperparameter, Optimizer};
+use glassbox_engine::training::Monitor;
 use glassbox_pipeline::detection::PointRule;
 use glassbox_pipeline::tutorial::TutorialOptions;
 
@@ -100,19 +101,23 @@ pub(crate) struct FitArgs {
 /// Reduction of the learning rate, by the names of Keras's arguments.
 #[derive(Debug, Args)]
 pub(crate) struct ReduceLrArgs {
-    /// Reduce the learning rate when val_loss no longer improves; the options below say how
+    /// Reduce the learning rate when a loss no longer improves; the options below say how
     #[arg(long)]
     pub(crate) reduce_lr_on_plateau: bool,
+
+    /// The loss to watch
+    #[arg(long, value_name = "LOSS", default_value = "val_loss", requires = "reduce_lr_on_plateau", value_parser = monitor())]
+    pub(crate) lr_monitor: Monitor,
 
     /// Factor of a reduction
     #[arg(long, value_name = "FACTOR", default_value_t = 0.1, requires = "reduce_lr_on_plateau", value_parser = factor)]
     pub(crate) lr_factor: f64,
 
-    /// Reduce after this many epochs without a better val_loss
+    /// Reduce after this many epochs without a better loss
     #[arg(long, value_name = "EPOCHS", default_value_t = 10, requires = "reduce_lr_on_plateau")]
     pub(crate) lr_patience: usize,
 
-    /// The loss must get better by more than this, or the epoch counts as one without a better val_loss
+    /// The loss must get better by more than this, or the epoch counts as one without a better loss
     #[arg(long, value_name = "DELTA", default_value_t = 1e-4, requires = "reduce_lr_on_plateau", value_parser = not_negative)]
     pub(crate) lr_min_delta: f64,
 
@@ -327,6 +332,15 @@ fn optimizer() -> impl TypedValueParser<Value = Optimizer> {
         (optimizer, name.help(arguments.join(", ")))
     };
     one_of(Optimizer::all().into_iter().map(named).collect())
+}
+
+/// Parses a monitored loss by Keras's name.
+fn monitor() -> impl TypedValueParser<Value = Monitor> {
+    let monitors = [
+        (Monitor::ValLoss, "val_loss", "The loss over the validation windows, after an epoch"),
+        (Monitor::Loss, "loss", "The training loss of an epoch"),
+    ];
+    one_of(monitors.map(|(monitor, name, help)| (monitor, PossibleValue::new(name).help(help))).into())
 }
 
 /// Parses a loss by Keras's names, of which the short ones are listed.

@@ -68,7 +68,7 @@ pub struct Checkpoint<F> {
     pub state: State<F>,
     /// Number of epochs done.
     pub epochs: usize,
-    /// Their losses.
+    /// Their losses and learning rates.
     pub history: History,
     /// The state of early stopping.
     pub early_stopping: EarlyStoppingState<F>,
@@ -93,7 +93,7 @@ impl<F: Float> Checkpoint<F> {
 /// The result of a run. The session holds the final weights.
 #[derive(Debug, Clone)]
 pub struct Fitted {
-    /// The losses of each epoch.
+    /// The losses and the learning rate of each epoch.
     pub history: History,
     /// The epoch, from 0, at which early stopping ended the run.
     pub stopped_epoch: Option<usize>,
@@ -215,6 +215,7 @@ pub fn fit<F: Float>(
             let value = reduce.monitor.of(loss, val_loss);
             // As the steps had it.
             let rate = session.plan().optimizer.learning_rate().at::<F>(checkpoint.state.step).wide();
+            checkpoint.history.learning_rate.push(rate);
             if let Some(rate) = reduce.on_epoch_end(&mut checkpoint.reduce_lr_on_plateau, value, rate) {
                 session.set_learning_rate(rate);
             }

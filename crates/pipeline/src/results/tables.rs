@@ -65,17 +65,21 @@ pub fn write_first_window_csv(run: &TutorialRun, out: &mut dyn Write) -> io::Res
     csv.flush()
 }
 
-/// Writes the losses: `epoch` (counted from 1, as Keras prints it), `loss`, and `val_loss` if there was a validation.
+/// Writes the history: `epoch` (counted from 1, as Keras prints it), `loss`, `val_loss` if there was a validation, and
+/// `learning_rate` if it was to be reduced on a plateau.
 ///
 /// # Errors
 /// If `out` refuses to be written to.
 pub fn write_history_csv(history: &History, out: &mut dyn Write) -> io::Result<()> {
     let mut csv = csv::Writer::from_writer(out);
-    let columns = if history.val_loss.is_empty() { 2 } else { 3 };
-    csv.write_record(&["epoch", "loss", "val_loss"][..columns])?;
-    for (epoch, loss) in history.loss.iter().enumerate() {
-        let val_loss = history.val_loss.get(epoch).map(|loss| decimal(*loss));
-        csv.write_record([(epoch + 1).to_string(), decimal(*loss)].into_iter().chain(val_loss))?;
+    let History { loss, val_loss, learning_rate } = history;
+    let mut columns = vec![("loss", loss), ("val_loss", val_loss), ("learning_rate", learning_rate)];
+    columns.retain(|(_, values)| !values.is_empty());
+    csv.write_record(["epoch"].into_iter().chain(columns.iter().map(|(name, _)| *name)))?;
+    for epoch in 0..loss.len() {
+        let cells =
+            columns.iter().map(|(_, values)| values.get(epoch).copied().map(decimal).unwrap_or_default());
+        csv.write_record([(epoch + 1).to_string()].into_iter().chain(cells))?;
     }
     csv.flush()
 }
