@@ -1,11 +1,11 @@
 //! Gated recurrent unit.
 
-use super::recurrent::{self, Options};
+use super::recurrent::{self, Options, recurrent_layer};
 use super::{Activation, Call, Config, FromConfig, KERAS, Layer, Recurrent, WeightSpec};
 use crate::error::Result;
 use crate::initializers::Initializer;
 use crate::program::{Tape, Value};
-use crate::recurrent::{Cell, Kind};
+use crate::recurrent::Kind;
 use crate::shape::Shape;
 
 /// Gated recurrent unit ([`keras.layers.GRU`](https://keras.io/api/layers/recurrent_layers/gru/)). The equations are in
@@ -59,56 +59,14 @@ impl GRU {
         }
     }
 
-    /// Sets the function of the candidate.
-    #[must_use]
-    pub fn activation(self, activation: Activation) -> Self {
-        Self { activation, ..self }
-    }
-
-    /// Sets the function of the gates.
-    #[must_use]
-    pub fn recurrent_activation(self, recurrent_activation: Activation) -> Self {
-        Self { recurrent_activation, ..self }
-    }
-
-    /// Adds or omits the bias.
-    #[must_use]
-    pub fn use_bias(self, use_bias: bool) -> Self {
-        Self { use_bias, ..self }
-    }
-
-    /// Returns all steps or the last.
-    #[must_use]
-    pub fn return_sequences(self, return_sequences: bool) -> Self {
-        Self { return_sequences, ..self }
-    }
-
-    /// Sets the direction.
-    #[must_use]
-    pub fn go_backwards(self, go_backwards: bool) -> Self {
-        Self { go_backwards, ..self }
-    }
-
     /// Sets what the reset gate acts on.
     #[must_use]
     pub fn reset_after(self, reset_after: bool) -> Self {
         Self { reset_after, ..self }
     }
-
-    fn cell(&self) -> Cell {
-        Cell {
-            kind: Kind::Gru { reset_after: self.reset_after },
-            units: self.units,
-            activation: self.activation,
-            recurrent_activation: self.recurrent_activation,
-        }
-    }
-
-    fn options(&self) -> Options {
-        let Self { use_bias, return_sequences, go_backwards, .. } = *self;
-        Options { use_bias, return_sequences, go_backwards }
-    }
 }
+
+recurrent_layer!(GRU, layer => Kind::Gru { reset_after: layer.reset_after });
 
 impl Layer for GRU {
     fn class_name(&self) -> &'static str {

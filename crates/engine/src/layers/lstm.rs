@@ -1,11 +1,11 @@
 //! Long short-term memory.
 
-use super::recurrent::{self, Options};
+use super::recurrent::{self, Options, recurrent_layer};
 use super::{Activation, Call, Config, FromConfig, KERAS, Layer, Recurrent, WeightSpec};
 use crate::error::Result;
 use crate::initializers::Initializer;
 use crate::program::{Tape, Value};
-use crate::recurrent::{Cell, Kind};
+use crate::recurrent::Kind;
 use crate::shape::Shape;
 
 /// Long short-term memory ([`keras.layers.LSTM`](https://keras.io/api/layers/recurrent_layers/lstm/)). The equations
@@ -59,56 +59,14 @@ impl LSTM {
         }
     }
 
-    /// Sets the function of the candidate and of the cell state.
-    #[must_use]
-    pub fn activation(self, activation: Activation) -> Self {
-        Self { activation, ..self }
-    }
-
-    /// Sets the function of the gates.
-    #[must_use]
-    pub fn recurrent_activation(self, recurrent_activation: Activation) -> Self {
-        Self { recurrent_activation, ..self }
-    }
-
-    /// Adds or omits the bias.
-    #[must_use]
-    pub fn use_bias(self, use_bias: bool) -> Self {
-        Self { use_bias, ..self }
-    }
-
     /// Sets the start of the forget gate's bias.
     #[must_use]
     pub fn unit_forget_bias(self, unit_forget_bias: bool) -> Self {
         Self { unit_forget_bias, ..self }
     }
-
-    /// Returns all steps or the last.
-    #[must_use]
-    pub fn return_sequences(self, return_sequences: bool) -> Self {
-        Self { return_sequences, ..self }
-    }
-
-    /// Sets the direction.
-    #[must_use]
-    pub fn go_backwards(self, go_backwards: bool) -> Self {
-        Self { go_backwards, ..self }
-    }
-
-    fn cell(&self) -> Cell {
-        Cell {
-            kind: Kind::Lstm,
-            units: self.units,
-            activation: self.activation,
-            recurrent_activation: self.recurrent_activation,
-        }
-    }
-
-    fn options(&self) -> Options {
-        let Self { use_bias, return_sequences, go_backwards, .. } = *self;
-        Options { use_bias, return_sequences, go_backwards }
-    }
 }
+
+recurrent_layer!(LSTM, _layer => Kind::Lstm);
 
 impl Layer for LSTM {
     fn class_name(&self) -> &'static str {

@@ -19,6 +19,56 @@ pub(super) struct Options {
     pub(super) go_backwards: bool,
 }
 
+/// Defines what both layers set and give in the same way. `$kind` are the equations of `$layer`.
+macro_rules! recurrent_layer {
+    ($class:ident, $layer:ident => $kind:expr) => {
+        impl $class {
+            /// Sets `activation`, the function of the candidate.
+            #[must_use]
+            pub fn activation(self, activation: Activation) -> Self {
+                Self { activation, ..self }
+            }
+
+            /// Sets `recurrent_activation`, the function of the gates.
+            #[must_use]
+            pub fn recurrent_activation(self, recurrent_activation: Activation) -> Self {
+                Self { recurrent_activation, ..self }
+            }
+
+            /// Adds or omits the bias.
+            #[must_use]
+            pub fn use_bias(self, use_bias: bool) -> Self {
+                Self { use_bias, ..self }
+            }
+
+            /// Returns all steps or the last.
+            #[must_use]
+            pub fn return_sequences(self, return_sequences: bool) -> Self {
+                Self { return_sequences, ..self }
+            }
+
+            /// Sets the direction.
+            #[must_use]
+            pub fn go_backwards(self, go_backwards: bool) -> Self {
+                Self { go_backwards, ..self }
+            }
+
+            fn cell(&self) -> $crate::recurrent::Cell {
+                let $layer = self;
+                let Self { units, activation, recurrent_activation, .. } = *self;
+                $crate::recurrent::Cell { kind: $kind, units, activation, recurrent_activation }
+            }
+
+            fn options(&self) -> Options {
+                let Self { use_bias, return_sequences, go_backwards, .. } = *self;
+                Options { use_bias, return_sequences, go_backwards }
+            }
+        }
+    };
+}
+
+pub(super) use recurrent_layer;
+
 /// The shape of the output: `(steps, units)`, or `(units)` of the last step.
 ///
 /// # Errors
