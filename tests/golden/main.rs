@@ -9,6 +9,7 @@ mod early_stopping;
 mod fit;
 mod geometry;
 mod layers;
+mod merging;
 mod models;
 mod optimisation;
 mod random_models;
