@@ -1,16 +1,25 @@
 //! A profiled step is a step: on every backend it leaves the same bits as an ordinary one, and its parts account
 //! for its time.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use glassbox_cpu::Cpu;
+use glassbox_engine::backend::Backend;
 use glassbox_engine::geometry::Padding;
-use glassbox_engine::layers::{Activation, Conv1D, Conv1DTranspose, Dropout};
-use glassbox_engine::model::{Network, Sequential};
+use glassbox_engine::layers::{
+    Activation, Add, AveragePooling1D, Bidirectional, Concatenate, Conv1D, Conv1DTranspose, Cropping1D,
+    Dense, Dropout, Flatten, GRU, LSTM, LayerNormalization, MaxPooling1D, Multiply, RepeatVector, Reshape,
+    TimeDistributed, UpSampling1D, ZeroPadding1D,
+};
+use glassbox_engine::losses::Loss;
+use glassbox_engine::model::{Functional, Network, Sequential};
+use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::profile::{Part, PartTime};
 use glassbox_engine::random::{Purpose, Stream};
+use glassbox_engine::reference::Reference;
 use glassbox_engine::shape::Shape;
-use glassbox_lab::profile::{PartInfo, Profile, ProfileOptions, What, run_beside};
+use glassbox_lab::profile::{PartInfo, Profile, ProfileOptions, What, run, run_beside};
 use glassbox_tests::backends::{Setup, backends, backends_and_fused, dataset, launches_kernels};
 
 /// More samples than a chunk has, and not a whole number of chunks.
@@ -107,6 +116,87 @@ fn ceilings_are_there_where_a_backend_can_measure_them_and_are_numbers() {
         }
         assert!(!ceilings.peaks.is_empty() && !ceilings.bandwidths.is_empty(), "{}", backend.name());
     }
+}
+
+/// A graph of all layers but convolutions and dropout.
+fn graph() -> Network {
+    let mut model = Functional::new();
+    let x = model.input((12, 4));
+    let mut build = || {
+        let a = model.call(LSTM::new(5).return_sequences(true), &[x])?;
+        let b = model.call(GRU::new(5).return_sequences(true), &[a])?;
+        let sum = model.call(Add, &[a, b])?;
+        let normal = model.call(LayerNormalization::default(), &[sum])?;
+        let product = model.call(Multiply, &[sum, normal])?;
+        let inner = GRU::new(3).reset_after(false).return_sequences(true);
+        let both = model.call(Bidirectional::new(inner), &[product])?;
+        let most = model.call(MaxPooling1D::new(2), &[both])?;
+        let mean = model.call(AveragePooling1D::new(2), &[both])?;
+        let most = model.call(UpSampling1D::new(2), &[most])?;
+        let mean = model.call(ZeroPadding1D::new(3, 3), &[mean])?;
+        let all = model.call(Concatenate::default(), &[most, mean])?;
+        let all = model.call(TimeDistributed::new(Dense::new(3).activation(Activation::Tanh)), &[all])?;
+        let all = model.call(Cropping1D::new(1, 1), &[all])?;
+        let code = model.call(Flatten, &[all])?;
+        let code = model.call(Dense::new(6), &[code])?;
+        let code = model.call(Reshape::new((2, 3)), &[code])?;
+        let code = model.call(LSTM::new(2), &[code])?;
+        model.call(RepeatVector::new(12), &[code])
+    };
+    let y = build().expect("layers that fit");
+    model.outputs(&[y]).expect("a model")
+}
+
+/// The CPU computes the product of an input along with the steps of a recurrence, the reference before them: the work of
+/// each layer is the same. And each part has a ceiling.
+#[test]
+fn every_layer_has_its_work_and_its_share_of_the_ceiling() {
+    let model = graph();
+    let cpu = Cpu::new(Some(2)).expect("two threads");
+    let [reference, fast] = [&Reference as &dyn Backend<f32>, &cpu]
+        .map(|backend| run(backend, &model, None, &BRIEF).expect("a profile"));
+    let work = |profile: &Profile| {
+        let mut work: BTreeMap<(Option<String>, String), (u64, u64)> = BTreeMap::new();
+        for part in profile.parts.iter().filter(|part| part.instruction.is_some()) {
+            let of = work.entry((part.layer.clone(), format!("{:?}", part.pass))).or_default();
+            *of = (of.0 + part.multiply_adds, of.1 + part.flops);
+        }
+        work
+    };
+    let (expected, found) = (work(&reference), work(&fast));
+    assert_eq!(found, expected);
+    let lstm = |pass: &str| found[&(Some("lstm".into()), pass.into())].0;
+    // Twelve steps of four channels, and eleven of the five units before them, times the four gates of five units. Backward
+    // again for each kernel, and for the state before; the sample has no gradient.
+    let (input, state) = (12 * 4 * 20, 11 * 5 * 20);
+    assert_eq!((lstm("Forward"), lstm("Backward")), (5 * (input + state), 5 * (input + 2 * state)));
+    for layer in model.layers() {
+        let has = |pass: &str| found.contains_key(&(Some(layer.name.clone()), pass.into()));
+        // A sum passes its gradient on as it is.
+        let passes_on = layer.layer.class_name() == "Add";
+        assert!(has("Forward") && has("Backward") != passes_on, "{}", layer.name);
+    }
+
+    let recurrences = fast.parts.iter().filter(|part| part.what == What::Recurrence);
+    assert_eq!(recurrences.count(), 2 * 5, "the steps and their gradients, of five recurrences");
+    let merged: Vec<&String> = fast.parts.iter().flat_map(|part| &part.merged).collect();
+    assert!(!merged.is_empty() && reference.parts.iter().all(|part| part.merged.is_empty()), "{merged:?}");
+    for part in &fast.parts {
+        let bound = part.what != What::Waiting && part.seconds > 0.0;
+        assert_eq!(part.ceiling.is_some(), bound, "{part:?}");
+        assert!(
+            part.ceiling.is_none_or(|ceiling| ceiling.share > 0.0 && ceiling.share.is_finite()),
+            "{part:?}"
+        );
+        assert!(!part.merged.contains(part.instruction.as_ref().unwrap_or(&String::new())), "{part:?}");
+    }
+
+    // Several samples take each step together.
+    let plan = model.plan(Loss::default(), Optimizer::default(), 1, BRIEF.batch_size).expect("a plan");
+    let sample = plan.training.len() * size_of::<f32>();
+    assert!(
+        fast.ceilings.expect("measured").working_set > 2 * (sample + plan.layout.len() * size_of::<f32>())
+    );
 }
 
 /// As few steps as show everything.

@@ -45,6 +45,26 @@ fn the_json_has_every_layer_and_every_part_of_a_step() {
 }
 
 #[test]
+fn every_architecture_can_be_profiled() {
+    let home = home();
+    for file in fixtures::array(&fixtures::json("architectures/index.json")["files"]) {
+        let path = fixtures::path(&format!("architectures/{}", fixtures::string(&file["file"])));
+        let mut command = glassbox(home.path());
+        command.args(["profile", "--steps", "1", "--batch-size", "2", "--threads", "1", "--json"]);
+        // Steps, where the input has any number of them.
+        if file["inputs"][0][1].is_null() {
+            command.args(["--time-steps", "24"]);
+        }
+        let printed = succeed(command.arg("--architecture").arg(path));
+        let profile: Json = serde_json::from_str(&printed).expect("JSON");
+        let parts = profile["parts"].as_array().expect("parts");
+        for layer in fixtures::array(&file["layers"]).iter().filter(|layer| layer[3] != 0) {
+            assert!(parts.iter().any(|part| part["layer"] == layer[0]), "{file}: {} in {printed}", layer[0]);
+        }
+    }
+}
+
+#[test]
 fn the_table_ends_with_the_step_and_the_picture_is_well_formed() {
     let home = home();
     let mut command = glassbox(home.path());

@@ -247,6 +247,10 @@ impl Session<f32> for CpuSession {
         })
     }
 
+    fn samples_at_a_time(&self) -> usize {
+        self.training.group()
+    }
+
     fn gradient(&self) -> Result<Vec<f32>> {
         Ok(self.gradient.clone())
     }

@@ -284,6 +284,12 @@ pub trait Session<F: Float>: Send {
         })
     }
 
+    /// The number of samples whose values each thread has in memory at a time: more than one if samples go through an
+    /// instruction together.
+    fn samples_at_a_time(&self) -> usize {
+        1
+    }
+
     /// Trains for one epoch and returns its mean loss, each batch weighted by its samples: Keras's `loss`. By default
     /// the steps are taken one by one ([`train_epoch`]); a device that can take many steps without the host overrides
     /// this.

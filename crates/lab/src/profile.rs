@@ -26,6 +26,7 @@ use glassbox_engine::losses::Loss;
 use glassbox_engine::model::Network;
 use glassbox_engine::optimizers::Optimizer;
 use glassbox_engine::profile::{Ceilings, Part, PartTime, StepProfile, reading_cost};
+use glassbox_engine::program::Value;
 use glassbox_engine::program::cost::Cost;
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::samples::Samples;
@@ -93,16 +94,16 @@ pub fn run(
     model.layout().require_finite(&state.weights)?;
 
     let costs = plan.training.costs(&plan.layout, size_of::<f32>());
-    let working_set = working_set(&plan);
     let mut session = backend.session(plan)?;
     session.set_state(&state)?;
+    let working_set = working_set(session.plan(), session.samples_at_a_time());
     let measured = measure(backend, &mut *session, &data, working_set, options)?;
     let plan = session.plan();
     let subject = Subject {
         backend: backend.name(),
         model: ModelInfo {
             name: model.name().into(),
-            input_shape: [model.input_shape().steps, model.input_shape().channels],
+            input_shape: model.input_shape().axes(),
             parameters: model.layout().len(),
         },
         config: Config { options: *options, data: signals.name },
@@ -138,10 +139,12 @@ struct Subject<'a> {
     ceilings: Option<CeilingsInfo>,
 }
 
-/// The bytes that a thread accesses in a step: a sample's values and masks, the weights, and their gradients.
-fn working_set(plan: &Plan) -> usize {
+/// The bytes that a thread accesses again and again: the values and masks of the samples that it takes through the program
+/// at a time, the weights, and their gradients.
+fn working_set(plan: &Plan, samples: usize) -> usize {
     let masks: usize = plan.training.masks.iter().map(|mask| mask.len.div_ceil(8)).sum();
-    (plan.training.len() + 2 * plan.layout.len()) * size_of::<f32>() + masks
+    let sample = plan.training.len() * size_of::<f32>() + masks;
+    samples * sample + 2 * plan.layout.len() * size_of::<f32>()
 }
 
 /// The inputs and targets of the profiled steps.
@@ -270,11 +273,12 @@ fn train(
 impl Measured {
     fn profile(&self, subject: Subject<'_>) -> Profile {
         let threads = self.profiled[0].threads;
+        let merged = merged_lines(subject.plan, &self.profiled[0]);
         let mut parts: Vec<PartInfo> = self.profiled[0]
             .parts
             .iter()
             .filter(|time| time.readings > 0 || time.part == Part::Waiting)
-            .map(|time| self.part(time, &subject))
+            .map(|time| self.part(time, &subject, &merged))
             .filter(|part| part.what != What::Waiting || part.seconds > 0.0)
             .collect();
         // The program first, then the parts outside of it, Adam last.
@@ -336,7 +340,7 @@ impl Measured {
     }
 
     /// A part, without its share.
-    fn part(&self, first: &PartTime, subject: &Subject<'_>) -> PartInfo {
+    fn part(&self, first: &PartTime, subject: &Subject<'_>, merged: &[Merged]) -> PartInfo {
         let Subject { plan, costs, ceilings, .. } = subject;
         let threads = self.profiled[0].threads;
         let times: Vec<f64> = self
@@ -348,10 +352,13 @@ impl Measured {
         let samples = self.profiled[0].samples as u64;
         // Every chunk clears its own gradients, once.
         let chunks = self.profiled[0].part(Part::Clearing).readings;
+        let merged: Vec<&Merged> =
+            merged.iter().filter(|merged| Part::Line(merged.into) == first.part).collect();
         let (pass, what, cost) = match first.part {
             Part::Line(line) => {
                 let recorded = &plan.training.lines[line];
-                (recorded.pass.into(), What::of_line(recorded), costs[line].times(samples))
+                let cost = merged.iter().fold(costs[line], |cost, merged| merged.cost(cost, plan, costs));
+                (recorded.pass.into(), What::of_line(recorded), cost.times(samples))
             }
             Part::Fused => (PassInfo::Outside, What::WholeProgram, cost_fused(plan, costs, samples)),
             outside => {
@@ -379,6 +386,7 @@ impl Measured {
             pass,
             what,
             instruction: line.map(ToString::to_string),
+            merged: merged.iter().map(|merged| plan.training.lines[merged.line].to_string()).collect(),
             seconds,
             share: 0.0,
             multiply_adds: cost.multiply_adds,
@@ -389,6 +397,45 @@ impl Measured {
             intensity: (cost.bytes > 0).then(|| cost.intensity()),
             ceiling: ceilings.as_ref().filter(|_| has_ceiling && seconds > 0.0).map(bound),
         }
+    }
+}
+
+/// A line that has no time of its own, because a backend computes it step by step with a recurrence.
+struct Merged {
+    line: usize,
+    /// The line of the recurrence.
+    into: usize,
+    /// The value that passes between them, which is then not stored.
+    between: Value,
+}
+
+/// The lines that a backend has merged into recurrences: those that it has no time of, and that store what a recurrence
+/// reads, or read what it stores.
+fn merged_lines(plan: &Plan, profile: &StepProfile) -> Vec<Merged> {
+    let lines = &plan.training.lines;
+    let is_timed = |line: usize| profile.part(Part::Line(line)).readings > 0;
+    let recurrences: Vec<usize> = (0..lines.len())
+        .filter(|line| What::of_line(&lines[*line]) == What::Recurrence && is_timed(*line))
+        .collect();
+    let between = |from: usize, to: usize| {
+        lines[from].instruction.stores().filter(|value| lines[to].instruction.reads().contains(value))
+    };
+    let merged = |line: usize| {
+        let meets = |into: &usize| {
+            let between = between(line, *into).or_else(|| between(*into, line))?;
+            Some(Merged { line, into: *into, between })
+        };
+        recurrences.iter().find_map(meets)
+    };
+    (0..lines.len()).filter(|line| !is_timed(*line)).filter_map(merged).collect()
+}
+
+impl Merged {
+    /// The cost of a recurrence and of this line: of both, but for what one of them would store for the other to read.
+    fn cost(&self, recurrence: Cost, plan: &Plan, costs: &[Cost]) -> Cost {
+        let both = recurrence + costs[self.line];
+        let between = 2 * plan.training.values[self.between.index()].len() * size_of::<f32>();
+        Cost { bytes: both.bytes - between as u64, ..both }
     }
 }
 

@@ -77,10 +77,11 @@ pub(crate) struct ArchitectureArgs {
 pub(crate) struct ProfileArgs {
     /// Model to train: JSON from Keras's `model.to_json()`, or a model file written by glassbox (safetensors), whose
     /// weights are the start [default: the tutorial's model]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, visible_alias = "architecture", value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
 
-    /// Window length in steps [default: that of the model, else 288]
+    /// Window length in steps, for an architecture without a fixed length [default: that of the model; for the tutorial's,
+    /// 288]
     #[arg(long, value_name = "N")]
     pub(crate) time_steps: Option<usize>,
 

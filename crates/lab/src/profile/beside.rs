@@ -119,6 +119,7 @@ mod tests {
             pass: if instruction.is_some() { PassInfo::Forward } else { PassInfo::Outside },
             what,
             instruction: instruction.map(Into::into),
+            merged: vec![],
             seconds,
             share: 0.0,
             multiply_adds: 0,

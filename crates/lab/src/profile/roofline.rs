@@ -144,8 +144,8 @@ fn corners(points: &[&PartInfo], lines: &[Line]) -> Vec<f64> {
 /// The index of a part's kind in [`KINDS`].
 fn kind(part: &PartInfo) -> usize {
     match part.what {
-        What::Output if part.pass == PassInfo::Forward => 0,
-        What::InputGradient => 1,
+        What::Output | What::Recurrence if part.pass == PassInfo::Forward => 0,
+        What::InputGradient | What::Recurrence => 1,
         What::KernelGradient => 2,
         _ => 3,
     }

@@ -55,8 +55,8 @@ pub struct Profile {
 pub struct ModelInfo {
     /// Its name.
     pub name: String,
-    /// Steps and channels of a sample.
-    pub input_shape: [usize; 2],
+    /// Steps and channels of a sample; units, if it has no steps.
+    pub input_shape: Vec<usize>,
     /// The number of weights.
     pub parameters: usize,
 }
@@ -130,6 +130,9 @@ pub struct PartInfo {
     pub what: What,
     /// The line of the training program, as `glassbox summary --program` prints it; `null` outside.
     pub instruction: Option<String>,
+    /// The lines of the program that are computed along with it, step by step, and whose work counts here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub merged: Vec<String>,
     /// The median of what it takes of a step's time, in seconds.
     pub seconds: f64,
     /// Its share of the sum of all parts.
@@ -199,6 +202,8 @@ impl From<Pass> for PassInfo {
 pub enum What {
     /// A layer's output, with its bias, its activation and the dropout after it.
     Output,
+    /// All steps of a recurrence; in the backward pass, their gradients.
+    Recurrence,
     /// The random bits of a dropout mask.
     DropoutMask,
     /// The loss and its gradient.
@@ -237,6 +242,7 @@ impl What {
     pub fn name(self) -> &'static str {
         match self {
             Self::Output => "output",
+            Self::Recurrence => "recurrence",
             Self::DropoutMask => "dropout mask",
             Self::Loss => "loss",
             Self::InputGradient => "input gradient",
@@ -260,6 +266,7 @@ impl What {
         match (line.pass, &line.instruction) {
             (_, Instruction::Draw { .. }) => Self::DropoutMask,
             (_, Instruction::Loss { .. }) => Self::Loss,
+            (_, Instruction::Recur { .. } | Instruction::RecurGradient { .. }) => Self::Recurrence,
             (Pass::Forward | Pass::Loss, _) => Self::Output,
             (Pass::Backward, instruction) => match instruction {
                 Instruction::Correlate { .. } => Self::KernelGradient,

@@ -46,15 +46,19 @@ pub(super) fn align<const COLUMNS: usize>(f: &mut Formatter<'_>, rows: &[[String
 
 impl Profile {
     fn head(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let [steps, channels] = self.model.input_shape;
+        let axes: Vec<String> = self.model.input_shape.iter().map(ToString::to_string).collect();
         let data = match self.config.data {
             "twin" => "windows of the built-in synthetic copy",
             _ => "random samples",
         };
         writeln!(
             f,
-            "A training step of {}: {} weights, {} {data} of shape ({steps}, {channels}), on {}",
-            self.model.name, self.model.parameters, self.config.options.batch_size, self.backend
+            "A training step of {}: {} weights, {} {data} of shape ({}), on {}",
+            self.model.name,
+            self.model.parameters,
+            self.config.options.batch_size,
+            axes.join(", "),
+            self.backend
         )?;
         writeln!(
             f,
