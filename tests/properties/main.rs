@@ -1,7 +1,10 @@
 //! What must hold whatever the numbers are.
 
 mod algebra;
+mod dropout;
 mod layers;
-mod pieces;
+mod losses;
+mod models;
+mod optimizers;
 mod receptive_field;
 mod training;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `golden/` | the engine computes what Keras computes: see `fixtures/README.md` |
 //! | `golden/layers.rs` | output, input gradient, kernel and bias gradients of 187 layers |
+//! | `golden/merging.rs` | outputs and gradients of Concatenate, Add and Multiply |
 //! | `golden/geometry.rs` | every output length for a grid of arguments, every error, the validation split |
 //! | `golden/optimisation.rs` | both losses and their gradients; ten steps of each optimiser alone |
 //! | `golden/training.rs` | ten training steps of the tutorial's network, including dropout |
@@ -18,7 +19,8 @@
 //! | `conformance.rs` | every backend agrees with the `f64` reference within its rounding |
 //! | `properties/algebra.rs` | the three contractions and index maps: adjoint, bilinear, identity, shift, brute force |
 //! | `properties/training.rs` | determinism, bit-exact resuming, errors that name the place |
-//! | `properties/pieces.rs` | properties of losses, dropout and optimisers |
+//! | `properties/losses.rs`, `dropout.rs`, `optimizers.rs` | what losses, dropout and optimisers must do for any numbers |
+//! | `properties/models.rs` | models survive their JSON; text that is no model, and models that cannot be, are errors |
 //! | `cuda.rs` | the CUDA backend: random bits, the optimisers' bits, the CPU's loss curve, a device that fails |
 //! | `nvrtc.rs` | every CUDA kernel compiles for every architecture, without a warning |
 //! | `profile.rs` | `profile` times the instructions of the plan, on every backend |
