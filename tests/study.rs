@@ -46,8 +46,8 @@ static TWIN: LazyLock<(TutorialData, Study)> = LazyLock::new(|| {
 fn study_with(data: &TutorialData, workers: usize) -> Study {
     let mut told = vec![];
     let study = study::run(data, &one_thread, workers, &options(), &mut |advance| told.push(advance.done));
-    // Five models with two seeds, and the tutorial's with six, for two ensembles of three.
-    assert_eq!(told, (0..=16).collect::<Vec<_>>());
+    // Eight models with two seeds, and the tutorial's with six, for two ensembles of three.
+    assert_eq!(told, (0..=22).collect::<Vec<_>>());
     study.expect("a study of the twin")
 }
 
@@ -57,7 +57,7 @@ type Errors = Vec<(f64, f64)>;
 /// Trains plainly, and gives the errors of the training and of the test windows.
 fn errors(series: &[Vec<f32>; 2], training: &str, seed: u64, weights: Weights) -> [Errors; 2] {
     let training = TRAININGS.iter().find(|other| other.name == training).expect("a training");
-    let model = training.autoencoder.model(STEPS).expect("a length that suits");
+    let model = (training.model)(STEPS).expect("a length that suits");
     let mut train = TrainOptions { seed, ..options().train };
     if let Some(stopping) = &mut train.fit.early_stopping {
         stopping.restore_best_weights = weights == Weights::Best;

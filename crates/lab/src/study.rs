@@ -7,6 +7,7 @@
 //! | module | content |
 //! |---|---|
 //! | [`variants`] | the variants, as data |
+//! | `models` | the autoencoders that only a study trains |
 //! | `fits` | training, and the errors of all windows |
 //! | `judge` | from errors to points, and their [`Score`](glassbox_pipeline::evaluation::Score) |
 //! | [`schema`] | `study.json`, described in `docs/study.md` |
@@ -27,6 +28,7 @@
 mod conclude;
 mod fits;
 mod judge;
+mod models;
 pub mod schema;
 pub mod table;
 pub mod variants;
@@ -50,7 +52,7 @@ pub use schema::Study;
 use variants::{TRAININGS, Training, VARIANTS, Variant};
 
 /// The version of `study.json`.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// The least number of seeds whose agreement is significant at [`LEVEL`], corrected for all variants.
 pub const DEFAULT_SEEDS: usize = 10;
@@ -111,8 +113,8 @@ pub fn run(
     };
 
     let mut jobs = vec![];
-    for training in &TRAININGS {
-        let model = training.autoencoder.model(options.time_steps)?;
+    for training in TRAININGS.iter() {
+        let model = (training.model)(options.time_steps)?;
         let cost = fits::cost(&model);
         for seed in fit_seeds(training, options) {
             jobs.push(((training, model.clone(), seed), cost));

@@ -7,7 +7,6 @@ use glassbox_engine::layers::{
 };
 use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::shape::Shape;
-use serde::{Deserialize, Serialize};
 
 /// The longest window: far beyond any memory, as a plan of it says, since each step takes hundreds of bytes; and far
 /// from any overflow.
@@ -23,7 +22,7 @@ const MAX_STEPS: usize = 1 << 40;
 /// ```
 ///
 /// The default is the tutorial's: 32 and 16 channels, strides of 2, a rate of 0.2.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Autoencoder {
     /// Channels of the outer and of the inner layers.
     pub filters: [usize; 2],

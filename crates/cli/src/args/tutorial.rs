@@ -25,9 +25,9 @@ pub(crate) struct TutorialArgs {
     #[command(flatten)]
     pub(crate) fit: TutorialFitArgs,
 
-    /// Afterwards, train 14 commonly suggested variants of the tutorial with several seeds each, and report which ones
-    /// help (study.json, study.csv). Runs in parallel on the CPU, whatever --device says; takes about six minutes on
-    /// two cores
+    /// Afterwards, train 17 commonly suggested variants of the tutorial with several seeds each, models of dense and of LSTM
+    /// layers among them, and report which ones help (study.json, study.csv). Runs in parallel on the CPU, whatever
+    /// --device says; takes about ten minutes on two cores
     #[arg(long)]
     pub(crate) study: bool,
 

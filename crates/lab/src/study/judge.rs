@@ -21,12 +21,13 @@ pub(super) fn study(data: &TutorialData, options: &StudyOptions, task: &Task, fi
     let series = &data.test.series;
     let point = |index: usize| Point { index, timestamp: series.timestamp_text(index) };
     let mut trainings = vec![];
-    for training in &TRAININGS {
+    for training in TRAININGS.iter() {
         let of_it = fits.iter().filter(|((name, _), _)| *name == training.name);
+        let model = (training.model)(options.time_steps)?;
         trainings.push(TrainingResult {
             name: training.name.into(),
-            autoencoder: training.autoencoder,
-            parameters: training.autoencoder.model(options.time_steps)?.layout().len(),
+            architecture: serde_json::from_str(&model.to_json()).expect("JSON was written"),
+            parameters: model.layout().len(),
             fits: of_it.map(|(_, fit)| fit.result.clone()).collect(),
         });
     }

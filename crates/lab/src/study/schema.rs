@@ -1,10 +1,10 @@
 //! `study.json`, field by field; a page for its readers is `docs/study.md`.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use super::variants::Variant;
 use crate::statistics::Spread;
-use glassbox_pipeline::architecture::Autoencoder;
 use glassbox_pipeline::results::{DataInfo, Stretch, Versions};
 use glassbox_pipeline::training::TrainOptions;
 
@@ -60,9 +60,8 @@ pub struct StudyConfig {
 pub struct TrainingResult {
     /// Its name.
     pub name: String,
-    /// The model.
-    #[serde(flatten)]
-    pub autoencoder: Autoencoder,
+    /// The model, as Keras's `model.to_json()` writes it.
+    pub architecture: Json,
     /// Its parameters.
     pub parameters: usize,
     /// Each training, by ascending seed.

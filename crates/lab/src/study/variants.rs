@@ -2,32 +2,43 @@
 
 use std::sync::LazyLock;
 
-use glassbox_pipeline::architecture::Autoencoder;
+use glassbox_engine::model::Network;
+use glassbox_pipeline::Result;
+use glassbox_pipeline::architecture::{Autoencoder, lstm_model, tutorial_model};
 use glassbox_pipeline::detection::PointRule;
 use glassbox_pipeline::reconstruction::ErrorMeasure;
 use serde::{Deserialize, Serialize};
 
+use super::models::{dense_model, pooled_model};
+
 /// A model to train; the options of training are those of the tutorial.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Training {
     /// Its name, to which variants refer.
     pub name: &'static str,
-    /// The model.
-    pub autoencoder: Autoencoder,
+    /// Makes the model for windows of so many steps and one channel, or says which lengths it can take.
+    pub model: fn(usize) -> Result<Network>,
 }
 
-/// The tutorial's model.
-const MODEL: Autoencoder = Autoencoder { filters: [32, 16], strides: 2, dropout: 0.2 };
-
 /// The models to train.
-pub const TRAININGS: [Training; 6] = [
-    Training { name: BASELINE, autoencoder: MODEL },
-    Training { name: "no-dropout", autoencoder: Autoencoder { dropout: 0.0, ..MODEL } },
-    Training { name: "more-channels", autoencoder: Autoencoder { filters: [64, 32], ..MODEL } },
-    Training { name: "fewer-channels", autoencoder: Autoencoder { filters: [16, 8], ..MODEL } },
-    Training { name: "stride-1", autoencoder: Autoencoder { strides: 1, ..MODEL } },
-    Training { name: "stride-4", autoencoder: Autoencoder { strides: 4, ..MODEL } },
-];
+pub static TRAININGS: LazyLock<Vec<Training>> = LazyLock::new(|| {
+    let training = |name, model| Training { name, model };
+    vec![
+        training(BASELINE, tutorial_model),
+        training("no-dropout", |steps| Autoencoder { dropout: 0.0, ..Autoencoder::default() }.model(steps)),
+        training("more-channels", |steps| {
+            Autoencoder { filters: [64, 32], ..Autoencoder::default() }.model(steps)
+        }),
+        training("fewer-channels", |steps| {
+            Autoencoder { filters: [16, 8], ..Autoencoder::default() }.model(steps)
+        }),
+        training("stride-1", |steps| Autoencoder { strides: 1, ..Autoencoder::default() }.model(steps)),
+        training("stride-4", |steps| Autoencoder { strides: 4, ..Autoencoder::default() }.model(steps)),
+        training("pooled", pooled_model),
+        training("dense", dense_model),
+        training("lstm", lstm_model),
+    ]
+});
 
 /// The epoch whose weights are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -181,6 +192,25 @@ pub static VARIANTS: LazyLock<Vec<Variant>> = LazyLock::new(|| {
             |v| v.training = "stride-4".into(),
         ),
         variant(
+            "pooled",
+            "pooling, up-sampling",
+            "Max pooling shortens the window and up-sampling lengthens it again, in the place of strides; all \
+                 convolutions have a stride of 1 and as many weights.",
+            |v| v.training = "pooled".into(),
+        ),
+        variant(
+            "dense",
+            "dense: 64, 16, 64",
+            "Dense layers in the place of convolutions: the window as one vector, and a code of 16 numbers.",
+            |v| v.training = "dense".into(),
+        ),
+        variant(
+            "lstm",
+            "LSTM: 32, 32",
+            "LSTM layers in the place of convolutions: a code of 32 numbers, the last hidden state of the encoder.",
+            |v| v.training = "lstm".into(),
+        ),
+        variant(
             "ensemble",
             "ensemble of 3 seeds",
             "Three models with different seeds; a window's error is the mean of their errors.",
@@ -201,7 +231,6 @@ mod tests {
             assert!(variant.title.chars().count() <= 29, "{} is too long for the table", variant.title);
         }
         assert_eq!((VARIANTS[0].name.as_str(), TRAININGS[0].name), (BASELINE, BASELINE));
-        assert_eq!(MODEL, Autoencoder::default());
     }
 
     /// One seed fewer than the default cannot be significant, even if all agree.
