@@ -14,13 +14,13 @@ enum : unsigned { BY_VALUE = 1, BY_NORM = 2, BY_GLOBAL_NORM = 3 };
 // The sum of squares of each tensor of the gradient.
 //
 // gradient  (weights)
-// bounds    (tensors + 1), where each tensor begins, and where the last one ends
+// bounds    (tensors, 2), where each tensor that is trained begins, and where it ends
 // sums      (tensors), overwritten
 //
 // Grid: a block of 256 threads for each tensor.
 extern "C" __global__ void sum_squares(In<float> gradient, In<unsigned> bounds, Out<double> sums) {
     SHARED(double, scratch, SUM_THREADS);
-    const unsigned first = bounds[blockIdx.x], end = bounds[blockIdx.x + 1];
+    const unsigned first = bounds[2 * blockIdx.x], end = bounds[2 * blockIdx.x + 1];
     double sum = 0.0;
     for (unsigned i = first + threadIdx.x; i < end; i += SUM_THREADS) {
         const float g = gradient[i];
@@ -33,7 +33,7 @@ extern "C" __global__ void sum_squares(In<float> gradient, In<unsigned> bounds, 
 // The clipped gradient.
 //
 // gradient  (weights)
-// bounds    (tensors + 1), as above
+// bounds    (tensors, 2), as above
 // sums      (tensors), as above; null by value
 // inverse   1 / limit
 // clipped   (weights), overwritten
@@ -41,7 +41,7 @@ extern "C" __global__ void sum_squares(In<float> gradient, In<unsigned> bounds, 
 // Grid: (tensors, blocks over the longest); a thread clips an element.
 extern "C" __global__ void clip(In<float> gradient, In<unsigned> bounds, unsigned tensors, In<double> sums, unsigned kind,
                                 float limit, float inverse, Out<float> clipped) {
-    const unsigned first = bounds[blockIdx.x], end = bounds[blockIdx.x + 1];
+    const unsigned first = bounds[2 * blockIdx.x], end = bounds[2 * blockIdx.x + 1];
     const unsigned within = blockIdx.y * blockDim.x + threadIdx.x;
     if (within >= end - first) return;
     const float g = gradient[first + within];

@@ -16,8 +16,8 @@ use glassbox_engine::geometry::Padding;
 use glassbox_engine::gradient_check::GradientCheck;
 use glassbox_engine::initializers::Initializer;
 use glassbox_engine::layers::{
-    Activation, Add, AveragePooling1D, Call, Concatenate, Conv1D, Conv1DTranspose, Dense, Dropout, Layer,
-    LayerNormalization, MaxPooling1D, Multiply, ReLU, SpatialDropout1D, WeightSpec,
+    Activation, Add, AveragePooling1D, BatchNormalization, Call, Concatenate, Conv1D, Conv1DTranspose, Dense,
+    Dropout, Layer, LayerNormalization, MaxPooling1D, Multiply, ReLU, SpatialDropout1D, WeightSpec,
 };
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::MaskAt;
@@ -337,7 +337,7 @@ impl Layer for ScaleTanh {
 
     fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
         let shape = vec![inputs[0].channels];
-        vec![WeightSpec { name: "scale".into(), shape, initializer: Initializer::GlorotUniform }]
+        vec![WeightSpec::new("scale", shape, Initializer::GlorotUniform)]
     }
 
     fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
@@ -466,6 +466,29 @@ proptest! {
     }
 }
 
+/// Of a batch normalisation too, with an input whose gradient is wanted and without.
+#[test]
+fn a_derived_normalisation_is_the_one_written_by_hand() {
+    for (center, scale) in [(true, true), (true, false), (false, true), (false, false)] {
+        let layer = BatchNormalization::new().center(center).scale(scale);
+        let of = |derived: bool| {
+            let mut model = Sequential::new(Shape::new(9, 3));
+            for name in ["first", "second"] {
+                let layer: Arc<dyn Layer> = Arc::new(layer.clone());
+                let layer = if derived { Arc::new(Derived(layer)) } else { layer };
+                model.add_named(name, layer).expect("a layer that fits");
+                model.add(Dense::new(2)).expect("a layer that fits").add(ReLU).expect("a layer that fits");
+            }
+            let programs = [
+                model.training_program(Loss::MeanSquaredError),
+                model.training_program_with_input_gradient(Loss::MeanSquaredError),
+            ];
+            programs.map(|program| (program.to_string(), program.fused().to_string()))
+        };
+        assert_eq!(of(true), of(false));
+    }
+}
+
 // ---------------------------------------------------------------------------------------------------------
 // Layers of several inputs
 
@@ -541,7 +564,7 @@ impl Graph {
         let mut push = |name: &str, layer: &dyn Layer| {
             let specs = layer.weights(&[GRAPH_INPUT]).into_iter();
             specs
-                .map(|spec| layout.push(format!("{name}.{}", spec.name), spec.shape, spec.initializer))
+                .map(|spec| layout.push(WeightSpec { name: format!("{name}.{}", spec.name).into(), ..spec }))
                 .collect()
         };
         let weights = [push("shared", &shared), push("head", &head)];

@@ -12,7 +12,7 @@ use glassbox_engine::initializers::Initializer;
 use glassbox_engine::layers::{
     Activation, AveragePooling1D, Conv1D, Conv1DTranspose, Cropping1D, Dense, Dropout, ELU, Flatten, Layer,
     LayerNormalization, LeakyReLU, MaxPooling1D, ReLU, RepeatVector, Reshape, SpatialDropout1D,
-    TimeDistributed, UpSampling1D, ZeroPadding1D,
+    TimeDistributed, UpSampling1D, WeightSpec, ZeroPadding1D,
 };
 use glassbox_engine::model::{Network, Sequential, WeightLayout};
 use glassbox_engine::optimizers::{
@@ -81,7 +81,7 @@ pub fn optimizers() -> Vec<Optimizer> {
 pub fn flat_layout(lengths: &[usize]) -> WeightLayout {
     let mut layout = WeightLayout::default();
     for len in lengths {
-        layout.push("w", vec![*len], Initializer::Zeros);
+        layout.push(WeightSpec::new("w", vec![*len], Initializer::Zeros));
     }
     layout
 }

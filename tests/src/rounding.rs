@@ -256,6 +256,13 @@ impl Roundings {
                 Instruction::Custom { op, .. } | Instruction::CustomGradient { op, .. } => {
                     panic!("nothing is known of the roundings of {op:?}")
                 }
+                Instruction::Moments { .. }
+                | Instruction::Meet { .. }
+                | Instruction::Standardize { .. }
+                | Instruction::GradientMeans { .. }
+                | Instruction::StandardizeGradient { .. } => {
+                    panic!("samples depend on each other; tests/batch_normalization.rs has the conformance")
+                }
                 Instruction::Recur { cell, .. } | Instruction::RecurGradient { cell, .. } => {
                     panic!(
                         "the roundings of {cell} grow with its steps; tests/recurrent.rs has its conformance"

@@ -3,6 +3,9 @@
 //! A sample goes through the whole program before the next one. Only a program with a [recurrence](crate::recurrence)
 //! takes several samples at a time, and only the recurrence runs for all of them at once: before it, between two, and
 //! after the last, each sample goes through all lines there are.
+//!
+//! At a barrier the samples of a batch meet. The stretch before it runs for all of them, then [`Executable::meet`], then
+//! the stretch after it; so each sample of the batch keeps its values, where otherwise each thread has those of one.
 
 use glassbox_engine::Result;
 use glassbox_engine::activations::Activation;
@@ -12,13 +15,13 @@ use glassbox_engine::masks::MaskAt;
 use glassbox_engine::model::WeightLayout;
 use glassbox_engine::profile::{Clock, NoClock, Part};
 use glassbox_engine::program::custom::{OperationIn, Saved};
-use glassbox_engine::program::{Instruction, Line, Pointwise, Program, Value, Weight};
+use glassbox_engine::program::{Instruction, Line, Meeting, Pointwise, Program, Statistics, Value, Weight};
 use glassbox_engine::recurrent::{Kind, Returned};
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 use crate::correlate::{self, Correlate};
 use crate::kernels::epilogue::{Epilogue, mask_words};
-use crate::kernels::{activations, loss, masks, normalize, pooling, sums};
+use crate::kernels::{activations, loss, masks, normalize, pooling, standardize, sums};
 use crate::layout::{Aligned, Slot, slots};
 use crate::product::Products;
 use crate::recurrence::{GROUP, Recurrence, Scratch, Stored};
@@ -35,12 +38,18 @@ pub(crate) struct Executable {
     contractions: Vec<Option<Planned>>,
     /// For each line, the number of functions of its epilogue that its contraction applies.
     fused: Vec<usize>,
-    /// The lines, cut at each recurrence.
-    segments: Vec<Segment>,
+    stretches: Vec<Stretch>,
     /// Instruction set of the lines that are not contractions.
     isa: Isa,
     /// Of the dropout masks.
     seed: u64,
+}
+
+/// The lines between two barriers, cut at each recurrence, and the line of the second barrier.
+#[derive(Debug, Default)]
+struct Stretch {
+    segments: Vec<Segment>,
+    barrier: Option<usize>,
 }
 
 /// Lines that each sample runs on its own, one after the other, and the recurrence after them.
@@ -70,16 +79,16 @@ enum Planned {
     Recurrence(Recurrence),
 }
 
-/// The values of the samples that run at a time. Each thread has one of its own.
+/// The memory of a thread: the values of the samples that run at a time, unless they are kept from stretch to stretch.
 #[derive(Debug)]
 pub(crate) struct Workspace {
-    windows: Vec<Window>,
-    scratch: Scratch,
+    pub(crate) windows: Vec<Window>,
+    pub(crate) scratch: Scratch,
 }
 
 /// The values and masks of one sample.
 #[derive(Debug)]
-struct Window {
+pub(crate) struct Window {
     values: Vec<Aligned>,
     masks: Vec<Vec<u32>>,
 }
@@ -119,9 +128,9 @@ impl Executable {
             _ => None,
         };
         let instructions = || program.lines.iter().map(|line| &line.instruction);
-        let segments = segments(program);
+        let stretches = stretches(program);
         let mut contractions: Vec<_> = instructions().map(contraction).collect();
-        for Merged { line, product, .. } in segments.iter().filter_map(|segment| segment.recurrence) {
+        for Merged { line, product, .. } in recurrences(&stretches) {
             if let Instruction::Recur { cell, trace, .. } = &program.lines[line].instruction {
                 let inputs = product.map_or(0, |product| match &program.lines[product].instruction {
                     Instruction::Apply { geometry, .. } => geometry.in_channels,
@@ -135,7 +144,7 @@ impl Executable {
         Self {
             contractions,
             fused: instructions().map(|instruction| fused(instruction.epilogue())).collect(),
-            segments,
+            stretches,
             isa: Isa::new(simd).unwrap_or(Isa::PORTABLE),
             seed: plan.seed,
             slots,
@@ -149,17 +158,29 @@ impl Executable {
         group(&self.program)
     }
 
-    pub(crate) fn workspace(&self) -> Workspace {
+    /// The number of stretches: one more than there are barriers.
+    pub(crate) fn stretches(&self) -> usize {
+        self.stretches.len()
+    }
+
+    /// Room for the values of so many samples.
+    pub(crate) fn windows(&self, samples: usize) -> Vec<Window> {
         let value = |slot: &Slot| Aligned::zeros(slot.len(), slot.interior().start);
         let window = |_| Window {
             values: self.slots.iter().map(value).collect(),
             masks: self.program.masks.iter().map(|mask| vec![0; mask_words(mask.len)]).collect(),
         };
+        (0..samples).map(window).collect()
+    }
+
+    pub(crate) fn workspace(&self) -> Workspace {
         let recurrences = self.contractions.iter().filter_map(|planned| match planned {
             Some(Planned::Recurrence(recurrence)) => Some(recurrence),
             _ => None,
         });
-        Workspace { windows: (0..self.group()).map(window).collect(), scratch: Scratch::new(recurrences) }
+        let kept = self.stretches() > 1;
+        let windows = self.windows(if kept { 0 } else { self.group() });
+        Workspace { windows, scratch: Scratch::new(recurrences) }
     }
 
     /// Packs the kernels. To be called whenever the weights have changed.
@@ -177,7 +198,7 @@ impl Executable {
                 _ => {}
             }
         }
-        for merged in self.segments.iter().filter_map(|segment| segment.recurrence) {
+        for merged in recurrences(&self.stretches) {
             let (Instruction::Recur { kernel, .. }, Some(Planned::Recurrence(recurrence))) =
                 (&self.program.lines[merged.line].instruction, &mut self.contractions[merged.line])
             else {
@@ -220,27 +241,24 @@ impl Executable {
         &self.program.layer_outputs
     }
 
-    /// Runs the program for `samples` samples, of which `sample` gives each by its index: at most
-    /// [`group`](Executable::group) of them. Adds to `gradient`, in a layout of its own
-    /// ([`Executable::finish_gradient`]), and returns the sum of the samples' losses, or 0 in inference. Calls `clock`
-    /// after each part.
+    /// Runs a stretch for samples that each have a window: at most [`group`](Executable::group) of them, of which `sample`
+    /// gives each by its index. Adds to `gradient`, in a layout of its own ([`Executable::finish_gradient`]), and returns
+    /// the sum of the samples' losses, or 0 in inference. Calls `clock` after each part.
     pub(crate) fn run<'a>(
         &self,
-        workspace: &mut Workspace,
-        samples: usize,
+        stretch: usize,
+        (windows, scratch): (&mut [Window], &mut Scratch),
         sample: impl Fn(usize) -> Sample<'a>,
         weights: &[f32],
         gradient: &mut [f32],
         clock: &mut impl Clock,
     ) -> f64 {
-        let Workspace { windows, scratch } = workspace;
-        let windows = &mut windows[..samples];
         let input = self.program.input.index();
         let mut loss = 0.0;
-        for (number, segment) in self.segments.iter().enumerate() {
+        for (number, segment) in self.stretches[stretch].segments.iter().enumerate() {
             for (index, window) in windows.iter_mut().enumerate() {
                 let sample = sample(index);
-                if number == 0 {
+                if (stretch, number) == (0, 0) {
                     window.values[input][self.slots[input].interior()].copy_from_slice(sample.x);
                     clock.lap(Part::Gather);
                 }
@@ -255,6 +273,66 @@ impl Executable {
             }
         }
         loss
+    }
+
+    /// The line of the barrier after a stretch; `None` after the last.
+    pub(crate) fn barrier(&self, stretch: usize) -> Option<usize> {
+        self.stretches[stretch].barrier
+    }
+
+    /// The longest value that samples meet with.
+    pub(crate) fn longest_met(&self) -> usize {
+        let met = self.program.lines.iter().filter(|line| line.instruction.is_barrier());
+        let lengths =
+            met.filter_map(|line| Some(self.program.values[line.instruction.stores()?.index()].len()));
+        lengths.max().unwrap_or(0)
+    }
+
+    /// Runs a barrier for a batch, of whose samples `each` visits the windows in order; `sums` has room for the longest
+    /// value that they meet with. Adds the changes of moving statistics to `changes`.
+    ///
+    /// Each sample brings two numbers for each channel, so this is short. It runs on one thread: the result does not depend
+    /// on how the samples are divided among threads. Reference: [`glassbox_engine::reference::meet`].
+    pub(crate) fn meet(
+        &self,
+        barrier: usize,
+        mut each: impl FnMut(&mut dyn FnMut(&mut Window)),
+        sums: &mut [f64],
+        weights: &[f32],
+        changes: &mut [f32],
+    ) {
+        let Instruction::Meet { meeting, x, y } = &self.program.lines[barrier].instruction else {
+            unreachable!("a stretch ends with a barrier: {}", self.program.lines[barrier])
+        };
+        let channels = self.slots[x.index()].channels;
+        let sums = &mut sums[..2 * channels];
+        sums.fill(0.0);
+        let mut count = 0.0;
+        each(&mut |window| {
+            count += 1.0;
+            sums.iter_mut().zip(self.value(window, *x)).for_each(|(sum, x)| *sum += f64::from(*x));
+        });
+        sums.iter_mut().for_each(|sum| *sum /= count);
+        if let Meeting::Moments { momentum, moving } = meeting {
+            let (means, variances) = sums.split_at_mut(channels);
+            each(&mut |window| {
+                for ((variance, mean), x) in variances.iter_mut().zip(&*means).zip(self.value(window, *x)) {
+                    let off = f64::from(*x) - mean;
+                    *variance += off * off / count;
+                }
+            });
+            let rest = (1.0 - momentum) as f32;
+            for (statistic, moving) in sums.chunks(channels).zip(moving) {
+                let (moving, change) = (self.tensor(*moving, weights), self.tensor_mut(*moving, changes));
+                for ((s, w), dw) in statistic.iter().zip(moving).zip(change) {
+                    *dw += rest * (*s as f32 - (w + *dw));
+                }
+            }
+        }
+        each(&mut |window| {
+            let met = &mut window.values[y.index()][self.slots[y.index()].interior()];
+            met.iter_mut().zip(&*sums).for_each(|(met, sum)| *met = *sum as f32);
+        });
     }
 
     /// Runs one line for one sample.
@@ -405,6 +483,25 @@ impl Executable {
                 let channels = self.slots[x.index()].channels;
                 normalize::gradient(self.isa, *epsilon, channels, interior(x), interior(dy), stored);
             }
+            (Instruction::Moments { x, .. }, _) => standardize::moments(self.isa, interior(x), stored),
+            (Instruction::Standardize { epsilon, statistics, x, .. }, _) => {
+                let statistics = match statistics {
+                    Statistics::Batch(value) => {
+                        let (mean, variance) = interior(value).split_at(self.slots[x.index()].channels);
+                        [mean, variance]
+                    }
+                    Statistics::Moving(moving) => moving.map(|weight| self.tensor(weight, weights)),
+                };
+                standardize::standardize(self.isa, *epsilon, statistics, interior(x), stored);
+            }
+            (Instruction::GradientMeans { y, dy, .. }, _) => {
+                standardize::gradient_means(self.isa, interior(y), interior(dy), stored);
+            }
+            (Instruction::StandardizeGradient { epsilon, statistics, means, y, dy, .. }, _) => {
+                let (_, variance) = interior(statistics).split_at(self.slots[y.index()].channels);
+                let (statistics, values) = ((variance, interior(means)), [interior(y), interior(dy)]);
+                standardize::gradient(self.isa, *epsilon, statistics, values, stored);
+            }
             (Instruction::Pool { pooling, geometry, x, .. }, _) => {
                 pooling::pool(self.isa, *pooling, geometry, interior(x), stored);
             }
@@ -433,7 +530,8 @@ impl Executable {
                 | Instruction::ApplyTransposed { .. }
                 | Instruction::Correlate { .. }
                 | Instruction::Recur { .. }
-                | Instruction::RecurGradient { .. },
+                | Instruction::RecurGradient { .. }
+                | Instruction::Meet { .. },
                 _,
             ) => unreachable!("has a path of its own, or was planned as the contraction that it is"),
         }
@@ -482,6 +580,10 @@ impl Executable {
         &weights[self.layout.tensors()[weight.index()].range.clone()]
     }
 
+    fn tensor_mut<'a>(&self, weight: Weight, weights: &'a mut [f32]) -> &'a mut [f32] {
+        &mut weights[self.layout.tensors()[weight.index()].range.clone()]
+    }
+
     fn matrix_mut<'a>(&self, value: Value, stored: &'a mut [f32]) -> ArrayViewMut2<'a, f32> {
         let slot = self.slots[value.index()];
         ArrayViewMut2::from_shape((slot.steps, slot.channels), stored).expect("a slot has its shape")
@@ -495,7 +597,8 @@ impl Executable {
         weights: &[f32],
         visit: &mut dyn FnMut(usize, &[f32]),
     ) -> Result<()> {
-        self.run(workspace, 1, |_| Sample::inference(sample), weights, &mut [], &mut NoClock);
+        let run = (&mut workspace.windows[..1], &mut workspace.scratch);
+        self.run(0, run, |_| Sample::inference(sample), weights, &mut [], &mut NoClock);
         for (layer, value) in self.layer_outputs().iter().enumerate() {
             if let Some(value) = value {
                 visit(layer, self.value(&workspace.windows[0], *value));
@@ -551,19 +654,31 @@ pub(crate) fn group(program: &Program) -> usize {
     if program.lines.iter().any(recurs) { GROUP } else { 1 }
 }
 
-/// The lines before the first recurrence, between two, and after the last, without those that are merged into it.
-fn segments(program: &Program) -> Vec<Segment> {
+fn recurrences(stretches: &[Stretch]) -> impl Iterator<Item = Merged> {
+    let segments = stretches.iter().flat_map(|stretch| &stretch.segments);
+    segments.filter_map(|segment| segment.recurrence)
+}
+
+/// The lines before the first barrier, between two, and after the last: in each of these stretches those before the first
+/// recurrence, between two, and after the last, without those that are merged into it.
+fn stretches(program: &Program) -> Vec<Stretch> {
     let mut readers = vec![vec![]; program.values.len()];
     for (index, line) in program.lines.iter().enumerate() {
         line.instruction.reads().iter().for_each(|value| readers[value.index()].push(index));
     }
-    let mut segments = vec![Segment::default()];
+    let first = || Stretch { segments: vec![Segment::default()], barrier: None };
+    let mut stretches = vec![first()];
     for (index, line) in program.lines.iter().enumerate() {
-        let is_merged = |merged: &Merged| merged.hidden == Some(index);
-        if segments.iter().filter_map(|segment| segment.recurrence.as_ref()).any(is_merged) {
+        if recurrences(&stretches).any(|merged| merged.hidden == Some(index)) {
             continue;
         }
-        let segment = segments.last_mut().expect("there is always one");
+        let stretch = stretches.last_mut().expect("there is always one");
+        if line.instruction.is_barrier() {
+            stretch.barrier = Some(index);
+            stretches.push(first());
+            continue;
+        }
+        let segment = stretch.segments.last_mut().expect("there is always one");
         let mut merged = Merged { line: index, product: None, hidden: None };
         match &line.instruction {
             Instruction::Recur { cell, z, trace, .. } => {
@@ -589,9 +704,9 @@ fn segments(program: &Program) -> Vec<Segment> {
             }
         }
         segment.recurrence = Some(merged);
-        segments.push(Segment::default());
+        stretch.segments.push(Segment::default());
     }
-    segments
+    stretches
 }
 
 /// Returns true if an instruction is the product of each step with a kernel, and possibly a bias.

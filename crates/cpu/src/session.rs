@@ -10,7 +10,7 @@ use glassbox_engine::samples::Samples;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use crate::executor::{Executable, Sample, Workspace, group};
+use crate::executor::{Executable, Sample, Window, Workspace, group};
 use crate::kernels::sums;
 use crate::layout::{Aligned, padded_len};
 use crate::simd::{Isa, Simd};
@@ -39,6 +39,8 @@ pub(crate) struct CpuSession {
     gradient: Vec<f32>,
     /// The sum over chunks, in the layout of the kernels.
     sums: Vec<f32>,
+    /// Room for the sums over samples that meet at a barrier.
+    met: Vec<f64>,
     isa: Isa,
     training: Executable,
     inference: Executable,
@@ -65,6 +67,8 @@ struct Workspaces {
 struct Chunk {
     gradient: Aligned,
     loss: f64,
+    /// The values of the samples, if they are kept from one stretch to the next.
+    windows: Vec<Window>,
 }
 
 impl CpuSession {
@@ -73,7 +77,9 @@ impl CpuSession {
         // The gradient, the sum, the gradient of each chunk, and the packed kernels of both programs.
         let vectors = chunks + 4;
         // First only the values and the weights, because finding the margins takes a loop over the taps.
-        let samples = threads.saturating_mul(group(&plan.training));
+        let (meets, group) = (plan.training.stretches().len() > 1, group(&plan.training));
+        let kept = if meets { chunk_len(plan.batch_size, group) } else { 0 };
+        let samples = threads.saturating_mul(group).saturating_add(chunks * kept);
         plan.require_room(size_of::<f32>(), plan.sample_len(), samples, vectors)?;
         let padded = padded_len(&plan.training).zip(padded_len(&plan.inference));
         let padded = padded.and_then(|(training, inference)| training.checked_add(inference));
@@ -86,11 +92,13 @@ impl CpuSession {
                 Mutex::new(Workspaces { training: training.workspace(), inference: inference.workspace() })
             })
             .collect();
-        let chunk = || Chunk { gradient: Aligned::zeros(zeros.len(), 0), loss: 0.0 };
+        let chunk =
+            || Chunk { gradient: Aligned::zeros(zeros.len(), 0), loss: 0.0, windows: training.windows(kept) };
         Ok(Self {
             chunks: (0..chunks).map(|_| chunk()).collect(),
             state: State::new(zeros.clone(), &plan.optimizer),
             sums: zeros.clone(),
+            met: vec![0.0; training.longest_met()],
             gradient: zeros,
             isa: Isa::new(simd).unwrap_or(Isa::PORTABLE),
             training,
@@ -113,41 +121,60 @@ impl CpuSession {
         assert!(batch.len() <= self.plan.batch_size, "a batch of {}", batch.len());
         self.pack_training();
         clock.lap(Part::Packing);
-        let Self { training, workspaces, state, pool, chunks, gradient, isa, .. } = self;
+        let Self { training, workspaces, state, pool, chunks, gradient, isa, met, .. } = self;
         let total = &mut self.sums;
+        total.fill(0.0);
         let len = chunk_len(batch.len(), training.group());
         let chunks = &mut chunks[..batch.len().div_ceil(len)];
-        // One clock per chunk. Ordinary steps have none: a vector of zero-sized clocks allocates nothing.
-        let mut clocks: Vec<C> = chunks.iter().map(|_| clock.fork()).collect();
-        pool.install(|| {
-            // Chunks are long enough to be taken one at a time, so that the threads finish at about the same time.
-            let work = chunks.par_iter_mut().zip(batch.par_chunks(len)).zip(&mut clocks);
-            work.enumerate().with_max_len(1).for_each(|(chunk, ((sums, samples), clock))| {
-                clock.start();
-                sums.gradient.fill(0.0);
-                sums.loss = 0.0;
-                clock.lap(Part::Clearing);
-                with_workspace(workspaces, |workspace| {
-                    for (group, samples) in samples.chunks(training.group()).enumerate() {
-                        let first = chunk * len + group * training.group();
-                        let sample = |within: usize| {
-                            let index = samples[within] as usize;
-                            Sample {
-                                x: data.x.get(index),
-                                target: data.y.get(index),
-                                batch: batch.len(),
-                                at: MaskAt { mask: 0, step: state.step, position: first + within },
-                            }
-                        };
-                        let workspace = &mut workspace.training;
-                        let (weights, gradient) = (&state.weights, &mut sums.gradient);
-                        sums.loss += training.run(workspace, samples.len(), sample, weights, gradient, clock);
+        for stretch in 0..training.stretches() {
+            // One clock per chunk. Ordinary steps have none: a vector of zero-sized clocks allocates nothing.
+            let mut clocks: Vec<C> = chunks.iter().map(|_| clock.fork()).collect();
+            pool.install(|| {
+                // Chunks are long enough to be taken one at a time, so that the threads finish at about the same time.
+                let work = chunks.par_iter_mut().zip(batch.par_chunks(len)).zip(&mut clocks);
+                work.enumerate().with_max_len(1).for_each(|(chunk, ((sums, samples), clock))| {
+                    clock.start();
+                    if stretch == 0 {
+                        sums.gradient.fill(0.0);
+                        sums.loss = 0.0;
+                        clock.lap(Part::Clearing);
                     }
+                    with_workspace(workspaces, |workspace| {
+                        let Workspace { windows, scratch } = &mut workspace.training;
+                        for (group, samples) in samples.chunks(training.group()).enumerate() {
+                            let first = group * training.group();
+                            let sample = |within: usize| {
+                                let index = samples[within] as usize;
+                                let position = chunk * len + first + within;
+                                Sample {
+                                    x: data.x.get(index),
+                                    target: data.y.get(index),
+                                    batch: batch.len(),
+                                    at: MaskAt { mask: 0, step: state.step, position },
+                                }
+                            };
+                            let windows = match training.stretches() {
+                                1 => &mut windows[..samples.len()],
+                                _ => &mut sums.windows[first..][..samples.len()],
+                            };
+                            let (weights, gradient) = (&state.weights, &mut sums.gradient);
+                            let run = (windows, &mut *scratch);
+                            sums.loss += training.run(stretch, run, sample, weights, gradient, clock);
+                        }
+                    });
                 });
             });
-        });
-        clock.join(&clocks, pool.current_num_threads());
-        total.fill(0.0);
+            clock.join(&clocks, pool.current_num_threads());
+            if let Some(barrier) = training.barrier(stretch) {
+                let each = |visit: &mut dyn FnMut(&mut Window)| {
+                    for (chunk, samples) in chunks.iter_mut().zip(batch.chunks(len)) {
+                        chunk.windows[..samples.len()].iter_mut().for_each(&mut *visit);
+                    }
+                };
+                training.meet(barrier, each, met, &state.weights, total);
+                clock.lap(Part::Line(barrier));
+            }
+        }
         let mut loss = 0.0;
         for chunk in &*chunks {
             loss += chunk.loss;
@@ -193,7 +220,8 @@ impl CpuSession {
                         let samples = inference.group().min(end - first);
                         let sample = |within: usize| Sample::inference(x.get(first + within));
                         let workspace = &mut workspace.inference;
-                        inference.run(workspace, samples, sample, &state.weights, &mut [], &mut NoClock);
+                        let run = (&mut workspace.windows[..samples], &mut workspace.scratch);
+                        inference.run(0, run, sample, &state.weights, &mut [], &mut NoClock);
                         for (within, index) in (first..first + samples).enumerate() {
                             each(index, index - start, inference.prediction(workspace, within), own);
                         }

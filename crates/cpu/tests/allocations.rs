@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use glassbox_cpu::{Cpu, Simd};
 use glassbox_engine::backend::{Backend, Dataset, Epoch, State};
 use glassbox_engine::layers::{
-    Activation, Cropping1D, Dense, Flatten, GRU, LSTM, RepeatVector, TimeDistributed, UpSampling1D,
-    ZeroPadding1D,
+    Activation, BatchNormalization, Cropping1D, Dense, Flatten, GRU, LSTM, RepeatVector, TimeDistributed,
+    UpSampling1D, ZeroPadding1D,
 };
 use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::optimizers::Optimizer;
@@ -66,9 +66,18 @@ fn recurrent() -> Network {
     model.into()
 }
 
+/// Samples that meet at barriers, with a recurrence between two of them.
+fn normalised() -> Network {
+    let mut model = Sequential::new((288, 1));
+    model.add(BatchNormalization::new()).unwrap().add(Dense::new(3)).unwrap();
+    model.add(BatchNormalization::new()).unwrap().add(LSTM::new(3).return_sequences(true)).unwrap();
+    model.add(BatchNormalization::new()).unwrap().add(Dense::new(1)).unwrap();
+    model.into()
+}
+
 #[test]
 fn an_epoch_allocates_nothing() {
-    let models = [common::tutorial(), rearranged(), recurrent()];
+    let models = [common::tutorial(), rearranged(), recurrent(), normalised()];
     let series = common::series(800);
     let data = Dataset::autoencoder(Samples::windows(&series, 288, 1).unwrap());
     let order: Vec<u32> = (0..data.len() as u32).collect();

@@ -251,7 +251,8 @@ pub trait Session<F: Float>: Send {
     /// If the device fails. A loss that is not finite is not an error here.
     fn compute_gradient(&mut self, data: &Dataset<'_, F>, batch: &[u32]) -> Result<f64>;
 
-    /// Copies the gradient of the last batch from the device, in the plan's layout.
+    /// Copies the gradient of the last batch from the device, in the plan's layout. That of a moving statistic is its
+    /// change in a training step.
     ///
     /// # Errors
     /// If the device fails.

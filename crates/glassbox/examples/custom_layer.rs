@@ -44,7 +44,7 @@ impl Layer for LeakyChannels {
 
     fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
         let shape = vec![inputs[0].channels];
-        vec![WeightSpec { name: "alpha".into(), shape, initializer: Initializer::Zeros }]
+        vec![WeightSpec::new("alpha", shape, Initializer::Zeros)]
     }
 
     fn forward(&self, tape: &mut Tape, call: &Call) -> Value {

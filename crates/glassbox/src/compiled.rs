@@ -255,8 +255,8 @@ impl Model {
         Ok(Array3::from_shape_vec(dim, values).expect("an output for each sample"))
     }
 
-    /// The gradient of the mean loss over these samples with respect to each weight tensor, as the next training step
-    /// would compute it with them as its batch: dropout is active. The weights stay as they are.
+    /// The gradient of the mean loss over these samples with respect to each weight tensor that is trained, as the next
+    /// training step would compute it with them as its batch: dropout is active. The weights stay as they are.
     ///
     /// # Errors
     /// If there are no samples, they do not fit the model, or the device fails.
@@ -272,7 +272,12 @@ impl Model {
         data.check(session.plan())?;
         session.compute_gradient(&data, &(0..count).collect::<Vec<_>>())?;
         let gradient = session.gradient()?;
-        Ok(named(self.architecture.layout(), &gradient))
+        let layout = self.architecture.layout();
+        let mut gradients = named(layout, &gradient);
+        layout.tensors().iter().filter(|tensor| !tensor.trained).for_each(|tensor| {
+            gradients.shift_remove(&tensor.name);
+        });
+        Ok(gradients)
     }
 
     /// The weights by name, copied from the device.

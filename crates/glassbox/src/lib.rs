@@ -67,9 +67,10 @@ pub mod prelude {
         self, Elu, Gelu, LeakyRelu, Linear, Relu, Selu, Sigmoid, Silu, Softplus, Tanh,
     };
     pub use glassbox_engine::layers::{
-        Add, AveragePooling1D, Bidirectional, Concatenate, Conv1D, Conv1DTranspose, Cropping1D, Dense,
-        Dropout, ELU, Flatten, GRU, LSTM, LayerNormalization, LeakyReLU, MaxPooling1D, Multiply, ReLU,
-        RepeatVector, Reshape, SpatialDropout1D, TimeDistributed, UpSampling1D, ZeroPadding1D,
+        Add, AveragePooling1D, BatchNormalization, Bidirectional, Concatenate, Conv1D, Conv1DTranspose,
+        Cropping1D, Dense, Dropout, ELU, Flatten, GRU, LSTM, LayerNormalization, LeakyReLU, MaxPooling1D,
+        Multiply, ReLU, RepeatVector, Reshape, SpatialDropout1D, TimeDistributed, UpSampling1D,
+        ZeroPadding1D,
     };
     pub use glassbox_engine::losses::Loss;
     pub use glassbox_engine::model::{Functional, Network, Sequential};

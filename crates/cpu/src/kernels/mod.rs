@@ -8,6 +8,7 @@
 //! | [`epilogue`] | bias, relu, dropout and the gate of relu, before the store | `rows` and `dot` |
 //! | [`activations`] | activation functions and their gradients | what `epilogue` does not have |
 //! | [`normalize`] | normalised rows, and their gradient | layer normalisation |
+//! | [`standardize`] | standardised channels, their moments, and their gradient | batch normalisation |
 //! | [`pooling`] | maxima and means of windows, and their gradients | pooling |
 //! | [`gates`] | the gates of recurrent cells | recurrences and their gradients |
 //! | [`sums`] | sums over rows and over chunks | gradients of biases, the reduction |
@@ -31,6 +32,7 @@ pub(crate) mod outer;
 pub mod peak;
 pub(crate) mod pooling;
 pub(crate) mod rows;
+pub(crate) mod standardize;
 pub(crate) mod stream;
 pub(crate) mod sums;
 #[cfg(test)]

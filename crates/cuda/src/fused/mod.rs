@@ -222,6 +222,8 @@ fn require_known(program: &Program, layers: &[String]) -> Result<(), String> {
             Multiply { .. } => "a product of signals",
             Pool { .. } | PoolGradient { .. } => "a pooling",
             Normalize { .. } | NormalizeGradient { .. } => "a normalisation",
+            Moments { .. } | Meet { .. } | Standardize { .. } => "a normalisation by the batch",
+            GradientMeans { .. } | StandardizeGradient { .. } => "a normalisation by the batch",
             Custom { .. } | CustomGradient { .. } => "an operation of its own",
             Recur { .. } | RecurGradient { .. } => "a recurrence",
         };

@@ -13,7 +13,7 @@ use glassbox_engine::geometry::Geometry;
 use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::{WORD, drop_below};
 use glassbox_engine::optimizers::Adam;
-use glassbox_engine::program::{MaskSpec, Pooling};
+use glassbox_engine::program::{MaskSpec, Meeting, Pooling, Weight};
 use glassbox_engine::random::Stream;
 use glassbox_engine::recurrent::Cell;
 use glassbox_engine::shape::Shape;
@@ -75,8 +75,8 @@ macro_rules! kernels {
 }
 kernels! {
     gather draw apply apply_transposed transpose_kernel correlate map add multiply normalize normalize_gradient pool
-    pool_gradient index_map recur recur_gradient clear sum_steps sum_parts loss mean_loss clip sum_squares decay adam
-    rmsprop sgd advance multiply_adds copy reads
+    moments meet follow standardize gradient_means standardize_gradient pool_gradient index_map recur recur_gradient clear
+    sum_steps sum_parts loss mean_loss clip sum_squares decay adam rmsprop sgd shift advance multiply_adds copy reads
 }
 
 impl Kernels {
@@ -201,6 +201,95 @@ impl Kernels {
         let args = args![at, shape.steps, shape.channels, epsilon as f32, x, dy, dx];
         // SAFETY: all three are of all samples.
         unsafe { per_sample(&self.normalize_gradient, at.samples, shape.steps, args) }
+    }
+
+    /// The mean and the variance of each channel of `x` over the steps of a sample.
+    pub fn moments(&self, at: &At, [x, y]: [&Buffer<f32>; 2], shape: Shape) -> Launch {
+        let Shape { steps, channels, .. } = shape;
+        at.require(x, shape.len(), "x of all samples");
+        at.require(y, 2 * channels, "moments of all samples");
+        let args = args![at, steps, channels, x, y];
+        // SAFETY: both are of all samples.
+        unsafe { per_sample(&self.moments, at.samples, channels, args) }
+    }
+
+    /// A barrier: what the samples of a batch make of two numbers of each channel, and the changes of moving statistics.
+    /// `moving` gives a moving statistic and its change in the partials.
+    pub fn meet(
+        &self,
+        at: &At,
+        meeting: &Meeting,
+        [x, y]: [&Buffer<f32>; 2],
+        channels: usize,
+        moving: impl Fn(Weight) -> [Buffer<f32>; 2],
+    ) -> Vec<Launch> {
+        at.require(x, 2 * channels, "x of all samples");
+        at.require(y, 2 * channels, "y of all samples");
+        let args = args![at, channels, matches!(meeting, Meeting::Moments { .. }), x, y];
+        // SAFETY: both are of all samples.
+        let mut launches = vec![unsafe { over(&self.meet, channels, args) }];
+        if let Meeting::Moments { momentum, moving: weights } = meeting {
+            for (row, weight) in weights.iter().enumerate() {
+                let [weight, change] = moving(*weight);
+                require(weight.len() >= channels && change.len() >= channels, "statistics of each channel");
+                let statistic = y.part(row * channels..(row + 1) * channels);
+                let args = args![&statistic, &weight, &change, channels, (1.0 - momentum) as f32];
+                // SAFETY: a statistic, its moving one and its change for each channel.
+                launches.push(unsafe { over(&self.follow, channels, args) });
+            }
+        }
+        launches
+    }
+
+    /// `y = (x - mean) / sqrt(variance + epsilon)`. The statistics are those of all samples, or of each, `hop` apart.
+    pub fn standardize(
+        &self,
+        at: &At,
+        epsilon: f64,
+        ([mean, variance], hop): ([&Buffer<f32>; 2], usize),
+        [x, y]: [&Buffer<f32>; 2],
+        shape: Shape,
+    ) -> Launch {
+        let (len, channels) = (shape.len(), shape.channels);
+        at.require(x, len, "x of all samples");
+        at.require(y, len, "y of all samples");
+        let last = (at.samples - 1) * hop + channels;
+        require(mean.len() >= last && variance.len() >= last, "statistics for all samples");
+        let args = args![at, len, channels, epsilon as f32, mean, variance, hop, x, y];
+        // SAFETY: x and y are of all samples, and so are the statistics.
+        unsafe { per_sample(&self.standardize, at.samples, len, args) }
+    }
+
+    /// The means of `dy` and of `dy y` over the steps of a sample, for each channel.
+    pub fn gradient_means(&self, at: &At, [y, dy, means]: [&Buffer<f32>; 3], shape: Shape) -> Launch {
+        let Shape { steps, channels, .. } = shape;
+        at.require(y, shape.len(), "y of all samples");
+        at.require(dy, shape.len(), "dy of all samples");
+        at.require(means, 2 * channels, "means of all samples");
+        let args = args![at, steps, channels, y, dy, means];
+        // SAFETY: all three are of all samples.
+        unsafe { per_sample(&self.gradient_means, at.samples, channels, args) }
+    }
+
+    /// The gradient of [`Kernels::standardize`] by the statistics of the batch: `dx` from `y` and `dy`.
+    pub fn standardize_gradient(
+        &self,
+        at: &At,
+        epsilon: f64,
+        [statistics, means]: [&Buffer<f32>; 2],
+        [y, dy, dx]: [&Buffer<f32>; 3],
+        shape: Shape,
+    ) -> Launch {
+        let (len, channels) = (shape.len(), shape.channels);
+        for numbers in [statistics, means] {
+            at.require(numbers, 2 * channels, "numbers of each channel of all samples");
+        }
+        for value in [y, dy, dx] {
+            at.require(value, len, "values of all samples");
+        }
+        let args = args![at, len, channels, epsilon as f32, statistics, means, y, dy, dx];
+        // SAFETY: all five are of all samples.
+        unsafe { per_sample(&self.standardize_gradient, at.samples, len, args) }
     }
 
     /// The maxima, or the means, of the windows of `x`.

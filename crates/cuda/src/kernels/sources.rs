@@ -15,7 +15,7 @@ pub const PLAIN_FILES: &[(&str, &str)] = sources! {
     "activations.cuh" "adam.cu" "apply.cu" "apply_transposed.cu" "block_sum.cuh" "ceilings.cu" "clip.cu"
     "control.cu" "control.cuh" "correlate.cu" "decay.cu" "dialect.cuh" "draw.cu" "epilogue.cuh" "gather.cu"
     "geometry.cuh" "index_map.cu" "loss.cu" "losses.cuh" "map.cu" "normalize.cu" "parts.cuh" "philox.cuh"
-    "pool.cu" "recur.cu" "rmsprop.cu" "sgd.cu" "sums.cu"
+    "pool.cu" "recur.cu" "rmsprop.cu" "sgd.cu" "shift.cu" "standardize.cu" "sums.cu"
 };
 
 /// Every file that the fused kernels need, but for the header that is made for a network.

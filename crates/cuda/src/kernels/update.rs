@@ -24,8 +24,10 @@ pub struct Buffers {
     pub gradient: Buffer<f32>,
     /// The memory for clipping the gradient, if the optimiser clips it.
     pub clipping: Option<ClippingBuffers>,
-    /// The weights that are trained, and may decay.
+    /// The weights that are trained.
     pub trained: Vec<Range<usize>>,
+    /// The other weights, of which moving statistics change.
+    pub untrained: Vec<Range<usize>>,
 }
 
 impl Buffers {
@@ -42,6 +44,7 @@ impl Buffers {
             slots: plan.optimizer.slots().iter().map(|_| zeros()).collect::<Result<_>>()?,
             gradient: zeros()?,
             trained: plan.layout.trained().collect(),
+            untrained: plan.layout.untrained().collect(),
             clipping: clips.then(|| ClippingBuffers::new(device, &plan.layout)).transpose()?,
         })
     }
@@ -52,7 +55,7 @@ impl Buffers {
 pub struct ClippingBuffers {
     /// The clipped gradient.
     pub clipped: Buffer<f32>,
-    /// Where each tensor begins in the gradient, and where the last one ends.
+    /// Where each tensor that is trained begins in the gradient, and where it ends.
     pub bounds: Buffer<u32>,
     /// The sum of squares of each tensor.
     pub sums: Buffer<f64>,
@@ -62,13 +65,14 @@ pub struct ClippingBuffers {
 
 impl ClippingBuffers {
     fn new(device: &Arc<Gpu>, layout: &WeightLayout) -> Result<Self> {
-        let ranges = || layout.tensors().iter().map(|tensor| tensor.range.clone());
-        let bounds: Vec<u32> = ranges().map(|range| word(range.start)).chain([word(layout.len())]).collect();
+        let trained = layout.tensors().iter().filter(|tensor| tensor.trained);
+        let ranges: Vec<Range<usize>> = trained.map(|tensor| tensor.range.clone()).collect();
+        let bounds: Vec<u32> = ranges.iter().flat_map(|range| [word(range.start), word(range.end)]).collect();
         Ok(Self {
             clipped: Buffer::zeros(device, layout.len())?,
             bounds: Buffer::of(device, &bounds)?,
-            sums: Buffer::zeros(device, layout.tensors().len())?,
-            longest: ranges().map(|range| range.len()).max().unwrap_or(0),
+            sums: Buffer::zeros(device, ranges.len())?,
+            longest: ranges.iter().map(Range::len).max().unwrap_or(0),
         })
     }
 }
@@ -113,12 +117,20 @@ impl Rates {
 impl Kernels {
     /// The optimiser's step, for all weights.
     pub fn update(&self, at: &At, optimizer: &Optimizer, buffers: &Buffers, rates: &Rates) -> Vec<Launch> {
-        let Buffers { weights, slots, gradient, clipping, trained, .. } = buffers;
+        let Buffers { control, weights, slots, gradient, clipping, trained, untrained } = buffers;
         let len = weights.len();
         require(gradient.len() >= len, "a gradient for each weight");
         require(slots.len() == optimizer.slots().len(), "the optimiser's slots");
         require(slots.iter().all(|slot| slot.len() >= len), "slots for each weight");
-        let mut launches = vec![];
+        // The gradient of a moving statistic is its change.
+        let mut launches: Vec<Launch> = untrained
+            .iter()
+            .map(|range| {
+                let [change, weights] = [gradient, weights].map(|buffer| buffer.part(range.clone()));
+                // SAFETY: a change for each of these weights.
+                unsafe { over(&self.shift, range.len(), args![control, &change, &weights, range.len()]) }
+            })
+            .collect();
         let mut gradient = gradient;
         if let Some(kind) = optimizer.common().clipping() {
             let clipping = clipping.as_ref().expect("a session lays out what its optimiser needs");
@@ -134,7 +146,24 @@ impl Kernels {
                 unsafe { over(&self.decay, range.len(), args) }
             }));
         }
-        let rates = &rates.steps;
+        launches.extend(trained.iter().map(|range| {
+            let part = |buffer: &Buffer<f32>| buffer.part(range.clone());
+            let slots: Vec<_> = slots.iter().map(part).collect();
+            self.step(at, optimizer, [&part(gradient), &part(weights)], &slots, &rates.steps)
+        }));
+        launches
+    }
+
+    /// The optimiser's step, for some of the weights.
+    fn step(
+        &self,
+        at: &At,
+        optimizer: &Optimizer,
+        [gradient, weights]: [&Buffer<f32>; 2],
+        slots: &[Buffer<f32>],
+        rates: &Buffer<f32>,
+    ) -> Launch {
+        let len = weights.len();
         // Null if the optimiser does not have it, as its kernel is told.
         let slot = |name| optimizer.slots().iter().position(|slot| *slot == name).map(|index| &slots[index]);
         let (kernel, args) = match optimizer {
@@ -159,9 +188,8 @@ impl Kernels {
             }
             other => unreachable!("{}, which the session refuses", other.class_name()),
         };
-        // SAFETY: a gradient and slots of all weights, and a rate for each batch of the epoch: the session sees to that.
-        launches.push(unsafe { over(kernel, len, args) });
-        launches
+        // SAFETY: a gradient and slots of these weights, and a rate for each batch of the epoch: the session sees to that.
+        unsafe { over(kernel, len, args) }
     }
 
     /// Clips the gradient.
@@ -169,7 +197,7 @@ impl Kernels {
         let ClippingBuffers { clipped, bounds, sums, longest } = to;
         let tensors = sums.len();
         require(gradient.len() >= clipped.len(), "a gradient for each weight");
-        require(bounds.len() == tensors + 1, "bounds of all tensors");
+        require(bounds.len() == 2 * tensors, "bounds of all tensors");
         let (code, by_norm, limit) = match kind {
             Clipping::Value(limit) => (1u32, false, limit),
             Clipping::Norm(limit) => (2, true, limit),

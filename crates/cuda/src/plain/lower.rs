@@ -11,7 +11,7 @@ use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::WORD;
 use glassbox_engine::model::WeightLayout;
 use glassbox_engine::profile::Part;
-use glassbox_engine::program::{Instruction, Mask, Pointwise, Program, Value, Weight};
+use glassbox_engine::program::{Instruction, Mask, Pointwise, Program, Statistics, Value, Weight};
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::shape::Shape;
 
@@ -196,6 +196,34 @@ impl Lowered {
             Instruction::NormalizeGradient { epsilon, x, dy, dx } => {
                 let values = [value(x), value(dy), value(dx)];
                 vec![kernels.normalize_gradient(at, *epsilon, values, self.shape(*x))]
+            }
+            Instruction::Moments { x, y } => {
+                vec![kernels.moments(at, [value(x), value(y)], self.shape(*x))]
+            }
+            Instruction::Meet { meeting, x, y } => {
+                let (partials, _) = training();
+                // The change of a batch is that of its first part.
+                let moving = |weight| [self.weight(weight), partials.values.part(self.range(weight))];
+                kernels.meet(at, meeting, [value(x), value(y)], self.shape(*x).channels, moving)
+            }
+            Instruction::Standardize { epsilon, statistics, x, y } => {
+                let (shape, channels) = (self.shape(*x), self.shape(*x).channels);
+                let (mean, variance, hop) = match *statistics {
+                    Statistics::Batch(met) => {
+                        let met = self.value(met);
+                        (met.clone(), met.part(channels..met.len()), 2 * channels)
+                    }
+                    Statistics::Moving([mean, variance]) => (self.weight(mean), self.weight(variance), 0),
+                };
+                let statistics = ([&mean, &variance], hop);
+                vec![kernels.standardize(at, *epsilon, statistics, [value(x), value(y)], shape)]
+            }
+            Instruction::GradientMeans { y, dy, means } => {
+                vec![kernels.gradient_means(at, [value(y), value(dy), value(means)], self.shape(*y))]
+            }
+            Instruction::StandardizeGradient { epsilon, statistics, means, y, dy, dx } => {
+                let (numbers, values) = ([value(statistics), value(means)], [value(y), value(dy), value(dx)]);
+                vec![kernels.standardize_gradient(at, *epsilon, numbers, values, self.shape(*y))]
             }
             Instruction::Pool { pooling, geometry, x, y } => {
                 vec![kernels.pool(at, *pooling, geometry, [value(x), value(y)])]

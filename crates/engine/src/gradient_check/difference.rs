@@ -64,6 +64,8 @@ pub(super) struct Estimate {
     pub(super) error: f64,
     /// The derivative is a sum over the elements of the predictions; this is the sum of their magnitudes.
     pub(super) magnitude: f64,
+    /// The part of the magnitude that one rounding of each prediction may make.
+    pub(super) rounding: f64,
     /// The derivative that rounding may hide if no prediction changes at all.
     pub(super) hidden: f64,
 }
@@ -90,7 +92,7 @@ pub(super) fn differentiate(mut slope: impl FnMut(f64) -> Slope) -> Option<Estim
             let error = (derivative - last).abs().max((derivative - before).abs()) + rounding;
             // False for NaN.
             if error < best.map_or(f64::INFINITY, |best| best.error) {
-                best = Some(Estimate { derivative, error, magnitude, hidden });
+                best = Some(Estimate { derivative, error, magnitude, rounding, hidden });
             }
             row.push(derivative);
         }
@@ -161,7 +163,13 @@ mod tests {
         let (estimate, slopes) = at(2.0, |_| 5.0);
         assert_eq!(
             estimate,
-            Some(Estimate { derivative: 0.0, error: 0.0, magnitude: 0.0, hidden: 10.0 * f64::EPSILON })
+            Some(Estimate {
+                derivative: 0.0,
+                error: 0.0,
+                magnitude: 0.0,
+                rounding: 0.0,
+                hidden: 10.0 * f64::EPSILON
+            })
         );
         assert_eq!(slopes, 2);
     }

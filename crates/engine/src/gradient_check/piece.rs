@@ -223,6 +223,8 @@ pub(super) enum Variable {
 pub(super) struct Piece {
     /// The forward pass of each sample, with its masks and its sides.
     samples: Vec<Interpreter<f64>>,
+    /// True if the samples meet at a barrier: then each depends on the others.
+    pub(super) meets: bool,
     input: Value,
     output: Value,
     loss: Loss,
@@ -245,11 +247,12 @@ impl Piece {
         weights: Vec<f64>,
         samples: &[Sample<'_, f64>],
     ) -> Self {
-        let mut free = Interpreter::new(forward.free.clone(), layout.clone());
+        let free = Interpreter::new(forward.free.clone(), layout.clone());
         let held = Interpreter::new(forward.held.clone(), layout.clone());
         let (input, output) = (forward.held.input, forward.held.output);
         let mut piece = Self {
             samples: vec![held; samples.len()],
+            meets: forward.held.stretches().len() > 1,
             input,
             output,
             loss,
@@ -258,17 +261,24 @@ impl Piece {
             prediction: vec![],
             scales: scales(&forward.held),
         };
-        for (position, (sample, held)) in samples.iter().zip(&mut piece.samples).enumerate() {
-            let at = MaskAt { mask: 0, step: 0, position };
-            free.draw_masks(seed, at);
-            held.draw_masks(seed, at);
-            free.run(*sample, &piece.weights, &mut []);
-            for Kink { function, from, side } in &forward.kinks {
-                function.sides(free.value(*from), held.value_mut(*side));
+        let together = forward.free.together(samples.len());
+        let mut free = vec![free; together];
+        let groups = samples.chunks(together).zip(piece.samples.chunks_mut(together));
+        for (group, (samples, held)) in groups.enumerate() {
+            for (position, (free, held)) in (group * together..).zip(free.iter_mut().zip(&mut *held)) {
+                let at = MaskAt { mask: 0, step: 0, position };
+                free.draw_masks(seed, at);
+                held.draw_masks(seed, at);
             }
-            held.run(*sample, &piece.weights, &mut []);
-            piece.target.extend_from_slice(sample.target);
-            piece.prediction.extend_from_slice(free.value(output));
+            Interpreter::run_batch(&mut free, samples, &piece.weights, &mut []);
+            for (free, held) in free.iter().zip(&mut *held) {
+                for Kink { function, from, side } in &forward.kinks {
+                    function.sides(free.value(*from), held.value_mut(*side));
+                }
+                piece.prediction.extend_from_slice(free.value(output));
+            }
+            Interpreter::run_batch(held, samples, &piece.weights, &mut []);
+            piece.target.extend(samples.iter().flat_map(|sample| sample.target));
         }
         piece
     }
@@ -279,19 +289,19 @@ impl Piece {
     /// line that depends on the tensor; lines of other tensors would read the wrong values.
     pub(super) fn slope(&mut self, variable: Variable, step: f64) -> Slope {
         let affected = match variable {
-            Variable::Weight { .. } => 0..self.samples.len(),
-            Variable::Input { sample, .. } => sample..sample + 1,
+            Variable::Input { sample, .. } if !self.meets => sample..sample + 1,
+            _ => 0..self.samples.len(),
         };
         let here = *self.element(variable);
         let (up, down) = (here + step, here - step);
         let len = self.target.len() / self.samples.len();
+        let above = self.predict(variable, up, affected.clone());
+        let below = self.predict(variable, down, affected.clone());
         let mut slope = Slope::default();
-        for sample in affected {
-            let above = self.predict(variable, up, sample).to_vec();
-            let below = self.predict(variable, down, sample).to_vec();
+        for ((sample, above), below) in affected.zip(above.chunks(len)).zip(below.chunks(len)) {
             let place = sample * len..(sample + 1) * len;
             let (prediction, target) = (&self.prediction[place.clone()], &self.target[place]);
-            let elements = above.iter().zip(&below).zip(prediction).zip(target).zip(&self.scales);
+            let elements = above.iter().zip(below).zip(prediction).zip(target).zip(&self.scales);
             for ((((above, below), y), target), scale) in elements {
                 slope.add(
                     above - below,
@@ -321,15 +331,16 @@ impl Piece {
         slope.over((up - down) * self.target.len() as f64)
     }
 
-    /// Predicts a sample with one variable set to another value.
-    fn predict(&mut self, variable: Variable, value: f64, sample: usize) -> &[f64] {
+    /// Predicts samples with one variable set to another value.
+    fn predict(&mut self, variable: Variable, value: f64, samples: Range<usize>) -> Vec<f64> {
         *self.element(variable) = value;
         let line = match variable {
             Variable::Weight { line, .. } => line,
             Variable::Input { .. } => 0,
         };
-        self.samples[sample].rerun(line, &self.weights);
-        self.samples[sample].value(self.output)
+        let samples = &mut self.samples[samples];
+        Interpreter::rerun(samples, line, &self.weights);
+        samples.iter().flat_map(|sample| sample.value(self.output)).copied().collect()
     }
 
     fn element(&mut self, variable: Variable) -> &mut f64 {
@@ -344,7 +355,7 @@ impl Piece {
 mod tests {
     use super::*;
     use crate::geometry::Padding;
-    use crate::layers::{Conv1D, Conv1DTranspose, Dropout, MaxPooling1D, ReLU};
+    use crate::layers::{Conv1D, Conv1DTranspose, Dropout, MaxPooling1D, ReLU, WeightSpec};
     use crate::model::{Network, Sequential};
     use crate::program::Tape;
     use crate::random::{Purpose, Stream};
@@ -403,7 +414,7 @@ mod tests {
     #[test]
     fn a_relu_amid_an_epilogue_is_held() {
         let mut layout = WeightLayout::default();
-        let bias = layout.push("bias", vec![1], crate::initializers::Initializer::Zeros);
+        let bias = layout.push(WeightSpec::new("bias", vec![1], crate::initializers::Initializer::Zeros));
         let mut tape = Tape::new(Shape::new(4, 1), true);
         let relu = Pointwise::Activation(Activation::Relu);
         let epilogue = vec![relu, Pointwise::AddBias(bias), relu];

@@ -30,12 +30,8 @@ pub(super) fn geometry(layer: &dyn Layer, input: Shape, spec: Option<GeometrySpe
 
 /// The weights of the layer: the kernel of A, and a bias of `filters` values if there is one.
 pub(super) fn weights(geometry: &Geometry, filters: usize, use_bias: bool) -> Vec<WeightSpec> {
-    let kernel = WeightSpec {
-        name: "kernel".into(),
-        shape: geometry.kernel().to_vec(),
-        initializer: Initializer::GlorotUniform,
-    };
-    let bias = WeightSpec { name: "bias".into(), shape: vec![filters], initializer: Initializer::Zeros };
+    let kernel = WeightSpec::new("kernel", geometry.kernel().to_vec(), Initializer::GlorotUniform);
+    let bias = WeightSpec::new("bias", vec![filters], Initializer::Zeros);
     std::iter::once(kernel).chain(use_bias.then_some(bias)).collect()
 }
 

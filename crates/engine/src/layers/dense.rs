@@ -86,13 +86,9 @@ impl Layer for Dense {
     }
 
     fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
-        let kernel = WeightSpec {
-            name: "kernel".into(),
-            shape: vec![inputs[0].channels, self.units],
-            initializer: Initializer::GlorotUniform,
-        };
-        let bias =
-            WeightSpec { name: "bias".into(), shape: vec![self.units], initializer: Initializer::Zeros };
+        let shape = vec![inputs[0].channels, self.units];
+        let kernel = WeightSpec::new("kernel", shape, Initializer::GlorotUniform);
+        let bias = WeightSpec::new("bias", vec![self.units], Initializer::Zeros);
         if self.use_bias { vec![kernel, bias] } else { vec![kernel] }
     }
 

@@ -74,27 +74,12 @@ impl Layer for LayerNormalization {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        // In f32 it must not vanish: a step whose channels are equal is divided by its root.
-        if !(self.epsilon.is_finite() && self.epsilon as f32 >= f32::MIN_POSITIVE) {
-            return Err(Error::Argument {
-                layer: self.class_name().into(),
-                argument: "epsilon".into(),
-                found: self.epsilon.to_string(),
-                expected: format!("a finite number of {:e} or more", f32::MIN_POSITIVE),
-            });
-        }
+        require_epsilon(self, self.epsilon)?;
         single_input(Self::CLASS_NAME, inputs)
     }
 
     fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
-        let weight = |name: &'static str, initializer| WeightSpec {
-            name: name.into(),
-            shape: vec![inputs[0].channels],
-            initializer,
-        };
-        let gamma = self.scale.then(|| weight("gamma", Initializer::Ones));
-        let beta = self.center.then(|| weight("beta", Initializer::Zeros));
-        gamma.into_iter().chain(beta).collect()
+        gamma_and_beta(self.scale, self.center, inputs[0].channels).collect()
     }
 
     fn forward(&self, tape: &mut Tape, call: &Call) -> Value {
@@ -123,6 +108,27 @@ impl Layer for LayerNormalization {
             .with("beta_constraint", Json::Null)
             .with("gamma_constraint", Json::Null)
     }
+}
+
+/// Checks the number that is added to a variance. In `f32` it must not vanish: where all values are equal, they are
+/// divided by its root.
+pub(super) fn require_epsilon(layer: &dyn Layer, epsilon: f64) -> Result<()> {
+    if epsilon.is_finite() && epsilon as f32 >= f32::MIN_POSITIVE {
+        return Ok(());
+    }
+    Err(Error::Argument {
+        layer: layer.class_name().into(),
+        argument: "epsilon".into(),
+        found: epsilon.to_string(),
+        expected: format!("a finite number of {:e} or more", f32::MIN_POSITIVE),
+    })
+}
+
+/// The weights that a normalised signal is scaled and shifted by.
+pub(super) fn gamma_and_beta(scale: bool, center: bool, channels: usize) -> impl Iterator<Item = WeightSpec> {
+    let gamma = scale.then(|| WeightSpec::new("gamma", vec![channels], Initializer::Ones));
+    let beta = center.then(|| WeightSpec::new("beta", vec![channels], Initializer::Zeros));
+    gamma.into_iter().chain(beta)
 }
 
 impl FromConfig for LayerNormalization {

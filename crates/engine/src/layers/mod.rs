@@ -17,6 +17,7 @@
 //! [`UpSampling1D`], [`ZeroPadding1D`], [`Cropping1D`], [`Concatenate`].
 
 mod activation;
+mod batch_normalization;
 mod bidirectional;
 pub(crate) mod config;
 mod conv1d;
@@ -40,6 +41,7 @@ use std::fmt::Debug;
 
 pub use crate::activations::Activation;
 pub use activation::{ELU, LeakyReLU};
+pub use batch_normalization::BatchNormalization;
 pub use bidirectional::{Bidirectional, Merge, Recurrent};
 pub use config::Config;
 pub use conv1d::Conv1D;
@@ -157,6 +159,16 @@ pub struct WeightSpec {
     pub shape: Vec<usize>,
     /// Its values before training.
     pub initializer: Initializer,
+    /// If false, it is no weight that an optimiser trains but a moving statistic, which the layer itself keeps.
+    pub trainable: bool,
+}
+
+impl WeightSpec {
+    /// A tensor that is trained.
+    #[must_use]
+    pub fn new(name: impl Into<Cow<'static, str>>, shape: Vec<usize>, initializer: Initializer) -> Self {
+        Self { name: name.into(), shape, initializer, trainable: true }
+    }
 }
 
 /// The operands of one use of a layer.

@@ -103,13 +103,12 @@ pub(super) fn output_shape(
 /// The weights: W, U, and the bias if there is one.
 pub(super) fn weights(cell: &Cell, input: Shape, bias: Option<Initializer>) -> Vec<WeightSpec> {
     let (units, columns) = (cell.units, cell.columns());
-    let spec = |name: &'static str, shape, initializer| WeightSpec { name: name.into(), shape, initializer };
     let mut weights = vec![
-        spec("kernel", vec![input.channels, columns], Initializer::GlorotUniform),
-        spec("recurrent_kernel", vec![units, columns], Initializer::Orthogonal),
+        WeightSpec::new("kernel", vec![input.channels, columns], Initializer::GlorotUniform),
+        WeightSpec::new("recurrent_kernel", vec![units, columns], Initializer::Orthogonal),
     ];
     let shape = if cell.reset_after() { vec![2, columns] } else { vec![columns] };
-    weights.extend(bias.map(|initializer| spec("bias", shape, initializer)));
+    weights.extend(bias.map(|initializer| WeightSpec::new("bias", shape, initializer)));
     weights
 }
 

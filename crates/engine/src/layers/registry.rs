@@ -7,10 +7,10 @@ use serde_json::{Value as Json, json};
 
 use super::config::{Class, respelt};
 use super::{
-    Activation, Add, AveragePooling1D, Bidirectional, Concatenate, Config, Conv1D, Conv1DTranspose,
-    Cropping1D, Dense, Dropout, ELU, Flatten, GRU, KERAS, LSTM, Layer, LayerNormalization, LeakyReLU,
-    MaxPooling1D, Multiply, ReLU, RepeatVector, Reshape, SpatialDropout1D, TimeDistributed, UpSampling1D,
-    ZeroPadding1D,
+    Activation, Add, AveragePooling1D, BatchNormalization, Bidirectional, Concatenate, Config, Conv1D,
+    Conv1DTranspose, Cropping1D, Dense, Dropout, ELU, Flatten, GRU, KERAS, LSTM, Layer, LayerNormalization,
+    LeakyReLU, MaxPooling1D, Multiply, ReLU, RepeatVector, Reshape, SpatialDropout1D, TimeDistributed,
+    UpSampling1D, ZeroPadding1D,
 };
 use crate::error::{Error, Result};
 use crate::text::excerpt;
@@ -69,6 +69,7 @@ impl Default for Registry {
     fn default() -> Self {
         Self(BTreeMap::new())
             .with::<Activation>()
+            .with::<BatchNormalization>()
             .with::<Bidirectional>()
             .with::<Concatenate>()
             .with::<Add>()

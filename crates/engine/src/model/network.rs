@@ -306,7 +306,7 @@ impl Network {
         let first = self.layout.tensors().len();
         let weights = first..first + specs.len();
         for spec in specs {
-            self.layout.push(format!("{name}.{}", spec.name), spec.shape, spec.initializer);
+            self.layout.push(WeightSpec { name: format!("{name}.{}", spec.name).into(), ..spec });
         }
         self.order.push(Part::Layer(self.layers.len()));
         self.layers.push(NamedLayer { name, layer, inputs: shapes, output, weights });
@@ -477,6 +477,7 @@ impl Layer for Network {
             name: tensor.name.clone().into(),
             shape: tensor.shape.clone(),
             initializer: tensor.initializer,
+            trainable: tensor.trained,
         };
         self.layout.tensors().iter().map(tensor).collect()
     }

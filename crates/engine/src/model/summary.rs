@@ -155,10 +155,11 @@ impl fmt::Display for Summary<'_> {
             row(f, &cells[..widths.len()], &widths, '│')?;
         }
         writeln!(f, "{}", rule('└', '┴', '┘', '─'))?;
-        let total = with_memory(self.model.layout().len());
-        writeln!(f, " Total params: {total}")?;
-        writeln!(f, " Trainable params: {total}")?;
-        write!(f, " Non-trainable params: {}", with_memory(0))
+        let layout = self.model.layout();
+        let trainable: usize = layout.trained().map(|range| range.len()).sum();
+        writeln!(f, " Total params: {}", with_memory(layout.len()))?;
+        writeln!(f, " Trainable params: {}", with_memory(trainable))?;
+        write!(f, " Non-trainable params: {}", with_memory(layout.len() - trainable))
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::error::{Error, NonFinite, Result};
 use crate::float::Float;
 use crate::initializers::Initializer;
+use crate::layers::WeightSpec;
 use crate::program::Weight;
 use crate::random::{Purpose, Stream};
 
@@ -28,17 +29,21 @@ pub struct WeightInfo {
     pub range: Range<usize>,
     /// Its values before training.
     pub initializer: Initializer,
-    /// True if the loss depends on it, as far as is known. If not, its weights do not decay, as in Keras.
+    /// True if an optimiser trains it. False for a moving statistic, whose gradient is its change in a step, and, as
+    /// soon as the program of a step is known, for weights that the loss does not depend on. As in Keras these are not
+    /// decayed, and no part of the norms by which a gradient is clipped.
     pub trained: bool,
 }
 
 impl WeightLayout {
     /// Appends a tensor and returns its name in programs. [`Sequential`](super::Sequential) calls this for its layers;
     /// code that records a graph by hand calls it for its own tensors.
-    pub fn push(&mut self, name: impl Into<String>, shape: Vec<usize>, initializer: Initializer) -> Weight {
+    pub fn push(&mut self, spec: WeightSpec) -> Weight {
+        let WeightSpec { name, shape, initializer, trainable } = spec;
         let range = self.len..self.len + shape.iter().product::<usize>();
         self.len = range.end;
-        self.tensors.push(WeightInfo { name: name.into(), shape, range, initializer, trained: true });
+        let name = name.into_owned();
+        self.tensors.push(WeightInfo { name, shape, range, initializer, trained: trainable });
         Weight(self.tensors.len() - 1)
     }
 
@@ -53,7 +58,17 @@ impl WeightLayout {
 
     /// The ranges of the weights that are trained.
     pub fn trained(&self) -> impl Iterator<Item = Range<usize>> {
-        self.tensors.chunk_by(|a, b| a.trained == b.trained).filter(|run| run[0].trained).map(|run| {
+        self.runs(true)
+    }
+
+    /// The ranges of the weights that are not trained.
+    pub fn untrained(&self) -> impl Iterator<Item = Range<usize>> {
+        self.runs(false)
+    }
+
+    fn runs(&self, trained: bool) -> impl Iterator<Item = Range<usize>> {
+        let runs = self.tensors.chunk_by(|a, b| a.trained == b.trained);
+        runs.filter(move |run| run[0].trained == trained).map(|run| {
             let last = run.last().unwrap_or(&run[0]);
             run[0].range.start..last.range.end
         })

@@ -136,6 +136,7 @@ impl AdamW {
 mod tests {
     use super::*;
     use crate::initializers::Initializer;
+    use crate::layers::WeightSpec;
     use crate::model::WeightLayout;
     use crate::optimizers::Optimizer;
 
@@ -148,7 +149,7 @@ mod tests {
         let (mut theta, mut slots) = ([0f64; 3], vec![vec![0f64; 3]; 2]);
         let mut expected = [0f64; 3];
         let mut layout = WeightLayout::default();
-        layout.push("w", vec![3], Initializer::Zeros);
+        layout.push(WeightSpec::new("w", vec![3], Initializer::Zeros));
         for step in 1..=100u64 {
             Optimizer::Adam(adam).update(step, &layout, &mut theta, &gradient, &mut slots);
             let correction = (1.0 - 0.999f64.powi(step as i32)).sqrt();

@@ -222,7 +222,8 @@ impl Optimizer {
     }
 
     /// Takes step number `step`, from 1: clips the gradient, decays the weights, and updates `weights` and `slots`. Unless
-    /// norms are clipped, each element is independent of the others.
+    /// norms are clipped, each element is independent of the others. All this is for the weights that are
+    /// [trained](crate::model::WeightInfo::trained); the gradient of a moving statistic is its change, and is added to it.
     ///
     /// # Panics
     /// If the number of slots or a length is wrong.
@@ -240,41 +241,50 @@ impl Optimizer {
         for range in layout.trained() {
             self.common().decay(self.learning_rate().at::<F>(step), &mut weights[range]);
         }
-        let (rate, all) = (self.rate(step), 0..layout.len());
+        let rate = self.rate(step);
+        let tensors = layout.tensors().iter().filter(|tensor| tensor.trained);
+        let tensors = tensors.map(|tensor| tensor.range.clone());
         match self.common().clipping() {
-            None => self.step(rate, all, weights, gradient, slots, |g| g),
+            None => self.step(rate, layout.trained(), weights, gradient, slots, |g| g),
             Some(Clipping::Value(limit)) => {
-                self.step(rate, all, weights, gradient, slots, clip::by_value(F::of(limit)));
+                let clip = clip::by_value(F::of(limit));
+                self.step(rate, layout.trained(), weights, gradient, slots, clip);
             }
             Some(Clipping::Norm(limit)) => {
-                for range in layout.tensors().iter().map(|tensor| tensor.range.clone()) {
+                for range in tensors {
                     let clip = clip::by_norm(F::of(limit), &gradient[range.clone()]);
-                    self.step(rate, range, weights, gradient, slots, clip);
+                    self.step(rate, std::iter::once(range), weights, gradient, slots, clip);
                 }
             }
             Some(Clipping::GlobalNorm(limit)) => {
-                let tensors = layout.tensors().iter().map(|tensor| &gradient[tensor.range.clone()]);
-                self.step(rate, all, weights, gradient, slots, clip::by_global_norm(limit, tensors));
+                let clip = clip::by_global_norm(limit, tensors.map(|range| &gradient[range]));
+                self.step(rate, layout.trained(), weights, gradient, slots, clip);
             }
+        }
+        for range in layout.untrained() {
+            let changes = &gradient[range.clone()];
+            weights[range].iter_mut().zip(changes).for_each(|(weight, change)| *weight += *change);
         }
     }
 
-    /// Updates a range of the weights.
+    /// Updates ranges of the weights.
     fn step<F: Float>(
         &self,
         rate: F,
-        range: Range<usize>,
+        ranges: impl Iterator<Item = Range<usize>>,
         weights: &mut [F],
         gradient: &[F],
         slots: &mut [Vec<F>],
         clip: impl Fn(F) -> F,
     ) {
-        let mut parts = Slots::default();
-        for (part, slot) in parts.iter_mut().zip(slots) {
-            *part = &mut slot[range.clone()];
+        for range in ranges {
+            let mut parts = Slots::default();
+            for (part, slot) in parts.iter_mut().zip(&mut *slots) {
+                *part = &mut slot[range.clone()];
+            }
+            let gradient = gradient[range.clone()].iter().map(|g| clip(*g));
+            each!(self, rule => rule.update(rate, &mut weights[range], gradient, parts));
         }
-        let gradient = gradient[range.clone()].iter().map(|g| clip(*g));
-        each!(self, rule => rule.update(rate, &mut weights[range], gradient, parts));
     }
 
     /// Checks the hyperparameters.

@@ -15,12 +15,16 @@
 //! | pooling, and its gradient | 1 for each step of each window, padding left out: a comparison or an addition |
 //! | normalisation | 5: sum, difference, square, sum of squares, scaling |
 //! | its gradient | 10: half of them to normalise again |
+//! | moments of a sample over its steps | 4: sum, difference, square, sum of squares |
+//! | standardisation | 2: difference, scaling |
+//! | its gradient | 3 for the means: sum, product, sum; 4 for dx: product, two differences, scaling |
+//! | a barrier | 4 for each sample: two sums, a difference, a square |
 //! | map | 1 for each function of its epilogue, however many a machine takes for it |
 //! | loss | 4: difference, square or magnitude, sum, scaling |
 //! | a recurrence, and its gradient | 4 for each gate of a unit: two sums, the function, its share of the state |
 //! | a user's operation | unknown, counted as 0 |
 
-use super::{Instruction, Pointwise, Program, Value, Weight};
+use super::{Instruction, Meeting, Pointwise, Program, Statistics, Value, Weight};
 use crate::model::WeightLayout;
 
 /// Operations of the loss per element of the prediction.
@@ -30,6 +34,14 @@ const RECUR: u64 = 4;
 
 /// Operations of a normalisation per element.
 const NORMALIZE: u64 = 5;
+/// Operations of the moments per element.
+const MOMENTS: u64 = 4;
+/// Operations of a standardisation per element.
+const STANDARDIZE: u64 = 2;
+/// Operations per element of the means that the gradient of a standardisation depends on.
+const GRADIENT_MEANS: u64 = 3;
+/// Operations of the gradient of a standardisation per element.
+const STANDARDIZE_GRADIENT: u64 = 4;
 
 /// Work and memory traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -118,6 +130,10 @@ impl Count<'_> {
             Instruction::Add { y, .. } | Instruction::Multiply { y, .. } => (0, self.len(*y)),
             Instruction::Normalize { y, .. } => (0, NORMALIZE * self.len(*y)),
             Instruction::NormalizeGradient { dx, .. } => (0, 2 * NORMALIZE * self.len(*dx)),
+            Instruction::Moments { x, .. } | Instruction::Meet { x, .. } => (0, MOMENTS * self.len(*x)),
+            Instruction::Standardize { y, .. } => (0, STANDARDIZE * self.len(*y)),
+            Instruction::GradientMeans { dy, .. } => (0, GRADIENT_MEANS * self.len(*dy)),
+            Instruction::StandardizeGradient { dx, .. } => (0, STANDARDIZE_GRADIENT * self.len(*dx)),
             Instruction::Pool { geometry, .. } | Instruction::PoolGradient { geometry, .. } => {
                 (0, (geometry.multiply_adds() / geometry.out_channels) as u64)
             }
@@ -152,6 +168,13 @@ impl Count<'_> {
             }
             Instruction::RecurGradient { kernel, .. } => self.tensor(*kernel),
             Instruction::Loss { y, .. } => self.len(*y),
+            Instruction::Standardize { statistics: Statistics::Moving(moving), .. } => {
+                moving.iter().map(|weight| self.tensor(*weight)).sum()
+            }
+            // Read, and their changes.
+            Instruction::Meet { meeting: Meeting::Moments { moving, .. }, .. } => {
+                moving.iter().map(|weight| 2 * self.tensor(*weight)).sum()
+            }
             Instruction::Custom { weights, .. } => self.layout.range(weights.clone()).len() as u64,
             // Read, and their gradients.
             Instruction::CustomGradient { weights, .. } => {
@@ -164,6 +187,11 @@ impl Count<'_> {
             | Instruction::Multiply { .. }
             | Instruction::Normalize { .. }
             | Instruction::NormalizeGradient { .. }
+            | Instruction::Moments { .. }
+            | Instruction::Meet { meeting: Meeting::Means, .. }
+            | Instruction::Standardize { statistics: Statistics::Batch(_), .. }
+            | Instruction::GradientMeans { .. }
+            | Instruction::StandardizeGradient { .. }
             | Instruction::Pool { .. }
             | Instruction::PoolGradient { .. }
             | Instruction::Draw { .. } => 0,

@@ -16,7 +16,7 @@
 //! map and the readers of its operand, so it takes time in proportion to the program. Programs of layers take two
 //! rounds.
 
-use super::{Instruction, Line, Pointwise, Program, Value};
+use super::{Instruction, Line, Pointwise, Program, Statistics, Value};
 use crate::activations::Residual;
 
 pub(super) fn fuse(program: &Program) -> Program {
@@ -233,10 +233,29 @@ fn rename(program: &mut Program, rename: impl Fn(&mut Value)) {
             | Instruction::Correlate { x, y, .. }
             | Instruction::Map { x, y, .. }
             | Instruction::Normalize { x, y, .. }
+            | Instruction::Moments { x, y }
+            | Instruction::Meet { x, y, .. }
             | Instruction::Pool { x, y, .. }
             | Instruction::Custom { x, y, .. } => {
                 rename(x);
                 rename(y);
+            }
+            Instruction::Standardize { statistics, x, y, .. } => {
+                if let Statistics::Batch(statistics) = statistics {
+                    rename(statistics);
+                }
+                rename(x);
+                rename(y);
+            }
+            Instruction::GradientMeans { y, dy, means } => {
+                for value in [y, dy, means] {
+                    rename(value);
+                }
+            }
+            Instruction::StandardizeGradient { statistics, means, y, dy, dx, .. } => {
+                for value in [statistics, means, y, dy, dx] {
+                    rename(value);
+                }
             }
             Instruction::SumSteps { x, .. } => rename(x),
             Instruction::Add { a, b, y } | Instruction::Multiply { a, b, y } => {

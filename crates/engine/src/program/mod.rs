@@ -12,8 +12,11 @@
 //!   and **gradients of weights are added to, gradients of values are stored**;
 //! * a [`Mask`], the dropout mask of one layer for one sample.
 //!
-//! Instructions do not refer to the batch. A program describes the computation of one sample; the backend sums the
-//! gradients of weights over the samples.
+//! A program describes the computation of one sample; the backend sums the gradients of weights over the samples. Only
+//! one instruction refers to the batch: [`Instruction::Meet`], a **barrier**. Each sample computes a small value of its
+//! own, there the samples meet, and each goes on with what they have made of it together. So a program is a list of
+//! [stretches](Program::stretches) with a barrier between two; inside a stretch no sample depends on another. Only
+//! batch normalisation needs barriers, and most programs are a single stretch.
 
 pub mod cost;
 pub mod custom;
@@ -116,6 +119,33 @@ impl Pooling {
             Self::Average => "average_pool",
         }
     }
+}
+
+/// The statistics that [`Instruction::Standardize`] uses: a mean and a variance for each channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Statistics {
+    /// Those of the batch, `(2, channels)`: the result of [`Meeting::Moments`].
+    Batch(Value),
+    /// Those that training has left in weights: the moving mean and the moving variance.
+    Moving([Weight; 2]),
+}
+
+/// A function of a value of all samples of a batch, computed at a barrier.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Meeting {
+    /// The mean over the batch, element by element.
+    Means,
+    /// The mean and the variance of each channel over the batch and all steps, `(2, channels)`, from those of each sample:
+    /// the mean of the means, and the mean of the variances plus the variance of the means.
+    ///
+    /// Each moving statistic w moves towards that of the batch, s. Its change is added to its gradient:
+    /// `dw += (1 - momentum) (s - (w + dw))`, where dw is not zero if the layer was called before.
+    Moments {
+        /// Fraction of the moving statistics that stays.
+        momentum: f64,
+        /// The moving mean and the moving variance.
+        moving: [Weight; 2],
+    },
 }
 
 /// One operation on the values of a sample. Its documentation names the reference in [`crate::reference`] that it must
@@ -262,6 +292,59 @@ pub enum Instruction {
         /// Stored: the gradient with respect to the input.
         dx: Value,
     },
+    /// `y`: the mean and the variance of each channel of `x` over the steps of the sample, `(2, channels)`.
+    Moments {
+        /// Read.
+        x: Value,
+        /// Stored.
+        y: Value,
+    },
+    /// A barrier: the samples of the batch meet. `y` is the same for all of them.
+    Meet {
+        /// The function that is computed.
+        meeting: Meeting,
+        /// Read, of every sample of the batch: two rows.
+        x: Value,
+        /// Stored, in every sample; of the shape of `x`.
+        y: Value,
+    },
+    /// `y[t, c] = (x[t, c] - mean[c]) / sqrt(variance[c] + epsilon)`
+    Standardize {
+        /// Added to the variance.
+        epsilon: f64,
+        /// The mean and the variance of each channel.
+        statistics: Statistics,
+        /// Read.
+        x: Value,
+        /// Stored; of the shape of `x`.
+        y: Value,
+    },
+    /// `means`: the means over steps of `dy[t, c]` and of `dy[t, c] y[t, c]`, `(2, channels)`. Their means over the batch
+    /// are what the gradient of a standardisation by the batch's statistics depends on.
+    GradientMeans {
+        /// Read: the result of the standardisation.
+        y: Value,
+        /// Read: the gradient with respect to it.
+        dy: Value,
+        /// Stored.
+        means: Value,
+    },
+    /// The gradient of [`Instruction::Standardize`] with respect to `x`, through the batch's statistics too:
+    /// `dx[t, c] = (dy[t, c] - means[0, c] - y[t, c] means[1, c]) / sqrt(variance[c] + epsilon)`
+    StandardizeGradient {
+        /// As in the forward pass.
+        epsilon: f64,
+        /// Read: the statistics of the batch.
+        statistics: Value,
+        /// Read: the means of [`Instruction::GradientMeans`] over the batch.
+        means: Value,
+        /// Read: the result of the forward pass.
+        y: Value,
+        /// Read: the gradient with respect to it.
+        dy: Value,
+        /// Stored.
+        dx: Value,
+    },
     /// `y[t, c]` = the maximum, or the mean, of `x[i, c]` over the input steps i that output step t meets.
     Pool {
         /// The value that stands for a window.
@@ -347,8 +430,14 @@ impl Instruction {
             | Self::SumSteps { x, .. }
             | Self::Map { x, .. }
             | Self::Normalize { x, .. }
+            | Self::Moments { x, .. }
+            | Self::Meet { x, .. }
+            | Self::Standardize { statistics: Statistics::Moving(_), x, .. }
             | Self::Pool { x, .. }
             | Self::Custom { x, .. } => vec![*x],
+            Self::Standardize { statistics: Statistics::Batch(statistics), x, .. } => vec![*x, *statistics],
+            Self::GradientMeans { y, dy, .. } => vec![*y, *dy],
+            Self::StandardizeGradient { statistics, means, y, dy, .. } => vec![*statistics, *means, *y, *dy],
             Self::NormalizeGradient { x, dy, .. }
             | Self::PoolGradient { pooling: Pooling::Max, x, dy, .. } => {
                 vec![*x, *dy]
@@ -399,17 +488,28 @@ impl Instruction {
             | Self::IndexMap { y, .. }
             | Self::Multiply { y, .. }
             | Self::Normalize { y, .. }
+            | Self::Moments { y, .. }
+            | Self::Meet { y, .. }
+            | Self::Standardize { y, .. }
             | Self::Pool { y, .. }
             | Self::Custom { y, .. } => Some(*y),
             Self::Loss { dy, .. } => Some(*dy),
+            Self::GradientMeans { means, .. } => Some(*means),
             Self::Recur { trace, .. } => Some(*trace),
             Self::RecurGradient { dz, .. } => Some(*dz),
             Self::IndexMapTransposed { dx, .. }
             | Self::NormalizeGradient { dx, .. }
+            | Self::StandardizeGradient { dx, .. }
             | Self::PoolGradient { dx, .. }
             | Self::CustomGradient { dx, .. } => Some(*dx),
             Self::Correlate { .. } | Self::SumSteps { .. } | Self::Draw { .. } => None,
         }
+    }
+
+    /// Returns true if the samples of a batch meet here.
+    #[must_use]
+    pub fn is_barrier(&self) -> bool {
+        matches!(self, Self::Meet { .. })
     }
 
     /// Returns true if element-by-element functions can be merged into this instruction's store.
@@ -492,6 +592,23 @@ impl Program {
         fuse::fuse(self)
     }
 
+    /// The indices of the lines of each stretch, in order. The line between two stretches is the
+    /// [barrier](Instruction::is_barrier) that ends the first.
+    #[must_use]
+    pub fn stretches(&self) -> Vec<Range<usize>> {
+        let barriers = (0..self.lines.len()).filter(|line| self.lines[*line].instruction.is_barrier());
+        let ends = barriers.chain([self.lines.len()]);
+        ends.scan(0, |first, end| Some(std::mem::replace(first, end + 1)..end)).collect()
+    }
+
+    /// The number of samples of a batch of `batch` whose values must be there at the same time: all, if they meet at a
+    /// barrier, else one.
+    #[must_use]
+    pub fn together(&self, batch: usize) -> usize {
+        let meet = self.lines.iter().any(|line| line.instruction.is_barrier());
+        if meet { batch } else { 1 }
+    }
+
     /// Tells of each of `tensors` weight tensors whether the program adds to its gradient: whether the loss depends on it.
     #[must_use]
     pub fn trained(&self, tensors: usize) -> Vec<bool> {
@@ -555,6 +672,26 @@ impl fmt::Display for Line {
             Instruction::Normalize { x, y, .. } => write!(f, "v{} = normalize(v{})", y.0, x.0)?,
             Instruction::NormalizeGradient { x, dy, dx, .. } => {
                 write!(f, "v{} = d normalize(v{}, v{})", dx.0, x.0, dy.0)?;
+            }
+            Instruction::Moments { x, y } => write!(f, "v{} = moments(v{})", y.0, x.0)?,
+            Instruction::Meet { meeting: Meeting::Means, x, y } => {
+                write!(f, "v{} = batch_means(v{})", y.0, x.0)?;
+            }
+            Instruction::Meet { meeting: Meeting::Moments { moving: [mean, variance], .. }, x, y } => {
+                write!(f, "v{}, dw{}, dw{} += batch_moments(v{})", y.0, mean.0, variance.0, x.0)?;
+            }
+            Instruction::Standardize { statistics: Statistics::Batch(statistics), x, y, .. } => {
+                write!(f, "v{} = standardize(v{}, v{})", y.0, x.0, statistics.0)?;
+            }
+            Instruction::Standardize { statistics: Statistics::Moving([mean, variance]), x, y, .. } => {
+                write!(f, "v{} = standardize(v{}, w{}, w{})", y.0, x.0, mean.0, variance.0)?;
+            }
+            Instruction::GradientMeans { y, dy, means } => {
+                write!(f, "v{} = gradient_means(v{}, v{})", means.0, y.0, dy.0)?;
+            }
+            Instruction::StandardizeGradient { statistics, means, y, dy, dx, .. } => {
+                let read = [y, dy, statistics, means].map(|value| format!("v{}", value.0)).join(", ");
+                write!(f, "v{} = d standardize({read})", dx.0)?;
             }
             Instruction::Pool { pooling, x, y, .. } => write!(f, "v{} = {}(v{})", y.0, pooling.name(), x.0)?,
             Instruction::PoolGradient { pooling, x, dy, dx, .. } => {

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::{Instruction, Pooling, Program, Value};
+use super::{Instruction, Pooling, Program, Statistics, Value};
 use crate::geometry::Geometry;
 use crate::index_map::Run;
+use crate::shape::Shape;
 
 impl Program {
     /// The receptive field of step `step` of `value`: the smallest range of input steps such that a change of the
@@ -94,6 +95,19 @@ impl Program {
                 let channels = self.values[read.0].channels;
                 all_of_step(&any_of_step(stored, channels), channels)
             }
+            // The statistics are those of a channel at all steps. Those of the batch depend on other samples too.
+            Instruction::Standardize { statistics: Statistics::Batch(statistics), .. }
+            | Instruction::StandardizeGradient { statistics, .. }
+                if *statistics == read =>
+            {
+                of_channels(stored, self.values[read.0])
+            }
+            Instruction::StandardizeGradient { means, .. } if *means == read => {
+                of_channels(stored, self.values[read.0])
+            }
+            Instruction::Moments { .. } | Instruction::Meet { .. } | Instruction::GradientMeans { .. } => {
+                of_channels(stored, self.values[read.0])
+            }
             // A state depends on all steps before it.
             Instruction::Recur { cell, .. } => {
                 let steps = stored
@@ -119,6 +133,13 @@ impl Program {
 /// The steps of which any element is among `elements`.
 fn any_of_step(elements: &[bool], channels: usize) -> Vec<bool> {
     elements.chunks(channels).map(|step| step.contains(&true)).collect()
+}
+
+/// All elements of a signal whose channels are among `elements`.
+fn of_channels(elements: &[bool], shape: Shape) -> Vec<bool> {
+    let channel = |c: usize| elements.iter().skip(c).step_by(shape.channels).any(|needed| *needed);
+    let channels: Vec<bool> = (0..shape.channels).map(channel).collect();
+    channels.repeat(shape.steps)
 }
 
 /// All elements of `steps`.

@@ -16,6 +16,7 @@
 //! | hidden states of a recurrence | of z: its gradient; of the recurrent kernel: correlate(h one step earlier, dz) |
 //! | a user's operation | as it says itself |
 //! | `y = normalize(x)` | of x: its gradient |
+//! | `y = standardize(x)` by the statistics of the batch | of x: its gradient, through the statistics too |
 //! | in an epilogue: factors | of the factors: the sum of dy x over steps, with x what they multiply; `dy factors` goes on |
 //! | bias | of the bias: the sum of dy over steps |
 //! | activation | `dy activation'` goes on |
@@ -153,6 +154,12 @@ impl Tape {
                     self.add_gradient(x, dx);
                 }
             }
+            Instruction::Standardize { x, .. } => {
+                if self.needs_gradient(x) {
+                    let dx = self.standardize_gradient(y, dy);
+                    self.add_gradient(x, dx);
+                }
+            }
             Instruction::Pool { pooling, geometry, x, .. } => {
                 if self.needs_gradient(x) {
                     let dx = self.pool_gradient(pooling, geometry, x, dy);
@@ -162,6 +169,10 @@ impl Tape {
             Instruction::Custom { op, x, weights, .. } => self.reverse_custom(op, x, weights, [y, dy]),
             // The index map that reads the hidden states out of a trace reverses the recurrence.
             Instruction::Recur { .. } => unreachable!("a trace has no gradient: {instruction:?}"),
+            // The standardisation that reads the statistics reverses them too.
+            Instruction::Moments { .. } | Instruction::Meet { .. } => {
+                unreachable!("statistics have no gradient: {instruction:?}")
+            }
             Instruction::RecurGradient { .. }
             | Instruction::IndexMapTransposed { .. }
             | Instruction::Draw { .. }
@@ -169,6 +180,8 @@ impl Tape {
             | Instruction::SumSteps { .. }
             | Instruction::Loss { .. }
             | Instruction::NormalizeGradient { .. }
+            | Instruction::GradientMeans { .. }
+            | Instruction::StandardizeGradient { .. }
             | Instruction::PoolGradient { .. }
             | Instruction::CustomGradient { .. } => {
                 unreachable!("stores no value of a forward pass: {instruction:?}")

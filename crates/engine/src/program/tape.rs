@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::custom::{AnyOperation, Operation};
 use super::reverse::Recorded;
-use super::{Instruction, Line, Mask, MaskSpec, Pass, Pointwise, Pooling, Program, Value, Weight};
+use super::{
+    Instruction, Line, Mask, MaskSpec, Meeting, Pass, Pointwise, Pooling, Program, Statistics, Value, Weight,
+};
 use crate::activations::{Activation, Residual};
 use crate::geometry::Geometry;
 use crate::index_map::IndexMap;
@@ -325,6 +327,52 @@ impl Tape {
         let dx = self.value(self.shape(x));
         self.push(Instruction::NormalizeGradient { epsilon, x, dy, dx });
         dx
+    }
+
+    /// Records the standardisation of each channel of `x`, and returns the result: in training by the mean and the variance
+    /// of the batch, towards which the `moving` mean and variance move, in inference by the moving ones.
+    pub fn standardize(&mut self, epsilon: f64, momentum: f64, moving: [Weight; 2], x: Value) -> Value {
+        let shape = self.shape(x);
+        let statistics = if self.training {
+            let [own, met] = [(); 2].map(|()| self.value(Shape::new(2, shape.channels)));
+            self.push(Instruction::Moments { x, y: own });
+            self.push(Instruction::Meet { meeting: Meeting::Moments { momentum, moving }, x: own, y: met });
+            Statistics::Batch(met)
+        } else {
+            Statistics::Moving(moving)
+        };
+        let y = self.value(shape);
+        self.push(Instruction::Standardize { epsilon, statistics, x, y });
+        y
+    }
+
+    /// Records the gradient of the [`Tape::standardize`] that stored `y`, and returns it.
+    ///
+    /// # Panics
+    /// If `y` was not standardised by the statistics of the batch.
+    pub fn standardize_gradient(&mut self, y: Value, dy: Value) -> Value {
+        self.check(dy, self.shape(y));
+        let (epsilon, statistics) = match self.stored[y.0].map(|line| &self.lines[line].instruction) {
+            Some(Instruction::Standardize { epsilon, statistics: Statistics::Batch(statistics), .. }) => {
+                (*epsilon, *statistics)
+            }
+            other => panic!("v{} was not standardised by the statistics of the batch: {other:?}", y.0),
+        };
+        let [own, means] = [(); 2].map(|()| self.value(self.shape(statistics)));
+        self.push(Instruction::GradientMeans { y, dy, means: own });
+        self.push(Instruction::Meet { meeting: Meeting::Means, x: own, y: means });
+        let dx = self.value(self.shape(y));
+        self.push(Instruction::StandardizeGradient { epsilon, statistics, means, y, dy, dx });
+        dx
+    }
+
+    /// The value that was mapped to `y`; `y` itself if no [`Tape::map`] stored it.
+    #[must_use]
+    pub fn before_map(&self, y: Value) -> Value {
+        match self.stored[y.0].map(|line| &self.lines[line].instruction) {
+            Some(Instruction::Map { x, .. }) => *x,
+            _ => y,
+        }
     }
 
     /// Records the pooling of `x`, on the geometry's input side, and returns its output. The geometry has as many

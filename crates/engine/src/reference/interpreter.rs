@@ -1,12 +1,14 @@
 //! The interpreter, which runs a program line by line.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView2, ArrayView3, ArrayViewMut3};
+use ndarray::{Array2, ArrayView2, ArrayView3, ArrayViewMut3, aview1};
 
 use super::{
-    Operand, apply, apply_transposed, correlate, index_map, index_map_transposed, normalize,
-    normalize_gradient, pointwise, pool, pool_gradient, recur, recur_gradient, sum_steps,
+    Operand, apply, apply_transposed, correlate, follow, gradient_means, index_map, index_map_transposed,
+    meet, moments, normalize, normalize_gradient, pointwise, pool, pool_gradient, recur, recur_gradient,
+    standardize, standardize_gradient, sum_steps,
 };
 use crate::float::Float;
 use crate::geometry::Geometry;
@@ -14,9 +16,10 @@ use crate::masks::{self, MaskAt, WORD};
 use crate::model::WeightLayout;
 use crate::profile::{Clock, NoClock, Part};
 use crate::program::custom::{self, Saved};
-use crate::program::{Instruction, Pointwise, Program, Value, Weight};
+use crate::program::{Instruction, Meeting, Pointwise, Program, Statistics, Value, Weight};
 
-/// Runs a program for one sample at a time and keeps every value for inspection. Clones share the program.
+/// Runs a program for one sample at a time and keeps every value for inspection. Clones share the program. The samples of
+/// a batch that meet at a barrier each need one ([`Interpreter::run_batch`]).
 #[derive(Debug, Clone)]
 pub struct Interpreter<F> {
     program: Arc<Program>,
@@ -65,43 +68,107 @@ impl<F: Float> Interpreter<F> {
         }
     }
 
-    /// Runs the program. Adds to `gradient`, and returns the sample's loss, or 0 if the program has none.
+    /// Runs the program for a sample that is a batch by itself, or where no samples meet. Adds to `gradient`, and returns
+    /// the sample's loss, or 0 if the program has none.
     ///
     /// # Panics
     /// If a length does not fit the program.
     pub fn run(&mut self, sample: Sample<'_, F>, weights: &[F], gradient: &mut [F]) -> f64 {
-        self.run_clocked(sample, weights, gradient, &mut NoClock)
+        Self::run_batch(std::slice::from_mut(self), &[sample], weights, gradient)
     }
 
-    /// As [`Interpreter::run`], with a clock.
+    /// Runs the program for all samples of a batch, each in an interpreter of its own, which are clones of one. Adds to
+    /// `gradient`, and returns the sum of the samples' losses, or 0 if the program has none.
+    ///
+    /// # Panics
+    /// If a length does not fit the program, or there are not as many samples as interpreters.
+    pub fn run_batch(
+        batch: &mut [Self],
+        samples: &[Sample<'_, F>],
+        weights: &[F],
+        gradient: &mut [F],
+    ) -> f64 {
+        Self::run_clocked(batch, samples, weights, gradient, &mut NoClock)
+    }
+
+    /// As [`Interpreter::run_batch`], with a clock.
     pub(super) fn run_clocked(
-        &mut self,
-        sample: Sample<'_, F>,
+        batch: &mut [Self],
+        samples: &[Sample<'_, F>],
         weights: &[F],
         gradient: &mut [F],
         clock: &mut impl Clock,
     ) -> f64 {
-        slice_mut(&mut self.values[self.program.input.index()]).copy_from_slice(sample.x);
-        clock.lap(Part::Gather);
-        self.run_lines(0, sample, weights, gradient, clock)
+        assert_eq!(batch.len(), samples.len(), "an interpreter for each sample");
+        for (interpreter, sample) in batch.iter_mut().zip(samples) {
+            let input = interpreter.program.input;
+            interpreter.value_mut(input).copy_from_slice(sample.x);
+            clock.lap(Part::Gather);
+        }
+        Self::run_from(0, batch, samples, weights, gradient, clock)
     }
 
     /// Runs the lines of a forward pass again from `first` on, with the values that the lines before it have stored.
-    pub(crate) fn rerun(&mut self, first: usize, weights: &[F]) {
-        let sample = Sample { x: &[], target: &[], batch: 1 };
-        self.run_lines(first, sample, weights, &mut [], &mut NoClock);
+    pub(crate) fn rerun(batch: &mut [Self], first: usize, weights: &[F]) {
+        let samples = vec![Sample { x: &[], target: &[], batch: 1 }; batch.len()];
+        Self::run_from(first, batch, &samples, weights, &mut [], &mut NoClock);
+    }
+
+    /// Runs the lines from `first` on: each stretch for one sample after the other, then the barrier for all of them.
+    fn run_from(
+        first: usize,
+        batch: &mut [Self],
+        samples: &[Sample<'_, F>],
+        weights: &[F],
+        gradient: &mut [F],
+        clock: &mut impl Clock,
+    ) -> f64 {
+        let Some(program) = batch.first().map(|interpreter| Arc::clone(&interpreter.program)) else {
+            return 0.0;
+        };
+        let mut loss = 0.0;
+        for stretch in program.stretches() {
+            let lines = first.max(stretch.start)..stretch.end;
+            for (interpreter, sample) in batch.iter_mut().zip(samples) {
+                loss += interpreter.run_lines(lines.clone(), *sample, weights, gradient, clock);
+            }
+            if first <= stretch.end && stretch.end < program.lines.len() {
+                Self::meet(&program.lines[stretch.end].instruction, batch, weights, gradient);
+                clock.lap(Part::Line(stretch.end));
+            }
+        }
+        loss
+    }
+
+    /// Runs a barrier.
+    fn meet(barrier: &Instruction, batch: &mut [Self], weights: &[F], gradient: &mut [F]) {
+        let Instruction::Meet { meeting, x, y } = barrier else { unreachable!("no barrier: {barrier:?}") };
+        let samples: Vec<_> = batch.iter().map(|interpreter| interpreter.values[x.index()].view()).collect();
+        let met = meet(meeting, &samples);
+        if let Meeting::Moments { momentum, moving } = meeting {
+            for (statistic, moving) in met.rows().into_iter().zip(moving) {
+                let range = batch[0].layout.tensors()[moving.index()].range.clone();
+                // Where only a forward pass is run again, no change is asked for.
+                if let Some(change) = gradient.get_mut(range.clone()) {
+                    follow(*momentum, statistic, &weights[range], change);
+                }
+            }
+        }
+        for interpreter in batch {
+            interpreter.values[y.index()].assign(&met);
+        }
     }
 
     fn run_lines(
         &mut self,
-        first: usize,
+        lines: Range<usize>,
         sample: Sample<'_, F>,
         weights: &[F],
         gradient: &mut [F],
         clock: &mut impl Clock,
     ) -> f64 {
         let mut loss = 0.0;
-        for index in first..self.program.lines.len() {
+        for index in lines {
             // The stored value is taken out while the others are read, because it is never among them.
             let stored = self.program.lines[index].instruction.stores();
             let mut y = stored.map(|y| std::mem::take(&mut self.values[y.index()])).unwrap_or_default();
@@ -200,6 +267,23 @@ impl<F: Float> Interpreter<F> {
                 let (x, dy) = (values[x.index()].view(), values[dy.index()].view());
                 pool_gradient(*pooling, geometry, x, dy, stored.view_mut());
             }
+            Instruction::Moments { x, .. } => moments(values[x.index()].view(), stored.view_mut()),
+            Instruction::Standardize { epsilon, statistics, x, .. } => {
+                let statistics = match statistics {
+                    Statistics::Batch(value) => [0, 1].map(|row| values[value.index()].row(row)),
+                    Statistics::Moving(moving) => moving.map(|weight| aview1(&weights[tensor(weight)])),
+                };
+                standardize(*epsilon, statistics, values[x.index()].view(), stored.view_mut());
+            }
+            Instruction::GradientMeans { y, dy, .. } => {
+                gradient_means(values[y.index()].view(), values[dy.index()].view(), stored.view_mut());
+            }
+            Instruction::StandardizeGradient { epsilon, statistics, means, y, dy, .. } => {
+                let variance = values[statistics.index()].row(1);
+                let [means, y, dy] = [means, y, dy].map(|value| values[value.index()].view());
+                standardize_gradient(*epsilon, variance, means, y, dy, stored.view_mut());
+            }
+            Instruction::Meet { .. } => unreachable!("a stretch has no barrier"),
             // Masks are drawn before the sample runs, because they depend on no computed value.
             Instruction::Draw { .. } => {}
             Instruction::Loss { loss, y, target, .. } => {

@@ -12,17 +12,19 @@ pub(super) struct ReferenceSession<F> {
     plan: Plan,
     state: State<F>,
     gradient: Vec<F>,
-    training: Interpreter<F>,
+    /// An interpreter for each sample that runs at the same time.
+    training: Vec<Interpreter<F>>,
     inference: Interpreter<F>,
 }
 
 impl<F: Float> ReferenceSession<F> {
     pub(super) fn new(plan: Plan) -> Self {
         let zeros = vec![F::zero(); plan.layout.len()];
+        let training = Interpreter::new(plan.training.clone(), plan.layout.clone());
         Self {
             state: State::new(zeros.clone(), &plan.optimizer),
             gradient: zeros,
-            training: Interpreter::new(plan.training.clone(), plan.layout.clone()),
+            training: vec![training; plan.training.together(plan.batch_size)],
             inference: Interpreter::new(plan.inference.clone(), plan.layout.clone()),
             plan,
         }
@@ -112,13 +114,21 @@ impl<F: Float> ReferenceSession<F> {
         data.check(&self.plan)?;
         self.gradient.fill(F::zero());
         clock.lap(Part::Clearing);
-        let mut loss = 0.0;
-        for (position, index) in batch.iter().map(|index| *index as usize).enumerate() {
-            let at = MaskAt { mask: 0, step: self.state.step, position };
-            self.training.draw_masks_clocked(self.plan.seed, at, clock);
-            let sample = Sample { x: data.x.get(index), target: data.y.get(index), batch: batch.len() };
-            let (weights, gradient) = (&self.state.weights, &mut self.gradient);
-            loss += self.training.run_clocked(sample, weights, gradient, clock);
+        let Self { plan, state, gradient, training, .. } = self;
+        let (together, mut loss) = (plan.training.together(batch.len()).max(1), 0.0);
+        assert!(together <= training.len(), "a batch of {}", batch.len());
+        for (group, indices) in batch.chunks(together).enumerate() {
+            let training = &mut training[..together];
+            let mut samples = vec![];
+            for (position, (index, interpreter)) in
+                (group * together..).zip(indices.iter().zip(&mut *training))
+            {
+                let at = MaskAt { mask: 0, step: state.step, position };
+                interpreter.draw_masks_clocked(plan.seed, at, clock);
+                let (x, target) = (data.x.get(*index as usize), data.y.get(*index as usize));
+                samples.push(Sample { x, target, batch: batch.len() });
+            }
+            loss += Interpreter::run_clocked(training, &samples, &state.weights, gradient, clock);
         }
         Ok(loss / batch.len() as f64)
     }

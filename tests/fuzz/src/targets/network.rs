@@ -41,7 +41,7 @@ pub(super) fn read(input: &[u8]) -> Result<Outcome, String> {
                 return refused(error);
             }
         }
-        if recurs(&model) {
+        if compared_elsewhere(&model) {
             return Ok(Outcome::Accepted);
         }
         prediction_conforms(&model, &apart, seed, samples, paths)?;
@@ -65,11 +65,14 @@ fn is_small(model: &Network) -> bool {
         && layers.iter().map(products).fold(0, usize::saturating_add) <= MOST_PRODUCTS
 }
 
-/// Returns whether the model has a recurrence. Its roundings grow with its steps and have no bound that is of use, so its
-/// results are not compared here, but in `tests/recurrent.rs`.
-fn recurs(model: &Network) -> bool {
-    let program = model.inference_program();
-    program.lines.iter().any(|line| matches!(line.instruction, Instruction::Recur { .. }))
+/// Returns true if the results are not compared here: the roundings of a recurrence grow with its steps and have no bound
+/// that is of use (`tests/recurrent.rs` compares them), and a batch normalisation makes samples depend on each other
+/// (`tests/batch_normalization.rs`).
+fn compared_elsewhere(model: &Network) -> bool {
+    let elsewhere = |instruction: &Instruction| {
+        matches!(instruction, Instruction::Recur { .. } | Instruction::Standardize { .. })
+    };
+    model.inference_program().lines.iter().any(|line| elsewhere(&line.instruction))
 }
 
 /// The same model with each activation as a layer of its own.
