@@ -4,6 +4,7 @@
 //! digits of the numbers that Keras computed in `f64`, and each backend of
 //! [`backends`](glassbox_tests::backends::backends) in `f32`, held to the rounding of `f32`.
 
+mod batch_normalization;
 mod compilation;
 mod early_stopping;
 mod fit;
