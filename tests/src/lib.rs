@@ -14,7 +14,7 @@
 //! | `golden/random_models.rs` | predictions, gradients and eight steps of `fit` of models of random layers |
 //! | `golden/compilation.rs` | how a compiled model is trained, and errors that name what is not supported |
 //! | `golden/models.rs` | JSON read and written, errors that name what is not supported, exact summaries, layer names |
-//! | `gradients.rs` | backpropagation equals the derivative: random models, a user's layer, a graph |
+//! | `gradients/` | backpropagation equals the derivative: random models, a user's layer, a graph |
 //! | `gradient_check.rs` | the engine's gradient check: no false alarms, and it finds every planted mistake of 1e-6 |
 //! | `conformance.rs` | every backend agrees with the `f64` reference within its rounding |
 //! | `properties/algebra.rs` | the three contractions and index maps: adjoint, bilinear, identity, shift, brute force |
