@@ -157,6 +157,9 @@ fn means(error: &Error) -> &'static str {
             " (see --batch-size, --device, and --checkpoint-dir with --resume)"
         }
         Error::Series(SeriesError::MissingColumn { .. }) => " (--timestamp-column, --value-column)",
+        Error::Series(SeriesError::BadRow { .. }) => " (--on-bad-rows skip)",
+        Error::NoCalibration => " (--rule published, --rule inclusive)",
+        Error::OtherStep { .. } => " (--resample)",
         Error::MissingFile { .. } => " (--data, $GLASSBOX_NAB)",
         Error::MissingFromCache { .. } | Error::Damaged { .. } => " (`glassbox data fetch`)",
         Error::Fetch { failure: FetchFailure::Connection(_), .. } => " (--data)",

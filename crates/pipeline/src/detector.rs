@@ -2,15 +2,20 @@
 
 mod file;
 
+use std::ops::Range;
+
+use glassbox_engine::memory;
 use glassbox_engine::model::Network;
 use glassbox_engine::samples::Samples;
 use glassbox_engine::training::Callback;
+use jiff::SignedDuration;
 
 use crate::detection::{PointRule, Threshold, anomalous_points, anomalous_windows, indices};
 use crate::error::{Error, Result};
-use crate::reconstruction::{PREDICT_BATCH, window_errors};
+use crate::reconstruction::{PREDICT_BATCH, reconstruct_each, window_errors};
+use crate::rows::{Alarm, Calibration, Judged, Reason, RowDetection, Rows, Score, ThresholdRule, Verdict};
 use crate::scaler::Scaler;
-use crate::series::Series;
+use crate::series::{Series, SeriesError};
 use crate::training::{TrainOptions, Trained, require_autoencoder, train_autoencoder};
 use glassbox::{Device, Model};
 
@@ -25,6 +30,10 @@ pub struct Detector {
     pub scaler: Scaler,
     /// The largest error of a training window.
     pub threshold: Threshold,
+    /// The calibration of row scores; `None` in files of earlier versions.
+    pub calibration: Option<Calibration>,
+    /// The sampling step of the training series, if it has one; `None` in files of earlier versions too.
+    pub sampling_step: Option<SignedDuration>,
 }
 
 /// The result of a detector on a series.
@@ -77,6 +86,90 @@ impl Detector {
         let errors = window_errors(model.session(PREDICT_BATCH)?, &windows, &mut |_, _| ())?;
         Detection::new(errors, self.threshold, self.time_steps(), rule)
     }
+
+    /// Scores each row of `series` and judges it by the threshold of `rule`. No window runs across a gap.
+    ///
+    /// # Errors
+    /// If the detector has no calibration, or too few training scores for the rule; if the series has another sampling
+    /// step than the training series, or no stretch as long as a window, or values that cannot be normalised; if an error
+    /// is not finite.
+    pub fn judge(&self, device: &Device, series: &Series, rule: ThresholdRule) -> Result<RowDetection> {
+        let calibration = self.calibration.as_ref().ok_or(Error::NoCalibration)?;
+        let alarm = Alarm::new(rule, calibration)?;
+        self.require_step(series)?;
+        let values = normalise(&self.scaler, series)?;
+        let steps = self.time_steps();
+        let stretches = stretches(series);
+        require_stretch(series, &stretches, steps)?;
+        let mut model = Model::with_weights(self.model.clone(), self.weights.clone(), device.clone())?;
+        let session = model.session(PREDICT_BATCH)?;
+        let mut detection = RowDetection { time_steps: steps, alarm, windows: 0, rows: vec![] };
+        for stretch in stretches {
+            if stretch.len() < steps {
+                detection.rows.extend(stretch.map(|_| Judged::unjudged(Reason::ShortStretch)));
+                continue;
+            }
+            let windows = Samples::windows(&values[stretch], steps, 1)?;
+            let first = detection.rows.len();
+            let mut rows = Rows::new(calibration);
+            let mut live = vec![];
+            reconstruct_each(session, &windows, &mut |x, y| {
+                let settled = rows.push(x, y)?;
+                live.push(calibration.score(&rows.live()).value / alarm.live);
+                detection.rows.push(judged(calibration.score(&settled), &alarm));
+                Ok::<(), Error>(())
+            })?;
+            // The first of them is judged already.
+            let rest = rows.open().skip(1).map(|terms| judged(calibration.score(&terms), &alarm));
+            detection.rows.extend(rest);
+            detection.windows += windows.len();
+            for (row, live) in detection.rows[first + steps - 1..].iter_mut().zip(live) {
+                row.live = Some(live);
+            }
+        }
+        Ok(detection)
+    }
+
+    /// Checks that `series` has the sampling step of the training series, up to a tenth.
+    ///
+    /// # Errors
+    /// [`Error::OtherStep`].
+    pub fn require_step(&self, series: &Series) -> Result<()> {
+        let (Some(expected), Some(found)) = (self.sampling_step, series.sampling().step) else {
+            return Ok(());
+        };
+        let difference = (expected - found).abs().as_nanos();
+        if 10 * difference > expected.as_nanos() {
+            return Err(Error::OtherStep { series: series.name().into(), found, expected });
+        }
+        Ok(())
+    }
+}
+
+/// The verdict on a row by its settled score.
+fn judged(score: Score, alarm: &Alarm) -> Judged {
+    let value = score.value / alarm.settled;
+    let verdict = if value > 1.0 { Verdict::Anomalous(score.cause) } else { Verdict::Normal };
+    Judged { score: Some(value), live: None, shares: score.shares, verdict }
+}
+
+/// The rows between gaps, by the series' own sampling step; all rows of a series that has none.
+fn stretches(series: &Series) -> Vec<Range<usize>> {
+    match series.sampling().step {
+        Some(step) => series.stretches(step),
+        None => (0..series.len()).map(|row| row..row + 1).collect(),
+    }
+}
+
+/// Checks that a stretch is as long as a window.
+fn require_stretch(series: &Series, stretches: &[Range<usize>], steps: usize) -> Result<()> {
+    series.require_window(steps)?;
+    let longest = stretches.iter().map(Range::len).max().unwrap_or(0);
+    if longest >= steps {
+        return Ok(());
+    }
+    let name = series.name().into();
+    Err(SeriesError::NoWholeWindow { name, stretches: stretches.len(), longest, steps }.into())
 }
 
 /// A detector after its training.
@@ -90,12 +183,14 @@ pub struct TrainedDetector {
     pub training_errors: Vec<f64>,
 }
 
-/// Trains `model` on all windows of `series`, one step apart, normalised by the series' own moments; the
-/// windows are a view and never written out. `start` and `callbacks` as in
-/// [`train_autoencoder`].
+/// Trains `model` on all windows of `series` that do not run across a gap, one step apart, normalised by the series' own
+/// moments, and calibrates its row scores. `start` and `callbacks` as in [`train_autoencoder`].
+///
+/// The windows of a series without gaps are a view and never written out; those of a series with gaps are.
 ///
 /// # Errors
-/// If the model is no autoencoder of one channel, the series is too short or constant, or training fails.
+/// If the model is no autoencoder of one channel, no stretch of the series is as long as a window, the series is
+/// constant, or training fails.
 pub fn train_detector<'a>(
     device: &Device,
     model: &Network,
@@ -105,16 +200,41 @@ pub fn train_detector<'a>(
     callbacks: Vec<&'a mut dyn Callback<f32>>,
 ) -> Result<TrainedDetector> {
     require_series_model(model)?;
-    series.require_window(model.input_shape().steps)?;
+    let shape = model.input_shape();
+    let stretches = stretches(series);
+    require_stretch(series, &stretches, shape.steps)?;
     let scaler = fit_scaler(series)?;
     let values = normalise(&scaler, series)?;
-    let windows = windows(&values, series, model.input_shape().steps)?;
+    let long = stretches.into_iter().filter(|stretch| stretch.len() >= shape.steps);
+    let stretches: Vec<Samples<'_, f32>> =
+        long.map(|rows| Samples::windows(&values[rows], shape.steps, 1)).collect::<Result<_, _>>()?;
+    let written_out;
+    let windows = match &stretches[..] {
+        [whole] => *whole,
+        several => {
+            written_out = write_out(several)?;
+            Samples::dense(&written_out, shape)?
+        }
+    };
     let mut trained = train_autoencoder(device, model, start, windows, options, callbacks)?;
-    let training_errors = window_errors(trained.model.session(PREDICT_BATCH)?, &windows, &mut |_, _| ())?;
+    let session = trained.model.session(PREDICT_BATCH)?;
+    let training_errors = window_errors(session, &windows, &mut |_, _| ())?;
     let threshold = Threshold::from_training_errors(&training_errors)?;
+    let calibration = Some(Calibration::fit(session, &stretches)?);
     let (model, weights) = (model.clone(), trained.model.flat_weights()?);
-    let detector = Detector { model, weights, scaler, threshold };
+    let sampling_step = series.sampling().step;
+    let detector = Detector { model, weights, scaler, threshold, calibration, sampling_step };
     Ok(TrainedDetector { detector, trained, training_errors })
+}
+
+/// The values of all windows of several stretches, one window after the other.
+fn write_out(stretches: &[Samples<'_, f32>]) -> Result<Vec<f32>> {
+    let count = stretches.iter().map(Samples::len).sum();
+    let len = stretches[0].shape().len();
+    let bytes = memory::product(&[count, len, size_of::<f32>()]);
+    memory::require("the windows of a series with gaps", bytes, "train on a part of it, or fill its gaps")?;
+    let windows = stretches.iter().flat_map(|windows| (0..windows.len()).map(|window| windows.get(window)));
+    Ok(windows.flatten().copied().collect())
 }
 
 /// Checks that a model reconstructs windows of one channel.

@@ -9,6 +9,9 @@ use glassbox_formats::model_file::ModelFileError;
 use glassbox_formats::output_folder::OutputFolderError;
 use glassbox_formats::tensor_file::TensorFileError;
 
+use jiff::SignedDuration;
+
+use crate::rows::ThresholdRule;
 use crate::series::SeriesError;
 use crate::words::counted;
 
@@ -114,6 +117,38 @@ pub enum Error {
          negative"
     )]
     BadThreshold(f64),
+    /// The detector was trained without the calibration of row scores.
+    #[error(
+        "this detector has no calibration for row scores, because an earlier version trained it: train it anew, or judge \
+         points by the published or the inclusive rule"
+    )]
+    NoCalibration,
+    /// The rows of a series are farther apart, or closer together, than those of the training series.
+    #[error(
+        "series `{series}` has a row every {found:#}, but the detector was trained on a series with a row every \
+         {expected:#}: give data with that step, train on data like these, or resample them"
+    )]
+    OtherStep { series: String, found: SignedDuration, expected: SignedDuration },
+    /// There are too few training scores for a rule of the threshold.
+    #[error(
+        "{rule} needs the scores of at least {needed} training rows, and there are {rows}: train on a longer series, or \
+         choose another threshold"
+    )]
+    TooFewScores { rule: ThresholdRule, rows: usize, needed: usize },
+    /// The detector keeps the largest training scores only, and the quantile is below them.
+    #[error(
+        "the quantile {quantile} is too low: the detector knows the largest training scores, from quantile {least} on"
+    )]
+    QuantileTooLow { quantile: f64, least: f64 },
+    /// A rate of false alarms that is in the bulk of the training scores.
+    #[error(
+        "a rate of {rate} is too high for a fit of the largest training scores: expected one below {most}; choose a \
+         quantile instead"
+    )]
+    RateTooHigh { rate: f64, most: f64 },
+    /// The number of a rule for the threshold is out of range.
+    #[error("{number} is out of range for this threshold: expected {expected}")]
+    BadThresholdRule { number: f64, expected: &'static str },
     /// Windows are too short for the rule of anomalous points.
     #[error(
         "windows of {} are too short for the {rule} rule of anomalous points, which needs at least {least}",

@@ -13,9 +13,11 @@
 //! | how it is trained | [`training`] |
 //! | what it makes of windows, and how far off that is | [`reconstruction`] |
 //! | from errors of windows to anomalous windows and points | [`detection`] |
+//! | scores and verdicts for rows | [`rows`] |
 //! | all of it for one series, or for another series later | [`detector`] |
 //! | all of it for the tutorial, step by step | [`tutorial`] |
 //! | what goes on inside the model, captured as it trains | [`inside`] |
+//! | planted anomalies, and what is found of them | [`planted`] |
 //! | how well what was found lies on the true anomaly | [`evaluation`] |
 //! | what a run leaves behind | [`results`], [`statistics`] |
 //! | numbers in sentences | [`words`] |
@@ -38,8 +40,10 @@ mod error;
 pub mod evaluation;
 pub mod inside;
 pub mod nab;
+pub mod planted;
 pub mod reconstruction;
 pub mod results;
+pub mod rows;
 pub mod scaler;
 pub mod series;
 pub mod statistics;

@@ -79,6 +79,29 @@ fn require_reconstructions(session: &dyn Session<f32>, windows: &Samples<'_, f32
     Ok(output)
 }
 
+/// Calls `visit` with each window and its reconstruction, in order, predicted in batches of [`PREDICT_BATCH`].
+///
+/// # Errors
+/// If the windows do not fit the model, or its output has another shape than they, or the device fails; and those of
+/// `visit`.
+pub fn reconstruct_each<E: From<Error>>(
+    session: &mut dyn Session<f32>,
+    windows: &Samples<'_, f32>,
+    visit: &mut dyn FnMut(&[f32], &[f32]) -> Result<(), E>,
+) -> Result<(), E> {
+    let size = require_reconstructions(session, windows)?.len();
+    let mut buffer = vec![0.0; PREDICT_BATCH.min(windows.len()) * size];
+    for start in (0..windows.len()).step_by(PREDICT_BATCH) {
+        let x = windows.slice(start..windows.len().min(start + PREDICT_BATCH));
+        let y = &mut buffer[..x.len() * size];
+        session.predict(&x, y)?;
+        for (index, y) in y.chunks_exact(size).enumerate() {
+            visit(x.get(index), y)?;
+        }
+    }
+    Ok(())
+}
+
 /// The errors of each window by several measures, which share its prediction; else as [`window_errors`].
 ///
 /// # Errors
@@ -89,22 +112,18 @@ pub fn measured_errors<const N: usize>(
     measures: [ErrorMeasure; N],
     on_batch: &mut dyn FnMut(usize, usize),
 ) -> Result<[Vec<f64>; N]> {
-    let output = require_reconstructions(session, windows)?;
-    let size = output.len();
-    let mut buffer = vec![0.0; PREDICT_BATCH.min(windows.len()) * size];
     let mut errors = measures.map(|_| Vec::with_capacity(windows.len()));
-    let batches = predict_batches(windows.len());
-    for batch in 0..batches {
-        let start = batch * PREDICT_BATCH;
-        let x = windows.slice(start..windows.len().min(start + PREDICT_BATCH));
-        let y = &mut buffer[..x.len() * size];
-        session.predict(&x, y)?;
-        for (index, y) in y.chunks_exact(size).enumerate() {
-            for (errors, measure) in errors.iter_mut().zip(measures) {
-                errors.push(measure.of(x.get(index), y, output));
-            }
+    let (shape, batches) = (windows.shape(), predict_batches(windows.len()));
+    let mut done = 0;
+    reconstruct_each(session, windows, &mut |x, y| -> Result<()> {
+        for (errors, measure) in errors.iter_mut().zip(measures) {
+            errors.push(measure.of(x, y, shape));
         }
-        on_batch(batch + 1, batches);
-    }
+        done += 1;
+        if done % PREDICT_BATCH == 0 || done == windows.len() {
+            on_batch(done.div_ceil(PREDICT_BATCH), batches);
+        }
+        Ok(())
+    })?;
     Ok(errors)
 }

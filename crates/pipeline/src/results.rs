@@ -20,11 +20,13 @@
 //! `result.json`, and so its checksum in `manifest.json`.
 
 mod from_run;
+mod rows;
 mod schema;
 mod tables;
 
 use glassbox_engine::training::History;
 
+pub use rows::{Counts, RowVerdicts};
 pub use schema::{
     Anomalies, DataInfo, Errors, ModelInfo, Point, Points, RunResult, SCHEMA, SeriesInfo, Stretch, Training,
     Versions, WindowRange, Windows,

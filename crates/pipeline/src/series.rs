@@ -7,10 +7,12 @@
 //! | writing CSV, exactly | `series/write.rs` |
 //! | the forms of a timestamp | `series/time.rs` |
 //! | irregular timestamps: [`Sampling`] and [`Warning`] | `series/sampling.rs`, `series/warning.rs` |
+//! | rows that cannot be used: [`BadRows`] | `series/bad_rows.rs` |
+//! | another sampling step | `series/resample.rs` |
 //!
-//! # Rows are kept as they are
+//! # The tutorial keeps rows as they are
 //! Real files repeat timestamps (clocks set back), skip hours, and are sampled unevenly: of NAB's 58 files,
-//! 25 do at least one of these. Such a file is loaded with its rows in file order; none is dropped, filled in or
+//! 25 do at least one of these. With [`BadRows::Keep`], such a file is loaded with its rows in file order; none is dropped, filled in or
 //! moved. A [`Warning`] reports each kind of irregularity:
 //!
 //! | irregularity | meaning | handling |
@@ -26,16 +28,25 @@
 //! the warning has to judge the effect of a gap on the windows across it. The sampling step of a series is its
 //! commonest step.
 //!
+//! # A series of one's own
+//! With [`BadRows::Skip`], rows without a value, repeated rows and rows that go back in time are left out and listed in
+//! [`Loaded::skipped`]. [`Series::stretches`] then splits the series at its gaps, so that no window runs across one.
+//!
 //! # Zones
 //! A timestamp without a zone is a reading of a local clock and is not converted; a timestamp with a zone (`Z` or an
 //! offset) is converted to UTC. [`Series::clock`] distinguishes the two. A file with both kinds is refused, because
 //! their order in time is unknown.
 
+use std::ops::Range;
+
+use jiff::SignedDuration;
 use jiff::civil::DateTime;
 
+mod bad_rows;
 mod error;
 mod head;
 mod read;
+mod resample;
 mod sampling;
 #[cfg(test)]
 mod tests;
@@ -43,8 +54,9 @@ mod time;
 mod warning;
 mod write;
 
+pub use bad_rows::{BadRows, Skipped};
 pub use error::{SeriesError, TimeError};
-pub use read::{Columns, LONGEST_RECORD, Loaded, parse_csv, read_csv};
+pub use read::{Columns, LONGEST_RECORD, Loaded, parse_csv, parse_rows, read_csv, read_rows};
 pub use sampling::{Gaps, Irregular, Repeats, Sampling, Unordered};
 pub use warning::{Warning, WarningKind};
 pub use write::write_csv;
@@ -140,13 +152,33 @@ impl Series {
     /// If there is no such row.
     #[must_use]
     pub fn timestamp_text(&self, row: usize) -> String {
-        time::show(self.timestamps[row], self.clock)
+        self.show_time(self.timestamps[row])
+    }
+
+    /// A time by the clock of this series, as in a CSV of it.
+    #[must_use]
+    pub fn show_time(&self, at: DateTime) -> String {
+        time::show(at, self.clock)
     }
 
     /// The spacing of the timestamps.
     #[must_use]
     pub fn sampling(&self) -> Sampling {
         Sampling::of(&self.timestamps)
+    }
+
+    /// The contiguous ranges of rows between gaps, in order: from one row of a range to the next it is more than half of
+    /// `step` and at most one and a half.
+    #[must_use]
+    pub fn stretches(&self, step: SignedDuration) -> Vec<Range<usize>> {
+        let step = step.as_nanos();
+        let follows = |pair: &[DateTime]| {
+            let length = 2 * pair[1].duration_since(pair[0]).as_nanos();
+            step < length && length <= 3 * step
+        };
+        let ends = self.timestamps.windows(2).zip(1..).filter(|(pair, _)| !follows(pair)).map(|(_, row)| row);
+        let mut start = 0;
+        ends.chain([self.len()]).map(|end| std::mem::replace(&mut start, end)..end).collect()
     }
 
     /// Refuses a series that is shorter than one window of `steps` rows.

@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::inside::{Inside, NormsProbe};
 use crate::nab::TutorialData;
 use crate::reconstruction::{PREDICT_BATCH, window_errors};
+use crate::rows::Calibration;
 use crate::scaler::Scaler;
 use crate::training::{Split, TrainOptions, Trained, train_autoencoder};
 use glassbox::Device;
@@ -256,7 +257,9 @@ pub fn run(
     let errors = window_errors(session, &test_windows, &mut |done, of| observer.on_predict_batch(done, of))?;
     let detection = Detection::new(errors, threshold, time_steps, options.point_rule)?;
     let weights = session.state()?.weights;
-    let detector = Detector { model, weights, scaler, threshold };
+    let calibration = Some(Calibration::fit(session, &[train_windows])?);
+    let sampling_step = train.sampling().step;
+    let detector = Detector { model, weights, scaler, threshold, calibration, sampling_step };
     let predict_test = predicting.elapsed();
 
     // 9. Anomalous windows and points.

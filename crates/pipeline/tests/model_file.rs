@@ -16,7 +16,15 @@ use safetensors::tensor::{Dtype, TensorView};
 
 fn detector(weights: Vec<f32>, mean: f64, std: f64, threshold: f64) -> SavedModel {
     let (scaler, threshold) = (Scaler::new(mean, std).unwrap(), Threshold::new(threshold).unwrap());
-    Detector { model: tiny::model().into(), weights, scaler, threshold }.to_saved_model()
+    Detector {
+        model: tiny::model().into(),
+        weights,
+        scaler,
+        threshold,
+        calibration: None,
+        sampling_step: None,
+    }
+    .to_saved_model()
 }
 
 fn example() -> SavedModel {

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Args, ValueEnum};
 use glassbox_pipeline::detection::PointRule;
+use glassbox_pipeline::rows::ThresholdRule;
 
-use super::shared::{ColumnArgs, ComputeArgs, point_rule};
+use super::shared::{BadRowsArgs, ColumnArgs, ComputeArgs, one_of, point_rules};
 
 #[derive(Debug, Args)]
 pub(crate) struct DetectArgs {
@@ -29,14 +31,29 @@ pub(crate) struct DetectArgs {
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Rule for anomalous points
-    #[arg(long, default_value_t, value_parser = point_rule())]
-    pub(crate) rule: PointRule,
+    /// Rule for anomalous rows
+    #[arg(long, default_value = "rows", value_parser = rule())]
+    pub(crate) rule: Rule,
 
-    /// Mean absolute error above which a window is anomalous, in standard deviations of the training series [default: the
-    /// threshold in the model file]
-    #[arg(long, value_name = "MAE")]
-    pub(crate) threshold: Option<f64>,
+    /// Threshold. For --rule rows, of the scores of rows: `max` (the largest training score, the default),
+    /// `quantile:Q` (that quantile of the training scores, such as 0.999), `robust-z:Z` (Z standard deviations above
+    /// the median, estimated by the median absolute deviation), or `peaks:RATE` (for that rate of false alarms, such as
+    /// 1e-4, by a fit of the largest training scores). For the other rules, a number: the mean absolute error above which
+    /// a window is anomalous, in standard deviations of the training series [default: that of the model file]
+    #[arg(long, value_name = "THRESHOLD", value_parser = threshold)]
+    pub(crate) threshold: Option<ThresholdChoice>,
+
+    /// Write only the anomalous rows (--rule rows)
+    #[arg(long)]
+    pub(crate) only_anomalies: bool,
+
+    /// Resample a series with another sampling step to that of the training series: the mean of the rows in a longer
+    /// step, straight lines between rows for a shorter one (--rule rows)
+    #[arg(long)]
+    pub(crate) resample: bool,
+
+    #[command(flatten)]
+    pub(crate) bad_rows: BadRowsArgs,
 
     #[command(flatten)]
     pub(crate) columns: ColumnArgs,
@@ -54,18 +71,66 @@ impl DetectArgs {
     pub(crate) fn format(&self) -> Format {
         if self.json { Format::Json } else { self.format }
     }
+
+    /// Returns true if only the result is to be printed, as always with JSON.
+    pub(crate) fn quiet(&self) -> bool {
+        self.quiet || self.format() == Format::Json
+    }
 }
 
 /// Output format of `detect`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Format {
-    /// CSV, a row for each anomalous point: index,timestamp,value
+    /// CSV. By --rule rows a row for each row: timestamp,value,score,live_score,verdict,reason; by the other rules one for
+    /// each anomalous point: index,timestamp,value
     #[default]
     Csv,
-    /// CSV, a row for each window: window,first,last,mae,anomalous
+    /// CSV, a row for each window: window,first_timestamp,last_timestamp,mae,anomalous (not by --rule rows)
     Windows,
-    /// JSON object with points, windows and the threshold
+    /// JSON object with counts, rows or windows, and the threshold
     Json,
+}
+
+/// Rule for anomalous rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// A score for each row.
+    Rows,
+    /// A rule of the tutorial.
+    Points(PointRule),
+}
+
+fn rule() -> impl TypedValueParser<Value = Rule> {
+    let rows = "A row is anomalous if its score is above the threshold; the score is from the errors of the row and of \
+                its windows, relative to training. Judges all rows, and no window runs across a gap";
+    let mut rules = vec![(Rule::Rows, PossibleValue::new("rows").help(rows))];
+    rules.extend(point_rules().map(|(rule, name)| (Rule::Points(rule), name)));
+    one_of(rules)
+}
+
+/// Threshold of scores or of window errors.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum ThresholdChoice {
+    /// A rule for the scores of rows.
+    Scores(ThresholdRule),
+    /// A mean absolute error.
+    Error(f64),
+}
+
+fn threshold(text: &str) -> Result<ThresholdChoice, String> {
+    let expected = || {
+        "expected max, quantile:Q, robust-z:Z, peaks:RATE, or, for --rule published or inclusive, a number"
+            .to_owned()
+    };
+    let (name, number) = text.split_once(':').map_or((text, None), |(name, number)| (name, Some(number)));
+    let number = number.map(str::parse::<f64>).transpose().map_err(|_| expected())?;
+    Ok(ThresholdChoice::Scores(match (name, number) {
+        ("max", None) => ThresholdRule::Max,
+        ("quantile", Some(quantile)) => ThresholdRule::Quantile(quantile),
+        ("robust-z", Some(z)) => ThresholdRule::RobustZ(z),
+        ("peaks", Some(rate)) => ThresholdRule::Peaks(rate),
+        _ => return text.parse().map(ThresholdChoice::Error).map_err(|_| expected()),
+    }))
 }
 
 #[derive(Debug, Args)]

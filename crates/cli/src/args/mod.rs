@@ -16,7 +16,7 @@ use std::ffi::OsString;
 use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(crate) use data::DataCommand;
-pub(crate) use detect::{DetectArgs, Format, ModelArgs, PredictArgs};
+pub(crate) use detect::{DetectArgs, Format, ModelArgs, PredictArgs, Rule, ThresholdChoice};
 pub(crate) use inspect::{ArchitectureArgs, DevicesArgs, GradcheckArgs, ProfileArgs, SummaryArgs};
 pub(crate) use nab::{BenchmarkArgs, NabCommand, NabRunArgs};
 pub(crate) use replicate::ReplicateArgs;

@@ -8,6 +8,7 @@ use glassbox_engine::losses::Loss;
 use glassbox_engine::optimizers::{Adam, Hyperparameter, Optimizer};
 use glassbox_engine::training::Monitor;
 use glassbox_pipeline::detection::PointRule;
+use glassbox_pipeline::series::BadRows;
 use glassbox_pipeline::tutorial::TutorialOptions;
 
 use crate::device::DeviceChoice;
@@ -22,6 +23,20 @@ pub(crate) struct ColumnArgs {
     /// Column with the values
     #[arg(long, value_name = "NAME", default_value = "value")]
     pub(crate) value_column: String,
+}
+
+/// Rows that cannot be used.
+#[derive(Debug, Args)]
+pub(crate) struct BadRowsArgs {
+    /// Rows without a value, rows that repeat the timestamp of the row above, and rows that go back in time
+    #[arg(long, value_name = "POLICY", default_value = "skip", value_parser = bad_rows())]
+    pub(crate) on_bad_rows: BadRows,
+}
+
+fn bad_rows() -> impl TypedValueParser<Value = BadRows> {
+    let skip = PossibleValue::new("skip").help("Leave them out, and say how many");
+    let refuse = PossibleValue::new("refuse").help("Stop at the first of them");
+    one_of(vec![(BadRows::Skip, skip), (BadRows::Refuse, refuse)])
 }
 
 /// Options of the tutorial's training and detection.
@@ -44,7 +59,7 @@ pub(crate) struct TutorialFitArgs {
     pub(crate) learning_rate: f64,
 
     /// Rule for anomalous points
-    #[arg(long, default_value_t, value_parser = point_rule())]
+    #[arg(long, default_value_t, value_parser = one_of(point_rules().into()))]
     pub(crate) rule: PointRule,
 }
 
@@ -314,13 +329,13 @@ pub(super) fn one_of<T: Clone + Send + Sync + 'static>(
     })
 }
 
-/// Parses a rule for anomalous points.
-pub(super) fn point_rule() -> impl TypedValueParser<Value = PointRule> {
+/// The tutorial's rules for anomalous points, with their names.
+pub(super) fn point_rules() -> [(PointRule, PossibleValue); 2] {
     let published = "A point is anomalous if all windows that contain it are, except the one that starts at it (as in \
                      the tutorial)";
     let inclusive = "A point is anomalous if all windows that contain it are";
     let rules = [(PointRule::Published, published), (PointRule::Inclusive, inclusive)];
-    one_of(rules.map(|(rule, help)| (rule, PossibleValue::new(rule.name()).help(help))).into())
+    rules.map(|(rule, help)| (rule, PossibleValue::new(rule.name()).help(help)))
 }
 
 /// Parses an optimiser by Keras's name.

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::shared::{CheckpointArgs, ColumnArgs, ComputeArgs, EarlyStoppingArgs, FitArgs, OutputArgs};
+use super::shared::{
+    BadRowsArgs, CheckpointArgs, ColumnArgs, ComputeArgs, EarlyStoppingArgs, FitArgs, OutputArgs,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
@@ -32,6 +34,9 @@ pub(crate) struct TrainArgs {
 
     #[command(flatten)]
     pub(crate) columns: ColumnArgs,
+
+    #[command(flatten)]
+    pub(crate) bad_rows: BadRowsArgs,
 
     #[command(flatten)]
     pub(crate) fit: FitArgs,

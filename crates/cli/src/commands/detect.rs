@@ -3,59 +3,152 @@
 use std::io::{self, Write};
 
 use glassbox_formats::atomic;
-use glassbox_pipeline::detection::Threshold;
+use glassbox_pipeline::detection::{PointRule, Threshold};
 use glassbox_pipeline::detector::{Detection, Detector};
-use glassbox_pipeline::results::{Anomalies, write_anomalies_csv, write_windows_csv};
-use glassbox_pipeline::series::{Series, read_csv};
+use glassbox_pipeline::results::{Anomalies, RowVerdicts, write_anomalies_csv, write_windows_csv};
+use glassbox_pipeline::rows::ThresholdRule;
+use glassbox_pipeline::series::{Series, read_csv, read_rows};
+use glassbox_pipeline::words::counted;
 use serde_json::json;
 
 use super::{note, print_data, warn};
-use crate::args::{DetectArgs, Format};
+use crate::args::{DetectArgs, Format, Rule, ThresholdChoice};
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::files;
 
 pub(crate) fn run(args: &DetectArgs) -> Result<(), Failure> {
-    let format = args.format();
-    // A JSON object and nothing else, as the other commands print it.
-    let quiet = args.quiet || format == Format::Json;
     let output = args.output.as_deref().map(|output| ("--output", output));
     let _locks = files::claim(&[("the series", &args.input), ("--model", &args.model)], output.as_slice())?;
-    let mut detector = Detector::load(&args.model)?;
-    if let Some(threshold) = args.threshold {
-        detector.threshold = Threshold::new(threshold)?;
+    let detector = Detector::load(&args.model)?;
+    match (args.rule, args.threshold) {
+        (Rule::Rows, None) => judge_rows(args, &detector, ThresholdRule::Max),
+        (Rule::Rows, Some(ThresholdChoice::Scores(rule))) => judge_rows(args, &detector, rule),
+        (Rule::Points(rule), None) => judge_points(args, &detector, rule),
+        (Rule::Points(rule), Some(ThresholdChoice::Error(error))) => {
+            let threshold = Threshold::new(error)?;
+            judge_points(args, &Detector { threshold, ..detector }, rule)
+        }
+        (Rule::Rows, Some(ThresholdChoice::Error(error))) => Err(Failure::new(
+            Kind::Input,
+            format_args!(
+                "--threshold {error} is the error of a window, and --rule rows compares scores of rows: give max, \
+                 quantile:Q, robust-z:Z or peaks:RATE, or --rule published or inclusive"
+            ),
+        )),
+        (Rule::Points(rule), Some(ThresholdChoice::Scores(_))) => Err(Failure::new(
+            Kind::Input,
+            format_args!(
+                "--rule {rule} compares errors of windows: give a number as --threshold, or --rule rows"
+            ),
+        )),
+    }
+}
+
+/// A score and a verdict for each row.
+fn judge_rows(args: &DetectArgs, detector: &Detector, rule: ThresholdRule) -> Result<(), Failure> {
+    if args.format() == Format::Windows {
+        let problem = "--rule rows judges rows: for --format windows, give --rule published or inclusive";
+        return Err(Failure::new(Kind::Input, problem));
+    }
+    let columns = args.columns.columns();
+    let mut loaded = read_rows(&args.input, &columns, args.bad_rows.on_bad_rows)?;
+    for warning in &loaded.warnings {
+        warn(args.quiet, warning);
+    }
+    if let Some(step) = detector.sampling_step.filter(|_| args.resample) {
+        let rows = loaded.series.len();
+        loaded.series = loaded.series.resampled(step)?;
+        // They have no place among the new rows.
+        loaded.skipped.clear();
+        let now = loaded.series.len();
+        note(
+            args.quiet(),
+            format_args!("resampled {} to a step of {step:#}: {now}", counted(rows, "row", "rows")),
+        );
+    }
+    let detection = detector.judge(&args.compute.device(args.quiet())?, &loaded.series, rule)?;
+    let only_anomalies = args.only_anomalies;
+    let verdicts = RowVerdicts { loaded: &loaded, columns: &columns, detection: &detection, only_anomalies };
+    let counts = verdicts.counts();
+    note(
+        args.quiet(),
+        format_args!(
+            "{} of {} anomalous, {} normal, {} not judged",
+            counts.anomalous,
+            counted(counts.anomalous + counts.normal + counts.unjudged, "row is", "rows are"),
+            counts.normal,
+            counts.unjudged
+        ),
+    );
+    note(args.quiet(), format_args!("threshold: {}", detection.alarm));
+    if let Some(warning) = detection.alarm.warning() {
+        warn(args.quiet, warning);
+    }
+    write_output(args, |out| match args.format() {
+        Format::Json => verdicts.write_json(out),
+        _ => verdicts.write_csv(out),
+    })
+}
+
+/// The tutorial's rules: windows, and the points that all windows agree on.
+fn judge_points(args: &DetectArgs, detector: &Detector, rule: PointRule) -> Result<(), Failure> {
+    let of_rows = [(args.only_anomalies, "--only-anomalies"), (args.resample, "--resample")];
+    if let Some((_, option)) = of_rows.into_iter().find(|(given, _)| *given) {
+        return Err(Failure::new(
+            Kind::Input,
+            format_args!("{option} goes with --rule rows, not with {rule}"),
+        ));
     }
     let loaded = read_csv(&args.input, &args.columns.columns())?;
     for warning in &loaded.warnings {
         warn(args.quiet, warning);
     }
     let series = &loaded.series;
-    let detection = detector.detect(&args.compute.device(quiet)?, series, args.rule)?;
-
-    match &args.output {
-        Some(path) => {
-            atomic::write_with(path, |out| write(format, series, &detection, out)).or_fail(Kind::Output)?;
-        }
-        None => {
-            let mut text = vec![];
-            write(format, series, &detection, &mut text).or_fail(Kind::Output)?;
-            print_data(&text)?;
-        }
-    }
+    let detection = detector.detect(&args.compute.device(args.quiet())?, series, rule)?;
+    write_output(args, |out| write_points(args.format(), series, &detection, out))?;
+    let Detection { windows, points, .. } = &detection;
     note(
-        quiet,
+        args.quiet(),
         format_args!(
             "{} of {} windows are anomalous (mean absolute error above {} standard deviations), and {} of {} points",
-            detection.windows.len(),
+            windows.len(),
             detection.errors.len(),
             detection.threshold.value(),
-            detection.points.len(),
+            points.len(),
             series.len()
         ),
     );
+    if points.is_empty() && !windows.is_empty() {
+        let windows = counted(windows.len(), "window is", "windows are");
+        warn(
+            args.quiet,
+            format_args!(
+                "{windows} anomalous but no point: the {rule} rule misses changes that are shorter than a window, and \
+                 those near an end of the series; --rule rows does not"
+            ),
+        );
+    }
     Ok(())
 }
 
-fn write(format: Format, series: &Series, detection: &Detection, out: &mut dyn Write) -> io::Result<()> {
+/// Writes the result to --output or to standard output.
+fn write_output(args: &DetectArgs, write: impl Fn(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+    match &args.output {
+        Some(path) => atomic::write_with(path, |out| write(out)).or_fail(Kind::Output),
+        None => {
+            let mut text = vec![];
+            write(&mut text).or_fail(Kind::Output)?;
+            print_data(&text)
+        }
+    }
+}
+
+fn write_points(
+    format: Format,
+    series: &Series,
+    detection: &Detection,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     match format {
         Format::Csv => write_anomalies_csv(series, detection, out),
         Format::Windows => write_windows_csv(series, detection, out),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use glassbox_engine::training::Callback;
 use glassbox_pipeline::detector::train_detector;
 use glassbox_pipeline::results::history_json;
-use glassbox_pipeline::series::read_csv;
+use glassbox_pipeline::series::read_rows;
 use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::words::counted;
 use serde_json::json;
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     files::check(&input_files(args), &[&[(CHECKPOINT, &*checkpoint)], &outputs[..]].concat())?;
     let _locks = files::lock(&outputs)?;
     let kept = args.checkpoint.lock(&interrupted)?;
-    let loaded = read_csv(&args.input, &args.columns.columns())?;
+    let loaded = read_rows(&args.input, &args.columns.columns(), args.bad_rows.on_bad_rows)?;
     for warning in loaded.warnings.iter().chain(&loaded.extreme) {
         warn(args.output.quiet, warning);
     }

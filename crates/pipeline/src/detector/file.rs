@@ -1,12 +1,14 @@
-//! A detector's file: a [model file](glassbox_formats::model_file) with four entries more.
+//! A detector's file: a [model file](glassbox_formats::model_file) with up to six entries more.
 //!
 //! | metadata | |
 //! |---|---|
 //! | `glassbox.mean`, `glassbox.std` | the moments of the training series, in raw values |
 //! | `glassbox.time_steps` | the length of a window, in steps |
 //! | `glassbox.threshold` | the error above which a window is anomalous, in standard deviations of the training series |
+//! | `glassbox.sampling_step` | the sampling step of the training series, as `PT5M`; optional |
+//! | `glassbox.rows` | the [`Calibration`] of row scores as JSON; optional |
 //!
-//! All four are there, or none: then the file holds a plain model. They are decimals with as many digits as give the
+//! The first four are there, or none: then the file holds a plain model. They are decimals with as many digits as give the
 //! same bits again.
 
 use std::collections::BTreeMap;
@@ -14,16 +16,20 @@ use std::path::Path;
 
 use glassbox_formats::model_file::{ModelFileError, SavedModel};
 use glassbox_formats::tensor_file::Entries;
+use jiff::SignedDuration;
 
 use super::{Detector, require_series_model};
 use crate::detection::Threshold;
 use crate::error::{Error, Result};
+use crate::rows::Calibration;
 use crate::scaler::Scaler;
 
 const MEAN: &str = "glassbox.mean";
 const STD: &str = "glassbox.std";
 const TIME_STEPS: &str = "glassbox.time_steps";
 const THRESHOLD: &str = "glassbox.threshold";
+const SAMPLING_STEP: &str = "glassbox.sampling_step";
+const ROWS: &str = "glassbox.rows";
 const ADVICE: &str = "train the detector anew, or remove all of its entries to get a plain model";
 
 impl Detector {
@@ -40,12 +46,16 @@ impl Detector {
     pub fn to_saved_model(&self) -> SavedModel {
         // The `Debug` of a float is its shortest exact text.
         let decimal = |value: f64| format!("{value:?}");
-        let metadata = BTreeMap::from([
+        let mut metadata = BTreeMap::from([
             (MEAN.into(), decimal(self.scaler.mean())),
             (STD.into(), decimal(self.scaler.std())),
             (THRESHOLD.into(), decimal(self.threshold.value())),
             (TIME_STEPS.into(), self.time_steps().to_string()),
         ]);
+        let step = self.sampling_step.map(|step| (SAMPLING_STEP.into(), step.to_string()));
+        let json = |rows| serde_json::to_string(rows).expect("numbers and texts");
+        metadata
+            .extend(step.into_iter().chain(self.calibration.as_ref().map(|rows| (ROWS.into(), json(rows)))));
         SavedModel { metadata, ..SavedModel::new(self.model.clone(), self.weights.clone()) }
     }
 
@@ -87,6 +97,19 @@ impl Detector {
             return Err(bad(TIME_STEPS, &format!("{steps}, the steps of the model's input")).into());
         }
         require_series_model(&model)?;
-        Ok(Self { model, weights, scaler, threshold })
+        let step = |text: &String| match text.parse::<SignedDuration>() {
+            Ok(step) if step.is_positive() => Ok(step),
+            _ => Err(bad(SAMPLING_STEP, "a duration above 0 such as PT5M")),
+        };
+        let sampling_step = metadata.get(SAMPLING_STEP).map(step).transpose()?;
+        let calibration = match metadata.contains_key(ROWS) {
+            true => Some(entries.json::<Calibration>(ROWS, "a calibration of row scores")?),
+            false => None,
+        };
+        if let Some(part) = calibration.as_ref().and_then(|rows| rows.problem(steps, 1)) {
+            let expected = format!("a calibration of row scores, whose `{part}` fit the model");
+            return Err(bad(ROWS, &expected).into());
+        }
+        Ok(Self { model, weights, scaler, threshold, calibration, sampling_step })
     }
 }

@@ -9,7 +9,7 @@ use crate::series::Series;
 use crate::tutorial::TutorialRun;
 
 /// The `Debug` of a float is its shortest exact text, with an exponent where that is shorter.
-fn decimal(value: f64) -> String {
+pub(super) fn decimal(value: f64) -> String {
     format!("{value:?}")
 }
 

@@ -1,7 +1,9 @@
 //! Errors of a series or its CSV.
 
 use glassbox_engine::text::{excerpt, listed};
+use jiff::SignedDuration;
 
+use crate::rows::Reason;
 use crate::words::counted;
 
 /// An error of reading or building a series. `file` is the path as the user gave it, or the name of a series that is
@@ -103,6 +105,25 @@ pub enum SeriesError {
         counted(*rows, "row", "rows")
     )]
     TooShort { name: String, rows: usize, steps: usize },
+    /// A row cannot be used, and such rows are to be refused.
+    #[error("{file}, line {line}: {}; correct or remove the row, or leave such rows out", reason.text())]
+    BadRow { file: String, line: u64, reason: Reason },
+    /// Most rows go back in time.
+    #[error(
+        "{file}: {rows} of {of} rows go back in time, the first on line {line}; the rows must be in the order of time: \
+         sort them (if the newest row is first, reverse them)"
+    )]
+    Unordered { file: String, line: u64, rows: usize, of: usize },
+    /// A series cannot be resampled.
+    #[error("series `{name}` cannot be resampled to a step of {step:#}: {problem}")]
+    Resample { name: String, step: SignedDuration, problem: String },
+    /// No stretch between gaps is as long as one window.
+    #[error(
+        "series `{name}` has {} between gaps, and the longest has {longest} rows, fewer than one window of {steps}; give it \
+         stretches of at least {steps} rows, or choose shorter windows (the tutorial's model: a multiple of 4)",
+        counted(*stretches, "stretch", "stretches")
+    )]
+    NoWholeWindow { name: String, stretches: usize, longest: usize, steps: usize },
     /// The parts of a series have different lengths.
     #[error("series `{file}`: {timestamps} timestamps for {values} values; give the same number of both")]
     LengthsDiffer { file: String, timestamps: usize, values: usize },

@@ -14,7 +14,9 @@ use std::path::Path;
 use glassbox_engine::memory;
 use glassbox_engine::text::one_line;
 
+use super::bad_rows::{BadRows, Skipped, is_missing};
 use super::{Clock, Series, SeriesError, Warning, time, warning};
+use crate::rows::Reason;
 
 /// Maximum length of a record in bytes: a line, or several if a quoted field has line breaks.
 pub const LONGEST_RECORD: usize = 1 << 20;
@@ -42,8 +44,10 @@ impl Default for Columns {
 /// A series that was read, with warnings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
-    /// The series, with every row of the file in the order of the file.
+    /// The series, with the rows of the file in the order of the file.
     pub series: Series,
+    /// The rows that were left out, in the order of the file.
+    pub skipped: Vec<Skipped>,
     /// Warnings about its timestamps; empty for an evenly sampled series.
     pub warnings: Vec<Warning>,
     /// A warning about an extreme value, for a series to train on. In other series such a value may be the anomaly.
@@ -58,20 +62,41 @@ pub struct Loaded {
 /// # Errors
 /// If the file cannot be read, or for any reason of [`parse_csv`].
 pub fn read_csv(path: &Path, columns: &Columns) -> Result<Loaded, SeriesError> {
+    read_rows(path, columns, BadRows::Keep)
+}
+
+/// Reads the CSV file at `path`; `bad_rows` says what becomes of rows that cannot be used.
+///
+/// # Errors
+/// As [`read_csv`], and those of `bad_rows`.
+pub fn read_rows(path: &Path, columns: &Columns, bad_rows: BadRows) -> Result<Loaded, SeriesError> {
     let file = path.display().to_string();
     let bytes = std::fs::read(path)
         .map_err(|cause| SeriesError::Unreadable { file: file.clone(), cause: cause.to_string() })?;
-    parse_csv(&bytes, &file, columns)
+    parse_rows(&bytes, &file, columns, bad_rows)
 }
 
 /// Reads a CSV in memory. `file` is its path or name for error messages; without folder and extension it becomes the
 /// name of the series.
 ///
 /// # Errors
-/// If there is no text, no header with both columns, or no row; if a row has another number of fields than the header,
+/// If there is no text, no header with both columns, or no row that can be used; if a row has another number of fields than the header,
 /// or more than [`LONGEST_RECORD`] bytes; if a number or a timestamp is invalid, or a number is not finite; if there is
 /// not enough memory for the rows.
 pub fn parse_csv(bytes: &[u8], file: &str, columns: &Columns) -> Result<Loaded, SeriesError> {
+    parse_rows(bytes, file, columns, BadRows::Keep)
+}
+
+/// Reads a CSV in memory; `bad_rows` says what becomes of rows that cannot be used.
+///
+/// # Errors
+/// As [`parse_csv`], and those of `bad_rows`.
+pub fn parse_rows(
+    bytes: &[u8],
+    file: &str,
+    columns: &Columns,
+    bad_rows: BadRows,
+) -> Result<Loaded, SeriesError> {
     let text = text(bytes, file)?;
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
@@ -114,6 +139,7 @@ pub fn parse_csv(bytes: &[u8], file: &str, columns: &Columns) -> Result<Loaded, 
     .map_err(|error| SeriesError::Memory { problem: error.to_string() })?;
     let (mut timestamps, mut values) = (Vec::with_capacity(most), Vec::with_capacity(most));
     let mut rows = Vec::with_capacity(most);
+    let mut skipped: Vec<Skipped> = vec![];
     while let Some((line, byte)) = next(&mut record, &mut quotes)? {
         let file = || file.to_owned();
         if (record.len() != header.len() || record.iter().any(|field| field.contains('\n')))
@@ -134,15 +160,44 @@ pub fn parse_csv(bytes: &[u8], file: &str, columns: &Columns) -> Result<Loaded, 
             let found = found.to_owned();
             return Err(SeriesError::MixedClocks { file: file(), line, found, zoned: of == Clock::Utc });
         }
-        timestamps.push(at);
-        values.push(number(&record[value_at], &columns.value, file, line)?);
-        rows.push(line);
+        let field = &record[value_at];
+        let value = match is_missing(field) && bad_rows != BadRows::Keep {
+            true => None,
+            false => Some(number(field, &columns.value, file, line)?),
+        };
+        let reason = match (value, timestamps.last()) {
+            _ if bad_rows == BadRows::Keep => None,
+            (None, _) => Some(Reason::MissingValue),
+            (_, Some(last)) if at == *last => Some(Reason::RepeatedTime),
+            (_, Some(last)) if at < *last => Some(Reason::BackInTime),
+            _ => None,
+        };
+        match (reason, value) {
+            (Some(reason), _) if bad_rows == BadRows::Refuse => {
+                return Err(SeriesError::BadRow { file: file(), line, reason });
+            }
+            (Some(reason), _) => {
+                skipped.push(Skipped { before: timestamps.len(), line, timestamp: at, value, reason });
+            }
+            (None, Some(value)) => {
+                timestamps.push(at);
+                values.push(value);
+                rows.push(line);
+            }
+            (None, None) => unreachable!("a missing value is a reason"),
+        }
+    }
+    let back: Vec<&Skipped> = skipped.iter().filter(|row| row.reason == Reason::BackInTime).collect();
+    let of = rows.len() + skipped.len();
+    if let Some(first) = back.first().filter(|_| 2 * back.len() > of) {
+        return Err(SeriesError::Unordered { file: file.to_owned(), line: first.line, rows: back.len(), of });
     }
     let clock = clock.ok_or_else(|| SeriesError::NoRows { file: file.to_owned() })?;
     let series = Series::new(stem(file), clock, timestamps, values)?;
-    let warnings = warning::warnings(file, &series.sampling(), &rows);
+    let mut warnings = warning::warnings(file, &series.sampling(), &rows, bad_rows);
+    warnings.splice(..0, warning::skipped(file, &skipped));
     let extreme = warning::extreme(file, series.values(), &rows);
-    Ok(Loaded { series, warnings, extreme })
+    Ok(Loaded { series, skipped, warnings, extreme })
 }
 
 /// Returns the file as text, without its byte order mark.

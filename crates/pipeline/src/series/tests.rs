@@ -33,8 +33,8 @@ const TWO_ROWS: &str = "timestamp,value\n2014-04-01 00:00:00,1.5\n2014-04-01 00:
 
 #[test]
 fn a_plain_file() {
-    let Loaded { series, warnings, extreme } = parse(TWO_ROWS).unwrap();
-    assert_eq!(extreme, None);
+    let Loaded { series, skipped, warnings, extreme } = parse(TWO_ROWS).unwrap();
+    assert_eq!((skipped.len(), extreme), (0, None));
     assert_eq!(series.name(), "some");
     assert_eq!(series.clock(), Clock::Local);
     assert_eq!(series.timestamps()[1], date(2014, 4, 1).at(0, 5, 0, 0));
@@ -176,8 +176,8 @@ fn irregular_files_load_with_a_warning_of_each_kind() {
                 2014-04-01 00:00:00,1\r\n2014-04-01 00:05:00,2\r\n2014-04-01 00:10:00,3\r\n\
                 2014-04-01 00:05:00,4\r\n2014-04-01 00:10:00,5\r\n2014-04-01 01:10:00,6\r\n\
                 2014-04-01 01:16:00,7\r\n";
-    let Loaded { series, warnings, extreme } = parse(text).unwrap();
-    assert_eq!(extreme, None);
+    let Loaded { series, skipped, warnings, extreme } = parse(text).unwrap();
+    assert_eq!((skipped.len(), extreme), (0, None));
     assert_eq!(series.values(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
     let shown: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -201,6 +201,67 @@ fn a_file_with_its_newest_row_first_is_told_so() {
     let warnings = parse(text).unwrap().warnings;
     assert_eq!(warnings.len(), 1);
     assert!(warnings[0].to_string().contains("newest row first: reverse it"), "{}", warnings[0]);
+}
+
+#[test]
+fn rows_that_cannot_be_used_are_left_out_or_refused() {
+    let text = "timestamp,value\n\
+                2014-04-01 00:00:00,1\n2014-04-01 00:05:00,\n2014-04-01 00:10:00,3\n2014-04-01 00:10:00,4\n\
+                2014-04-01 00:05:00,5\n2014-04-01 00:15:00,NaN\n2014-04-01 00:20:00, n/a \n2014-04-01 00:25:00,8\n\
+                2014-04-01 00:30:00,9\n2014-04-01 00:35:00,10\n";
+    let parse = |text: &str, bad_rows| parse_rows(text.as_bytes(), "some.csv", &Columns::default(), bad_rows);
+    let Loaded { series, skipped, warnings, .. } = parse(text, BadRows::Skip).unwrap();
+    assert_eq!(series.values(), [1.0, 3.0, 8.0, 9.0, 10.0]);
+    let left_out: Vec<_> = skipped.iter().map(|row| (row.before, row.line, row.value, row.reason)).collect();
+    use crate::rows::Reason::{BackInTime, MissingValue, RepeatedTime};
+    assert_eq!(
+        left_out,
+        [
+            (1, 3, None, MissingValue),
+            (2, 5, Some(4.0), RepeatedTime),
+            (2, 6, Some(5.0), BackInTime),
+            (2, 7, None, MissingValue),
+            (2, 8, None, MissingValue),
+        ]
+    );
+    let shown = warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let left_out = "some.csv: left out 3 rows without a value, 1 row that repeats a timestamp, 1 row that goes back in \
+                    time, the first on line 3";
+    assert!(shown.starts_with(left_out) && shown.contains("no window runs across"), "{shown}");
+
+    for (text, line, reason) in [
+        (text.to_owned(), 3, MissingValue),
+        (text.replace("00:05:00,\n", "00:05:00,2\n"), 5, RepeatedTime),
+        (text.replace("00:05:00,\n", "00:05:00,2\n").replace("2014-04-01 00:10:00,4\n", ""), 5, BackInTime),
+    ] {
+        let error = parse(&text, BadRows::Refuse).unwrap_err();
+        assert_eq!(error, SeriesError::BadRow { file: "some.csv".into(), line, reason });
+    }
+    // What is no number at all is an error in any case, and so is a file of missing values.
+    assert!(matches!(parse(&text.replace(",8", ",8;0"), BadRows::Skip), Err(SeriesError::BadNumber { .. })));
+    let none = "timestamp,value\n2014-04-01 00:00:00,\n";
+    assert!(matches!(parse(none, BadRows::Skip), Err(SeriesError::NoRows { .. })));
+}
+
+#[test]
+fn a_file_in_another_order_is_no_series() {
+    let text = "timestamp,value\n2014-04-03 00:00:00,1\n2014-04-02 00:00:00,2\n2014-04-01 00:00:00,3\n";
+    let error = parse_rows(text.as_bytes(), "some.csv", &Columns::default(), BadRows::Skip).unwrap_err();
+    assert_eq!(error, SeriesError::Unordered { file: "some.csv".into(), line: 3, rows: 2, of: 3 });
+}
+
+#[test]
+fn stretches_end_at_gaps() {
+    let start = date(2014, 4, 1).at(0, 0, 0, 0);
+    let stretches = |seconds: &[i64]| {
+        let times = seconds.iter().map(|second| start + SignedDuration::from_secs(*second)).collect();
+        let series = Series::new("s", Clock::Local, times, vec![0.0; seconds.len()]).unwrap();
+        series.stretches(SignedDuration::from_secs(10))
+    };
+    assert_eq!(stretches(&[0]), [0..1]);
+    assert_eq!(stretches(&[0, 10, 20]), [0..3]);
+    // One and a half steps are no gap; half a step, none at all, and back are none that one can go on with.
+    assert_eq!(stretches(&[0, 15, 31, 37, 42, 42, 32]), [0..2, 2..4, 4..5, 5..6, 6..7]);
 }
 
 fn any_series() -> impl Strategy<Value = Series> {
@@ -240,7 +301,9 @@ proptest! {
 
     #[test]
     fn any_bytes_cause_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = parse_csv(&bytes, "x", &Columns::default());
+        for bad_rows in [BadRows::Keep, BadRows::Skip, BadRows::Refuse] {
+            let _ = parse_rows(&bytes, "x", &Columns::default(), bad_rows);
+        }
     }
 
     #[test]

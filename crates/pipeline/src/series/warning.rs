@@ -3,7 +3,9 @@
 use crate::words::counted;
 use std::fmt;
 
+use super::bad_rows::{BadRows, Skipped};
 use super::sampling::{Gaps, Irregular, Repeats, Sampling, Unordered};
+use crate::rows::Reason;
 use crate::scaler::{EXTREME, Scaler};
 
 /// A warning about the rows of a file that was loaded all the same. Its `Display` states what was found, where, and how
@@ -31,6 +33,15 @@ pub enum WarningKind {
         /// Number of steps of the series.
         steps: usize,
     },
+    /// Rows that were left out.
+    Skipped {
+        /// Number of rows without a value.
+        missing: usize,
+        /// Number of rows with the timestamp of the row above.
+        repeated: usize,
+        /// Number of rows with a timestamp before that of the row above.
+        backward: usize,
+    },
     /// Missing rows.
     Gaps {
         /// The details.
@@ -39,6 +50,8 @@ pub enum WarningKind {
         longest_line: u64,
         /// The commonest step.
         step: jiff::SignedDuration,
+        /// No window will run across a gap.
+        split: bool,
     },
     /// A value so far from all others that a model trained on them learns nothing else.
     Extreme {
@@ -61,7 +74,7 @@ pub enum WarningKind {
 }
 
 /// The warnings for `sampling`; `lines[row]` is the line of a row in `file`.
-pub(super) fn warnings(file: &str, sampling: &Sampling, lines: &[u64]) -> Vec<Warning> {
+pub(super) fn warnings(file: &str, sampling: &Sampling, lines: &[u64], bad_rows: BadRows) -> Vec<Warning> {
     let Sampling { step, steps, regular, repeats, unordered, gaps, irregular } = *sampling;
     let warning = |row: usize, kind| Warning { file: file.to_owned(), line: lines[row], kind };
     let regular_percent = (100 * regular / steps.max(1)) as u8;
@@ -70,7 +83,8 @@ pub(super) fn warnings(file: &str, sampling: &Sampling, lines: &[u64]) -> Vec<Wa
         unordered.map(|found| warning(found.first, WarningKind::Unordered { found, steps })),
         gaps.zip(step).map(|(found, step)| {
             let longest_line = lines[found.longest_before];
-            warning(found.first_before, WarningKind::Gaps { found, longest_line, step })
+            let split = bad_rows != BadRows::Keep;
+            warning(found.first_before, WarningKind::Gaps { found, longest_line, step, split })
         }),
         irregular.zip(step).map(|(found, step)| {
             warning(found.first_before, WarningKind::Irregular { found, step, regular_percent })
@@ -79,6 +93,17 @@ pub(super) fn warnings(file: &str, sampling: &Sampling, lines: &[u64]) -> Vec<Wa
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// The warning about rows that were left out, if there are any.
+pub(super) fn skipped(file: &str, rows: &[Skipped]) -> Option<Warning> {
+    let count = |reason: Reason| rows.iter().filter(|row| row.reason == reason).count();
+    let kind = WarningKind::Skipped {
+        missing: count(Reason::MissingValue),
+        repeated: count(Reason::RepeatedTime),
+        backward: count(Reason::BackInTime),
+    };
+    rows.first().map(|first| Warning { file: file.to_owned(), line: first.line, kind })
 }
 
 /// The warning for a series to train on, if one of its values is [extreme](crate::scaler::EXTREME).
@@ -111,13 +136,25 @@ impl fmt::Display for Warning {
                 }
                 write!(f, "rows keep the order of the file")
             }
-            WarningKind::Gaps { found, longest_line, step } => write!(
+            WarningKind::Skipped { missing, repeated, backward } => {
+                let counts = [
+                    (missing, "row without a value", "rows without a value"),
+                    (repeated, "row that repeats a timestamp", "rows that repeat a timestamp"),
+                    (backward, "row that goes back in time", "rows that go back in time"),
+                ];
+                let counts = counts.iter().filter(|(count, ..)| **count > 0);
+                let texts: Vec<String> =
+                    counts.map(|&(count, one, many)| counted(*count, one, many)).collect();
+                write!(f, "left out {}, the first on line {line}", texts.join(", "))
+            }
+            WarningKind::Gaps { found, longest_line, step, split } => write!(
                 f,
                 "{} of {} in all at a step of {step:#}, the first before line {line}, the longest ({:#}) before \
-                 line {longest_line}; nothing is filled in, and windows run across",
+                 line {longest_line}; nothing is filled in, and {}",
                 counted(found.gaps, "gap", "gaps"),
                 counted(found.missing_rows, "row", "rows"),
-                found.longest
+                found.longest,
+                if *split { "no window runs across" } else { "windows run across" }
             ),
             WarningKind::Extreme { row, value, deviations } => write!(
                 f,

@@ -1,0 +1,244 @@
+//! The score above which a row is anomalous, from the distribution of scores in training.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Calibration;
+use crate::error::{Error, Result};
+use crate::words::counted;
+
+/// The largest scores that a [`Distribution`] keeps.
+const TAIL: usize = 1000;
+/// The fraction of training scores that the fit of extreme values uses (Siffer et al. 2017: the initial threshold is
+/// the quantile 0.98).
+const PEAKS: f64 = 0.02;
+/// The fewest peaks that two parameters can be fitted to.
+const FEWEST_PEAKS: usize = 10;
+/// Turns a median absolute deviation into the standard deviation of a normal distribution.
+const MAD_TO_STD: f64 = 1.4826;
+/// Windows that do not overlap, below which a threshold rests on too little.
+const FEWEST_WINDOWS: usize = 10;
+
+/// The distribution of scores in training.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Distribution {
+    /// Number of rows.
+    count: usize,
+    /// The median score.
+    median: f64,
+    /// The median of |score - median|.
+    mad: f64,
+    /// The largest scores, in descending order: all of them, or 1000.
+    largest: Vec<f64>,
+}
+
+impl Distribution {
+    /// The distribution of `scores`, which are finite.
+    pub(super) fn of(mut scores: Vec<f64>) -> Self {
+        scores.sort_by(f64::total_cmp);
+        let middle = |sorted: &[f64]| sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
+        let median = middle(&scores);
+        let mut away: Vec<f64> = scores.iter().map(|score| (score - median).abs()).collect();
+        away.sort_by(f64::total_cmp);
+        let (count, mad) = (scores.len(), middle(&away));
+        scores.reverse();
+        scores.truncate(TAIL);
+        Self { count, median, mad, largest: scores }
+    }
+
+    /// Returns true if a distribution of scores can be like this.
+    pub(super) fn is_valid(&self) -> bool {
+        let good = |value: &f64| value.is_finite() && *value >= 0.0;
+        self.count > 0
+            && self.largest.len() == self.count.min(TAIL)
+            && [self.median, self.mad].iter().chain(&self.largest).all(good)
+            && self.largest.is_sorted_by(|a, b| a >= b)
+    }
+
+    /// The threshold by a rule.
+    fn threshold(&self, rule: ThresholdRule) -> Result<f64> {
+        let too_few = |needed: usize| Error::TooFewScores { rule, rows: self.count, needed };
+        match rule {
+            ThresholdRule::Max => Ok(1.0),
+            ThresholdRule::Quantile(quantile) => {
+                // As many scores as may be above it.
+                let above = ((1.0 - quantile) * self.count as f64 + 1e-9).floor() as usize;
+                match self.largest.get(above) {
+                    Some(_) if above == 0 => Err(too_few((1.0 / (1.0 - quantile)).round() as usize)),
+                    Some(score) => Ok(*score),
+                    None => {
+                        Err(Error::QuantileTooLow { quantile, least: 1.0 - TAIL as f64 / self.count as f64 })
+                    }
+                }
+            }
+            ThresholdRule::RobustZ(z) => Ok(self.median + z * MAD_TO_STD * self.mad),
+            ThresholdRule::Peaks(rate) => {
+                let peaks = ((PEAKS * self.count as f64) as usize).min(self.largest.len().saturating_sub(1));
+                if peaks < FEWEST_PEAKS {
+                    return Err(too_few((FEWEST_PEAKS as f64 / PEAKS) as usize));
+                }
+                let fraction = peaks as f64 / self.count as f64;
+                if rate >= fraction {
+                    return Err(Error::RateTooHigh { rate, most: fraction });
+                }
+                let base = self.largest[peaks];
+                let excesses: Vec<f64> =
+                    self.largest[..peaks].iter().rev().map(|score| score - base).collect();
+                Ok(base + Pareto::fit(&excesses).exceeded_with(rate / fraction))
+            }
+        }
+    }
+
+    /// The fraction of training scores above `threshold`; at least that of one score, as none is not never.
+    fn fraction_above(&self, threshold: f64) -> f64 {
+        let above = self.largest.partition_point(|score| *score > threshold).max(1);
+        above as f64 / (self.count + 1) as f64
+    }
+}
+
+/// A generalised Pareto distribution of excesses over a base.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Pareto {
+    pub(super) shape: f64,
+    pub(super) scale: f64,
+}
+
+impl Pareto {
+    /// Fits ascending `excesses`, at least 2, by probability-weighted moments (Hosking and Wallis 1987), which suit small
+    /// samples and have no iteration that could fail.
+    pub(super) fn fit(excesses: &[f64]) -> Self {
+        let n = excesses.len() as f64;
+        let mean = excesses.iter().sum::<f64>() / n;
+        let weighted = excesses.iter().zip(0..).map(|(x, rank)| x * (n - 1.0 - f64::from(rank)) / (n - 1.0));
+        let moment = weighted.sum::<f64>() / n;
+        let spread = mean - 2.0 * moment;
+        // No excess, or all are equal: there is no tail.
+        if spread <= 1e-12 * mean {
+            return Self { shape: 0.0, scale: 0.0 };
+        }
+        Self { shape: 2.0 - mean / spread, scale: 2.0 * mean * moment / spread }
+    }
+
+    /// The excess that is exceeded with this probability.
+    pub(super) fn exceeded_with(self, probability: f64) -> f64 {
+        if self.shape.abs() < 1e-9 {
+            return -self.scale * probability.ln();
+        }
+        self.scale / self.shape * (probability.powf(-self.shape) - 1.0)
+    }
+}
+
+/// The rule for the threshold of scores.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThresholdRule {
+    /// The largest score of a training row.
+    #[default]
+    Max,
+    /// This quantile of the scores of training rows, above 0 and below 1.
+    Quantile(f64),
+    /// Their median plus this many standard deviations, estimated by the median absolute deviation.
+    RobustZ(f64),
+    /// The score that is exceeded with this probability, by a fit of the largest training scores (peaks over threshold;
+    /// Siffer et al., *Anomaly detection in streams with extreme value theory*, 2017).
+    Peaks(f64),
+}
+
+impl fmt::Display for ThresholdRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Max => f.write_str("the training maximum"),
+            Self::Quantile(quantile) => write!(f, "the quantile {quantile} of the training scores"),
+            Self::RobustZ(z) => write!(f, "{z} robust standard deviations above the median training score"),
+            Self::Peaks(rate) => {
+                write!(
+                    f,
+                    "the score that a fit of the largest training scores exceeds with probability {rate}"
+                )
+            }
+        }
+    }
+}
+
+/// A threshold of scores. Its `Display` says how it came about, on what it rests, and what to expect.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Alarm {
+    /// The rule that it is from.
+    pub rule: ThresholdRule,
+    /// The threshold of settled scores, relative to the training maximum.
+    pub settled: f64,
+    /// The threshold of live scores, relative to the training maximum.
+    pub live: f64,
+    /// Number of training windows that it rests on.
+    pub windows: usize,
+    /// The fraction of normal rows that is expected above it, by the training scores. A model reconstructs other data a
+    /// little worse than those it was trained on, and scores of neighbouring rows rise together: expect some more.
+    pub expected_rate: f64,
+    /// The length of a window, in steps.
+    #[serde(skip)]
+    time_steps: usize,
+}
+
+impl Alarm {
+    /// The threshold by `rule`.
+    ///
+    /// # Errors
+    /// If the training scores are too few for the rule, or its number is out of range.
+    pub fn new(rule: ThresholdRule, calibration: &Calibration) -> Result<Self> {
+        let (settled, live) = (calibration.settled(), calibration.live());
+        let (number, good, expected) = match rule {
+            ThresholdRule::Max => (0.0, true, ""),
+            ThresholdRule::Quantile(q) => (q, 0.0 < q && q < 1.0, "a quantile above 0 and below 1"),
+            ThresholdRule::RobustZ(z) => {
+                (z, z > 0.0 && z.is_finite(), "a number of standard deviations above 0")
+            }
+            ThresholdRule::Peaks(q) => (q, 0.0 < q && q < 1.0, "a rate above 0 and below 1"),
+        };
+        if !good {
+            return Err(Error::BadThresholdRule { number, expected });
+        }
+        let threshold = settled.threshold(rule)?;
+        let expected_rate = match rule {
+            ThresholdRule::Peaks(rate) => rate,
+            _ => settled.fraction_above(threshold),
+        };
+        // A model without any error has no scores to set a threshold by.
+        let some = |threshold: f64| threshold.max(f64::from(f32::EPSILON));
+        Ok(Self {
+            rule,
+            settled: some(threshold),
+            live: some(live.threshold(rule)?),
+            // A live score is that of one window.
+            windows: live.count,
+            expected_rate,
+            time_steps: calibration.time_steps(),
+        })
+    }
+
+    /// A warning if the training series was so short that the threshold means little.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let apart = self.windows.div_ceil(self.time_steps);
+        (apart < FEWEST_WINDOWS).then(|| {
+            format!(
+                "the threshold rests on little training data: {}, of which only {apart} do not overlap; train on at \
+                 least {} rows, or expect false alarms",
+                counted(self.windows, "window", "windows"),
+                FEWEST_WINDOWS * self.time_steps
+            )
+        })
+    }
+}
+
+impl fmt::Display for Alarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}, from {}; at least {:.2} % of normal rows are expected above it",
+            self.rule,
+            counted(self.windows, "training window", "training windows"),
+            100.0 * self.expected_rate
+        )
+    }
+}
