@@ -85,7 +85,7 @@ pub enum SeriesError {
     /// A timestamp is invalid.
     #[error(
         "{file}, line {line}: `{}` in column `{}` is not a timestamp ({why}); expected YYYY-MM-DD HH:MM:SS, \
-         or RFC 3339 such as 2014-04-01T00:05:00Z; correct it or remove the row",
+         RFC 3339 such as 2014-04-01T00:05:00Z, or seconds or milliseconds since 1970; correct it or remove the row",
         excerpt(found),
         excerpt(column)
     )]
