@@ -139,8 +139,16 @@ fn a_threshold_below_0_is_refused() {
     let csv = first_rows(&twin(home.path()).0, 100);
     succeed(glassbox(home.path()).arg("train").arg(&csv).args(["--time-steps", "16", "--epochs", "1"]));
     let mut detect = glassbox(home.path());
-    let error =
-        fail(detect.arg("detect").arg(&csv).args(["--model", "model.safetensors", "--threshold=-1"]), 3);
+    let error = fail(
+        detect.arg("detect").arg(&csv).args([
+            "--rule",
+            "published",
+            "--model",
+            "model.safetensors",
+            "--threshold=-1",
+        ]),
+        3,
+    );
     assert!(error.contains("-1") && error.contains("not below 0"), "{error}");
 }
 

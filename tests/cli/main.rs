@@ -3,6 +3,7 @@
 mod arrays;
 mod checkpoints;
 mod compiled;
+mod detect;
 mod devices;
 mod disk;
 mod errors;

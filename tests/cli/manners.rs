@@ -227,7 +227,7 @@ fn what_is_no_model_is_called_so() {
 #[test]
 fn detect_prints_json_as_other_commands_do() {
     let home = home();
-    let csv = first_rows(&twin(home.path()).0, 100);
+    let csv = first_rows(&twin(home.path()).0, 200);
     succeed(glassbox(home.path()).arg("train").arg(&csv).args(["--time-steps", "16", "--epochs", "1"]));
     let detect = |more: &[&str]| {
         let mut command = glassbox(home.path());
@@ -237,7 +237,7 @@ fn detect_prints_json_as_other_commands_do() {
     let output = detect(&["--json"]).output().expect("the binary starts");
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(document["rows"], 100);
+    assert_eq!(document["rows"], 200);
     assert_eq!(succeed(&mut detect(&["--format", "json"])).into_bytes(), output.stdout);
     fail(&mut detect(&["--json", "--format", "windows"]), 2);
 }

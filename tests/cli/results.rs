@@ -83,8 +83,14 @@ fn without_arguments_the_tutorial_runs_on_the_twin_and_says_so() {
     // The model file is a detector: on the same test series it finds the same.
     let (_, test) = twin(home.path());
     let mut detect = glassbox(home.path());
-    let found = succeed(detect.arg("detect").arg(test).args(["--model", "glassbox-out/model.safetensors"]));
+    detect.arg("detect").arg(&test).args(["--model", "glassbox-out/model.safetensors"]);
+    let found = succeed(detect.args(["--rule", "published"]));
     assert_eq!(found, fs::read_to_string(out.join("anomalies.csv")).expect("the points"));
+    // It has the calibration of row scores too: the jump of the test series is found by them.
+    let mut detect = glassbox(home.path());
+    detect.arg("detect").arg(&test).args(["--model", "glassbox-out/model.safetensors", "--only-anomalies"]);
+    let rows = succeed(&mut detect);
+    assert!(rows.lines().filter(|line| line.starts_with("2014-04-11 ")).count() > 60, "{rows}");
 }
 
 #[test]
@@ -121,6 +127,8 @@ fn json_is_all_that_is_printed_where_a_script_asks_for_it() {
     detect.arg("detect").arg(test).args([
         "--model",
         "model.safetensors",
+        "--rule",
+        "inclusive",
         "--format",
         "json",
         "--threshold",

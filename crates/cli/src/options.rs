@@ -196,7 +196,10 @@ impl Callback<f32> for Opening {
 }
 
 impl ColumnArgs {
-    pub(crate) fn columns(&self) -> Columns {
-        Columns { timestamp: self.timestamp_column.clone(), value: self.value_column.clone() }
+    /// The columns to read: those that are named, else `others`, else the default.
+    pub(crate) fn columns(&self, others: &[String]) -> Columns {
+        let given = [&self.value_column[..], others].into_iter().find(|names| !names.is_empty());
+        let values = given.map_or_else(|| Columns::default().values, <[String]>::to_vec);
+        Columns { timestamp: self.timestamp_column.clone(), values }
     }
 }

@@ -9,8 +9,9 @@ use std::path::Path;
 
 use glassbox::prelude::*;
 use glassbox_pipeline::architecture::tutorial_model;
-use glassbox_pipeline::detection::{PointRule, stretches};
+use glassbox_pipeline::detection::stretches;
 use glassbox_pipeline::detector::{Detector, train_detector};
+use glassbox_pipeline::rows::{ThresholdRule, Verdict};
 use glassbox_pipeline::series::{Columns, Series, read_csv};
 use glassbox_pipeline::synthetic::{self, Subset};
 use glassbox_pipeline::training::TrainOptions;
@@ -36,9 +37,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     trained.detector.save(&path)?;
     let detector = Detector::load(&path)?;
 
-    let found = detector.detect(&device, &new, PointRule::default())?;
-    println!("{} anomalous windows, {} anomalous points", found.windows.len(), found.points.len());
-    for stretch in stretches(&found.points) {
+    let found = detector.judge(&device, &new, ThresholdRule::default())?;
+    println!("Threshold of scores: {}", found.alarm);
+    let is_anomalous = |row: &usize| matches!(found.rows[*row].verdict, Verdict::Anomalous(_));
+    let points: Vec<usize> = (0..new.len()).filter(is_anomalous).collect();
+    println!("{} of {} rows are anomalous points", points.len(), new.len());
+    for stretch in stretches(&points) {
         println!("  {} to {}", new.timestamp_text(stretch.start), new.timestamp_text(stretch.end - 1));
     }
     Ok(())

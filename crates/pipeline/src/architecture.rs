@@ -39,7 +39,18 @@ impl Default for Autoencoder {
 }
 
 impl Autoencoder {
-    /// The model for windows of `time_steps` steps and one channel. The number of its parameters does not depend
+    /// The model for windows of `time_steps` steps and one channel.
+    ///
+    /// # Errors
+    /// As [`Autoencoder::model_of`].
+    ///
+    /// # Panics
+    /// If there are no filters, the strides are 0, or the rate is not in [0, 1).
+    pub fn model(&self, time_steps: usize) -> Result<Network> {
+        self.model_of(time_steps, 1)
+    }
+
+    /// The model for windows of `time_steps` steps and some channels. The number of its parameters does not depend
     /// on the window's length.
     ///
     /// # Errors
@@ -47,8 +58,8 @@ impl Autoencoder {
     /// the way back would make them longer.
     ///
     /// # Panics
-    /// If there are no filters, the strides are 0, or the rate is not in [0, 1).
-    pub fn model(&self, time_steps: usize) -> Result<Network> {
+    /// If there are no filters or channels, the strides are 0, or the rate is not in [0, 1).
+    pub fn model_of(&self, time_steps: usize, channels: usize) -> Result<Network> {
         let Self { filters: [outer, inner], strides, dropout } = *self;
         let multiple = strides * strides;
         let suggestion =
@@ -56,7 +67,7 @@ impl Autoencoder {
         if time_steps != suggestion {
             return Err(Error::WindowLength { time_steps, strides, multiple, suggestion });
         }
-        let mut model = Sequential::new(Shape::new(time_steps, 1));
+        let mut model = Sequential::new(Shape::new(time_steps, channels));
         let relu = Activation::Relu;
         let encode =
             |filters| Conv1D::new(filters, 7).padding(Padding::Same).strides(strides).activation(relu);
@@ -72,7 +83,10 @@ impl Autoencoder {
             drop(&mut model)?;
             model.add(encode(inner))?.add(decode(inner))?;
             drop(&mut model)?;
-            model.add(decode(outer))?.add(Conv1DTranspose::new(1, 7).padding(Padding::Same)).map(|_| ())
+            model
+                .add(decode(outer))?
+                .add(Conv1DTranspose::new(channels, 7).padding(Padding::Same))
+                .map(|_| ())
         };
         build().expect("sensible arguments, and a length that comes back");
         Ok(model.into())

@@ -22,12 +22,15 @@ use glassbox::{Device, Model};
 /// A trained autoencoder, and what it takes to judge a series with it.
 #[derive(Debug, Clone)]
 pub struct Detector {
-    /// The autoencoder; reads and makes windows `(time_steps, 1)`.
+    /// The autoencoder; reads and makes windows `(time_steps, channels)`.
     pub model: Network,
     /// Its weights, flat, in the model's layout.
     pub weights: Vec<f32>,
-    /// The moments of the training series.
-    pub scaler: Scaler,
+    /// The names of the columns of the training series, one for each channel; empty if they are not known, as in files
+    /// of earlier versions.
+    pub columns: Vec<String>,
+    /// The moments of each column of the training series, one for each channel.
+    pub scalers: Vec<Scaler>,
     /// The largest error of a training window.
     pub threshold: Threshold,
     /// The calibration of row scores; `None` in files of earlier versions.
@@ -73,16 +76,17 @@ impl Detector {
         self.model.input_shape().steps
     }
 
-    /// Finds anomalies in `series`, which is normalised by the moments of the training series.
+    /// Finds anomalies in `series`, each column of which is normalised by the moments of the training series.
     ///
     /// # Errors
     /// If the series is shorter than a window, or has values that cannot be normalised; if the model is no
-    /// autoencoder of one channel; if an error is not finite.
+    /// autoencoder of its columns; if an error is not finite.
     pub fn detect(&self, device: &Device, series: &Series, rule: PointRule) -> Result<Detection> {
-        require_series_model(&self.model)?;
+        require_channels(&self.model, series.columns().len())?;
         let mut model = Model::with_weights(self.model.clone(), self.weights.clone(), device.clone())?;
-        let values = normalise(&self.scaler, series)?;
-        let windows = windows(&values, series, self.time_steps())?;
+        let values = normalise_columns(&self.scalers, series)?;
+        series.require_window(self.time_steps())?;
+        let windows = Samples::windows(&values, self.time_steps(), self.scalers.len())?;
         let errors = window_errors(model.session(PREDICT_BATCH)?, &windows, &mut |_, _| ())?;
         Detection::new(errors, self.threshold, self.time_steps(), rule)
     }
@@ -96,8 +100,10 @@ impl Detector {
     pub fn judge(&self, device: &Device, series: &Series, rule: ThresholdRule) -> Result<RowDetection> {
         let calibration = self.calibration.as_ref().ok_or(Error::NoCalibration)?;
         let alarm = Alarm::new(rule, calibration)?;
+        let channels = self.scalers.len();
+        require_channels(&self.model, series.columns().len())?;
         self.require_step(series)?;
-        let values = normalise(&self.scaler, series)?;
+        let values = normalise_columns(&self.scalers, series)?;
         let steps = self.time_steps();
         let stretches = stretches(series);
         require_stretch(series, &stretches, steps)?;
@@ -109,7 +115,8 @@ impl Detector {
                 detection.rows.extend(stretch.map(|_| Judged::unjudged(Reason::ShortStretch)));
                 continue;
             }
-            let windows = Samples::windows(&values[stretch], steps, 1)?;
+            let windows =
+                Samples::windows(&values[stretch.start * channels..stretch.end * channels], steps, channels)?;
             let first = detection.rows.len();
             let mut rows = Rows::new(calibration);
             let mut live = vec![];
@@ -184,12 +191,12 @@ pub struct TrainedDetector {
 }
 
 /// Trains `model` on all windows of `series` that do not run across a gap, one step apart, normalised by the series' own
-/// moments, and calibrates its row scores. `start` and `callbacks` as in [`train_autoencoder`].
+/// moments, and calibrates its row scores. The detector does not know the names of its columns. `start` and `callbacks` as in [`train_autoencoder`].
 ///
 /// The windows of a series without gaps are a view and never written out; those of a series with gaps are.
 ///
 /// # Errors
-/// If the model is no autoencoder of one channel, no stretch of the series is as long as a window, the series is
+/// If the model is no autoencoder of the columns, no stretch of the series is as long as a window, the series is
 /// constant, or training fails.
 pub fn train_detector<'a>(
     device: &Device,
@@ -199,15 +206,20 @@ pub fn train_detector<'a>(
     options: &'a TrainOptions,
     callbacks: Vec<&'a mut dyn Callback<f32>>,
 ) -> Result<TrainedDetector> {
-    require_series_model(model)?;
+    let channels = series.columns().len();
+    require_channels(model, channels)?;
     let shape = model.input_shape();
     let stretches = stretches(series);
     require_stretch(series, &stretches, shape.steps)?;
-    let scaler = fit_scaler(series)?;
-    let values = normalise(&scaler, series)?;
+    let fit = |values: &Vec<f64>| Scaler::fit(values).map_err(|problem| named(series, problem));
+    let scalers: Vec<Scaler> = series.columns().iter().map(fit).collect::<Result<_>>()?;
+    let values = normalise_columns(&scalers, series)?;
     let long = stretches.into_iter().filter(|stretch| stretch.len() >= shape.steps);
-    let stretches: Vec<Samples<'_, f32>> =
-        long.map(|rows| Samples::windows(&values[rows], shape.steps, 1)).collect::<Result<_, _>>()?;
+    let stretches: Vec<Samples<'_, f32>> = long
+        .map(|rows| {
+            Samples::windows(&values[rows.start * channels..rows.end * channels], shape.steps, channels)
+        })
+        .collect::<Result<_, _>>()?;
     let written_out;
     let windows = match &stretches[..] {
         [whole] => *whole,
@@ -223,7 +235,8 @@ pub fn train_detector<'a>(
     let calibration = Some(Calibration::fit(session, &stretches)?);
     let (model, weights) = (model.clone(), trained.model.flat_weights()?);
     let sampling_step = series.sampling().step;
-    let detector = Detector { model, weights, scaler, threshold, calibration, sampling_step };
+    let detector =
+        Detector { model, weights, columns: vec![], scalers, threshold, calibration, sampling_step };
     Ok(TrainedDetector { detector, trained, training_errors })
 }
 
@@ -242,14 +255,19 @@ fn write_out(stretches: &[Samples<'_, f32>]) -> Result<Vec<f32>> {
 /// # Errors
 /// If it reads several channels, or gives back another shape.
 pub fn require_series_model(model: &Network) -> Result<()> {
+    require_channels(model, 1)
+}
+
+/// Checks that a model reconstructs windows of a series with so many columns.
+fn require_channels(model: &Network, columns: usize) -> Result<()> {
     require_autoencoder(model)?;
     match model.input_shape().channels {
-        1 => Ok(()),
-        channels => Err(Error::Channels { model: model.name().into(), channels }),
+        channels if channels == columns => Ok(()),
+        channels => Err(Error::Channels { model: model.name().into(), channels, columns }),
     }
 }
 
-/// The moments of a training series.
+/// The moments of a training series of one column.
 ///
 /// # Errors
 /// If it has none; the series is named.
@@ -257,12 +275,22 @@ pub fn fit_scaler(series: &Series) -> Result<Scaler> {
     Scaler::fit(series.values()).map_err(|problem| named(series, problem))
 }
 
-/// The values of a series in standard deviations of the training series.
+/// The values of a series of one column in standard deviations of the training series.
 ///
 /// # Errors
 /// If one is too far out; the series is named.
 pub fn normalise(scaler: &Scaler, series: &Series) -> Result<Vec<f32>> {
     scaler.normalise(series.values()).map_err(|problem| named(series, problem))
+}
+
+/// The values of a series, row by row, each column in standard deviations of its training series.
+fn normalise_columns(scalers: &[Scaler], series: &Series) -> Result<Vec<f32>> {
+    let mut rows = vec![0.0; series.len() * scalers.len()];
+    for (channel, (scaler, values)) in scalers.iter().zip(series.columns()).enumerate() {
+        let values = scaler.normalise(values).map_err(|problem| named(series, problem))?;
+        rows.iter_mut().skip(channel).step_by(scalers.len()).zip(values).for_each(|(to, value)| *to = value);
+    }
+    Ok(rows)
 }
 
 /// All windows of `steps` rows of the normalised `values` of `series`, as a view.

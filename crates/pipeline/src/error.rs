@@ -51,12 +51,12 @@ pub enum Error {
         counted(*time_steps, "step", "steps")
     )]
     WindowLength { time_steps: usize, strides: usize, multiple: usize, suggestion: usize },
-    /// The model reads another number of channels than a series has.
+    /// The model reads another number of channels than a series has columns.
     #[error(
-        "model {model} reads {channels} channels, and a series has one value a row: give a model whose input is \
-         (steps, 1)"
+        "model {model} reads {}, and the series has {}: give a model whose input is (steps, {columns}), or other columns",
+        counted(*channels, "channel", "channels"), counted(*columns, "value in a row", "values in a row")
     )]
-    Channels { model: String, channels: usize },
+    Channels { model: String, channels: usize, columns: usize },
     /// A model file without the entries of a detector.
     #[error(
         "{file} holds a model and no detector: its metadata has no `glassbox.mean`, `glassbox.std`, \

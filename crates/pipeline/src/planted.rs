@@ -84,28 +84,19 @@ pub enum Kind {
     Shape,
     /// A day with additional noise of a standard deviation.
     Noise,
-    /// A day whose rows are missing.
-    MissingDay,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Spike,
-        Self::LargeShift,
-        Self::SmallShift,
-        Self::FlatLine,
-        Self::Shape,
-        Self::Noise,
-        Self::MissingDay,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Spike, Self::LargeShift, Self::SmallShift, Self::FlatLine, Self::Shape, Self::Noise];
 
     /// Number of its rows.
     fn rows(self) -> usize {
         match self {
             Self::Spike => 1,
             Self::LargeShift | Self::SmallShift | Self::FlatLine => DAY / 3,
-            Self::Shape | Self::Noise | Self::MissingDay => DAY,
+            Self::Shape | Self::Noise => DAY,
         }
     }
 
@@ -113,8 +104,8 @@ impl Kind {
     /// rows; for a missing day, the two rows around the gap.
     #[must_use]
     pub fn plant(self, series: &Series, deviation: f64, place: Place, seed: u64) -> (Series, Range<usize>) {
-        let rows = place.rows(self, series.len());
-        let (mut times, mut values) = (series.timestamps().to_vec(), series.values().to_vec());
+        let rows = place.range(self.rows(), series.len());
+        let mut values = series.values().to_vec();
         let mut noise = Stream::new(seed, Purpose::Series, 3, self as u32).draws();
         let first = values[rows.start];
         for (step, value) in values[rows.clone()].iter_mut().enumerate() {
@@ -126,30 +117,22 @@ impl Kind {
                 Self::FlatLine => *value = first,
                 Self::Shape => *value = 50.0 + 20.0 * (8.0 * turn).sin(),
                 Self::Noise => *value += deviation * noise.normal(),
-                Self::MissingDay => {}
             }
         }
-        let truth = match self {
-            Self::MissingDay => {
-                times.drain(rows.clone());
-                values.drain(rows.clone());
-                rows.start - 1..rows.start + 1
-            }
-            _ => rows,
-        };
-        let planted = Series::new(series.name(), series.clock(), times, values);
-        (planted.expect("finite values"), truth)
+        let times = series.timestamps().to_vec();
+        let planted = Series::new(series.name(), series.clock(), times, values).expect("finite values");
+        (planted, rows)
     }
 }
 
 /// The place of an anomaly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// In the first rows; a missing day after the first day and a half.
+    /// In the first rows.
     Start,
     /// In the middle.
     Middle,
-    /// In the last rows; a missing day before the last day and a half.
+    /// In the last rows.
     End,
 }
 
@@ -157,14 +140,12 @@ impl Place {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Start, Self::Middle, Self::End];
 
-    /// The range of an anomaly of `kind` in a series of `len` rows.
-    fn rows(self, kind: Kind, len: usize) -> Range<usize> {
-        let rows = kind.rows();
-        let margin = if kind == Kind::MissingDay { 3 * DAY / 2 } else { 0 };
+    /// The range of an anomaly of so many rows in a series of `len` rows.
+    fn range(self, rows: usize, len: usize) -> Range<usize> {
         let start = match self {
-            Self::Start => margin,
+            Self::Start => 0,
             Self::Middle => (len - rows) / 2,
-            Self::End => len - rows - margin,
+            Self::End => len - rows,
         };
         start..start + rows
     }

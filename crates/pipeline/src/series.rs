@@ -9,6 +9,7 @@
 //! | irregular timestamps: [`Sampling`] and [`Warning`] | `series/sampling.rs`, `series/warning.rs` |
 //! | rows that cannot be used: [`BadRows`] | `series/bad_rows.rs` |
 //! | another sampling step | `series/resample.rs` |
+//! | its period | `series/period.rs` |
 //!
 //! # The tutorial keeps rows as they are
 //! Real files repeat timestamps (clocks set back), skip hours, and are sampled unevenly: of NAB's 58 files,
@@ -45,6 +46,7 @@ use jiff::civil::DateTime;
 mod bad_rows;
 mod error;
 mod head;
+mod period;
 mod read;
 mod resample;
 mod sampling;
@@ -56,6 +58,7 @@ mod write;
 
 pub use bad_rows::{BadRows, Skipped};
 pub use error::{SeriesError, TimeError};
+pub use period::Period;
 pub use read::{Columns, LONGEST_RECORD, Loaded, parse_csv, parse_rows, read_csv, read_rows};
 pub use sampling::{Gaps, Irregular, Repeats, Sampling, Unordered};
 pub use warning::{Warning, WarningKind};
@@ -70,49 +73,70 @@ pub enum Clock {
     Utc,
 }
 
-/// A series of at least one finite value, each with the time of its measurement, in the order of its file.
+/// A series of at least one row, in the order of its file. A row has the time of its measurement and a finite value in each
+/// column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     name: String,
     clock: Clock,
     timestamps: Vec<DateTime>,
-    values: Vec<f64>,
+    columns: Vec<Vec<f64>>,
 }
 
 impl Series {
-    /// Creates a series of `values` (raw) measured at `timestamps`, which need not be in order or evenly spaced.
+    /// Creates a series of one column: `values` (raw) measured at `timestamps`, which need not be in order or evenly spaced.
     /// `name` appears in messages and titles.
     ///
     /// # Errors
-    /// If the lengths differ, there are no rows, a value is not finite, or a year is outside of 0..=9999 (the range of
-    /// a CSV). Rows are named by their line in a CSV of this series, in which the header is line 1.
+    /// As [`Series::of_columns`].
     pub fn new(
         name: impl Into<String>,
         clock: Clock,
         timestamps: Vec<DateTime>,
         values: Vec<f64>,
     ) -> Result<Self, SeriesError> {
+        Self::of_columns(name, clock, timestamps, vec![values])
+    }
+
+    /// Creates a series of one or more columns of raw values.
+    ///
+    /// # Errors
+    /// If the lengths differ, there are no columns or no rows, a value is not finite, or a year is outside of 0..=9999 (the range of
+    /// a CSV). Rows are named by their line in a CSV of this series, in which the header is line 1.
+    pub fn of_columns(
+        name: impl Into<String>,
+        clock: Clock,
+        timestamps: Vec<DateTime>,
+        columns: Vec<Vec<f64>>,
+    ) -> Result<Self, SeriesError> {
         let file = name.into();
-        if timestamps.len() != values.len() {
-            return Err(SeriesError::LengthsDiffer {
-                file,
-                timestamps: timestamps.len(),
-                values: values.len(),
-            });
+        for values in &columns {
+            if timestamps.len() != values.len() {
+                return Err(SeriesError::LengthsDiffer {
+                    file,
+                    timestamps: timestamps.len(),
+                    values: values.len(),
+                });
+            }
+            if let Some(row) = values.iter().position(|value| !value.is_finite()) {
+                let found = values[row].to_string();
+                return Err(SeriesError::NotFinite {
+                    file,
+                    line: row as u64 + 2,
+                    column: "value".into(),
+                    found,
+                });
+            }
         }
-        if values.is_empty() {
+        if columns.is_empty() || timestamps.is_empty() {
             return Err(SeriesError::NoRows { file });
-        }
-        if let Some(row) = values.iter().position(|value| !value.is_finite()) {
-            let found = values[row].to_string();
-            return Err(SeriesError::NotFinite { file, line: row as u64 + 2, column: "value".into(), found });
         }
         if let Some(row) = timestamps.iter().position(|at| !(0..=9999).contains(&at.year())) {
             let found = timestamps[row].to_string();
             let (line, column, why) = (row as u64 + 2, "timestamp".into(), TimeError::OutOfRange);
             return Err(SeriesError::BadTime { file, line, column, found, why });
         }
-        Ok(Self { name: file, clock, timestamps, values })
+        Ok(Self { name: file, clock, timestamps, columns })
     }
 
     /// The name of the series: that of its file, without folder and extension, if it was read from one.
@@ -133,17 +157,23 @@ impl Series {
         &self.timestamps
     }
 
-    /// The raw values, all finite.
+    /// The raw values of each column, all finite; at least one column.
+    #[must_use]
+    pub fn columns(&self) -> &[Vec<f64>] {
+        &self.columns
+    }
+
+    /// The raw values of the first column, all finite: those of a series of one value a row.
     #[must_use]
     pub fn values(&self) -> &[f64] {
-        &self.values
+        &self.columns[0]
     }
 
     /// The number of rows; at least 1.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "no series is empty")]
     pub fn len(&self) -> usize {
-        self.values.len()
+        self.timestamps.len()
     }
 
     /// The timestamp of `row` as in a CSV of this series: `2014-04-01 00:05:00`, or `2014-04-01T00:05:00Z` in UTC.

@@ -18,6 +18,7 @@ use crate::nab::TutorialData;
 use crate::reconstruction::{PREDICT_BATCH, window_errors};
 use crate::rows::Calibration;
 use crate::scaler::Scaler;
+use crate::series::Columns;
 use crate::training::{Split, TrainOptions, Trained, train_autoencoder};
 use glassbox::Device;
 
@@ -259,7 +260,8 @@ pub fn run(
     let weights = session.state()?.weights;
     let calibration = Some(Calibration::fit(session, &[train_windows])?);
     let sampling_step = train.sampling().step;
-    let detector = Detector { model, weights, scaler, threshold, calibration, sampling_step };
+    let (columns, scalers) = (Columns::default().values, vec![scaler]);
+    let detector = Detector { model, weights, columns, scalers, threshold, calibration, sampling_step };
     let predict_test = predicting.elapsed();
 
     // 9. Anomalous windows and points.

@@ -59,7 +59,7 @@ fn a_detector_finds_what_it_was_not_trained_on_also_after_a_reload() {
     assert_eq!(loaded.detect(&Device::new(Reference), &test, PointRule::Published).unwrap(), found);
 
     // The error of a window, by the formula.
-    let values = done.detector.scaler.normalise(test.values()).unwrap();
+    let values = done.detector.scalers[0].normalise(test.values()).unwrap();
     let windows = glassbox_engine::samples::Samples::windows(&values, 8, 1).unwrap();
     let y = done.trained.model.predict(&windows).unwrap();
     let mut again = Model::with_weights(loaded.model, loaded.weights, Device::new(Reference)).unwrap();

@@ -19,7 +19,8 @@ fn detector(weights: Vec<f32>, mean: f64, std: f64, threshold: f64) -> SavedMode
     Detector {
         model: tiny::model().into(),
         weights,
-        scaler,
+        columns: vec![],
+        scalers: vec![scaler],
         threshold,
         calibration: None,
         sampling_step: None,
@@ -282,8 +283,8 @@ proptest! {
         prop_assert_eq!(bits(&saved.weights), bits(&loaded.weights));
         prop_assert_eq!(loaded.to_bytes(), bytes);
         let detector = Detector::from_saved_model(loaded, "m").unwrap();
-        prop_assert_eq!(detector.scaler.mean().to_bits(), mean.to_bits());
-        prop_assert_eq!(detector.scaler.std().to_bits(), std.to_bits());
+        prop_assert_eq!(detector.scalers[0].mean().to_bits(), mean.to_bits());
+        prop_assert_eq!(detector.scalers[0].std().to_bits(), std.to_bits());
         prop_assert_eq!(detector.threshold.value().to_bits(), threshold.to_bits());
     }
 

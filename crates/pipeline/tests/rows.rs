@@ -9,6 +9,7 @@ use glassbox_engine::optimizers::{Adam, Optimizer};
 use glassbox_engine::reference::Reference;
 use glassbox_engine::training::Fit;
 use glassbox_pipeline::Error;
+use glassbox_pipeline::architecture::Autoencoder;
 use glassbox_pipeline::detector::{Detector, train_detector};
 use glassbox_pipeline::rows::{Judged, Reason, RowDetection, ThresholdRule, Verdict};
 use glassbox_pipeline::series::{Clock, Series, SeriesError};
@@ -221,4 +222,59 @@ fn a_lower_threshold_finds_more() {
     assert_eq!(count(ThresholdRule::Quantile(0.99)), 12);
     let peaks = [1e-2, 1e-3, 1e-4].map(|rate| count(ThresholdRule::Peaks(rate)));
     assert!(peaks.is_sorted_by(|a, b| a >= b) && peaks[0] > 0, "{peaks:?}");
+}
+
+/// Two columns: the wave, and another one that jumps in rows 60 .. 70.
+fn two_columns(rows: usize, jump: f64) -> Series {
+    let wave = tiny::series(rows, 0.0);
+    let other = |row: usize| {
+        500.0 + 80.0 * (row as f64 * 0.4).sin() + if (60..70).contains(&row) { jump } else { 0.0 }
+    };
+    let columns = vec![wave.values().to_vec(), (0..rows).map(other).collect()];
+    Series::of_columns("two", wave.clock(), wave.timestamps().to_vec(), columns).unwrap()
+}
+
+#[test]
+fn columns_are_judged_together_and_each_has_its_share() {
+    let family = Autoencoder { filters: [8, 4], dropout: 0.0, ..Autoencoder::default() };
+    let defaults = TrainOptions::default();
+    let options = TrainOptions { fit: Fit { epochs: 10, batch_size: 16, ..defaults.fit }, ..defaults };
+    let (device, model) = (Device::new(Reference), family.model_of(STEPS, 2).unwrap());
+    let trained = train_detector(&device, &model, None, &two_columns(400, 0.0), &options, vec![]).unwrap();
+    let detector = Detector { columns: vec!["left".into(), "right".into()], ..trained.detector };
+    let moments: Vec<f64> = detector.scalers.iter().map(|scaler| scaler.mean().round()).collect();
+    assert_eq!(moments[0], 10.0);
+    assert!((moments[1] - 500.0).abs() < 10.0, "{moments:?}");
+
+    let series = two_columns(120, 600.0);
+    let found = judge(&detector, &series);
+    let rows = anomalous(&found);
+    assert!((60..70).all(|row| rows.contains(&row)), "{rows:?}");
+    for row in 60..70 {
+        let shares = &found.rows[row].shares;
+        assert!(shares[1] > 0.5 && (shares[0] + shares[1] - 1.0).abs() < 1e-12, "{row}: {shares:?}");
+    }
+    assert_eq!(anomalous(&judge(&detector, &two_columns(400, 0.0))), [0; 0]);
+
+    let saved = detector.to_saved_model();
+    assert_eq!(saved.metadata["glassbox.columns"], r#"["left","right"]"#);
+    let loaded = Detector::from_saved_model(saved.clone(), "m").unwrap();
+    assert_eq!((&loaded.columns, &loaded.scalers), (&detector.columns, &detector.scalers));
+    assert_eq!(judge(&loaded, &series), found);
+    let refusal = |key: &str, text: &str| {
+        let mut saved = saved.clone();
+        saved.metadata.insert(key.into(), text.into());
+        Detector::from_saved_model(saved, "m.safetensors").unwrap_err().to_string()
+    };
+    for (key, text) in [
+        ("glassbox.mean", "1"),
+        ("glassbox.std", "1 2 3"),
+        ("glassbox.std", "1 -2"),
+        ("glassbox.columns", r#"["a"]"#),
+    ] {
+        let error = refusal(key, text);
+        assert!(error.contains(key) && error.contains("m.safetensors"), "{error}");
+    }
+    let error = detector.judge(&device, &tiny::series(100, 0.0), ThresholdRule::Max).unwrap_err().to_string();
+    assert!(error.contains("reads 2 channels") && error.contains("1 value in a row"), "{error}");
 }

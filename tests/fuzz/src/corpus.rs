@@ -182,8 +182,9 @@ fn models() -> Vec<Entry> {
     let plain = SavedModel::new(model.clone().into(), weights.clone());
     let scaler = Scaler::new(42.5, 28.0).expect("moments");
     let threshold = Threshold::new(0.5).expect("a threshold");
-    let (calibration, sampling_step) = (None, None);
-    let detector = Detector { model: model.into(), weights, scaler, threshold, calibration, sampling_step };
+    let (columns, scalers, calibration, sampling_step) = (vec![], vec![scaler], None, None);
+    let detector =
+        Detector { model: model.into(), weights, columns, scalers, threshold, calibration, sampling_step };
     let detector = detector.to_saved_model().to_bytes();
     let with = |change: &dyn Fn(&mut Json)| changed(&detector, Checksum::Model, change);
     vec![

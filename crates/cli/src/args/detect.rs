@@ -11,7 +11,7 @@ use super::shared::{BadRowsArgs, ColumnArgs, ComputeArgs, one_of, point_rules};
 
 #[derive(Debug, Args)]
 pub(crate) struct DetectArgs {
-    /// CSV file with the series: a timestamp and a value in each row
+    /// CSV file with the series: a timestamp and a value in each row; - is standard input
     #[arg(value_name = "CSV")]
     pub(crate) input: PathBuf,
 

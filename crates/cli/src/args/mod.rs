@@ -158,7 +158,8 @@ pub(crate) enum Command {
     /// Train an anomaly detector on your own CSV
     ///
     /// Reads `timestamp,value` rows of normal behaviour, trains an autoencoder on all windows of --time-steps rows, and
-    /// writes a model file with the weights, the scaler and the threshold: everything that `glassbox detect` needs.
+    /// writes a model file with the weights, the scaler and the calibration: everything that `glassbox detect` needs. No
+    /// window runs across a gap.
     ///
     /// With --checkpoint-dir, the run is saved after each epoch. If it is killed, the same command with --resume
     /// continues it. On the same kind of device and instruction set, the result is bit-identical to that of an
@@ -173,9 +174,13 @@ pub(crate) enum Command {
 
     /// Find anomalies in a CSV with a trained detector
     ///
-    /// Normalises the series with the detector's scaler and reconstructs every window. A window is anomalous if its
-    /// mean absolute error is above the threshold; a point is anomalous if all windows that contain it are (see
-    /// --rule).
+    /// Normalises the series with the detector's scaler, reconstructs every window, and gives each row a score and a
+    /// verdict. `score` uses all windows that hold the row, `live_score` only the one that ends at it. Above 1 a row is
+    /// anomalous. A row is not judged if it has no usable value, or if it is in a stretch between gaps that is shorter than a
+    /// window. --rule published and --rule inclusive judge points as the tutorial does.
+    ///
+    /// No window runs across a gap. A series with another sampling step than the training series is refused, or resampled
+    /// with --resample.
     Detect(DetectArgs),
 
     /// Reconstruct windows: .npy in, .npy out

@@ -16,13 +16,15 @@ use crate::device::DeviceChoice;
 /// The columns of a CSV.
 #[derive(Debug, Args)]
 pub(crate) struct ColumnArgs {
-    /// Column with the timestamps (RFC 3339 or YYYY-MM-DD HH:MM:SS)
+    /// Column with the timestamps: YYYY-MM-DD HH:MM:SS, without seconds or without a time too; RFC 3339; seconds or
+    /// milliseconds since 1970
     #[arg(long, value_name = "NAME", default_value = "timestamp")]
     pub(crate) timestamp_column: String,
 
-    /// Column with the values
-    #[arg(long, value_name = "NAME", default_value = "value")]
-    pub(crate) value_column: String,
+    /// Column with values; once for each of several columns, which are judged together [default: value; for detect, the
+    /// columns of the training series]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) value_column: Vec<String>,
 }
 
 /// Rows that cannot be used.

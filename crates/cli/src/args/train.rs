@@ -10,7 +10,7 @@ use super::shared::{
 
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
-    /// CSV file with the training series: a timestamp and a value in each row
+    /// CSV file with the training series: a timestamp and a value in each row; - is standard input
     #[arg(value_name = "CSV")]
     pub(crate) input: PathBuf,
 
@@ -19,7 +19,8 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
 
-    /// Window length in rows [default: that of the model, else 288]
+    /// Window length in rows [default: that of the model, else the period of the series, rounded up to a multiple of 4,
+    /// else 288]
     #[arg(long, value_name = "N")]
     pub(crate) time_steps: Option<usize>,
 

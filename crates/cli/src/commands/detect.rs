@@ -7,11 +7,11 @@ use glassbox_pipeline::detection::{PointRule, Threshold};
 use glassbox_pipeline::detector::{Detection, Detector};
 use glassbox_pipeline::results::{Anomalies, RowVerdicts, write_anomalies_csv, write_windows_csv};
 use glassbox_pipeline::rows::ThresholdRule;
-use glassbox_pipeline::series::{Series, read_csv, read_rows};
+use glassbox_pipeline::series::{BadRows, Series};
 use glassbox_pipeline::words::counted;
 use serde_json::json;
 
-use super::{note, print_data, warn};
+use super::{note, print_data, read_series, warn};
 use crate::args::{DetectArgs, Format, Rule, ThresholdChoice};
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::files;
@@ -50,8 +50,8 @@ fn judge_rows(args: &DetectArgs, detector: &Detector, rule: ThresholdRule) -> Re
         let problem = "--rule rows judges rows: for --format windows, give --rule published or inclusive";
         return Err(Failure::new(Kind::Input, problem));
     }
-    let columns = args.columns.columns();
-    let mut loaded = read_rows(&args.input, &columns, args.bad_rows.on_bad_rows)?;
+    let columns = args.columns.columns(&detector.columns);
+    let mut loaded = read_series(&args.input, &columns, args.bad_rows.on_bad_rows)?;
     for warning in &loaded.warnings {
         warn(args.quiet, warning);
     }
@@ -99,7 +99,7 @@ fn judge_points(args: &DetectArgs, detector: &Detector, rule: PointRule) -> Resu
             format_args!("{option} goes with --rule rows, not with {rule}"),
         ));
     }
-    let loaded = read_csv(&args.input, &args.columns.columns())?;
+    let loaded = read_series(&args.input, &args.columns.columns(&detector.columns), BadRows::Keep)?;
     for warning in &loaded.warnings {
         warn(args.quiet, warning);
     }

@@ -24,6 +24,7 @@ use std::path::Path;
 use glassbox_engine::model::Network;
 use glassbox_formats::model_file::{SavedModel, read_architecture};
 use glassbox_pipeline::architecture::tutorial_model;
+use glassbox_pipeline::series::{BadRows, Columns, Loaded, parse_rows, read_rows};
 use glassbox_pipeline::training::TrainOptions;
 use serde_json::{Value as Json, json};
 
@@ -57,6 +58,18 @@ impl ArchitectureArgs {
             Some(path) => Ok(start_model(Some(path), self.time_steps)?.0),
         }
     }
+}
+
+/// Reads a series from a CSV file, or from standard input if the path is `-`.
+fn read_series(path: &Path, columns: &Columns, bad_rows: BadRows) -> Result<Loaded, Failure> {
+    const STANDARD_INPUT: &str = "standard input";
+    if path != Path::new("-") {
+        return Ok(read_rows(path, columns, bad_rows)?);
+    }
+    let mut bytes = vec![];
+    let read = std::io::stdin().lock().read_to_end(&mut bytes);
+    read.map_err(|cause| Failure::new(Kind::Input, format_args!("cannot read {STANDARD_INPUT}: {cause}")))?;
+    Ok(parse_rows(&bytes, STANDARD_INPUT, columns, bad_rows)?)
 }
 
 /// The model to train, and the weights to start from if its file has them.

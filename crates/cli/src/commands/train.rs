@@ -3,14 +3,19 @@
 use std::path::PathBuf;
 
 use glassbox_engine::training::Callback;
+use glassbox_pipeline::architecture::Autoencoder;
 use glassbox_pipeline::detector::train_detector;
 use glassbox_pipeline::results::history_json;
-use glassbox_pipeline::series::read_rows;
+use glassbox_pipeline::rows::{Alarm, ThresholdRule};
+use glassbox_pipeline::scaler::Scaler;
+use glassbox_pipeline::series::{Period, Series};
 use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::words::counted;
 use serde_json::json;
 
-use super::{AFTER_EPOCH, CHECKPOINT, compiled, note, print_json, start_model, warn};
+use super::{
+    AFTER_EPOCH, CHECKPOINT, TIME_STEPS, compiled, note, print_json, read_series, start_model, warn,
+};
 use crate::args::TrainArgs;
 use crate::device::explain;
 use crate::failure::{Failure, Kind, OrFail as _};
@@ -27,11 +32,18 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     files::check(&input_files(args), &[&[(CHECKPOINT, &*checkpoint)], &outputs[..]].concat())?;
     let _locks = files::lock(&outputs)?;
     let kept = args.checkpoint.lock(&interrupted)?;
-    let loaded = read_rows(&args.input, &args.columns.columns(), args.bad_rows.on_bad_rows)?;
+    let columns = args.columns.columns(&[]);
+    let loaded = read_series(&args.input, &columns, args.bad_rows.on_bad_rows)?;
     for warning in loaded.warnings.iter().chain(&loaded.extreme) {
         warn(args.output.quiet, warning);
     }
-    let (model, start) = start_model(args.model.as_deref(), args.time_steps)?;
+    let (model, start) = match &args.model {
+        Some(model) => start_model(Some(model), args.time_steps)?,
+        None => {
+            let steps = args.time_steps.unwrap_or_else(|| window_of(&loaded.series, quiet));
+            (Autoencoder::default().model_of(steps, columns.values.len())?, None)
+        }
+    };
     let mut options = TrainOptions {
         checkpoints: Some(args.checkpoint.checkpoints(&interrupted)),
         interrupt: Some(interrupt::listen(quiet, AFTER_EPOCH)?),
@@ -43,15 +55,25 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let mut opening = args.checkpoint.opening(&interrupted, &outputs, quiet);
     let mut progress = Progress::new(quiet);
     let callbacks: Vec<&mut dyn Callback<f32>> = vec![&mut opening, &mut progress];
-    let trained = train_detector(&device, &model, start.as_deref(), &loaded.series, &options, callbacks)
+    let mut trained = train_detector(&device, &model, start.as_deref(), &loaded.series, &options, callbacks)
         .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
 
+    trained.detector.columns.clone_from(&columns.values);
     let history = &trained.trained.fitted.history;
     let model = trained.detector.to_saved_model().bytes_for(&out).or_fail(Kind::Output)?;
     files::write([(&*out, model), (&*history_file, history_json(history))])?;
     args.checkpoint.done(&interrupted, Some(kept))?;
     let threshold = trained.detector.threshold.value();
+    if let Some(calibration) = &trained.detector.calibration
+        && let Some(warning) = Alarm::new(ThresholdRule::Max, calibration)?.warning()
+    {
+        warn(args.output.quiet, warning);
+    }
     if args.output.json {
+        let moments = |moment: fn(&Scaler) -> f64| match &trained.detector.scalers[..] {
+            [scaler] => json!(moment(scaler)),
+            several => several.iter().map(moment).collect(),
+        };
         return print_json(&json!({
             "model": out.to_string_lossy(),
             "history": history,
@@ -60,8 +82,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
             "stopped_epoch": trained.trained.fitted.stopped_epoch,
             "restored_epoch": trained.trained.fitted.restored_epoch,
             "resumed_from": trained.trained.fitted.resumed_from,
-            "mean": trained.detector.scaler.mean(),
-            "std": trained.detector.scaler.std(),
+            "columns": columns.values,
+            "mean": moments(Scaler::mean),
+            "std": moments(Scaler::std),
             "time_steps": trained.detector.time_steps(),
             "threshold": threshold,
             "seconds": trained.trained.fitted.duration.as_secs_f64(),
@@ -81,6 +104,26 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         ),
     );
     Ok(())
+}
+
+/// The window that suits a series: its period, rounded up to a multiple of 4 for the tutorial's model; without one, that
+/// of the tutorial.
+fn window_of(series: &Series, quiet: bool) -> usize {
+    let Some(Period { rows, correlation }) = series.period() else {
+        note(
+            quiet,
+            format_args!("windows of {TIME_STEPS} rows: no period found in the series (--time-steps)"),
+        );
+        return TIME_STEPS;
+    };
+    let steps = rows.next_multiple_of(4);
+    note(
+        quiet,
+        format_args!(
+            "windows of {steps} rows: the series repeats after {rows} rows (autocorrelation {correlation:.2}; --time-steps)"
+        ),
+    );
+    steps
 }
 
 /// The output files.

@@ -1,11 +1,12 @@
-//! A detector's file: a [model file](glassbox_formats::model_file) with up to six entries more.
+//! A detector's file: a [model file](glassbox_formats::model_file) with up to seven entries more.
 //!
 //! | metadata | |
 //! |---|---|
-//! | `glassbox.mean`, `glassbox.std` | the moments of the training series, in raw values |
+//! | `glassbox.mean`, `glassbox.std` | the moments of the training series, in raw values; of several columns with spaces between |
 //! | `glassbox.time_steps` | the length of a window, in steps |
 //! | `glassbox.threshold` | the error above which a window is anomalous, in standard deviations of the training series |
 //! | `glassbox.sampling_step` | the sampling step of the training series, as `PT5M`; optional |
+//! | `glassbox.columns` | the names of the columns of the training series as a JSON list; optional |
 //! | `glassbox.rows` | the [`Calibration`] of row scores as JSON; optional |
 //!
 //! The first four are there, or none: then the file holds a plain model. They are decimals with as many digits as give the
@@ -15,10 +16,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use glassbox_formats::model_file::{ModelFileError, SavedModel};
-use glassbox_formats::tensor_file::Entries;
+use glassbox_formats::tensor_file::{Entries, TensorFileError};
 use jiff::SignedDuration;
 
-use super::{Detector, require_series_model};
+use super::{Detector, require_channels};
 use crate::detection::Threshold;
 use crate::error::{Error, Result};
 use crate::rows::Calibration;
@@ -29,6 +30,7 @@ const STD: &str = "glassbox.std";
 const TIME_STEPS: &str = "glassbox.time_steps";
 const THRESHOLD: &str = "glassbox.threshold";
 const SAMPLING_STEP: &str = "glassbox.sampling_step";
+const COLUMNS: &str = "glassbox.columns";
 const ROWS: &str = "glassbox.rows";
 const ADVICE: &str = "train the detector anew, or remove all of its entries to get a plain model";
 
@@ -46,13 +48,19 @@ impl Detector {
     pub fn to_saved_model(&self) -> SavedModel {
         // The `Debug` of a float is its shortest exact text.
         let decimal = |value: f64| format!("{value:?}");
+        let decimals = |moment: fn(&Scaler) -> f64| {
+            self.scalers.iter().map(|scaler| decimal(moment(scaler))).collect::<Vec<_>>().join(" ")
+        };
         let mut metadata = BTreeMap::from([
-            (MEAN.into(), decimal(self.scaler.mean())),
-            (STD.into(), decimal(self.scaler.std())),
+            (MEAN.into(), decimals(Scaler::mean)),
+            (STD.into(), decimals(Scaler::std)),
             (THRESHOLD.into(), decimal(self.threshold.value())),
             (TIME_STEPS.into(), self.time_steps().to_string()),
         ]);
         let step = self.sampling_step.map(|step| (SAMPLING_STEP.into(), step.to_string()));
+        if !self.columns.is_empty() {
+            metadata.insert(COLUMNS.into(), serde_json::json!(self.columns).to_string());
+        }
         let json = |rows| serde_json::to_string(rows).expect("numbers and texts");
         metadata
             .extend(step.into_iter().chain(self.calibration.as_ref().map(|rows| (ROWS.into(), json(rows)))));
@@ -70,7 +78,7 @@ impl Detector {
     /// The detector of a model file; `file` is for messages.
     ///
     /// # Errors
-    /// If the file holds a plain model, or a model that does not reconstruct windows of one channel.
+    /// If the file holds a plain model, or a model that does not reconstruct its windows.
     pub fn from_saved_model(saved: SavedModel, file: &str) -> Result<Self> {
         let SavedModel { model, weights, metadata, .. } = saved;
         let keys = [MEAN, STD, TIME_STEPS, THRESHOLD];
@@ -83,33 +91,54 @@ impl Detector {
             text(key)?;
         }
         let bad = |key, expected: &str| entries.bad(key, &metadata[key], expected);
-        let number = |key| text(key)?.parse::<f64>().map_err(|_| bad(key, "a decimal number"));
-        let mean = number(MEAN)?;
-        if !mean.is_finite() {
+        let channels = model.input_shape().channels;
+        let numbers = |key| -> Result<Vec<f64>, TensorFileError> {
+            let numbers: Option<Vec<f64>> = text(key)?.split(' ').map(|number| number.parse().ok()).collect();
+            numbers.ok_or_else(|| bad(key, "a decimal number"))
+        };
+        let (means, stds) = (numbers(MEAN)?, numbers(STD)?);
+        for (key, numbers) in [(MEAN, &means), (STD, &stds)] {
+            if numbers.len() != channels {
+                return Err(
+                    bad(key, &format!("{channels} numbers, one for each channel of the model")).into()
+                );
+            }
+        }
+        if !means.iter().all(|mean| mean.is_finite()) {
             return Err(bad(MEAN, "a finite number").into());
         }
-        let scaler = Scaler::new(mean, number(STD)?).map_err(|_| bad(STD, "a finite number above 0"))?;
-        let threshold = Threshold::new(number(THRESHOLD)?).map_err(|_| {
+        let scaler = |(mean, std): (&f64, &f64)| Scaler::new(*mean, *std);
+        let scalers = means.iter().zip(&stds).map(scaler).collect::<Result<Vec<_>>>();
+        let scalers = scalers.map_err(|_| bad(STD, "a finite number above 0"))?;
+        let number = text(THRESHOLD)?.parse().map_err(|_| bad(THRESHOLD, "a decimal number"))?;
+        let threshold = Threshold::new(number).map_err(|_| {
             bad(THRESHOLD, "a finite number that is not negative: it is a mean absolute error")
         })?;
         let steps = model.input_shape().steps;
         if text(TIME_STEPS)?.parse() != Ok(steps) {
             return Err(bad(TIME_STEPS, &format!("{steps}, the steps of the model's input")).into());
         }
-        require_series_model(&model)?;
+        require_channels(&model, channels)?;
         let step = |text: &String| match text.parse::<SignedDuration>() {
             Ok(step) if step.is_positive() => Ok(step),
             _ => Err(bad(SAMPLING_STEP, "a duration above 0 such as PT5M")),
         };
         let sampling_step = metadata.get(SAMPLING_STEP).map(step).transpose()?;
+        let columns: Vec<String> = match metadata.contains_key(COLUMNS) {
+            true => entries.json(COLUMNS, "a list of names")?,
+            false => vec![],
+        };
+        if !columns.is_empty() && columns.len() != channels {
+            return Err(bad(COLUMNS, &format!("{channels} names, one for each channel of the model")).into());
+        }
         let calibration = match metadata.contains_key(ROWS) {
             true => Some(entries.json::<Calibration>(ROWS, "a calibration of row scores")?),
             false => None,
         };
-        if let Some(part) = calibration.as_ref().and_then(|rows| rows.problem(steps, 1)) {
+        if let Some(part) = calibration.as_ref().and_then(|rows| rows.problem(steps, channels)) {
             let expected = format!("a calibration of row scores, whose `{part}` fit the model");
             return Err(bad(ROWS, &expected).into());
         }
-        Ok(Self { model, weights, scaler, threshold, calibration, sampling_step })
+        Ok(Self { model, weights, columns, scalers, threshold, calibration, sampling_step })
     }
 }

@@ -30,8 +30,8 @@ impl RunResult {
             config: run.options.clone(),
             model: ModelInfo::of(&detector.model),
             training: Training {
-                mean: detector.scaler.mean(),
-                std: detector.scaler.std(),
+                mean: detector.scalers[0].mean(),
+                std: detector.scalers[0].std(),
                 shape: [windows, run.options.time_steps, 1],
                 training_windows: run.split.training,
                 validation_windows: run.split.validation,

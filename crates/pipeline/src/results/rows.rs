@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use serde_json::{Map, Value as Json, json};
 
 use super::tables::decimal;
 use super::{Point, Stretch};
@@ -34,22 +35,11 @@ pub struct RowVerdicts<'a> {
     pub only_anomalies: bool,
 }
 
-/// A row of a file, in its JSON.
-#[derive(Serialize)]
+/// A row of a file.
 struct Row {
     timestamp: String,
-    value: Option<f64>,
-    score: Option<f64>,
-    live_score: Option<f64>,
-    verdict: &'static str,
-    reason: &'static str,
-}
-
-impl Row {
-    fn new(timestamp: String, value: Option<f64>, judged: &Judged) -> Self {
-        let (verdict, reason) = (judged.verdict.name(), judged.verdict.reason());
-        Self { timestamp, value, score: judged.score, live_score: judged.live, verdict, reason }
-    }
+    values: Vec<Option<f64>>,
+    judged: Judged,
 }
 
 impl RowVerdicts<'_> {
@@ -67,21 +57,25 @@ impl RowVerdicts<'_> {
         counts
     }
 
-    /// Writes a row for each row of the file: `timestamp`, the value column, `score` (settled), `live_score`, `verdict`
-    /// (`normal`, `anomalous` or `unjudged`), `reason`. A score above 1 is above the threshold. A field without a number
-    /// is empty.
+    /// Writes a row for each row of the file: `timestamp`, the value columns, `score` (settled), `live_score`, `verdict`
+    /// (`normal`, `anomalous` or `unjudged`), `reason`; and for several value columns the part of each in the score,
+    /// `share:NAME`. A score above 1 is above the threshold. A field without a number is empty.
     ///
     /// # Errors
     /// If `out` refuses to be written to.
     pub fn write_csv(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut csv = csv::Writer::from_writer(out);
-        let Columns { timestamp, value } = self.columns;
-        csv.write_record([timestamp, value, "score", "live_score", "verdict", "reason"])?;
+        let Columns { timestamp, values } = self.columns;
+        let shares: Vec<String> = self.shared().iter().map(|column| format!("share:{column}")).collect();
+        let header = [timestamp].into_iter().chain(values).map(String::as_str);
+        let own = ["score", "live_score", "verdict", "reason"];
+        csv.write_record(header.chain(own).chain(shares.iter().map(String::as_str)))?;
         let text = |number: Option<f64>| number.map_or_else(String::new, decimal);
-        for row in self.rows() {
-            let numbers = [row.value, row.score, row.live_score].map(text);
-            let texts = [row.verdict.to_owned(), row.reason.to_owned()];
-            csv.write_record([row.timestamp].into_iter().chain(numbers).chain(texts))?;
+        for Row { timestamp, values, judged } in self.rows() {
+            let numbers = values.into_iter().chain([judged.score, judged.live]).map(text);
+            let texts = [judged.verdict.name(), judged.verdict.reason()].map(str::to_owned);
+            let shares = (0..shares.len()).map(|channel| text(judged.shares.get(channel).copied()));
+            csv.write_record([timestamp].into_iter().chain(numbers).chain(texts).chain(shares))?;
         }
         csv.flush()
     }
@@ -102,7 +96,8 @@ impl RowVerdicts<'_> {
             windows: usize,
             threshold: Alarm,
             stretches: Vec<Stretch>,
-            judged: Vec<Row>,
+            columns: &'a [String],
+            judged: Vec<Json>,
         }
         let series = &self.loaded.series;
         let point = |index: usize| Point { index, timestamp: series.timestamp_text(index) };
@@ -123,29 +118,57 @@ impl RowVerdicts<'_> {
             windows: self.detection.windows,
             threshold: self.detection.alarm,
             stretches: stretches(&anomalous).into_iter().map(stretch).collect(),
-            judged: self.rows().collect(),
+            columns: &self.columns.values,
+            judged: self.rows().map(|row| self.json(&row)).collect(),
         };
         serde_json::to_writer_pretty(&mut *out, &document)?;
         writeln!(out)
+    }
+
+    fn json(&self, row: &Row) -> Json {
+        let named = |columns: &[String], numbers: &[Option<f64>]| -> Map<String, Json> {
+            columns.iter().zip(numbers).map(|(column, number)| (column.clone(), json!(number))).collect()
+        };
+        let judged = &row.judged;
+        let mut json = json!({
+            "timestamp": row.timestamp,
+            "values": named(&self.columns.values, &row.values),
+            "score": judged.score,
+            "live_score": judged.live,
+            "verdict": judged.verdict.name(),
+            "reason": judged.verdict.reason(),
+        });
+        let shares: Vec<Option<f64>> = judged.shares.iter().copied().map(Some).collect();
+        let shares = named(self.shared(), &shares);
+        if !shares.is_empty() {
+            json["shares"] = shares.into();
+        }
+        json
+    }
+
+    /// The columns that share a score: several, or none.
+    fn shared(&self) -> &[String] {
+        if self.columns.values.len() > 1 { &self.columns.values } else { &[] }
     }
 
     /// The rows to write, in the order of the file.
     fn rows(&self) -> impl Iterator<Item = Row> {
         let (series, detection) = (&self.loaded.series, self.detection);
         let mut skipped = self.loaded.skipped.iter().peekable();
-        let rows = (0..=series.len()).flat_map(move |row| {
-            let mut before = vec![];
-            while let Some(left_out) = skipped.next_if(|left_out| left_out.before == row) {
+        let rows = (0..=series.len()).flat_map(move |index| {
+            let mut rows = vec![];
+            while let Some(left_out) = skipped.next_if(|left_out| left_out.before == index) {
                 let judged = Judged::unjudged(left_out.reason);
-                before.push(Row::new(series.show_time(left_out.timestamp), left_out.value, &judged));
+                let timestamp = series.show_time(left_out.timestamp);
+                rows.push(Row { timestamp, values: left_out.values.clone(), judged });
             }
-            let own = detection.rows.get(row);
-            before.extend(
-                own.map(|judged| Row::new(series.timestamp_text(row), Some(series.values()[row]), judged)),
-            );
-            before
+            if let Some(judged) = detection.rows.get(index) {
+                let values = series.columns().iter().map(|values| Some(values[index])).collect();
+                rows.push(Row { timestamp: series.timestamp_text(index), values, judged: judged.clone() });
+            }
+            rows
         });
         let only_anomalies = self.only_anomalies;
-        rows.filter(move |row| !only_anomalies || row.verdict == "anomalous")
+        rows.filter(move |row| !only_anomalies || matches!(row.judged.verdict, Verdict::Anomalous(_)))
     }
 }

@@ -27,8 +27,8 @@ pub struct Skipped {
     pub line: u64,
     /// Its timestamp.
     pub timestamp: DateTime,
-    /// Its value, if it has one.
-    pub value: Option<f64>,
+    /// Its value in each column, if it has one there.
+    pub values: Vec<Option<f64>>,
     /// Why it was left out.
     pub reason: Reason,
 }

@@ -26,18 +26,18 @@ pub const LONGEST_RECORD: usize = 1 << 20;
 /// takes later, with its normalised value, the errors of its windows and the detected anomalies.
 const ROW_BYTES: usize = 130;
 
-/// The names of the two columns to read; other columns are ignored.
+/// The names of the columns to read; other columns are ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Columns {
     /// The name of the column of timestamps; `timestamp` by default.
     pub timestamp: String,
-    /// The name of the column of raw values; `value` by default.
-    pub value: String,
+    /// The names of the columns of raw values; `value` by default.
+    pub values: Vec<String>,
 }
 
 impl Default for Columns {
     fn default() -> Self {
-        Self { timestamp: "timestamp".into(), value: "value".into() }
+        Self { timestamp: "timestamp".into(), values: vec!["value".into()] }
     }
 }
 
@@ -127,17 +127,22 @@ pub fn parse_rows(
     let (header_line, _) = next(&mut record, &mut quotes)?.ok_or_else(empty)?;
     let header: Vec<String> = record.iter().map(str::to_owned).collect();
     let time_at = find(&header, &columns.timestamp, file, header_line)?;
-    let value_at = find(&header, &columns.value, file, header_line)?;
+    let value_at: Vec<usize> = columns
+        .values
+        .iter()
+        .map(|column| find(&header, column, file, header_line))
+        .collect::<Result<_, _>>()?;
 
     let mut clock = None;
     let most = line_ends(text) + 1;
     memory::require(
         format!("{file}, a series of up to {most} rows,"),
-        memory::product(&[most, ROW_BYTES]),
+        memory::product(&[most, ROW_BYTES + (value_at.len().max(1) - 1) * size_of::<f64>()]),
         "split the file, or use a machine with more memory",
     )
     .map_err(|error| SeriesError::Memory { problem: error.to_string() })?;
-    let (mut timestamps, mut values) = (Vec::with_capacity(most), Vec::with_capacity(most));
+    let mut timestamps = Vec::with_capacity(most);
+    let mut read: Vec<Vec<f64>> = value_at.iter().map(|_| Vec::with_capacity(most)).collect();
     let mut rows = Vec::with_capacity(most);
     let mut skipped: Vec<Skipped> = vec![];
     while let Some((line, byte)) = next(&mut record, &mut quotes)? {
@@ -160,31 +165,34 @@ pub fn parse_rows(
             let found = found.to_owned();
             return Err(SeriesError::MixedClocks { file: file(), line, found, zoned: of == Clock::Utc });
         }
-        let field = &record[value_at];
-        let value = match is_missing(field) && bad_rows != BadRows::Keep {
-            true => None,
-            false => Some(number(field, &columns.value, file, line)?),
+        let value = |(at, column): (&usize, &String)| match &record[*at] {
+            field if is_missing(field) && bad_rows != BadRows::Keep => Ok(None),
+            field => number(field, column, file, line).map(Some),
         };
-        let reason = match (value, timestamps.last()) {
-            _ if bad_rows == BadRows::Keep => None,
+        let values: Vec<Option<f64>> =
+            value_at.iter().zip(&columns.values).map(value).collect::<Result<_, _>>()?;
+        let whole: Option<Vec<f64>> = values.iter().copied().collect();
+        let reason = match (&whole, timestamps.last()) {
             (None, _) => Some(Reason::MissingValue),
+            _ if bad_rows == BadRows::Keep => None,
             (_, Some(last)) if at == *last => Some(Reason::RepeatedTime),
             (_, Some(last)) if at < *last => Some(Reason::BackInTime),
             _ => None,
         };
-        match (reason, value) {
-            (Some(reason), _) if bad_rows == BadRows::Refuse => {
+        match reason {
+            Some(reason) if bad_rows == BadRows::Refuse => {
                 return Err(SeriesError::BadRow { file: file(), line, reason });
             }
-            (Some(reason), _) => {
-                skipped.push(Skipped { before: timestamps.len(), line, timestamp: at, value, reason });
+            Some(reason) => {
+                skipped.push(Skipped { before: timestamps.len(), line, timestamp: at, values, reason });
             }
-            (None, Some(value)) => {
+            None => {
                 timestamps.push(at);
-                values.push(value);
+                read.iter_mut()
+                    .zip(whole.into_iter().flatten())
+                    .for_each(|(column, value)| column.push(value));
                 rows.push(line);
             }
-            (None, None) => unreachable!("a missing value is a reason"),
         }
     }
     let back: Vec<&Skipped> = skipped.iter().filter(|row| row.reason == Reason::BackInTime).collect();
@@ -193,10 +201,10 @@ pub fn parse_rows(
         return Err(SeriesError::Unordered { file: file.to_owned(), line: first.line, rows: back.len(), of });
     }
     let clock = clock.ok_or_else(|| SeriesError::NoRows { file: file.to_owned() })?;
-    let series = Series::new(stem(file), clock, timestamps, values)?;
+    let series = Series::of_columns(stem(file), clock, timestamps, read)?;
     let mut warnings = warning::warnings(file, &series.sampling(), &rows, bad_rows);
     warnings.splice(..0, warning::skipped(file, &skipped));
-    let extreme = warning::extreme(file, series.values(), &rows);
+    let extreme = series.columns().iter().find_map(|values| warning::extreme(file, values, &rows));
     Ok(Loaded { series, skipped, warnings, extreme })
 }
 

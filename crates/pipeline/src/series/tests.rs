@@ -59,7 +59,7 @@ fn what_is_tolerated() {
 #[test]
 fn columns_are_chosen_by_name_among_any() {
     let text = "note,mm,when\n\"a, b\",3,2014-04-01T00:00:00Z\n,4,2014-04-01T02:00:00+01:00\n";
-    let columns = Columns { timestamp: "when".into(), value: "mm".into() };
+    let columns = Columns { timestamp: "when".into(), values: vec!["mm".into()] };
     let series = parse_csv(text.as_bytes(), "rain", &columns).unwrap().series;
     assert_eq!((series.name(), series.clock()), ("rain", Clock::Utc));
     assert_eq!(series.values(), [3.0, 4.0]);
@@ -212,7 +212,8 @@ fn rows_that_cannot_be_used_are_left_out_or_refused() {
     let parse = |text: &str, bad_rows| parse_rows(text.as_bytes(), "some.csv", &Columns::default(), bad_rows);
     let Loaded { series, skipped, warnings, .. } = parse(text, BadRows::Skip).unwrap();
     assert_eq!(series.values(), [1.0, 3.0, 8.0, 9.0, 10.0]);
-    let left_out: Vec<_> = skipped.iter().map(|row| (row.before, row.line, row.value, row.reason)).collect();
+    let left_out: Vec<_> =
+        skipped.iter().map(|row| (row.before, row.line, row.values[0], row.reason)).collect();
     use crate::rows::Reason::{BackInTime, MissingValue, RepeatedTime};
     assert_eq!(
         left_out,
@@ -287,8 +288,8 @@ proptest! {
         (time, value) in ("[^\r\n]{1,8}", "[^\r\n]{1,8}"),
     ) {
         // Names are trimmed when read, like all fields.
-        let columns = Columns { timestamp: time.trim().to_owned(), value: value.trim().to_owned() };
-        prop_assume!(columns.timestamp != columns.value);
+        let columns = Columns { timestamp: time.trim().to_owned(), values: vec![value.trim().to_owned()] };
+        prop_assume!(columns.timestamp != columns.values[0]);
         prop_assume!(!columns.timestamp.starts_with('\u{FEFF}'));
         let mut csv = Vec::new();
         write_csv(&series, &columns, &mut csv).unwrap();

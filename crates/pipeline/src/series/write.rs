@@ -13,10 +13,11 @@ use super::{Columns, Series};
 /// If writing to `out` fails.
 pub fn write_csv(series: &Series, columns: &Columns, out: &mut dyn Write) -> io::Result<()> {
     let mut csv = csv::Writer::from_writer(out);
-    csv.write_record([&columns.timestamp, &columns.value])?;
-    for (row, value) in series.values().iter().enumerate() {
+    csv.write_record([&columns.timestamp].into_iter().chain(&columns.values))?;
+    for row in 0..series.len() {
         // `Debug` formats a float as its shortest exact decimal, with an exponent if that is shorter.
-        csv.write_record([series.timestamp_text(row), format!("{value:?}")])?;
+        let values = series.columns().iter().map(|values| format!("{:?}", values[row]));
+        csv.write_record([series.timestamp_text(row)].into_iter().chain(values))?;
     }
     csv.flush()
 }

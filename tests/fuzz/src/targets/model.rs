@@ -25,7 +25,7 @@ pub(super) fn read(input: &[u8]) -> Result<Outcome, String> {
         Ok(detector) => {
             let again = Detector::from_saved_model(detector.to_saved_model(), "input.safetensors");
             let again = again.map_err(|error| format!("what was written is refused: {error}"))?;
-            let numbers = |detector: &Detector| (detector.scaler, detector.threshold);
+            let numbers = |detector: &Detector| (detector.scalers.clone(), detector.threshold);
             require(numbers(&again) == numbers(&detector), || "another detector when written".into())?;
             Ok(Outcome::Accepted)
         }

@@ -1,0 +1,57 @@
+//! Planted anomalies: none of a kind, at no place, in no profile is missed, and few rows elsewhere are said to be
+//! anomalous. `docs/detection.md` has the numbers over several seeds.
+
+use glassbox::Device;
+use glassbox_pipeline::planted::{DAY, Found, Kind, Place, Profile, train};
+use glassbox_pipeline::rows::{ThresholdRule, Verdict};
+use glassbox_pipeline::series::{BadRows, Columns, Series, WarningKind, parse_rows, write_csv};
+
+#[test]
+fn no_kind_of_anomaly_is_missed() {
+    let device = Device::best().unwrap();
+    for profile in Profile::ALL {
+        let detector = train(&device, profile, 1).unwrap();
+        for kind in Kind::ALL {
+            for place in Place::ALL {
+                let found = Found::measure(&detector, &device, profile, Some((kind, place)), 1).unwrap();
+                assert!(found.hits > 0, "{profile:?}, {kind:?}, {place:?}: {found:?}");
+                // What is far from normal is found to its last row but one in ten.
+                if matches!(kind, Kind::Spike | Kind::LargeShift | Kind::FlatLine) {
+                    assert!(
+                        10 * found.hits >= 9 * found.planted,
+                        "{profile:?}, {kind:?}, {place:?}: {found:?}"
+                    );
+                }
+                assert!(100 * found.elsewhere <= found.normal, "{profile:?}, {kind:?}, {place:?}: {found:?}");
+            }
+        }
+        let none = Found::measure(&detector, &device, profile, None, 1).unwrap();
+        assert_eq!((none.planted, none.hits, none.near, none.normal), (0, 0, 0, 14 * DAY));
+        assert!(100 * none.elsewhere <= none.normal, "{profile:?}: {none:?}");
+    }
+}
+
+#[test]
+fn a_missing_day_is_reported_and_the_rows_around_it_are_judged() {
+    let device = Device::best().unwrap();
+    let detector = train(&device, Profile::Daily, 1).unwrap();
+    let normal = Profile::Daily.series(14, 2);
+    for start in [DAY, 6 * DAY + DAY / 2, 12 * DAY] {
+        let kept = || (0..normal.len()).filter(|row| !(start..start + DAY).contains(row));
+        // The first row after the gap is a spike.
+        let value = |row: usize| normal.values()[row] + if row == start + DAY { 80.0 } else { 0.0 };
+        let times = kept().map(|row| normal.timestamps()[row]).collect();
+        let series = Series::new("gap", normal.clock(), times, kept().map(value).collect()).unwrap();
+        let mut csv = vec![];
+        write_csv(&series, &Columns::default(), &mut csv).unwrap();
+        let loaded = parse_rows(&csv, "gap.csv", &Columns::default(), BadRows::Skip).unwrap();
+        assert_eq!(loaded.warnings.len(), 1);
+        assert!(
+            matches!(&loaded.warnings[0].kind, WarningKind::Gaps { found, .. } if found.missing_rows == 96)
+        );
+        let found = detector.judge(&device, &loaded.series, ThresholdRule::Max).unwrap();
+        assert!(!found.rows.iter().any(|row| matches!(row.verdict, Verdict::Unjudged(_))));
+        assert!(matches!(found.rows[start].verdict, Verdict::Anomalous(_)), "{:?}", found.rows[start]);
+        assert_eq!(found.rows.iter().filter(|row| row.live.is_none()).count(), 2 * (DAY - 1));
+    }
+}
