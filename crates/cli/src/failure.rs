@@ -160,6 +160,10 @@ fn means(error: &Error) -> &'static str {
         Error::Series(SeriesError::BadRow { .. }) => " (--on-bad-rows skip)",
         Error::NoCalibration => " (--rule published, --rule inclusive)",
         Error::OtherStep { .. } => " (--resample)",
+        Error::TooFewScores { .. }
+        | Error::QuantileTooLow { .. }
+        | Error::RateTooHigh { .. }
+        | Error::BadThresholdRule { .. } => " (--threshold)",
         Error::MissingFile { .. } => " (--data, $GLASSBOX_NAB)",
         Error::MissingFromCache { .. } | Error::Damaged { .. } => " (`glassbox data fetch`)",
         Error::Fetch { failure: FetchFailure::Connection(_), .. } => " (--data)",

@@ -257,17 +257,23 @@ pub fn run(
     let test_windows = windows(&test_values, test, time_steps)?;
     let errors = window_errors(session, &test_windows, &mut |done, of| observer.on_predict_batch(done, of))?;
     let detection = Detection::new(errors, threshold, time_steps, options.point_rule)?;
-    let weights = session.state()?.weights;
-    let calibration = Some(Calibration::fit(session, &[train_windows])?);
-    let sampling_step = train.sampling().step;
-    let (columns, scalers) = (Columns::default().values, vec![scaler]);
-    let detector = Detector { model, weights, columns, scalers, threshold, calibration, sampling_step };
     let predict_test = predicting.elapsed();
 
     // 9. Anomalous windows and points.
     observer.on_stage(Stage::Detected { detection: &detection });
 
-    // Not a part of the tutorial: a look inside.
+    // Not a part of the tutorial: a detector that can judge rows.
+    let detector = Detector {
+        weights: session.state()?.weights,
+        columns: Columns::default().values,
+        scalers: vec![scaler],
+        threshold,
+        calibration: Some(Calibration::fit(session, &[train_windows])?),
+        sampling_step: train.sampling().step,
+        model,
+    };
+
+    // Nor is a look inside.
     let looking = Instant::now();
     let mut inside_took = Duration::ZERO;
     let inside = match probe {

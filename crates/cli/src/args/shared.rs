@@ -31,8 +31,16 @@ pub(crate) struct ColumnArgs {
 #[derive(Debug, Args)]
 pub(crate) struct BadRowsArgs {
     /// Rows without a value, rows that repeat the timestamp of the row above, and rows that go back in time
-    #[arg(long, value_name = "POLICY", default_value = "skip", value_parser = bad_rows())]
-    pub(crate) on_bad_rows: BadRows,
+    /// [default: skip]
+    #[arg(long, value_name = "POLICY", value_parser = bad_rows())]
+    pub(crate) on_bad_rows: Option<BadRows>,
+}
+
+impl BadRowsArgs {
+    /// What becomes of such rows.
+    pub(crate) fn policy(&self) -> BadRows {
+        self.on_bad_rows.unwrap_or(BadRows::Skip)
+    }
 }
 
 fn bad_rows() -> impl TypedValueParser<Value = BadRows> {

@@ -51,7 +51,7 @@ fn judge_rows(args: &DetectArgs, detector: &Detector, rule: ThresholdRule) -> Re
         return Err(Failure::new(Kind::Input, problem));
     }
     let columns = args.columns.columns(&detector.columns);
-    let mut loaded = read_series(&args.input, &columns, args.bad_rows.on_bad_rows)?;
+    let mut loaded = read_series(&args.input, &columns, args.bad_rows.policy())?;
     for warning in &loaded.warnings {
         warn(args.quiet, warning);
     }
@@ -92,7 +92,11 @@ fn judge_rows(args: &DetectArgs, detector: &Detector, rule: ThresholdRule) -> Re
 
 /// The tutorial's rules: windows, and the points that all windows agree on.
 fn judge_points(args: &DetectArgs, detector: &Detector, rule: PointRule) -> Result<(), Failure> {
-    let of_rows = [(args.only_anomalies, "--only-anomalies"), (args.resample, "--resample")];
+    let of_rows = [
+        (args.only_anomalies, "--only-anomalies"),
+        (args.resample, "--resample"),
+        (args.bad_rows.on_bad_rows.is_some(), "--on-bad-rows"),
+    ];
     if let Some((_, option)) = of_rows.into_iter().find(|(given, _)| *given) {
         return Err(Failure::new(
             Kind::Input,

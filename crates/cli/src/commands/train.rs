@@ -33,7 +33,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let _locks = files::lock(&outputs)?;
     let kept = args.checkpoint.lock(&interrupted)?;
     let columns = args.columns.columns(&[]);
-    let loaded = read_series(&args.input, &columns, args.bad_rows.on_bad_rows)?;
+    let loaded = read_series(&args.input, &columns, args.bad_rows.policy())?;
     for warning in loaded.warnings.iter().chain(&loaded.extreme) {
         warn(args.output.quiet, warning);
     }

@@ -49,7 +49,8 @@ impl Distribution {
 
     /// Returns true if a distribution of scores can be like this.
     pub(super) fn is_valid(&self) -> bool {
-        let good = |value: &f64| value.is_finite() && *value >= 0.0;
+        // Scores are relative to the largest.
+        let good = |value: &f64| (0.0..=1.0).contains(value);
         self.count > 0
             && self.largest.len() == self.count.min(TAIL)
             && [self.median, self.mad].iter().chain(&self.largest).all(good)

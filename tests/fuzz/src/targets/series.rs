@@ -1,4 +1,4 @@
-use glassbox_pipeline::series::{Columns, parse_csv, write_csv};
+use glassbox_pipeline::series::{BadRows, Columns, parse_csv, parse_rows, write_csv};
 
 use crate::{Budget, Outcome, refused, require, require_plain};
 
@@ -8,6 +8,13 @@ const BUDGET: Budget = Budget { steps: (50_000, 400), bytes: (1 << 20, 80) };
 pub(super) fn read(input: &[u8]) -> Result<Outcome, String> {
     let columns = Columns::default();
     let parse = |bytes: &[u8]| parse_csv(bytes, "input.csv", &columns);
+    for bad_rows in [BadRows::Skip, BadRows::Refuse] {
+        if let Ok(loaded) = parse_rows(input, "input.csv", &columns, bad_rows) {
+            let rows = loaded.series.len() + loaded.skipped.len();
+            require(loaded.skipped.iter().all(|row| row.before <= rows), || "a row of no place".into())?;
+            loaded.warnings.iter().try_for_each(|warning| require_plain(&warning.to_string()))?;
+        }
+    }
     let loaded = match BUDGET.spend(input, || parse(input))? {
         Ok(loaded) => loaded,
         Err(error) => return refused(error),
