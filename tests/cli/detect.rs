@@ -77,9 +77,11 @@ fn values_that_never_occurred_are_found_at_the_end_and_in_the_middle() {
     assert!((600..603).all(|row| rows.contains(&row)), "{rows:?}");
     assert!(rows.iter().filter(|row| !(504..699).contains(*row)).count() <= 5, "{rows:?}");
 
-    // The published rule finds windows and no point, and says so.
+    // The published rule judges none of the last 95 rows: it finds windows and no point, and says so.
+    let appended = (0..1000).map(|row| value(row, 2)).chain([500.0; 60]);
+    write(&home.path().join("short.csv"), 5, appended.map(|value| value.to_string()));
     let output =
-        detect(home.path(), "spike.csv", &["--rule", "published"]).output().expect("the binary starts");
+        detect(home.path(), "short.csv", &["--rule", "published"]).output().expect("the binary starts");
     let stderr = String::from_utf8(output.stderr).expect("text");
     assert_eq!(String::from_utf8(output.stdout).expect("text"), "index,timestamp,value\n");
     assert!(stderr.contains("warning: ") && stderr.contains("but no point"), "{stderr}");

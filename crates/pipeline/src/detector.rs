@@ -120,7 +120,7 @@ impl Detector {
             let first = detection.rows.len();
             let mut rows = Rows::new(calibration);
             let mut live = vec![];
-            reconstruct_each(session, &windows, &mut |x, y| {
+            reconstruct_each(session, &windows, |x, y| {
                 let settled = rows.push(x, y)?;
                 live.push(calibration.score(&rows.live()).value / alarm.live);
                 detection.rows.push(judged(calibration.score(&settled), &alarm));

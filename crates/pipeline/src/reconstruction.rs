@@ -87,7 +87,7 @@ fn require_reconstructions(session: &dyn Session<f32>, windows: &Samples<'_, f32
 pub fn reconstruct_each<E: From<Error>>(
     session: &mut dyn Session<f32>,
     windows: &Samples<'_, f32>,
-    visit: &mut dyn FnMut(&[f32], &[f32]) -> Result<(), E>,
+    mut visit: impl FnMut(&[f32], &[f32]) -> Result<(), E>,
 ) -> Result<(), E> {
     let size = require_reconstructions(session, windows)?.len();
     let mut buffer = vec![0.0; PREDICT_BATCH.min(windows.len()) * size];
@@ -115,7 +115,7 @@ pub fn measured_errors<const N: usize>(
     let mut errors = measures.map(|_| Vec::with_capacity(windows.len()));
     let (shape, batches) = (windows.shape(), predict_batches(windows.len()));
     let mut done = 0;
-    reconstruct_each(session, windows, &mut |x, y| -> Result<()> {
+    reconstruct_each(session, windows, |x, y| -> Result<()> {
         for (errors, measure) in errors.iter_mut().zip(measures) {
             errors.push(measure.of(x, y, shape));
         }

@@ -89,7 +89,7 @@ const EXTREME: [&str; 5] = [
 fn every_file_loads_and_is_described_as_known() {
     let Some(nab) = common::nab_data() else { return };
     for (file, rows, minutes, tenths, gaps, missing, repeats) in KNOWN {
-        let Loaded { series, warnings, extreme } = load(&nab, file);
+        let Loaded { series, warnings, extreme, .. } = load(&nab, file);
         assert_eq!(extreme.is_some(), EXTREME.contains(&file), "{file}: {extreme:?}");
         let sampling = series.sampling();
         assert_eq!(series.len(), rows, "{file}");

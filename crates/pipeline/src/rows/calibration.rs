@@ -102,7 +102,7 @@ impl Calibration {
         let mut scales = vec![0.0; shape.len()];
         let mut count = 0_u32;
         for windows in stretches {
-            reconstruct_each(session, windows, &mut |x, y| {
+            reconstruct_each(session, windows, |x, y| {
                 for (sum, (x, y)) in scales.iter_mut().zip(x.iter().zip(y)) {
                     *sum += f64::from((y - x).abs());
                 }
@@ -128,7 +128,7 @@ impl Calibration {
         let (mut settled, mut live) = (vec![], vec![]);
         for windows in stretches {
             let mut rows = Rows::new(&calibration);
-            reconstruct_each(session, windows, &mut |x, y| {
+            reconstruct_each(session, windows, |x, y| {
                 settled.push(rows.push(x, y)?);
                 live.push(rows.live());
                 rows.raise(&mut limits);

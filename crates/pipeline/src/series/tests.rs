@@ -259,8 +259,8 @@ fn stretches_end_at_gaps() {
         let series = Series::new("s", Clock::Local, times, vec![0.0; seconds.len()]).unwrap();
         series.stretches(SignedDuration::from_secs(10))
     };
-    assert_eq!(stretches(&[0]), [0..1]);
-    assert_eq!(stretches(&[0, 10, 20]), [0..3]);
+    assert_eq!(stretches(&[0, 20]), [0..1, 1..2]);
+    assert_eq!(stretches(&[0, 10, 20, 40]), [0..3, 3..4]);
     // One and a half steps are no gap; half a step, none at all, and back are none that one can go on with.
     assert_eq!(stretches(&[0, 15, 31, 37, 42, 42, 32]), [0..2, 2..4, 4..5, 5..6, 6..7]);
 }
