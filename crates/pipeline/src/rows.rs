@@ -2,7 +2,7 @@
 //!
 //! The tutorial's rules ask whether *all* windows that hold a point are anomalous. That misses a spike, whose windows
 //! are mostly normal, and never judges the first and the last rows. Here every row gets a score. Three terms go into
-//! it, each divided by its largest value in training, so that 1 is the threshold for all of them:
+//! it, each relative to training, such that no training row is above 1:
 //!
 //! | term | what it measures | what it finds |
 //! |---|---|---|

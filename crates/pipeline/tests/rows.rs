@@ -95,6 +95,23 @@ fn a_live_score_is_known_at_its_row() {
 }
 
 #[test]
+fn whether_flat_lines_are_looked_for_depends_on_the_training_series() {
+    let family = Autoencoder { filters: [4, 2], dropout: 0.0, ..Autoencoder::default() };
+    let defaults = TrainOptions::default();
+    let options = TrainOptions { fit: Fit { epochs: 2, batch_size: 32, ..defaults.fit }, ..defaults };
+    let wave = tiny::series(300, 0.0);
+    // Runs of 4 changes are tried first, and have to be twice as long: of 9 rows, in windows of 12.
+    for (plateau, finds) in [(1, true), (4, true), (20, false)] {
+        let values = (0..300).map(|row| wave.values()[row / plateau * plateau]).collect();
+        let series = Series::new("s", Clock::Local, wave.timestamps().to_vec(), values).unwrap();
+        let (device, model) = (Device::new(Reference), family.model_of(12, 1).unwrap());
+        let trained = train_detector(&device, &model, None, &series, &options, vec![]).unwrap();
+        let calibration = trained.detector.calibration.unwrap();
+        assert_eq!(calibration.finds_flat_lines(0), finds, "{plateau}");
+    }
+}
+
+#[test]
 fn a_file_gives_the_same_verdicts_and_an_old_one_none() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("detector.safetensors");

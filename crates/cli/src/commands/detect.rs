@@ -84,6 +84,13 @@ fn judge_rows(args: &DetectArgs, detector: &Detector, rule: ThresholdRule) -> Re
     if let Some(warning) = detection.alarm.warning() {
         warn(args.quiet, warning);
     }
+    for (channel, column) in columns.values.iter().enumerate() {
+        if detector.calibration.as_ref().is_some_and(|calibration| !calibration.finds_flat_lines(channel)) {
+            let problem =
+                "windows are too short for it, or the training series itself stands still for as long";
+            warn(args.quiet, format_args!("flat lines are not looked for in column {column}: {problem}"));
+        }
+    }
     write_output(args, |out| match args.format() {
         Format::Json => verdicts.write_json(out),
         _ => verdicts.write_csv(out),

@@ -175,6 +175,12 @@ impl Calibration {
         self.still.len()
     }
 
+    /// Returns true if flat lines are found in a channel: there is a [`Still`] for it.
+    #[must_use]
+    pub fn finds_flat_lines(&self, channel: usize) -> bool {
+        self.still.get(channel).is_some_and(Option::is_some)
+    }
+
     /// The distribution of the settled scores in training.
     #[must_use]
     pub fn settled(&self) -> &Distribution {
