@@ -6,7 +6,7 @@ use glassbox_engine::masks::MaskAt;
 use glassbox_engine::model::WeightLayout;
 use glassbox_engine::program::{Instruction, Pointwise, Pooling, Program, Value};
 use glassbox_engine::reference::{Interpreter, Sample, argmax};
-use glassbox_tests::cases::{normals, weights};
+use glassbox_tests::cases::normals;
 use glassbox_tests::compare::{Tolerance, compare};
 use ndarray::ArrayView2;
 

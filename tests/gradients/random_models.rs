@@ -6,8 +6,7 @@ use std::collections::BTreeSet;
 use glassbox_engine::Result;
 use glassbox_engine::gradient_check::GradientCheck;
 use glassbox_engine::layers::{
-    Activation, AveragePooling1D, Conv1D, Conv1DTranspose, Dense, Dropout, LayerNormalization, MaxPooling1D,
-    ReLU, SpatialDropout1D,
+    Activation, AveragePooling1D, Dropout, LayerNormalization, MaxPooling1D, SpatialDropout1D,
 };
 use glassbox_engine::losses::Loss;
 use glassbox_tests::cases::{LayerCase, ModelCase, SMALL, cases, models, weights};
