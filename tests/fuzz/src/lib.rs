@@ -18,6 +18,8 @@
 //! | `checkpoint` | checkpoints | the same; training continues from it |
 //! | `results` | a folder of results with one file replaced | its report is written or refused |
 //! | `runs` | `runs.csv` of a replication | the comparison is written or refused |
+//! | `nab_labels` | the windows of the Numenta Anomaly Benchmark | they are rows of their file, and disjoint |
+//! | `nab_results` | results in the benchmark's format | scored; written and read again, they are the same scores |
 //! | `contraction` | the geometry of a convolution, as JSON | every path of the CPU agrees with the sum written out |
 //!
 //! [`corpus`] has inputs that once caused faults, with their expected outcomes; a test replays it. The command (`main.rs`)

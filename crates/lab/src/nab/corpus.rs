@@ -63,7 +63,9 @@ pub fn load(data: &Path, labels: &Path) -> Result<Vec<LabelledFile>> {
     }
     let file = |(path, windows): (String, Vec<[String; 2]>)| {
         // The paths become those of results, which are written.
-        if path.split('/').count() > 2 || path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        let parts = || path.split('/');
+        let nameless = |part| matches!(part, "" | "." | "..");
+        if parts().count() > 2 || parts().any(nameless) || path.contains(char::is_control) {
             return Err(bad(format!("{} is no path GROUP/FILE", excerpt(&path))).into());
         }
         let series =

@@ -5,6 +5,7 @@ mod arrays;
 mod checkpoint;
 mod contraction;
 mod model;
+mod nab;
 mod network;
 mod results;
 mod runs;
@@ -28,7 +29,7 @@ use crate::Target;
 use crate::mutate;
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 11] = [
     Target { name: "series", read: series::read, mutate: mutate::csv },
     Target { name: "arrays", read: arrays::read, mutate: mutate::npy },
     Target { name: "architecture", read: architecture::read, mutate: mutate::json },
@@ -37,6 +38,8 @@ pub const TARGETS: [Target; 9] = [
     Target { name: "checkpoint", read: checkpoint::read, mutate: checkpoint::mutate },
     Target { name: "results", read: results::read, mutate: results::mutate },
     Target { name: "runs", read: runs::read, mutate: mutate::csv },
+    Target { name: "nab_labels", read: nab::labels, mutate: mutate::json },
+    Target { name: "nab_results", read: nab::results, mutate: mutate::csv },
     Target { name: "contraction", read: contraction::read, mutate: mutate::json },
 ];
 
