@@ -176,13 +176,7 @@ trait Unit {
     /// # Safety
     /// * the processor has the instruction set of `V`;
     /// * the slices were checked, and the window and the units exist.
-    unsafe fn run<V: Vector, const FULL: bool>(
-        &mut self,
-        functions: Functions,
-        window: usize,
-        j: usize,
-        lanes: Lanes<FULL>,
-    );
+    unsafe fn run<V: Vector, const FULL: bool>(&mut self, at: At<FULL>);
 }
 
 /// The functions of a cell. If they are constants, nothing of the others is compiled.
@@ -238,16 +232,26 @@ impl<U: Unit, const BY_DEFAULT: bool> Task for Each<U, BY_DEFAULT> {
                 let mut j = 0;
                 // Other functions have no loop of their own for full vectors, which would be compiled for all of them.
                 while BY_DEFAULT && j + V::WIDTH <= units {
-                    unit.run::<V, true>(functions, window, j, Lanes(V::WIDTH));
+                    unit.run::<V, true>(At { functions, window, j, lanes: Lanes(V::WIDTH) });
                     j += V::WIDTH;
                 }
                 while j < units {
-                    unit.run::<V, false>(functions, window, j, Lanes(V::WIDTH.min(units - j)));
+                    let lanes = Lanes(V::WIDTH.min(units - j));
+                    unit.run::<V, false>(At { functions, window, j, lanes });
                     j += V::WIDTH;
                 }
             }
         }
     }
+}
+
+/// A vector of units of a window, from unit `j`.
+#[derive(Clone, Copy)]
+struct At<const FULL: bool> {
+    functions: Functions,
+    window: usize,
+    j: usize,
+    lanes: Lanes<FULL>,
 }
 
 /// The lanes that hold units: all of them if `FULL`.
@@ -321,13 +325,8 @@ struct LstmCarry<'s, 'a, 'v>(&'s mut Forward<'a, 'v>);
 
 impl Unit for LstmCarry<'_, '_, '_> {
     #[inline(always)]
-    unsafe fn run<V: Vector, const FULL: bool>(
-        &mut self,
-        functions: Functions,
-        window: usize,
-        j: usize,
-        lanes: Lanes<FULL>,
-    ) {
+    unsafe fn run<V: Vector, const FULL: bool>(&mut self, at: At<FULL>) {
+        let At { functions, window, j, lanes } = at;
         let Forward { cell, z: (z, z_at), ref mut traces, product, ref mut state, .. } = *self.0;
         let (u, columns) = (cell.units, cell.columns());
         // SAFETY: guaranteed by the caller; channel j of each part is within its row.
@@ -358,13 +357,8 @@ struct LstmHidden<'s, 'a, 'v>(&'s mut Forward<'a, 'v>);
 
 impl Unit for LstmHidden<'_, '_, '_> {
     #[inline(always)]
-    unsafe fn run<V: Vector, const FULL: bool>(
-        &mut self,
-        functions: Functions,
-        window: usize,
-        j: usize,
-        lanes: Lanes<FULL>,
-    ) {
+    unsafe fn run<V: Vector, const FULL: bool>(&mut self, at: At<FULL>) {
+        let At { functions, window, j, lanes } = at;
         let Forward { cell, ref mut traces, ref mut h, .. } = *self.0;
         let u = cell.units;
         // SAFETY: guaranteed by the caller; channel j of each part is within its row.
@@ -383,13 +377,8 @@ struct LstmGradient<'s, 'a, 'v>(&'s mut Backward<'a, 'v>);
 
 impl Unit for LstmGradient<'_, '_, '_> {
     #[inline(always)]
-    unsafe fn run<V: Vector, const FULL: bool>(
-        &mut self,
-        functions: Functions,
-        window: usize,
-        j: usize,
-        lanes: Lanes<FULL>,
-    ) {
+    unsafe fn run<V: Vector, const FULL: bool>(&mut self, at: At<FULL>) {
+        let At { functions, window, j, lanes } = at;
         let Backward { cell, step, traces, dh, product, ref mut direct, ref mut dz, ref mut columns } =
             *self.0;
         let (u, row) = (cell.units, cell.trace_channels());
@@ -437,13 +426,8 @@ struct GruGates<'s, 'a, 'v> {
 
 impl Unit for GruGates<'_, '_, '_> {
     #[inline(always)]
-    unsafe fn run<V: Vector, const FULL: bool>(
-        &mut self,
-        functions: Functions,
-        window: usize,
-        j: usize,
-        lanes: Lanes<FULL>,
-    ) {
+    unsafe fn run<V: Vector, const FULL: bool>(&mut self, at: At<FULL>) {
+        let At { functions, window, j, lanes } = at;
         let Forward { cell, z: (z, z_at), ref mut traces, product, bias, ref mut h, ref mut state } =
             *self.step;
         let u = cell.units;
@@ -483,13 +467,8 @@ struct GruState<'s, 'a, 'v> {
 
 impl Unit for GruState<'_, '_, '_> {
     #[inline(always)]
-    unsafe fn run<V: Vector, const FULL: bool>(
-        &mut self,
-        functions: Functions,
-        window: usize,
-        j: usize,
-        lanes: Lanes<FULL>,
-    ) {
+    unsafe fn run<V: Vector, const FULL: bool>(&mut self, at: At<FULL>) {
+        let At { functions, window, j, lanes } = at;
         let Forward { cell, z: (z, z_at), ref mut traces, product, bias, ref mut h, .. } = *self.step;
         let u = cell.units;
         // SAFETY: guaranteed by the caller; channel j of each part is within its row.
@@ -519,13 +498,8 @@ struct GruGradient<'s, 'a, 'v>(&'s mut Backward<'a, 'v>);
 
 impl Unit for GruGradient<'_, '_, '_> {
     #[inline(always)]
-    unsafe fn run<V: Vector, const FULL: bool>(
-        &mut self,
-        functions: Functions,
-        window: usize,
-        j: usize,
-        lanes: Lanes<FULL>,
-    ) {
+    unsafe fn run<V: Vector, const FULL: bool>(&mut self, at: At<FULL>) {
+        let At { functions, window, j, lanes } = at;
         let Backward { cell, step, traces, dh, product, ref mut direct, ref mut dz, ref mut columns } =
             *self.0;
         let (u, row) = (cell.units, cell.trace_channels());
@@ -562,13 +536,8 @@ struct GruResetGradient<'s, 'a, 'v>(&'s mut Backward<'a, 'v>);
 
 impl Unit for GruResetGradient<'_, '_, '_> {
     #[inline(always)]
-    unsafe fn run<V: Vector, const FULL: bool>(
-        &mut self,
-        functions: Functions,
-        window: usize,
-        j: usize,
-        lanes: Lanes<FULL>,
-    ) {
+    unsafe fn run<V: Vector, const FULL: bool>(&mut self, at: At<FULL>) {
+        let At { functions, window, j, lanes } = at;
         let Backward { cell, step, traces, product, ref mut direct, ref mut dz, ref mut columns, .. } =
             *self.0;
         let (u, row) = (cell.units, cell.trace_channels());
