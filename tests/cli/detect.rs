@@ -57,7 +57,7 @@ fn anomalous(verdicts: &[String]) -> Vec<usize> {
     (0..verdicts.len()).filter(|row| verdicts[*row] == "anomalous").collect()
 }
 
-/// What the published rule misses silently: 200 rows of 500 at the end, three rows of 150 in the middle.
+/// The published rule misses these silently: 200 rows of 500 at the end, three rows of 150 in the middle.
 #[test]
 fn values_that_never_occurred_are_found_at_the_end_and_in_the_middle() {
     let home = home();

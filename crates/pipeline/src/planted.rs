@@ -162,7 +162,7 @@ pub fn train(device: &Device, profile: Profile, seed: u64) -> Result<Detector> {
     Ok(train_detector(device, &tutorial_model(DAY)?, None, &series, &options, vec![])?.detector)
 }
 
-/// What a detector finds of a planted anomaly; all numbers count rows.
+/// The part of a planted anomaly that a detector finds; all numbers count rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Found {
     /// Rows of the anomaly.

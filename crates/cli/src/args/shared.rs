@@ -37,7 +37,7 @@ pub(crate) struct BadRowsArgs {
 }
 
 impl BadRowsArgs {
-    /// What becomes of such rows.
+    /// The policy for such rows.
     pub(crate) fn policy(&self) -> BadRows {
         self.on_bad_rows.unwrap_or(BadRows::Skip)
     }

@@ -66,7 +66,7 @@ impl Detector {
         }
     }
 
-    /// What it does, in a line.
+    /// Its description, in a line.
     #[must_use]
     pub fn description(self) -> &'static str {
         match self {

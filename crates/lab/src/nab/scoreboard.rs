@@ -1,4 +1,4 @@
-//! What a detector's scores are worth: by profile, by group of files and by file.
+//! The worth of a detector's scores: by profile, by group of files and by file.
 
 use std::fmt;
 

@@ -117,7 +117,7 @@ pub struct FileScore {
     pub counts: Counts,
 }
 
-/// What a detection in a row is worth.
+/// The worth of a detection in a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Worth {
     /// The number of the window that holds the row, if one does.
@@ -132,7 +132,7 @@ fn sigmoid(y: f64) -> f64 {
 }
 
 impl Profile {
-    /// What a detection in each of the `rows` of a file with these windows is worth, the rows of the probation included.
+    /// The worth of a detection in each of the `rows` of a file with these windows, the rows of the probation included.
     #[must_use]
     pub fn worths(&self, rows: usize, windows: &[Window]) -> Vec<Worth> {
         let mut begun = 0;

@@ -1,4 +1,4 @@
-//! What training says of scores: the scale of each error, and the largest value of each term.
+//! The calibration of scores by training: the scale of each error, and the largest value of each term.
 
 use glassbox_engine::backend::Session;
 use glassbox_engine::samples::Samples;
@@ -72,7 +72,7 @@ fn mean_change(values: &[f32], channels: usize, channel: usize, end: usize, step
     (end - steps..end).map(|row| (value(row + 1) - value(row)).abs()).sum::<f64>() / steps as f64
 }
 
-/// What is known from training: scales and limits of the terms of a score, and the distribution of scores.
+/// The knowledge from training: scales and limits of the terms of a score, and the distribution of scores.
 ///
 /// It serialises as the entry `glassbox.rows` of a detector's file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use glassbox_engine::losses::Loss;
 use super::Calibration;
 use crate::error::{Error, Result};
 
-/// What windows and values say of a row, before it is compared with training.
+/// The measures of a row by its windows and values, before they are compared with training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Terms {
     /// Number of windows that say it.

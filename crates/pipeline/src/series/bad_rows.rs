@@ -4,7 +4,7 @@ use jiff::civil::DateTime;
 
 use crate::rows::Reason;
 
-/// What becomes of rows without a value, of rows that repeat the timestamp of the row above, and of rows that go back in
+/// The policy for rows without a value, of rows that repeat the timestamp of the row above, and of rows that go back in
 /// time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum BadRows {

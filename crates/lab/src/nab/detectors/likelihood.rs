@@ -59,7 +59,7 @@ impl Likelihood {
 /// The rest period: after an alarm, a stretch of unlikely rows is no other one.
 #[derive(Debug, Default)]
 pub(super) struct Rest {
-    /// Whether the row before was as unlikely as an alarm.
+    /// True if the row before was as unlikely as an alarm.
     red: bool,
 }
 
