@@ -149,7 +149,7 @@ fn json_is_all_that_is_printed_where_a_script_asks_for_it() {
 
     let summary: Json =
         serde_json::from_str(&succeed(glassbox(home.path()).args(["summary", "--json"]))).expect("JSON");
-    assert_eq!(summary["parameters"], 9505);
+    assert_eq!((&summary["parameters"], &summary["non_trainable_parameters"]), (&9505.into(), &0.into()));
 }
 
 #[test]

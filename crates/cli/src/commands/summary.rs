@@ -40,6 +40,7 @@ fn describe(model: &Network) -> Json {
         "input_shape": shape(model.input_shape()),
         "output_shape": shape(model.output_shape()),
         "parameters": model.layout().len(),
+        "non_trainable_parameters": model.layout().untrained().map(|range| range.len()).sum::<usize>(),
         "layers": model.layers().iter().map(layer).collect::<Vec<_>>(),
     })
 }
