@@ -84,14 +84,19 @@ fn epoch(c: &mut Criterion) {
 fn predict(c: &mut Criterion) {
     let series = series();
     let samples = Samples::windows(&series, WINDOW, 1).expect("windows");
+    // The same windows, one after the other: they share nothing.
+    let copies: Vec<f32> = (0..samples.len()).flat_map(|window| samples.get(window)).copied().collect();
+    let apart = Samples::dense(&copies, samples.shape()).expect("whole windows");
     let mut predictions = vec![0.0; samples.len() * WINDOW];
     let mut group = c.benchmark_group("predict");
     group.sample_size(10).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(2));
     group.throughput(Throughput::Elements((2 * samples.len() * FORWARD_MULTIPLY_ADDS) as u64));
     for (name, mut session) in sessions(false) {
-        group.bench_function(name, |b| {
-            b.iter(|| session.predict(&samples, &mut predictions).expect("predictions"));
-        });
+        for (kind, samples) in [("overlapping", &samples), ("apart", &apart)] {
+            group.bench_function(format!("{name}/{kind}"), |b| {
+                b.iter(|| session.predict(samples, &mut predictions).expect("predictions"));
+            });
+        }
     }
     group.finish();
 }

@@ -6,5 +6,6 @@ mod layers;
 mod losses;
 mod models;
 mod optimizers;
+mod overlap;
 mod receptive_field;
 mod training;

@@ -20,6 +20,7 @@
 //! | `properties/algebra.rs` | the three contractions and index maps: adjoint, bilinear, identity, shift, brute force |
 //! | `properties/training.rs` | determinism, bit-exact resuming, errors that name the place |
 //! | `properties/losses.rs`, `dropout.rs`, `optimizers.rs` | what losses, dropout and optimisers must do for any numbers |
+//! | `properties/overlap.rs` | overlapping windows share what they should, and sharing changes no bit |
 //! | `properties/models.rs` | models survive their JSON; text that is no model, and models that cannot be, are errors |
 //! | `cuda.rs` | the CUDA backend: random bits, the optimisers' bits, the CPU's loss curve, a device that fails |
 //! | `nvrtc.rs` | every CUDA kernel compiles for every architecture, without a warning |

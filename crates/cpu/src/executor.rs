@@ -6,8 +6,13 @@
 //!
 //! At a barrier the samples of a batch meet. The stretch before it runs for all of them, then [`Executable::meet`], then
 //! the stretch after it; so each sample of the batch keeps its values, where otherwise each thread has those of one.
+//!
+//! Overlapping windows of a series may share what is inside of them ([`sliding`]).
 
+mod sliding;
 mod stretches;
+
+use std::ops::Range;
 
 use glassbox_engine::Result;
 use glassbox_engine::activations::Activation;
@@ -18,6 +23,8 @@ use glassbox_engine::profile::{Clock, NoClock, Part};
 use glassbox_engine::program::custom::{OperationIn, Saved};
 use glassbox_engine::program::{Instruction, Meeting, Pointwise, Program, Statistics, Value, Weight};
 use ndarray::{ArrayView2, ArrayViewMut2};
+pub(crate) use sliding::LONGEST_PERIOD;
+use sliding::Sliding;
 pub(crate) use stretches::group;
 use stretches::{Merged, Stretch, recurrences, stretches};
 
@@ -41,6 +48,10 @@ pub(crate) struct Executable {
     /// For each line, the number of functions of its epilogue that its contraction applies.
     fused: Vec<usize>,
     stretches: Vec<Stretch>,
+    /// The part of the work that each window of a series has to itself, if they share any.
+    sliding: Option<Sliding>,
+    /// How often the kernels have been packed: which weights a value was computed with.
+    packs: u64,
     /// Instruction set of the lines that are not contractions.
     isa: Isa,
     /// Of the dropout masks.
@@ -57,7 +68,8 @@ enum Planned {
     Recurrence(Recurrence),
 }
 
-/// The memory of a thread: the values of the samples that run at a time, unless they are kept from stretch to stretch.
+/// The memory of a thread: the values of the samples that run at a time, unless they are kept from stretch to stretch; or
+/// those of the last window of each phase, the newest first, if windows share values ([`sliding`]).
 #[derive(Debug)]
 pub(crate) struct Workspace {
     pub(crate) windows: Vec<Window>,
@@ -69,6 +81,8 @@ pub(crate) struct Workspace {
 pub(crate) struct Window {
     values: Vec<Aligned>,
     masks: Vec<Vec<u32>>,
+    /// The packing of the kernels that inference computed the values with; 0 before the first.
+    packs: u64,
 }
 
 /// The input of a run: a sample, and its place in the batch.
@@ -123,6 +137,8 @@ impl Executable {
             contractions,
             fused: instructions().map(|instruction| fused(instruction.epilogue())).collect(),
             stretches,
+            sliding: None,
+            packs: 0,
             isa: Isa::new(simd).unwrap_or(Isa::PORTABLE),
             seed: plan.seed,
             slots,
@@ -143,10 +159,14 @@ impl Executable {
 
     /// Room for the values of so many samples.
     pub(crate) fn windows(&self, samples: usize) -> Vec<Window> {
-        let value = |slot: &Slot| Aligned::zeros(slot.len(), slot.interior().start);
+        let value = |(index, slot): (usize, &Slot)| {
+            let room = self.sliding.as_ref().map_or(0, |sliding| sliding.room(index, slot));
+            Aligned::with_room(slot.len(), slot.interior().start, room)
+        };
         let window = |_| Window {
-            values: self.slots.iter().map(value).collect(),
+            values: self.slots.iter().enumerate().map(value).collect(),
             masks: self.program.masks.iter().map(|mask| vec![0; mask_words(mask.len)]).collect(),
+            packs: 0,
         };
         (0..samples).map(window).collect()
     }
@@ -157,12 +177,14 @@ impl Executable {
             _ => None,
         });
         let kept = self.stretches() > 1;
-        let windows = self.windows(if kept { 0 } else { self.group() });
+        let samples = self.period().unwrap_or(self.group());
+        let windows = self.windows(if kept { 0 } else { samples });
         Workspace { windows, scratch: Scratch::new(recurrences) }
     }
 
     /// Packs the kernels. To be called whenever the weights have changed.
     pub(crate) fn pack(&mut self, weights: &[f32]) {
+        self.packs += 1;
         let tensor = |kernel: &Weight| &weights[self.layout.tensors()[kernel.index()].range.clone()];
         for (line, contraction) in self.program.lines.iter().zip(&mut self.contractions) {
             match (&line.instruction, contraction) {
@@ -241,7 +263,7 @@ impl Executable {
                     clock.lap(Part::Gather);
                 }
                 for line in &segment.lines {
-                    loss += self.line(*line, window, &sample, weights, gradient);
+                    loss += self.line(*line, None, window, &sample, weights, gradient);
                     clock.lap(Part::Line(*line));
                 }
             }
@@ -313,10 +335,11 @@ impl Executable {
         });
     }
 
-    /// Runs one line for one sample.
+    /// Runs one line for one sample, for some rows of what it stores or for all.
     fn line(
         &self,
         index: usize,
+        rows: Option<Range<usize>>,
         window: &mut Window,
         sample: &Sample<'_>,
         weights: &[f32],
@@ -334,11 +357,14 @@ impl Executable {
         // The stored value is taken out while the others are read, because it is never among them.
         let stored = instruction.stores();
         let mut values = stored.map(|y| std::mem::take(&mut window.values[y.index()]));
-        let y = match (stored, &mut values) {
-            (Some(y), Some(values)) => &mut values[self.slots[y.index()].interior()],
-            _ => &mut [],
+        let (all, y) = match (stored, &mut values) {
+            (Some(y), Some(values)) => {
+                let slot = self.slots[y.index()];
+                (0..slot.steps, &mut values[slot.interior()])
+            }
+            _ => (0..0, &mut [][..]),
         };
-        let loss = self.instruction(index, window, sample, weights, gradient, y);
+        let loss = self.instruction(index, window, sample, weights, gradient, (rows.unwrap_or(all), y));
         if let (Some(stored), Some(values)) = (stored, values) {
             window.values[stored.index()] = values;
         }
@@ -398,7 +424,8 @@ impl Executable {
         }
     }
 
-    /// Runs one instruction. `stored` is the value that it stores, without margins.
+    /// Runs one instruction. `stored` is the value that it stores, without margins, and `rows` are those to compute: all,
+    /// but if [`sliding`] knows that the instruction computes each row on its own.
     fn instruction(
         &self,
         index: usize,
@@ -406,7 +433,7 @@ impl Executable {
         sample: &Sample<'_>,
         weights: &[f32],
         gradient: &mut [f32],
-        stored: &mut [f32],
+        (rows, stored): (Range<usize>, &mut [f32]),
     ) -> f64 {
         let padded = |value: &Value| &window.values[value.index()][..];
         let interior = |value: &Value| self.value(window, *value);
@@ -416,14 +443,16 @@ impl Executable {
                 .expect("a slot has its shape")
         };
         let instruction = &self.program.lines[index].instruction;
+        let channels = instruction.stores().map_or(0, |y| self.slots[y.index()].channels);
+        let part = rows.start * channels..rows.end * channels;
         match (instruction, &self.contractions[index]) {
             (
                 Instruction::Apply { x, epilogue, .. } | Instruction::ApplyTransposed { x, epilogue, .. },
                 Some(Planned::Products(products)),
             ) => {
                 let (fused, rest) = epilogue.split_at(self.fused[index]);
-                products.run(padded(x), stored, &self.fuse(fused, window, weights));
-                self.passes(rest, window, weights, stored);
+                products.run(rows, padded(x), stored, &self.fuse(fused, window, weights));
+                self.passes(rest, window, weights, &mut stored[part]);
             }
             (Instruction::Correlate { x, y, kernel, .. }, Some(Planned::Correlate(correlate))) => {
                 let sums = &mut gradient[self.layout.tensors()[kernel.index()].range.clone()];
@@ -434,11 +463,13 @@ impl Executable {
                 sums::sum_steps(self.isa, interior(x), dbias);
             }
             (Instruction::Map { x, epilogue, .. }, _) => {
-                stored.copy_from_slice(interior(x));
+                let stored = &mut stored[part.clone()];
+                stored.copy_from_slice(&interior(x)[part]);
                 self.passes(epilogue, window, weights, stored);
             }
             (Instruction::Add { a, b, .. }, _) => {
-                for ((y, a), b) in stored.iter_mut().zip(interior(a)).zip(interior(b)) {
+                let (a, b) = (&interior(a)[part.clone()], &interior(b)[part.clone()]);
+                for ((y, a), b) in stored[part].iter_mut().zip(a).zip(b) {
                     *y = a + b;
                 }
             }
@@ -449,7 +480,8 @@ impl Executable {
                 index_map::run_transposed(self.isa, map, *input, interior(dy), stored);
             }
             (Instruction::Multiply { a, b, .. }, _) => {
-                for ((y, a), b) in stored.iter_mut().zip(interior(a)).zip(interior(b)) {
+                let (a, b) = (&interior(a)[part.clone()], &interior(b)[part.clone()]);
+                for ((y, a), b) in stored[part].iter_mut().zip(a).zip(b) {
                     *y = a * b;
                 }
             }

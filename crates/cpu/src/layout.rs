@@ -112,10 +112,13 @@ pub(crate) fn transposed_margins(geometry: &Geometry) -> (usize, usize) {
 }
 
 /// A contiguous buffer of values, initially zero, of which a given one starts a cache line. Whole vectors that are
-/// loaded from there then take one access each instead of two.
+/// loaded from there then take one access each instead of two. It is a view of a longer buffer, along which it can
+/// slide.
 #[derive(Debug, Default)]
 pub(crate) struct Aligned {
     values: Vec<f32>,
+    /// The first value at the start, and now.
+    start: usize,
     first: usize,
     len: usize,
 }
@@ -126,11 +129,27 @@ const LINE: usize = 16;
 impl Aligned {
     /// Allocates `len` zeros, of which number `at` starts a cache line.
     pub(crate) fn zeros(len: usize, at: usize) -> Self {
-        let values = vec![0.0; len + 2 * LINE];
+        Self::with_room(len, at, 0)
+    }
+
+    /// The same, with `room` values after the buffer to [slide](Aligned::slide) over.
+    pub(crate) fn with_room(len: usize, at: usize, room: usize) -> Self {
+        let values = vec![0.0; len + room + 2 * LINE];
         // Offset of value 0 within a line, such that `at` starts one.
         let wanted = (LINE - at % LINE) % LINE;
         let found = values.as_ptr() as usize / size_of::<f32>() % LINE;
-        Self { values, first: (wanted + LINE - found) % LINE, len }
+        let start = (wanted + LINE - found) % LINE;
+        Self { values, start, first: start, len }
+    }
+
+    /// Slides the view by `by` values, no more than its room: its first `by` values leave, and as many undefined ones
+    /// follow its last. At the end of the room everything is moved back to the start.
+    pub(crate) fn slide(&mut self, by: usize) {
+        if self.first + by + self.len > self.values.len() {
+            self.values.copy_within(self.first..self.first + self.len, self.start);
+            self.first = self.start;
+        }
+        self.first += by;
     }
 }
 

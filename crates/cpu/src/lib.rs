@@ -10,7 +10,9 @@
 //!   which is chosen once, when a [`Cpu`] is created.
 //! * **Depth first.** A sample goes through the whole program, forward and backward, while its values are in a core's
 //!   cache ([`executor`]). (The alternative is to run each layer over the whole batch.) Only recurrences take several
-//!   samples in lockstep ([`recurrence`]), and at a [barrier](glassbox_engine::program) all samples of a batch meet.
+//!   samples in lockstep ([`recurrence`]), and at a [barrier](glassbox_engine::program) all samples of a batch meet. In
+//!   inference, a window of a series computes only what it does not share with an overlapping one
+//!   ([`sliding`](executor::sliding)).
 //! * **Sums in a fixed order.** Samples are cut into chunks of a fixed size. Each chunk adds up its own gradient, and
 //!   the chunks are added in order ([`session`]). Threads take chunks as they come, so the result is the same to the
 //!   bit for any number of threads.

@@ -9,6 +9,8 @@
 //! The kernel is packed into [panels](crate::panels), each of a few neighbouring columns, in the order in which its
 //! micro-kernel reads it. Packing happens once per training step and costs as much as reading the weights.
 
+use std::ops::Range;
+
 use crate::gemm::{Sizes, View, gemm};
 use crate::kernels::dot::dot;
 use crate::kernels::epilogue::Epilogue;
@@ -117,9 +119,31 @@ impl Product {
         }
     }
 
-    /// Computes all rows of y, which are overwritten. `x` has the margins of the plan, `y` has none, and `packed` is
-    /// the output of [`Product::pack`].
-    pub(crate) fn run(&self, x: &[f32], packed: &[f32], y: &mut [f32], epilogue: &Epilogue<'_>) {
+    /// The rows of y that row `row` of a piece computes: the first of them, and the one after the last.
+    fn rows_of_y(&self, piece: &Rows, row: usize) -> Range<usize> {
+        let first = (piece.y_first + row * piece.y_row) / self.tap.columns;
+        first..first + self.block
+    }
+
+    /// The rows of a piece that compute any of `rows` of y.
+    fn rows_for(&self, piece: &Rows, rows: &Range<usize>) -> Range<usize> {
+        let (first, distance) = (piece.y_first / self.tap.columns, piece.y_row / self.tap.columns);
+        // Row r computes `first + r distance ..+ block`.
+        let start = (rows.start + 1).saturating_sub(first + self.block).div_ceil(distance);
+        let end = rows.end.saturating_sub(first).div_ceil(distance).min(piece.rows);
+        start.min(end)..end
+    }
+
+    /// Computes `rows` of y, which are overwritten, and those that are in a block with them. `x` has the margins of the
+    /// plan, `y` has none, and `packed` is the output of [`Product::pack`].
+    pub(crate) fn run(
+        &self,
+        rows: &Range<usize>,
+        x: &[f32],
+        packed: &[f32],
+        y: &mut [f32],
+        epilogue: &Epilogue<'_>,
+    ) {
         let mut repeated = [0.0; MOST_BLOCK_COLUMNS];
         let mut epilogue = *epilogue;
         if let (2.., Some(bias)) = (self.block, epilogue.bias) {
@@ -129,7 +153,14 @@ impl Product {
             epilogue.bias = Some(&repeated[..self.columns()]);
         }
         for (piece, x_first) in &self.pieces {
-            self.run_piece(piece, &x[*x_first..], packed, y, &epilogue);
+            let rows = self.rows_for(piece, rows);
+            if rows.is_empty() {
+                continue;
+            }
+            let x = &x[x_first + rows.start * piece.x_row..];
+            let y_first = piece.y_first + rows.start * piece.y_row;
+            let part = Rows { rows: rows.len(), y_first, ..*piece };
+            self.run_piece(&part, x, packed, y, &epilogue);
         }
     }
 
@@ -179,6 +210,15 @@ impl Products {
         Self { products, packed: Aligned::zeros(len, 0) }
     }
 
+    /// The number of rows of y.
+    pub(crate) fn rows(&self) -> usize {
+        let pieces = |product: &Product| {
+            let ends = product.pieces.iter().map(|(piece, _)| product.rows_of_y(piece, piece.rows - 1).end);
+            ends.max().unwrap_or(0)
+        };
+        self.products.iter().map(pieces).max().unwrap_or(0)
+    }
+
     /// Packs a kernel `(taps, in, out)`.
     pub(crate) fn pack(&mut self, kernel: &[f32]) {
         let mut rest = &mut self.packed[..];
@@ -189,15 +229,46 @@ impl Products {
         }
     }
 
-    /// Computes y, which is overwritten, with the kernel that was packed last. `x` has the margins of the plan, `y` has
-    /// none.
-    pub(crate) fn run(&self, x: &[f32], y: &mut [f32], epilogue: &Epilogue<'_>) {
+    /// Computes `rows` of y, which are overwritten, with the kernel that was packed last. `x` has the margins of the
+    /// plan, `y` has none. `rows` are all rows or [whole blocks](Products::whole_blocks).
+    pub(crate) fn run(&self, rows: Range<usize>, x: &[f32], y: &mut [f32], epilogue: &Epilogue<'_>) {
         let mut rest = &self.packed[..];
         for product in &self.products {
             let (packed, after) = rest.split_at(product.packed_len());
-            product.run(x, packed, y, epilogue);
+            product.run(&rows, x, packed, y, epilogue);
             rest = after;
         }
+    }
+
+    /// The least range of rows around `rows` that can be computed without any other row.
+    pub(crate) fn whole_blocks(&self, rows: Range<usize>) -> Range<usize> {
+        let mut whole = rows;
+        loop {
+            let before = whole.clone();
+            for product in &self.products {
+                for piece in product.pieces.iter().map(|(piece, _)| piece) {
+                    for row in product.rows_for(piece, &before) {
+                        let rows = product.rows_of_y(piece, row);
+                        whole = whole.start.min(rows.start)..whole.end.max(rows.end);
+                    }
+                }
+            }
+            if whole == before {
+                return whole;
+            }
+        }
+    }
+
+    /// Returns true if a row of y has the same bits as another row of its phase that meets the same values: both sums
+    /// take their terms in the same order. In [`rows`](mod@crate::kernels::rows) that is the order of the terms, whatever zeros a block adds. In
+    /// [`dot`](mod@crate::kernels::dot) it depends on the place of the row in its block.
+    pub(crate) fn is_uniform(&self) -> bool {
+        let blocks = self.products.iter().any(|product| product.block > 1);
+        self.products.iter().flat_map(|product| &product.panels).all(|panel| match panel.kernel {
+            Kernel::Rows { .. } => true,
+            Kernel::Dot { .. } => !blocks,
+            Kernel::MatrixMultiply => false,
+        })
     }
 
     /// As [`Products::run`] for the first `rows` rows only, of a plan without blocks

@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use glassbox_engine::Result;
 use glassbox_engine::backend::{self, BatchEnd, Dataset, Epoch, Plan, Session, State, check_prediction};
+use glassbox_engine::losses::Loss;
 use glassbox_engine::masks::MaskAt;
 use glassbox_engine::profile::{Clock, NoClock, Part, StepProfile, Stopwatch};
 use glassbox_engine::samples::Samples;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use crate::executor::{Executable, Sample, Window, Workspace, group};
+use crate::executor::{Executable, LONGEST_PERIOD, Sample, Window, Workspace, group};
 use crate::kernels::sums;
 use crate::layout::{Aligned, padded_len};
 use crate::simd::{Isa, Simd};
@@ -26,6 +27,9 @@ fn chunk_len(samples: usize, group: usize) -> usize {
 }
 
 const MOST_CHUNKS: usize = 128;
+
+/// The least number of periods in a chunk of windows that share values. The windows of one period run by themselves.
+const PERIODS: usize = 32;
 
 /// The maximum number of chunks of a batch of up to `samples` samples.
 fn most_chunks(samples: usize) -> usize {
@@ -78,22 +82,28 @@ impl CpuSession {
         let vectors = chunks + 4;
         // First only the values and the weights, because finding the margins takes a loop over the taps.
         let (meets, group) = (plan.training.stretches().len() > 1, group(&plan.training));
-        let kept = if meets { chunk_len(plan.batch_size, group) } else { 0 };
-        let samples = threads.saturating_mul(group).saturating_add(chunks * kept);
+        let kept_in_chunk = if meets { chunk_len(plan.batch_size, group) } else { 0 };
+        let samples = threads.saturating_mul(group).saturating_add(chunks * kept_in_chunk);
         plan.require_room(size_of::<f32>(), plan.sample_len(), samples, vectors)?;
         let padded = padded_len(&plan.training).zip(padded_len(&plan.inference));
-        let padded = padded.and_then(|(training, inference)| training.checked_add(inference));
+        // Windows that share values are kept for each phase, with as much room again to slide over.
+        let kept = plan.inference.overlap().map_or(1, |overlap| 2 * overlap.period.min(LONGEST_PERIOD));
+        let padded =
+            padded.and_then(|(training, inference)| training.checked_add(inference.checked_mul(kept)?));
         plan.require_room(size_of::<f32>(), padded, samples, vectors)?;
         let zeros = vec![0.0; plan.layout.len()];
         let training = Executable::new(&plan.training, &plan, simd);
-        let inference = Executable::new(&plan.inference, &plan, simd);
+        let inference = Executable::new(&plan.inference, &plan, simd).sharing_overlaps(&plan.layout);
         let workspaces = (0..threads)
             .map(|_| {
                 Mutex::new(Workspaces { training: training.workspace(), inference: inference.workspace() })
             })
             .collect();
-        let chunk =
-            || Chunk { gradient: Aligned::zeros(zeros.len(), 0), loss: 0.0, windows: training.windows(kept) };
+        let chunk = || Chunk {
+            gradient: Aligned::zeros(zeros.len(), 0),
+            loss: 0.0,
+            windows: training.windows(kept_in_chunk),
+        };
         Ok(Self {
             chunks: (0..chunks).map(|_| chunk()).collect(),
             state: State::new(zeros.clone(), &plan.optimizer),
@@ -197,12 +207,21 @@ impl CpuSession {
         }
     }
 
-    fn inference_chunk(&self, samples: usize) -> usize {
-        chunk_len(samples, self.inference.group())
+    /// The period with which samples share values: overlapping windows, one step apart.
+    fn period(&self, x: &Samples<'_, f32>) -> Option<usize> {
+        let (_, hop) = x.raw();
+        self.inference.period().filter(|_| hop == x.shape().channels)
     }
 
-    /// Runs inference over samples, in chunks divided among threads. `each` gets the sample's index, its index within
-    /// its chunk, its prediction, and the chunk's own `T`.
+    /// The number of samples in a chunk of inference. If samples share values, those at the start of a chunk do not.
+    fn inference_chunk(&self, x: &Samples<'_, f32>) -> usize {
+        let len = chunk_len(x.len(), self.inference.group());
+        self.period(x).map_or(len, |period| len.max(PERIODS * period))
+    }
+
+    /// Runs inference over samples, in chunks of [`inference_chunk`](CpuSession::inference_chunk) divided among threads.
+    /// `each` gets the sample's index, its index within its chunk, its prediction, and the chunk's own `T`; the samples of
+    /// a chunk come in any order.
     fn infer<T: Send>(
         &mut self,
         x: &Samples<'_, f32>,
@@ -210,18 +229,28 @@ impl CpuSession {
         each: impl Fn(usize, usize, &[f32], &mut T) + Sync,
     ) {
         self.pack_inference();
-        let len = self.inference_chunk(x.len());
+        let (len, period) = (self.inference_chunk(x), self.period(x));
         let Self { inference, workspaces, state, pool, .. } = &*self;
+        let weights = &state.weights;
         pool.install(|| {
             chunks.par_iter_mut().enumerate().with_max_len(1).for_each(|(chunk, own)| {
-                with_workspace(workspaces, |workspace| {
+                with_workspace(workspaces, |Workspaces { inference: workspace, .. }| {
                     let (start, end) = (chunk * len, x.len().min((chunk + 1) * len));
+                    if let Some(period) = period {
+                        // Window by window of each phase, so that the one before is in cache.
+                        for phase in 0..period {
+                            for index in (start + phase..end).step_by(period) {
+                                inference.follow(workspace, x.get(index), weights);
+                                each(index, index - start, inference.prediction(workspace, 0), own);
+                            }
+                        }
+                        return;
+                    }
                     for first in (start..end).step_by(inference.group()) {
                         let samples = inference.group().min(end - first);
                         let sample = |within: usize| Sample::inference(x.get(first + within));
-                        let workspace = &mut workspace.inference;
                         let run = (&mut workspace.windows[..samples], &mut workspace.scratch);
-                        inference.run(0, run, sample, &state.weights, &mut [], &mut NoClock);
+                        inference.run(0, run, sample, weights, &mut [], &mut NoClock);
                         for (within, index) in (first..first + samples).enumerate() {
                             each(index, index - start, inference.prediction(workspace, within), own);
                         }
@@ -309,13 +338,21 @@ impl Session<f32> for CpuSession {
     }
 
     fn evaluate(&mut self, data: &Dataset<'_, f32>) -> Result<f64> {
+        let mut losses = vec![0.0; data.len()];
+        self.sample_losses(data, self.plan.loss, &mut losses)?;
+        let chunks = losses.chunks(chunk_len(data.len(), self.inference.group()));
+        Ok(chunks.map(|losses| losses.iter().sum::<f64>()).sum::<f64>() / data.len() as f64)
+    }
+
+    fn sample_losses(&mut self, data: &Dataset<'_, f32>, loss: Loss, losses: &mut [f64]) -> Result<()> {
         data.check(&self.plan)?;
-        let (loss, outputs) = (self.plan.loss, self.plan.inference.outputs.clone());
-        let mut sums = vec![0.0f64; data.len().div_ceil(self.inference_chunk(data.len()))];
-        self.infer(&data.x, &mut sums, |index, _, prediction, sum| {
-            *sum += loss.total(&outputs, prediction, data.y.get(index));
+        assert_eq!(losses.len(), data.len(), "a loss for each sample");
+        let outputs = self.plan.inference.outputs.clone();
+        let mut chunks: Vec<&mut [f64]> = losses.chunks_mut(self.inference_chunk(&data.x)).collect();
+        self.infer(&data.x, &mut chunks, |index, within, prediction, losses| {
+            losses[within] = loss.total(&outputs, prediction, data.y.get(index));
         });
-        Ok(sums.iter().sum::<f64>() / data.len() as f64)
+        Ok(())
     }
 
     fn predict(&mut self, x: &Samples<'_, f32>, y: &mut [f32]) -> Result<()> {
@@ -324,7 +361,7 @@ impl Session<f32> for CpuSession {
             return Ok(());
         }
         let len = y.len() / x.len();
-        let mut chunks: Vec<&mut [f32]> = y.chunks_mut(len * self.inference_chunk(x.len())).collect();
+        let mut chunks: Vec<&mut [f32]> = y.chunks_mut(len * self.inference_chunk(x)).collect();
         self.infer(x, &mut chunks, |_, within, prediction, chunk| {
             chunk[within * len..][..len].copy_from_slice(prediction);
         });

@@ -339,7 +339,8 @@ pub trait Session<F: Float>: Send {
         Ok(())
     }
 
-    /// Writes the prediction for each sample of `x` to `y`, row by row.
+    /// Writes the prediction for each sample of `x` to `y`, row by row. For overlapping windows a device may compute what
+    /// they [share](crate::program::Overlap) once; the bits are those of windows by themselves.
     ///
     /// # Errors
     /// If the device fails, or `y` is not as long as all predictions together.

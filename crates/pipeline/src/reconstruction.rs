@@ -79,7 +79,12 @@ fn require_reconstructions(session: &dyn Session<f32>, windows: &Samples<'_, f32
     Ok(output)
 }
 
-/// Calls `visit` with each window and its reconstruction, in order, predicted in batches of [`PREDICT_BATCH`].
+/// Most values that are reconstructed at a time, and most windows. Neighbouring windows share most of their work, so
+/// more at a time take less; but all of them would take memory for no gain.
+const MOST_VALUES: usize = 1 << 20;
+const MOST_WINDOWS: usize = 64 * PREDICT_BATCH;
+
+/// Calls `visit` with each window and its reconstruction, in order.
 ///
 /// # Errors
 /// If the windows do not fit the model, or its output has another shape than they, or the device fails; and those of
@@ -90,9 +95,10 @@ pub fn reconstruct_each<E: From<Error>>(
     mut visit: impl FnMut(&[f32], &[f32]) -> Result<(), E>,
 ) -> Result<(), E> {
     let size = require_reconstructions(session, windows)?.len();
-    let mut buffer = vec![0.0; PREDICT_BATCH.min(windows.len()) * size];
-    for start in (0..windows.len()).step_by(PREDICT_BATCH) {
-        let x = windows.slice(start..windows.len().min(start + PREDICT_BATCH));
+    let at_a_time = (MOST_VALUES / size.max(1)).clamp(PREDICT_BATCH, MOST_WINDOWS);
+    let mut buffer = vec![0.0; at_a_time.min(windows.len()) * size];
+    for start in (0..windows.len()).step_by(at_a_time) {
+        let x = windows.slice(start..windows.len().min(start + at_a_time));
         let y = &mut buffer[..x.len() * size];
         session.predict(&x, y)?;
         for (index, y) in y.chunks_exact(size).enumerate() {

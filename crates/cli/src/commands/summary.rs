@@ -20,9 +20,27 @@ pub(crate) fn run(args: &SummaryArgs) -> Result<(), Failure> {
         let program = model.training_program(loss).fused();
         let weights = model.layout().tensors().iter().enumerate();
         let names: String = weights.map(|(i, w)| format!("w{i} = {} {:?}\n", w.name, w.shape)).collect();
-        print(&format!("\nA training step, for each sample:\n\n{names}\n{program}\n"))?;
+        print(&format!(
+            "\nA training step, for each sample:\n\n{names}\n{program}\n\n{}\n",
+            sharing(&model)
+        ))?;
     }
     Ok(())
+}
+
+/// The steps of the prediction that overlapping windows of a series share.
+fn sharing(model: &Network) -> String {
+    let program = model.inference_program().fused();
+    let shared =
+        program.overlap().and_then(|overlap| Some((overlap.new_steps(program.output)?, overlap.period)));
+    match shared {
+        Some(([start, end], period)) => format!(
+            "In inference, overlapping windows share steps: a window has the steps {start} to {} of its prediction in \
+             common with the window {period} rows before.",
+            end - 1
+        ),
+        None => "In inference, overlapping windows share no step of the prediction.".into(),
+    }
 }
 
 fn describe(model: &Network) -> Json {

@@ -22,6 +22,7 @@ pub mod cost;
 pub mod custom;
 mod fuse;
 mod instruction;
+mod overlap;
 mod receptive_field;
 mod reverse;
 mod tape;
@@ -30,6 +31,7 @@ mod text;
 use std::ops::Range;
 
 pub use instruction::{Instruction, Meeting, Pointwise, Pooling, Statistics};
+pub use overlap::{Overlap, Shared};
 pub use tape::Tape;
 
 use crate::shape::Shape;
