@@ -198,7 +198,7 @@ impl Contraction {
                     dropout: dropout.as_ref().map(|(rate, mask)| (&mask[..], (1.0 / (1.0 - rate)) as f32)),
                     gate: gate.as_deref(),
                 };
-                products.run(0..products.rows(), &self.x, &mut self.result, &epilogue);
+                products.run(None, &self.x, &mut self.result, &epilogue);
             }
             Plan::Correlate(correlate) => correlate.run(&self.x, &self.y, &mut self.result),
         }

@@ -357,14 +357,11 @@ impl Executable {
         // The stored value is taken out while the others are read, because it is never among them.
         let stored = instruction.stores();
         let mut values = stored.map(|y| std::mem::take(&mut window.values[y.index()]));
-        let (all, y) = match (stored, &mut values) {
-            (Some(y), Some(values)) => {
-                let slot = self.slots[y.index()];
-                (0..slot.steps, &mut values[slot.interior()])
-            }
-            _ => (0..0, &mut [][..]),
+        let y = match (stored, &mut values) {
+            (Some(y), Some(values)) => &mut values[self.slots[y.index()].interior()],
+            _ => &mut [],
         };
-        let loss = self.instruction(index, window, sample, weights, gradient, (rows.unwrap_or(all), y));
+        let loss = self.instruction(index, window, sample, weights, gradient, (rows, y));
         if let (Some(stored), Some(values)) = (stored, values) {
             window.values[stored.index()] = values;
         }
@@ -424,8 +421,8 @@ impl Executable {
         }
     }
 
-    /// Runs one instruction. `stored` is the value that it stores, without margins, and `rows` are those to compute: all,
-    /// but if [`sliding`] knows that the instruction computes each row on its own.
+    /// Runs one instruction. `stored` is the value that it stores, without margins. `rows` are those to compute, of an
+    /// instruction that computes each row on its own ([`sliding`]); else all.
     fn instruction(
         &self,
         index: usize,
@@ -433,7 +430,7 @@ impl Executable {
         sample: &Sample<'_>,
         weights: &[f32],
         gradient: &mut [f32],
-        (rows, stored): (Range<usize>, &mut [f32]),
+        (rows, stored): (Option<Range<usize>>, &mut [f32]),
     ) -> f64 {
         let padded = |value: &Value| &window.values[value.index()][..];
         let interior = |value: &Value| self.value(window, *value);
@@ -443,8 +440,13 @@ impl Executable {
                 .expect("a slot has its shape")
         };
         let instruction = &self.program.lines[index].instruction;
-        let channels = instruction.stores().map_or(0, |y| self.slots[y.index()].channels);
-        let part = rows.start * channels..rows.end * channels;
+        let part = match (&rows, instruction.stores()) {
+            (Some(rows), Some(y)) => {
+                let channels = self.slots[y.index()].channels;
+                rows.start * channels..rows.end * channels
+            }
+            _ => 0..stored.len(),
+        };
         match (instruction, &self.contractions[index]) {
             (
                 Instruction::Apply { x, epilogue, .. } | Instruction::ApplyTransposed { x, epilogue, .. },

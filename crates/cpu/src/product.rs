@@ -134,11 +134,11 @@ impl Product {
         start.min(end)..end
     }
 
-    /// Computes `rows` of y, which are overwritten, and those that are in a block with them. `x` has the margins of the
-    /// plan, `y` has none, and `packed` is the output of [`Product::pack`].
-    pub(crate) fn run(
+    /// Computes `rows` of y or all, which are overwritten, and those that are in a block with them. `x` has the margins of
+    /// the plan, `y` has none, and `packed` is the output of [`Product::pack`].
+    fn run(
         &self,
-        rows: &Range<usize>,
+        rows: Option<&Range<usize>>,
         x: &[f32],
         packed: &[f32],
         y: &mut [f32],
@@ -153,14 +153,17 @@ impl Product {
             epilogue.bias = Some(&repeated[..self.columns()]);
         }
         for (piece, x_first) in &self.pieces {
-            let rows = self.rows_for(piece, rows);
-            if rows.is_empty() {
+            let Some(rows) = rows else {
+                self.run_piece(piece, &x[*x_first..], packed, y, &epilogue);
                 continue;
+            };
+            let rows = self.rows_for(piece, rows);
+            if !rows.is_empty() {
+                let x = &x[x_first + rows.start * piece.x_row..];
+                let y_first = piece.y_first + rows.start * piece.y_row;
+                let part = Rows { rows: rows.len(), y_first, ..*piece };
+                self.run_piece(&part, x, packed, y, &epilogue);
             }
-            let x = &x[x_first + rows.start * piece.x_row..];
-            let y_first = piece.y_first + rows.start * piece.y_row;
-            let part = Rows { rows: rows.len(), y_first, ..*piece };
-            self.run_piece(&part, x, packed, y, &epilogue);
         }
     }
 
@@ -210,15 +213,6 @@ impl Products {
         Self { products, packed: Aligned::zeros(len, 0) }
     }
 
-    /// The number of rows of y.
-    pub(crate) fn rows(&self) -> usize {
-        let pieces = |product: &Product| {
-            let ends = product.pieces.iter().map(|(piece, _)| product.rows_of_y(piece, piece.rows - 1).end);
-            ends.max().unwrap_or(0)
-        };
-        self.products.iter().map(pieces).max().unwrap_or(0)
-    }
-
     /// Packs a kernel `(taps, in, out)`.
     pub(crate) fn pack(&mut self, kernel: &[f32]) {
         let mut rest = &mut self.packed[..];
@@ -229,13 +223,13 @@ impl Products {
         }
     }
 
-    /// Computes `rows` of y, which are overwritten, with the kernel that was packed last. `x` has the margins of the
-    /// plan, `y` has none. `rows` are all rows or [whole blocks](Products::whole_blocks).
-    pub(crate) fn run(&self, rows: Range<usize>, x: &[f32], y: &mut [f32], epilogue: &Epilogue<'_>) {
+    /// Computes `rows` of y, which are [whole blocks](Products::whole_blocks), or all. They are overwritten. The kernel is
+    /// the one that was packed last, `x` has the margins of the plan, `y` has none.
+    pub(crate) fn run(&self, rows: Option<Range<usize>>, x: &[f32], y: &mut [f32], epilogue: &Epilogue<'_>) {
         let mut rest = &self.packed[..];
         for product in &self.products {
             let (packed, after) = rest.split_at(product.packed_len());
-            product.run(&rows, x, packed, y, epilogue);
+            product.run(rows.as_ref(), x, packed, y, epilogue);
             rest = after;
         }
     }

@@ -156,3 +156,38 @@ fn computes_rows(instruction: &Instruction) -> bool {
         |op: &Pointwise| matches!(op, Pointwise::Scale(_) | Pointwise::AddBias(_) | Pointwise::Activation(_));
     of_rows && instruction.epilogue().iter().all(of_elements)
 }
+
+#[cfg(test)]
+mod tests {
+    use glassbox_engine::activations::Activation;
+    use glassbox_engine::geometry::Padding;
+    use glassbox_engine::layers::{Conv1D, Conv1DTranspose};
+    use glassbox_engine::losses::Loss;
+    use glassbox_engine::model::Sequential;
+    use glassbox_engine::optimizers::Optimizer;
+
+    use super::*;
+    use crate::simd::Simd;
+
+    /// Tests elsewhere show that sharing changes no bit. This one shows that they are about something.
+    #[test]
+    fn windows_of_the_tutorial_compute_a_seventh_of_their_rows() {
+        let mut model = Sequential::new((288, 1));
+        let conv = |n| Conv1D::new(n, 7).strides(2).padding(Padding::Same).activation(Activation::Relu);
+        let back =
+            |n| Conv1DTranspose::new(n, 7).strides(2).padding(Padding::Same).activation(Activation::Relu);
+        model.add(conv(32)).unwrap().add(conv(16)).unwrap().add(back(16)).unwrap().add(back(32)).unwrap();
+        model.add(Conv1DTranspose::new(1, 7).padding(Padding::Same)).unwrap();
+        let plan = model.plan(Loss::MeanSquaredError, Optimizer::default(), 1, 32).unwrap();
+        for simd in Simd::under_test().unwrap() {
+            let executable = Executable::new(&plan.inference, &plan, simd).sharing_overlaps(&plan.layout);
+            let Some(sliding) = &executable.sliding else {
+                assert_eq!(simd, Simd::MatrixMultiply, "its sums have an order of their own");
+                continue;
+            };
+            let rows: usize = sliding.rows.iter().flatten().map(Range::len).sum();
+            let all: usize = [144, 72, 144, 288, 288].iter().sum();
+            assert!(7 * rows < all && sliding.period == 4, "{simd}: {rows} of {all} rows");
+        }
+    }
+}

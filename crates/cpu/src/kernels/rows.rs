@@ -24,8 +24,8 @@
 //! two multiply-adds, so the loads per multiply-add decide: 14/24, 8/12 and 13/12.
 //!
 //! **Tails.** b is packed in panels as wide as the tile, with zeros after the last column, so only the store has a tail
-//! in the columns. Rows are cut into tiles of equal size, as near to 12 as their number allows. The last tile overlaps
-//! the one before and computes some values again.
+//! in the columns. Rows are cut into tiles of equal size, with the least estimated time. The last tile overlaps the one
+//! before and computes some values again.
 //!
 //! **Sums.** One accumulator takes all terms of a sum, in order. The shape of the tile does not change the bits.
 //!
@@ -104,12 +104,14 @@ pub(crate) fn packed_len(isa: Isa, rows: &Rows, vectors: usize) -> usize {
     rows.terms() * vectors * isa.width()
 }
 
-/// The number of rows in a tile: as few tiles as possible, of equal size.
-fn tile(rows: usize, most: usize) -> usize {
-    let even = rows.div_ceil(rows.div_ceil(most));
-    let fits = |size: &usize| *size <= rows.min(most);
-    let above = TILES.into_iter().find(|size| *size >= even).filter(fits);
-    above.unwrap_or_else(|| TILES.into_iter().rfind(fits).expect("one row fits"))
+/// The number of rows in a tile of `vectors` vectors: that with the least time for all tiles, and the largest of several.
+///
+/// A term of a tile takes as long as its multiply-adds, or its loads, or the four cycles for which a sum waits for its
+/// term before: two of each start in a cycle.
+fn tile(rows: usize, most: usize, vectors: usize) -> usize {
+    let cost = |size: usize| rows.div_ceil(size) * (size * vectors).max(size + vectors).max(8);
+    let fits = TILES.into_iter().filter(|size| *size <= rows.min(most));
+    fits.rev().min_by_key(|size| cost(*size)).expect("one row fits")
 }
 
 /// Computes `columns` of all rows, which are overwritten. `b` holds `rows.terms()` rows of 1 or 2 `vectors`, with zeros
@@ -139,7 +141,7 @@ pub(crate) fn rows(
             unsafe { isa.run(task) }
         }};
     }
-    match (tile(rows.rows, most), vectors) {
+    match (tile(rows.rows, most, vectors), vectors) {
         (1, 1) => run!(1, 1),
         (2, 1) => run!(2, 1),
         (3, 1) => run!(3, 1),
