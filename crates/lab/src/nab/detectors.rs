@@ -10,6 +10,7 @@ mod moments;
 use glassbox::Device;
 
 use crate::Result;
+use autoencoder::Kind;
 use likelihood::{Likelihood, Range, Rest};
 use moments::Moments;
 
@@ -38,18 +39,21 @@ pub enum Detector {
     WindowedDeviation,
     /// The error of a convolutional autoencoder that learns as it goes.
     Autoencoder,
+    /// The error of an autoencoder of LSTMs that learns in the same way.
+    LstmAutoencoder,
     /// The least likely of [`Detector::WindowedDeviation`] and [`Detector::Autoencoder`].
     Ensemble,
 }
 
 impl Detector {
     /// All detectors, the baselines first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Blind,
         Self::WindowedGaussian,
         Self::Deviation,
         Self::WindowedDeviation,
         Self::Autoencoder,
+        Self::LstmAutoencoder,
         Self::Ensemble,
     ];
 
@@ -62,6 +66,7 @@ impl Detector {
             Self::Deviation => "deviation",
             Self::WindowedDeviation => "windowedDeviation",
             Self::Autoencoder => "autoencoder",
+            Self::LstmAutoencoder => "lstmAutoencoder",
             Self::Ensemble => "ensemble",
         }
     }
@@ -81,6 +86,7 @@ impl Detector {
             Self::Autoencoder => {
                 "Reconstruction error of a convolutional autoencoder that learns online, then the same last stage"
             }
+            Self::LstmAutoencoder => "The same with LSTMs in place of convolutions",
             Self::Ensemble => {
                 "windowedDeviation and autoencoder together: an alarm where either error is unlikely"
             }
@@ -98,15 +104,17 @@ impl Detector {
         if largest > LARGEST_VALUE {
             return Err(glassbox_pipeline::Error::MomentOverflow { largest }.into());
         }
-        let autoencoder = || autoencoder::errors(values, probation, seed, device);
+        let autoencoder = |kind| autoencoder::errors(kind, values, probation, seed, device);
         Ok(match self {
             Self::Blind => blind(values.len(), probation),
             Self::WindowedGaussian => gaussian::scores(values),
             Self::Deviation => judged(values, probation, &[deviations(values, 1)]),
             Self::WindowedDeviation => judged(values, probation, &[deviations(values, DEVIATION_ROWS)]),
-            Self::Autoencoder => judged(values, probation, &[autoencoder()?]),
+            Self::Autoencoder => judged(values, probation, &[autoencoder(Kind::Convolutional)?]),
+            Self::LstmAutoencoder => judged(values, probation, &[autoencoder(Kind::Recurrent)?]),
             Self::Ensemble => {
-                judged(values, probation, &[deviations(values, DEVIATION_ROWS), autoencoder()?])
+                let errors = [deviations(values, DEVIATION_ROWS), autoencoder(Kind::Convolutional)?];
+                judged(values, probation, &errors)
             }
         })
     }
