@@ -147,11 +147,14 @@ impl Executable {
 /// Returns true if an instruction can compute some rows and leave the others: there is no function among its epilogue
 /// that needs to know the place of an element.
 fn computes_rows(instruction: &Instruction) -> bool {
-    let of_rows = match instruction {
-        Instruction::Apply { .. } | Instruction::ApplyTransposed { .. } => true,
-        Instruction::Map { .. } | Instruction::Add { .. } | Instruction::Multiply { .. } => true,
-        _ => false,
-    };
+    let of_rows = matches!(
+        instruction,
+        Instruction::Apply { .. }
+            | Instruction::ApplyTransposed { .. }
+            | Instruction::Map { .. }
+            | Instruction::Add { .. }
+            | Instruction::Multiply { .. }
+    );
     let of_elements =
         |op: &Pointwise| matches!(op, Pointwise::Scale(_) | Pointwise::AddBias(_) | Pointwise::Activation(_));
     of_rows && instruction.epilogue().iter().all(of_elements)
