@@ -13,7 +13,7 @@ use jiff::SignedDuration;
 use crate::detection::{PointRule, Threshold, anomalous_points, anomalous_windows, indices};
 use crate::error::{Error, Result};
 use crate::reconstruction::{PREDICT_BATCH, reconstruct_each, window_errors};
-use crate::rows::{Alarm, Calibration, Judged, Reason, RowDetection, Rows, Score, ThresholdRule, Verdict};
+use crate::rows::{Alarm, Calibration, Judged, Reason, RowDetection, Rows, Terms, ThresholdRule};
 use crate::scaler::Scaler;
 use crate::series::{Series, SeriesError};
 use crate::training::{TrainOptions, Trained, require_autoencoder, train_autoencoder};
@@ -91,7 +91,9 @@ impl Detector {
         Detection::new(errors, self.threshold, self.time_steps(), rule)
     }
 
-    /// Scores each row of `series` and judges it by the threshold of `rule`. No window runs across a gap.
+    /// Scores each row of `series` and judges it by the threshold of `rule`. No window runs across a gap, by the sampling
+    /// step of the training series. [`LiveDetector`](crate::live::LiveDetector) gives the same scores, to the bit, row by
+    /// row.
     ///
     /// # Errors
     /// If the detector has no calibration, or too few training scores for the rule; if the series has another sampling
@@ -105,11 +107,16 @@ impl Detector {
         self.require_step(series)?;
         let values = normalise_columns(&self.scalers, series)?;
         let steps = self.time_steps();
-        let stretches = stretches(series);
+        let stretches = stretches(series, self.sampling_step);
         require_stretch(series, &stretches, steps)?;
         let mut model = Model::with_weights(self.model.clone(), self.weights.clone(), device.clone())?;
         let session = model.session(PREDICT_BATCH)?;
         let mut detection = RowDetection { time_steps: steps, alarm, windows: 0, rows: vec![] };
+        let judged = |terms: &Terms| {
+            let mut judged = Judged::unjudged(Reason::ShortStretch);
+            judged.judge_settled(terms, None, calibration, &alarm);
+            judged
+        };
         for stretch in stretches {
             if stretch.len() < steps {
                 detection.rows.extend(stretch.map(|_| Judged::unjudged(Reason::ShortStretch)));
@@ -121,14 +128,13 @@ impl Detector {
             let mut rows = Rows::new(calibration);
             let mut live = vec![];
             reconstruct_each(session, &windows, |x, y| {
-                let settled = rows.push(x, y)?;
-                live.push(calibration.score(&rows.live()).value / alarm.live);
-                detection.rows.push(judged(calibration.score(&settled), &alarm));
+                let [settled, newest] = rows.push(x, y)?;
+                live.push(calibration.score(newest).value / alarm.live);
+                detection.rows.push(judged(settled));
                 Ok::<(), Error>(())
             })?;
             // The first of them is judged already.
-            let rest = rows.open().skip(1).map(|terms| judged(calibration.score(&terms), &alarm));
-            detection.rows.extend(rest);
+            detection.rows.extend(rows.open().skip(1).map(|terms| judged(&terms)));
             detection.windows += windows.len();
             for (row, live) in detection.rows[first + steps - 1..].iter_mut().zip(live) {
                 row.live = Some(live);
@@ -142,27 +148,22 @@ impl Detector {
     /// # Errors
     /// [`Error::OtherStep`].
     pub fn require_step(&self, series: &Series) -> Result<()> {
-        let (Some(expected), Some(found)) = (self.sampling_step, series.sampling().step) else {
-            return Ok(());
-        };
-        let difference = (expected - found).abs().as_nanos();
-        if 10 * difference > expected.as_nanos() {
-            return Err(Error::OtherStep { series: series.name().into(), found, expected });
-        }
-        Ok(())
+        let steps = self.sampling_step.zip(series.sampling().step);
+        steps.map_or(Ok(()), |(expected, found)| require_step(expected, found, series.name()))
     }
 }
 
-/// The verdict on a row by its settled score.
-fn judged(score: Score, alarm: &Alarm) -> Judged {
-    let value = score.value / alarm.settled;
-    let verdict = if value > 1.0 { Verdict::Anomalous(score.cause) } else { Verdict::Normal };
-    Judged { score: Some(value), live: None, shares: score.shares, verdict }
+/// Checks that the sampling step of a series is that of the training series, up to a tenth.
+pub(crate) fn require_step(expected: SignedDuration, found: SignedDuration, series: &str) -> Result<()> {
+    if 10 * (expected - found).abs().as_nanos() > expected.as_nanos() {
+        return Err(Error::OtherStep { series: series.into(), found, expected });
+    }
+    Ok(())
 }
 
-/// The rows between gaps, by the series' own sampling step; all rows of a series that has none.
-fn stretches(series: &Series) -> Vec<Range<usize>> {
-    match series.sampling().step {
+/// The rows between gaps, by `step`, else by the series' own sampling step; each row if it has none.
+fn stretches(series: &Series, step: Option<SignedDuration>) -> Vec<Range<usize>> {
+    match step.or_else(|| series.sampling().step) {
         Some(step) => series.stretches(step),
         None => (0..series.len()).map(|row| row..row + 1).collect(),
     }
@@ -209,7 +210,7 @@ pub fn train_detector<'a>(
     let channels = series.columns().len();
     require_channels(model, channels)?;
     let shape = model.input_shape();
-    let stretches = stretches(series);
+    let stretches = stretches(series, None);
     require_stretch(series, &stretches, shape.steps)?;
     let fit = |values: &Vec<f64>| Scaler::fit(values).map_err(|problem| named(series, problem));
     let scalers: Vec<Scaler> = series.columns().iter().map(fit).collect::<Result<_>>()?;
@@ -259,7 +260,7 @@ pub fn require_series_model(model: &Network) -> Result<()> {
 }
 
 /// Checks that a model reconstructs windows of a series with so many columns.
-fn require_channels(model: &Network, columns: usize) -> Result<()> {
+pub(crate) fn require_channels(model: &Network, columns: usize) -> Result<()> {
     require_autoencoder(model)?;
     match model.input_shape().channels {
         channels if channels == columns => Ok(()),

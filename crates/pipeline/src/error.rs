@@ -11,6 +11,7 @@ use glassbox_formats::tensor_file::TensorFileError;
 
 use jiff::SignedDuration;
 
+use crate::live::StateError;
 use crate::rows::ThresholdRule;
 use crate::series::SeriesError;
 use crate::words::counted;
@@ -129,6 +130,14 @@ pub enum Error {
          {expected:#}: give data with that step, train on data like these, or resample them"
     )]
     OtherStep { series: String, found: SignedDuration, expected: SignedDuration },
+    /// The detector cannot tell a gap from the next row.
+    #[error(
+        "this detector does not know how far apart rows are, because an earlier version trained it: train it anew"
+    )]
+    NoSamplingStep,
+    /// The state of an interrupted watch cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// There are too few training scores for a rule of the threshold.
     #[error(
         "{rule} needs the scores of at least {needed} training rows, and there are {rows}: train on a longer series, or \

@@ -15,6 +15,7 @@
 //! | from errors of windows to anomalous windows and points | [`detection`] |
 //! | scores and verdicts for rows | [`rows`] |
 //! | all of it for one series, or for another series later | [`detector`] |
+//! | for a series whose rows are still arriving | [`live`] |
 //! | all of it for the tutorial, step by step | [`tutorial`] |
 //! | what goes on inside the model, captured as it trains | [`inside`] |
 //! | planted anomalies, and what is found of them | [`planted`] |
@@ -39,6 +40,7 @@ pub mod detector;
 mod error;
 pub mod evaluation;
 pub mod inside;
+pub mod live;
 pub mod nab;
 pub mod planted;
 pub mod reconstruction;

@@ -55,14 +55,12 @@ pub enum Cause {
 }
 
 /// The score of a row.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Score {
     /// The largest term; above 1 the row is anomalous.
     pub value: f64,
     /// The term that it is.
     pub cause: Cause,
-    /// The part of each channel, from 0 to 1; together 1.
-    pub shares: Vec<f64>,
 }
 
 /// The reason why a row is not judged.
@@ -71,6 +69,8 @@ pub struct Score {
 pub enum Reason {
     /// It is in a stretch between gaps that is shorter than a window.
     ShortStretch,
+    /// No window ends at it, because it is among the first `time_steps - 1` rows of a stretch. Only of a live score.
+    BeforeWindow,
     /// It has no value.
     MissingValue,
     /// It repeats the timestamp of the row above.
@@ -85,6 +85,7 @@ impl Reason {
     pub fn text(self) -> &'static str {
         match self {
             Self::ShortStretch => "stretch shorter than a window",
+            Self::BeforeWindow => "before the first whole window",
             Self::MissingValue => "missing value",
             Self::RepeatedTime => "repeated timestamp",
             Self::BackInTime => "timestamp out of order",
@@ -127,7 +128,7 @@ impl Verdict {
     }
 }
 
-/// A row and what is said of it.
+/// The scores of a row, and the verdict on it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judged {
     /// The settled score, relative to the threshold, which is 1. `None` if the row is not judged.
@@ -145,6 +146,32 @@ impl Judged {
     #[must_use]
     pub fn unjudged(reason: Reason) -> Self {
         Self { score: None, live: None, shares: vec![], verdict: Verdict::Unjudged(reason) }
+    }
+
+    /// Judges a row by its settled terms. Its live score is that of `live`.
+    pub(crate) fn judge_settled(
+        &mut self,
+        terms: &Terms,
+        live: Option<f64>,
+        calibration: &Calibration,
+        alarm: &Alarm,
+    ) {
+        (self.score, self.live) = (Some(self.judge(terms, calibration, alarm.settled)), live);
+    }
+
+    /// Judges a row by its live terms.
+    pub(crate) fn judge_live(&mut self, terms: &Terms, calibration: &Calibration, alarm: &Alarm) {
+        (self.score, self.live) = (None, Some(self.judge(terms, calibration, alarm.live)));
+    }
+
+    /// The verdict and the shares by these terms. Returns the score, relative to `threshold`.
+    fn judge(&mut self, terms: &Terms, calibration: &Calibration, threshold: f64) -> f64 {
+        let score = calibration.score(terms);
+        let value = score.value / threshold;
+        self.verdict = if value > 1.0 { Verdict::Anomalous(score.cause) } else { Verdict::Normal };
+        self.shares.clear();
+        self.shares.extend(calibration.shares(terms));
+        value
     }
 }
 

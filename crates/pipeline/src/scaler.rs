@@ -110,15 +110,17 @@ impl Scaler {
     /// # Errors
     /// If a value is not finite, or its normalised value is outside of the range of f32; the error names the value.
     pub fn normalise(&self, values: &[f64]) -> Result<Vec<f32>> {
-        let normalised = |(index, &value): (usize, &f64)| {
-            let z = ((value - self.mean) / self.std) as f32;
-            match (value.is_finite(), z.is_finite()) {
-                (true, true) => Ok(z),
-                (true, false) => Err(Error::ValueOverflow { index, value, mean: self.mean, std: self.std }),
-                (false, _) => Err(Error::ValueNotFinite { index, value }),
-            }
-        };
-        values.iter().enumerate().map(normalised).collect()
+        values.iter().enumerate().map(|(index, value)| self.normalise_one(index, *value)).collect()
+    }
+
+    /// Normalises the value of row `index`.
+    pub(crate) fn normalise_one(&self, index: usize, value: f64) -> Result<f32> {
+        let z = ((value - self.mean) / self.std) as f32;
+        match (value.is_finite(), z.is_finite()) {
+            (true, true) => Ok(z),
+            (true, false) => Err(Error::ValueOverflow { index, value, mean: self.mean, std: self.std }),
+            (false, _) => Err(Error::ValueNotFinite { index, value }),
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 //! | topic | file |
 //! |---|---|
 //! | the type [`Series`] and its `head` | this file and `series/head.rs` |
-//! | reading CSV, with errors that name file and line | `series/read.rs` |
+//! | reading a CSV file as a whole | `series/read.rs` |
+//! | reading rows as their bytes arrive, with errors that name file and line | `series/reader.rs`, `series/records.rs` |
 //! | writing CSV, exactly | `series/write.rs` |
 //! | the forms of a timestamp | `series/time.rs` |
 //! | irregular timestamps: [`Sampling`] and [`Warning`] | `series/sampling.rs`, `series/warning.rs` |
@@ -42,12 +43,15 @@ use std::ops::Range;
 
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
+use serde::{Deserialize, Serialize};
 
 mod bad_rows;
 mod error;
 mod head;
 mod period;
 mod read;
+mod reader;
+mod records;
 mod resample;
 mod sampling;
 #[cfg(test)]
@@ -56,21 +60,40 @@ mod time;
 mod warning;
 mod write;
 
+pub(crate) use bad_rows::Sieve;
 pub use bad_rows::{BadRows, Skipped};
 pub use error::{SeriesError, TimeError};
 pub use period::Period;
-pub use read::{Columns, LONGEST_RECORD, Loaded, parse_csv, parse_rows, read_csv, read_rows};
+pub use read::{Columns, Loaded, parse_csv, parse_rows, read_csv, read_rows};
+pub use reader::{LONGEST_RECORD, Row};
+pub(crate) use reader::{Place, RowReader};
 pub use sampling::{Gaps, Irregular, Repeats, Sampling, Unordered};
+pub(crate) use sampling::{commonest, follows};
 pub use warning::{Warning, WarningKind};
 pub use write::write_csv;
 
 /// The clock that the timestamps of a series come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Clock {
     /// A local clock of unknown zone: the file gave no zone.
+    #[default]
     Local,
     /// UTC: the file gave a zone with every timestamp.
     Utc,
+}
+
+impl Clock {
+    /// A time by this clock as in a CSV: `2014-04-01 00:05:00`, or `2014-04-01T00:05:00Z` in UTC.
+    #[must_use]
+    pub fn show(self, at: DateTime) -> String {
+        time::show(at, self)
+    }
+
+    /// Appends the same to `out`.
+    pub(crate) fn write(self, at: DateTime, out: &mut Vec<u8>) {
+        time::write(at, self, out);
+    }
 }
 
 /// A series of at least one row, in the order of its file. A row has the time of its measurement and a finite value in each
@@ -188,7 +211,7 @@ impl Series {
     /// A time by the clock of this series, as in a CSV of it.
     #[must_use]
     pub fn show_time(&self, at: DateTime) -> String {
-        time::show(at, self.clock)
+        self.clock.show(at)
     }
 
     /// The spacing of the timestamps.
@@ -201,12 +224,8 @@ impl Series {
     /// `step` and at most one and a half.
     #[must_use]
     pub fn stretches(&self, step: SignedDuration) -> Vec<Range<usize>> {
-        let step = step.as_nanos();
-        let follows = |pair: &[DateTime]| {
-            let length = 2 * pair[1].duration_since(pair[0]).as_nanos();
-            step < length && length <= 3 * step
-        };
-        let ends = self.timestamps.windows(2).zip(1..).filter(|(pair, _)| !follows(pair)).map(|(_, row)| row);
+        let pairs = self.timestamps.windows(2).zip(1..);
+        let ends = pairs.filter(|(pair, _)| !follows(pair[0], pair[1], step)).map(|(_, row)| row);
         let mut start = 0;
         ends.chain([self.len()]).map(|end| std::mem::replace(&mut start, end)..end).collect()
     }

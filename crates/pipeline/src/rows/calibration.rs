@@ -129,8 +129,9 @@ impl Calibration {
         for windows in stretches {
             let mut rows = Rows::new(&calibration);
             reconstruct_each(session, windows, |x, y| {
-                settled.push(rows.push(x, y)?);
-                live.push(rows.live());
+                let [of_first, of_last] = rows.push(x, y)?;
+                settled.push(of_first.clone());
+                live.push(of_last.clone());
                 rows.raise(&mut limits);
                 Ok::<(), Error>(())
             })?;
@@ -147,20 +148,27 @@ impl Calibration {
     /// The score of a row. With the threshold at the training maximum, the row is anomalous if it is above 1.
     #[must_use]
     pub fn score(&self, terms: &Terms) -> Score {
-        let limits = &self.limits[(terms.windows - 1) * self.channels()..];
-        let of_channel = |((step, limit), still): ((&f64, &f64), &f64)| (step / limit, *still);
-        let channels: Vec<(f64, f64)> =
-            terms.steps.iter().zip(limits).zip(&terms.still).map(of_channel).collect();
         let window = (terms.window / self.window, Cause::Window);
-        let all = channels.iter().flat_map(|&(step, still)| [(step, Cause::Steps), (still, Cause::Still)]);
+        let all =
+            self.of_channels(terms).flat_map(|(step, still)| [(step, Cause::Steps), (still, Cause::Still)]);
         let (value, cause) =
             all.fold(window, |largest, term| if term.0 >= largest.0 { term } else { largest });
-        let sum: f64 = channels.iter().map(|(step, still)| step.max(*still)).sum();
-        let share = |&(step, still): &(f64, f64)| match sum {
-            0.0 => 1.0 / channels.len() as f64,
-            sum => step.max(still) / sum,
-        };
-        Score { value, cause, shares: channels.iter().map(share).collect() }
+        Score { value, cause }
+    }
+
+    /// The part of each channel in the score of a row, from 0 to 1; together 1.
+    pub fn shares(&self, terms: &Terms) -> impl Iterator<Item = f64> {
+        let largest = || self.of_channels(terms).map(|(step, still)| step.max(still));
+        let sum: f64 = largest().sum();
+        let channels = terms.steps.len() as f64;
+        largest().map(move |part| if sum == 0.0 { 1.0 / channels } else { part / sum })
+    }
+
+    /// The terms of each channel, relative to training: steps and still.
+    fn of_channels(&self, terms: &Terms) -> impl Iterator<Item = (f64, f64)> {
+        let limits = &self.limits[(terms.windows - 1) * self.channels()..];
+        let relative = |((step, limit), still): ((&f64, &f64), &f64)| (step / limit, *still);
+        terms.steps.iter().zip(limits).zip(&terms.still).map(relative)
     }
 
     /// The length of a window, in steps.

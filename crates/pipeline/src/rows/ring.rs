@@ -6,7 +6,7 @@ use super::Calibration;
 use crate::error::{Error, Result};
 
 /// The measures of a row by its windows and values, before they are compared with training.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Terms {
     /// Number of windows that say it.
     pub windows: usize,
@@ -27,10 +27,10 @@ pub struct Rows<'a> {
     open: Vec<Open>,
     /// The scaled errors of the last window, for each value.
     ratios: Vec<f64>,
-    /// Its error.
-    error: f64,
     /// Number of windows so far.
     windows: usize,
+    /// The settled terms of its first row, and the live terms of its last.
+    terms: [Terms; 2],
 }
 
 /// A row that later windows may hold too.
@@ -50,6 +50,11 @@ impl Open {
     fn new(channels: usize) -> Self {
         Self { sums: vec![0.0; channels], least: f64::INFINITY, blamed: 0.0, still: vec![0.0; channels] }
     }
+
+    fn clear(&mut self) {
+        self.sums.fill(0.0);
+        (self.least, self.blamed) = (f64::INFINITY, 0.0);
+    }
 }
 
 impl<'a> Rows<'a> {
@@ -61,24 +66,32 @@ impl<'a> Rows<'a> {
             calibration,
             open: vec![Open::new(channels); steps],
             ratios: vec![0.0; steps * channels],
-            error: 0.0,
             windows: 0,
+            terms: Default::default(),
+        }
+    }
+
+    /// Begins another stretch.
+    pub fn restart(&mut self) {
+        if self.windows > 0 {
+            self.open.iter_mut().for_each(Open::clear);
+            self.windows = 0;
         }
     }
 
     /// Takes the next window `x` and its reconstruction `y`, both `(steps, channels)`. Returns the settled terms of the
-    /// window's first row, which is in no later window.
+    /// window's first row, which is in no later window, and the live terms of its last row: those of this window. After the
+    /// first window, nothing is allocated.
     ///
     /// # Errors
     /// [`Error::ErrorNotFinite`] if the reconstruction is not finite.
-    pub fn push(&mut self, x: &[f32], y: &[f32]) -> Result<Terms> {
+    pub fn push(&mut self, x: &[f32], y: &[f32]) -> Result<[&Terms; 2]> {
         let window = self.windows;
         let (steps, channels) = (self.open.len(), self.calibration.channels());
         let error = Loss::MeanAbsoluteError.sample(y, x);
         if !error.is_finite() {
             return Err(Error::ErrorNotFinite { window, error });
         }
-        self.error = error;
         let (mut largest, mut worst) = (0.0, 0);
         for (at, (ratio, scale)) in self.ratios.iter_mut().zip(self.calibration.scales()).enumerate() {
             *ratio = f64::from((y[at] - x[at]).abs()) / scale;
@@ -87,7 +100,7 @@ impl<'a> Rows<'a> {
             }
         }
         if window > 0 {
-            self.open[(window - 1) % steps] = Open::new(channels);
+            self.open[(window - 1) % steps].clear();
         }
         for (step, ratios) in self.ratios.chunks_exact(channels).enumerate() {
             let row = &mut self.open[(window + step) % steps];
@@ -104,30 +117,29 @@ impl<'a> Rows<'a> {
             }
         }
         self.windows += 1;
-        Ok(self.terms(window))
-    }
-
-    /// The live terms of the last row: those of the window that ends at it.
-    ///
-    /// # Panics
-    /// If there is no window yet.
-    #[must_use]
-    pub fn live(&self) -> Terms {
-        let row = &self.open[(self.windows + self.open.len() - 2) % self.open.len()];
-        let last = self.ratios.len() - row.sums.len();
-        Terms {
-            windows: 1,
-            steps: self.ratios[last..].to_vec(),
-            window: self.error,
-            still: row.still.clone(),
+        let [mut settled, mut live] = std::mem::take(&mut self.terms);
+        self.find_terms(window, &mut settled);
+        let newest = &self.open[(window + steps - 1) % steps];
+        (live.windows, live.window) = (1, error);
+        for (to, from) in
+            [(&mut live.steps, &self.ratios[(steps - 1) * channels..]), (&mut live.still, &newest.still)]
+        {
+            to.clear();
+            to.extend_from_slice(from);
         }
+        self.terms = [settled, live];
+        Ok(self.terms.each_ref())
     }
 
     /// The terms of the rows of the last window if no window follows, in order.
     pub fn open(&self) -> impl Iterator<Item = Terms> {
         let rows =
             if self.windows == 0 { 0..0 } else { self.windows - 1..self.windows + self.open.len() - 1 };
-        rows.map(|row| self.terms(row))
+        rows.map(|row| {
+            let mut terms = Terms::default();
+            self.find_terms(row, &mut terms);
+            terms
+        })
     }
 
     /// Raises the limits of means over n windows, `(n - 1, channels)`, to those of the rows of the last window, as if no
@@ -146,8 +158,8 @@ impl<'a> Rows<'a> {
         row.min(self.windows - 1) + 1 - (row + 1).saturating_sub(self.open.len())
     }
 
-    /// The terms of `row`, one of the last window, from the windows so far.
-    fn terms(&self, row: usize) -> Terms {
+    /// Writes the terms of `row`, one of the last window, from the windows so far.
+    fn find_terms(&self, row: usize, terms: &mut Terms) {
         let (steps, windows) = (self.open.len(), self.windows_of(row));
         let open = &self.open[row % steps];
         let last = self.windows + steps - 2;
@@ -156,11 +168,10 @@ impl<'a> Rows<'a> {
             let ends = row..=still.as_ref().map_or(row, |still| (row + still.steps()).min(last));
             ends.map(|end| self.open[end % steps].still[channel]).fold(0.0, f64::max)
         });
-        Terms {
-            windows,
-            steps: open.sums.iter().map(|sum| sum / windows as f64).collect(),
-            window: open.least.max(open.blamed),
-            still: still.collect(),
-        }
+        (terms.windows, terms.window) = (windows, open.least.max(open.blamed));
+        terms.steps.clear();
+        terms.steps.extend(open.sums.iter().map(|sum| sum / windows as f64));
+        terms.still.clear();
+        terms.still.extend(still);
     }
 }

@@ -31,8 +31,9 @@ fn terms(
     for window in 0..windows.len() {
         let x = windows.get(window);
         let y: Vec<f32> = x.iter().enumerate().map(|(step, x)| x + error(window, step)).collect();
-        settled.push(rows.push(x, &y).unwrap());
-        live.push(rows.live());
+        let [of_first, of_last] = rows.push(x, &y).unwrap();
+        settled.push(of_first.clone());
+        live.push(of_last.clone());
     }
     settled.extend(rows.open().skip(1));
     (settled, live)

@@ -43,11 +43,12 @@ pub enum SeriesError {
     AmbiguousColumn { file: String, line: u64, column: String, times: usize },
     /// A row does not have as many fields as the header.
     #[error(
-        "{file}, line {line}: {} where the header has {expected}; complete or remove the row, and put a text that \
+        "{file}, line {line}: {} where the header has {expected}{}; complete or remove the row, and put a text that \
          holds a comma in quotes",
-        counted(*found, "field", "fields")
+        counted(*found, "field", "fields"),
+        if last > line { format!(", and quotes keep the row open up to line {last}") } else { String::new() }
     )]
-    Ragged { file: String, line: u64, found: usize, expected: usize },
+    Ragged { file: String, line: u64, last: u64, found: usize, expected: usize },
     /// A row or a header is longer than the limit.
     #[error(
         "{file}, line {line}: it is longer than {most} bytes, the most that a line and the quoted line breaks in it may \
@@ -124,9 +125,31 @@ pub enum SeriesError {
         counted(*stretches, "stretch", "stretches")
     )]
     NoWholeWindow { name: String, stretches: usize, longest: usize, steps: usize },
+    /// An input does not begin with the bytes that were read from it before.
+    #[error(
+        "{file} is not the input that was read before, or its beginning was changed; give that input, or start anew"
+    )]
+    Changed { file: String },
     /// The parts of a series have different lengths.
     #[error("series `{file}`: {timestamps} timestamps for {values} values; give the same number of both")]
     LengthsDiffer { file: String, timestamps: usize, values: usize },
+}
+
+impl SeriesError {
+    /// Returns true if the error is of one row of a file, and the rows below it can be read.
+    #[must_use]
+    pub fn is_of_one_row(&self) -> bool {
+        matches!(
+            self,
+            Self::NotUtf8 { .. }
+                | Self::Ragged { .. }
+                | Self::BadNumber { .. }
+                | Self::NotFinite { .. }
+                | Self::BadTime { .. }
+                | Self::MixedClocks { .. }
+                | Self::BadRow { .. }
+        )
+    }
 }
 
 /// The reason why a text is not a timestamp.

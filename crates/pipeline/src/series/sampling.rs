@@ -139,7 +139,15 @@ fn rounded_quotient(length: i128, step: i128) -> i128 {
     whole + i128::from(twice_rest > step || (twice_rest == step && whole % 2 == 1))
 }
 
-fn commonest(steps: &[SignedDuration]) -> (Option<SignedDuration>, usize) {
+/// Returns true if no gap is between two neighbouring rows of a series with this sampling step: they are more than half
+/// of it apart, and at most one and a half.
+pub(crate) fn follows(from: DateTime, to: DateTime, step: SignedDuration) -> bool {
+    let (step, twice) = (step.as_nanos(), 2 * to.duration_since(from).as_nanos());
+    step < twice && twice <= 3 * step
+}
+
+/// The commonest forward step, of equally common ones the shorter, and how often it occurs.
+pub(crate) fn commonest(steps: &[SignedDuration]) -> (Option<SignedDuration>, usize) {
     let mut counts: HashMap<SignedDuration, usize> = HashMap::new();
     for &step in steps.iter().filter(|step| step.is_positive()) {
         *counts.entry(step).or_default() += 1;

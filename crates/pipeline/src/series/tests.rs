@@ -1,7 +1,5 @@
 //! Tests of reading and writing CSV.
 
-use std::cell::Cell;
-
 use jiff::civil::date;
 use jiff::{SignedDuration, civil::DateTime};
 use proptest::prelude::*;
@@ -22,11 +20,6 @@ fn refusal(text: impl AsRef<[u8]>) -> String {
     let message = error.to_string();
     assert!(message.contains("folder/some.csv"), "{message}");
     message
-}
-
-thread_local! {
-    /// Number of bytes searched for quotes.
-    pub(super) static LOOKED_AT: Cell<usize> = const { Cell::new(0) };
 }
 
 const TWO_ROWS: &str = "timestamp,value\n2014-04-01 00:00:00,1.5\n2014-04-01 00:05:00,-2e1\n";
@@ -107,16 +100,6 @@ fn refusals_say_where_and_what_to_do() {
     assert!(message.contains("line 3") && message.contains("0xff"), "{message}");
     let message = refusal(b"\xFF\xFEt\0i\0");
     assert!(message.contains("line 1") && message.contains("UTF-16"), "{message}");
-}
-
-#[test]
-fn quoted_line_breaks_are_looked_at_once_each() {
-    let row = "2014-04-01 00:00:00,1.5,\"one\ntwo\"\n";
-    let text = format!("timestamp,value,note\n{}", row.repeat(1000));
-    LOOKED_AT.set(0);
-    assert_eq!(parse(&text).unwrap().series.len(), 1000);
-    // Once to count all quotes, and once to subtract those of the rows above.
-    assert!(LOOKED_AT.get() <= 2 * text.len(), "{} of {} bytes", LOOKED_AT.get(), text.len());
 }
 
 #[test]
@@ -304,6 +287,57 @@ proptest! {
     fn any_bytes_cause_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         for bad_rows in [BadRows::Keep, BadRows::Skip, BadRows::Refuse] {
             let _ = parse_rows(&bytes, "x", &Columns::default(), bad_rows);
+        }
+    }
+
+    /// The rows and the error of an input do not depend on the pieces in which it arrives.
+    #[test]
+    fn pieces_of_an_input_are_read_as_the_whole(
+        cells in prop::collection::vec(
+            prop_oneof![
+                4 => "2014-04-0[1-9] 0[0-9]:00,[0-9]",
+                1 => "[\\x00-\\x7F\u{FEFF}é\",\r\n]{0,12}",
+            ],
+            0..12,
+        ),
+        end in prop_oneof![Just("\n"), Just("\r\n"), Just("\r")],
+        mark in prop_oneof![Just("\u{FEFF}"), Just("\u{FEFF}\u{FEFF}"), Just("\u{FF0C}"), Just("")],
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+    ) {
+        let text = format!("{mark}timestamp,value{end}{}", cells.join(end)).into_bytes();
+        let new = || RowReader::new("x", &Columns::default(), BadRows::Skip);
+        let read = |mut reader: RowReader, pieces: Vec<&[u8]>| {
+            let (mut row, mut read, mut places) = (Row::default(), vec![], vec![]);
+            let last = pieces.len() - 1;
+            for (index, mut piece) in pieces.into_iter().enumerate() {
+                loop {
+                    match reader.read(&mut piece, index == last, &mut row) {
+                        Ok(true) => read.push(Ok(row.clone())),
+                        Ok(false) => break,
+                        Err(error) => {
+                            read.push(Err(error.clone()));
+                            if !(error.is_of_one_row() && reader.has_header()) {
+                                return (read, places);
+                            }
+                        }
+                    }
+                    places.push(reader.place());
+                }
+            }
+            (read, places)
+        };
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len())).collect();
+        cuts.sort_unstable();
+        let starts = [0].into_iter().chain(cuts.iter().copied());
+        let pieces = starts.zip(cuts.iter().copied().chain([text.len()])).map(|(from, to)| &text[from..to]);
+        let whole = read(new(), vec![&text]);
+        prop_assert_eq!(&read(new(), pieces.collect()), &whole);
+        prop_assert_eq!(&read(new(), text.chunks(1).chain([&[][..]]).collect()), &whole);
+
+        // From each place on, the rest.
+        for (row, place) in whole.1.iter().enumerate() {
+            let rest = read(new().resume(place.expect("a row was read")), vec![&text]);
+            prop_assert_eq!(&rest.0, &whole.0[row + 1..]);
         }
     }
 

@@ -107,10 +107,22 @@ fn offset(zone: &str) -> Result<i64, TimeError> {
 
 /// Formats a timestamp for a CSV, such that [`parse`] returns the same timestamp.
 pub(super) fn show(at: DateTime, clock: Clock) -> String {
-    match clock {
-        Clock::Local => DateTimePrinter::new().separator(b' ').datetime_to_string(&at),
-        Clock::Utc => format!("{at}Z"),
-    }
+    let mut text = vec![];
+    write(at, clock, &mut text);
+    String::from_utf8(text).expect("digits and signs")
+}
+
+/// Appends what [`show`] returns to `out`.
+pub(super) fn write(at: DateTime, clock: Clock, out: &mut Vec<u8>) {
+    let (separator, zone) = match clock {
+        Clock::Local => (b' ', ""),
+        Clock::Utc => (b'T', "Z"),
+    };
+    DateTimePrinter::new()
+        .separator(separator)
+        .print_datetime(&at, &mut *out)
+        .expect("memory can be written to");
+    out.extend_from_slice(zone.as_bytes());
 }
 
 #[cfg(test)]
