@@ -11,13 +11,13 @@ use serde_json::Value as Json;
 use crate::kit::{fail, glassbox, home, succeed};
 
 /// Minutes since 2014-04-01 as a timestamp of a CSV.
-fn time(minutes: usize) -> String {
+pub(crate) fn time(minutes: usize) -> String {
     let (days, minutes) = (minutes / 1440, minutes % 1440);
     format!("2014-{:02}-{:02} {:02}:{:02}:00", 4 + days / 30, 1 + days % 30, minutes / 60, minutes % 60)
 }
 
 /// A value below 90, like the tutorial's: a daily wave of five-minute rows with noise of its own seed.
-fn value(row: usize, seed: usize) -> f64 {
+pub(crate) fn value(row: usize, seed: usize) -> f64 {
     let noise = ((row * 7919 + seed * 104_729) * 2_654_435_761 % 1_000_003) as f64 / 1_000_003.0;
     50.0 + 30.0 * (std::f64::consts::TAU * row as f64 / 96.0).sin() + 8.0 * (noise - 0.5)
 }
@@ -29,7 +29,7 @@ fn write(path: &Path, step: usize, values: impl Iterator<Item = String>) {
 }
 
 /// A detector of windows of 96 rows, `model.safetensors`.
-fn train(home: &Path) {
+pub(crate) fn train(home: &Path) {
     write(&home.join("normal.csv"), 5, (0..1920).map(|row| value(row, 1).to_string()));
     let mut train = glassbox(home);
     succeed(train.args(["train", "normal.csv", "--time-steps", "96", "--epochs", "12", "--quiet"]));

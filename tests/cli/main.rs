@@ -23,3 +23,4 @@ mod results;
 mod resume;
 mod shell;
 mod study;
+mod watch;

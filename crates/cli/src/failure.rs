@@ -7,6 +7,7 @@ use glassbox::checkpoint::CheckpointError;
 use glassbox_engine::text::one_line;
 use glassbox_pipeline::Error;
 pub(crate) use glassbox_pipeline::ErrorKind as Kind;
+use glassbox_pipeline::live::StateError;
 use glassbox_pipeline::nab::FetchFailure;
 use glassbox_pipeline::series::SeriesError;
 
@@ -158,6 +159,7 @@ fn means(error: &Error) -> &'static str {
         }
         Error::Series(SeriesError::MissingColumn { .. }) => " (--timestamp-column, --value-column)",
         Error::Series(SeriesError::BadRow { .. }) => " (--on-bad-rows skip)",
+        Error::State(StateError::Ended { .. }) => " (--follow)",
         Error::NoCalibration => " (--rule published, --rule inclusive)",
         Error::OtherStep { .. } => " (--resample)",
         Error::TooFewScores { .. }

@@ -1,4 +1,4 @@
-//! Ctrl-C: the first asks the run to stop in good order, the second ends the process at once.
+//! Ctrl-C and SIGTERM: the first asks the run to stop in good order, the second ends the process at once.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
@@ -7,8 +7,17 @@ use glassbox::interrupt::Interrupt;
 
 use crate::failure::{Failure, INTERRUPTED, Kind, OrFail as _};
 
-/// Listens to Ctrl-C from now on; `good_order` says what the first one waits for.
+/// Listens to Ctrl-C and SIGTERM from now on; `good_order` says what the first one waits for.
 pub(crate) fn listen(quiet: bool, good_order: &'static str) -> Result<Interrupt, Failure> {
+    listen_and(quiet, good_order, || ())
+}
+
+/// The same; the first one also does `then`.
+pub(crate) fn listen_and(
+    quiet: bool,
+    good_order: &'static str,
+    then: impl Fn() + Send + 'static,
+) -> Result<Interrupt, Failure> {
     let interrupt = Interrupt::default();
     let requested = interrupt.clone();
     ctrlc::set_handler(move || {
@@ -16,6 +25,7 @@ pub(crate) fn listen(quiet: bool, good_order: &'static str) -> Result<Interrupt,
             std::process::exit(INTERRUPTED.into());
         }
         requested.request();
+        then();
         if !quiet {
             // A line of its own, whatever stands in the terminal; if standard error is gone, nobody reads it.
             let _ = writeln!(std::io::stderr(), "\nstopping {good_order}; Ctrl-C again stops at once");

@@ -10,6 +10,7 @@ mod failure;
 mod files;
 mod interrupt;
 mod options;
+mod plot;
 mod progress;
 mod terminal;
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Some(Command::Train(args)) => commands::train::run(&args),
         Some(Command::FitArrays(args)) => commands::fit_arrays::run(&args),
         Some(Command::Detect(args)) => commands::detect::run(&args),
+        Some(Command::Watch(args)) => commands::watch::run(&args),
         Some(Command::Predict(args)) => commands::predict::run(&args),
         Some(Command::Summary(args)) => commands::summary::run(&args),
         Some(Command::Gradcheck(args)) => commands::gradcheck::run(&args),

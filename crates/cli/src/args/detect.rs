@@ -117,7 +117,7 @@ pub(crate) enum ThresholdChoice {
     Error(f64),
 }
 
-fn threshold(text: &str) -> Result<ThresholdChoice, String> {
+pub(super) fn threshold(text: &str) -> Result<ThresholdChoice, String> {
     let expected = || {
         "expected max, quantile:Q, robust-z:Z, peaks:RATE, or, for --rule published or inclusive, a number"
             .to_owned()

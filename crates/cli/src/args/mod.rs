@@ -10,6 +10,7 @@ mod shared;
 mod shell;
 mod train;
 mod tutorial;
+mod watch;
 
 use std::ffi::OsString;
 
@@ -24,6 +25,7 @@ pub(crate) use shared::{CheckpointArgs, ColumnArgs, ComputeArgs, EarlyStoppingAr
 pub(crate) use shell::{CompletionsArgs, ManArgs};
 pub(crate) use train::{FitArraysArgs, TrainArgs};
 pub(crate) use tutorial::{ReportArgs, TutorialArgs};
+pub(crate) use watch::WatchArgs;
 
 /// The end of `glassbox --help`.
 const EXIT_CODES: &str = "\
@@ -36,7 +38,7 @@ Exit codes:
   5    an output could not be written
   6    a download failed
   7    the requested device cannot be used, or it failed
-  130  interrupted by Ctrl-C; the message says how to continue";
+  130  interrupted by Ctrl-C or SIGTERM; the message says how to continue";
 
 /// The end of the help of every other command.
 const SEE_EXIT_CODES: &str = "Exit codes: see `glassbox --help`.";
@@ -182,6 +184,20 @@ pub(crate) enum Command {
     /// No window runs across a gap. A series with another sampling step than the training series is refused, or resampled
     /// with --resample.
     Detect(DetectArgs),
+
+    /// Judge the rows of a series as they arrive
+    ///
+    /// Reads a CSV from a pipe or a file and writes two lines for each row. The live line comes at once: `live_score` is
+    /// that of the window that ends at the row. The settled line comes when no later window holds the row, or at a gap or
+    /// at the end of the input: `score` uses all windows that hold it. Both are those of `glassbox detect`, to the bit, and
+    /// above 1 the row is anomalous. Memory does not grow with the number of rows.
+    ///
+    /// No window runs across a gap: rows after it have no live score until a whole window has passed. A series with another
+    /// sampling step than the training series is refused after its first 32 rows. With --on-bad-rows skip, rows that cannot
+    /// be read are reported and left out too.
+    ///
+    /// SIGTERM and Ctrl-C end the watch in good order, with exit code 0: all lines are written and the state is saved.
+    Watch(WatchArgs),
 
     /// Reconstruct windows: .npy in, .npy out
     Predict(PredictArgs),

@@ -11,7 +11,7 @@ use glassbox_pipeline::series::{BadRows, Series};
 use glassbox_pipeline::words::counted;
 use serde_json::json;
 
-use super::{note, print_data, read_series, warn};
+use super::{note, print_data, read_series, warn, warn_of_flat_lines};
 use crate::args::{DetectArgs, Format, Rule, ThresholdChoice};
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::files;
@@ -84,13 +84,7 @@ fn judge_rows(args: &DetectArgs, detector: &Detector, rule: ThresholdRule) -> Re
     if let Some(warning) = detection.alarm.warning() {
         warn(args.quiet, warning);
     }
-    for (channel, column) in columns.values.iter().enumerate() {
-        if detector.calibration.as_ref().is_some_and(|calibration| !calibration.finds_flat_lines(channel)) {
-            let problem =
-                "windows are too short for it, or the training series itself stands still for as long";
-            warn(args.quiet, format_args!("flat lines are not looked for in column {column}: {problem}"));
-        }
-    }
+    warn_of_flat_lines(detector, &columns.values, args.quiet);
     write_output(args, |out| match args.format() {
         Format::Json => verdicts.write_json(out),
         _ => verdicts.write_csv(out),

@@ -16,6 +16,7 @@ mod study;
 pub(crate) mod summary;
 pub(crate) mod train;
 pub(crate) mod tutorial;
+pub(crate) mod watch;
 
 use std::fs::File;
 use std::io::Read as _;
@@ -24,6 +25,7 @@ use std::path::Path;
 use glassbox_engine::model::Network;
 use glassbox_formats::model_file::{SavedModel, read_architecture};
 use glassbox_pipeline::architecture::tutorial_model;
+use glassbox_pipeline::detector::Detector;
 use glassbox_pipeline::series::{BadRows, Columns, Loaded, parse_rows, read_rows};
 use glassbox_pipeline::training::TrainOptions;
 use serde_json::{Value as Json, json};
@@ -60,9 +62,23 @@ impl ArchitectureArgs {
     }
 }
 
+/// The name of standard input in messages.
+const STANDARD_INPUT: &str = "standard input";
+
+/// Warns of the columns in which flat lines are not looked for.
+fn warn_of_flat_lines(detector: &Detector, columns: &[String], quiet: bool) {
+    let Some(calibration) = &detector.calibration else { return };
+    for (channel, column) in columns.iter().enumerate() {
+        if !calibration.finds_flat_lines(channel) {
+            let problem =
+                "windows are too short for it, or the training series itself stands still for as long";
+            warn(quiet, format_args!("flat lines are not looked for in column {column}: {problem}"));
+        }
+    }
+}
+
 /// Reads a series from a CSV file, or from standard input if the path is `-`.
 fn read_series(path: &Path, columns: &Columns, bad_rows: BadRows) -> Result<Loaded, Failure> {
-    const STANDARD_INPUT: &str = "standard input";
     if path != Path::new("-") {
         return Ok(read_rows(path, columns, bad_rows)?);
     }
