@@ -10,6 +10,7 @@ use glassbox_engine::geometry::Padding;
 use glassbox_engine::layers::{Conv1D, ReLU};
 use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::shape::Shape;
+use glassbox_formats::hash::Sha256;
 use glassbox_formats::model_file::SavedModel;
 use glassbox_formats::tensor_file::{Tensor, TensorFile};
 use glassbox_pipeline::detection::Threshold;
@@ -18,7 +19,7 @@ use glassbox_pipeline::scaler::Scaler;
 use serde_json::{Value as Json, json};
 
 use crate::mutate::{Checksum, join_tensors, seal, split_tensors};
-use crate::targets::{FILES, checkpoint};
+use crate::targets::{FILES, checkpoint, state};
 use crate::{Outcome, Target};
 
 /// An input, and what must become of it.
@@ -129,6 +130,7 @@ fn made(target: &str) -> Vec<Entry> {
         "network" => fixtures(),
         "model" => models(),
         "checkpoint" => checkpoints(),
+        "watch_state" => watch_states(),
         "results" => results(),
         _ => vec![],
     }
@@ -242,6 +244,50 @@ fn checkpoints() -> Vec<Entry> {
         refused("the most epochs", with("/epochs", largest()), "epoch"),
         refused("escapes in a text", with("/step", "\u{1b}[2J\n".into()), "step"),
         refused("a text of a megabyte", with("/history/loss", vec![1.5; 1 << 18].into()), "loss"),
+    ]
+}
+
+/// The state of a watch, with one value changed and the checksum of that.
+fn watch_states() -> Vec<Entry> {
+    let good = state();
+    let with = |field: &str, value: Json| {
+        let mut document: Json = serde_json::from_slice(&good).expect("JSON of ours");
+        *document["state"].pointer_mut(field).expect("a field of the state") = value;
+        let sha256 = Sha256::of(document["state"].to_string().as_bytes()).to_string();
+        document["sha256"] = json!(sha256);
+        document.to_string()
+    };
+    let row = |value: f64| json!(["2014-04-01T00:00:00", [value]]);
+    vec![
+        accepted("a state", good.clone()),
+        refused("a flipped bit", flipped(&good), "damaged"),
+        refused("half a state", &good[..good.len() / 2], "damaged"),
+        refused(
+            "other bytes of the input",
+            with("/place/last/hash", json!(1)),
+            "not the input that was read",
+        ),
+        refused(
+            "more rows than there are",
+            with("/place/last/bytes", json!(1_u64 << 40)),
+            "not the input that was read",
+        ),
+        refused("a first row without end", with("/place/head/bytes", json!(u64::MAX)), "bad `place`"),
+        refused("the most bytes", with("/place/last/bytes", json!(u64::MAX)), "bad `place`"),
+        refused("the most lines", with("/place/last/line", json!(u64::MAX)), "bad `place`"),
+        refused("the most rows", with("/memory/used", json!(usize::MAX)), "bad `used`"),
+        refused("the most rows back in time", with("/memory/sieve/back", json!(usize::MAX)), "bad `sieve`"),
+        refused("the most lines told", with("/tally/rows", json!(u64::MAX)), "bad `tally`"),
+        refused("many rows", with("/memory/rows", vec![row(1.0); 1 << 12].into()), "bad `rows`"),
+        refused(
+            "a row of no column",
+            with("/memory/rows", json!([["2014-04-01T00:00:00", []]])),
+            "bad `rows`",
+        ),
+        refused("a value beyond the range", with("/memory/rows/0/1/0", json!(1e300)), "exceeds the range"),
+        refused("many steps", with("/memory/steps/latest", vec!["PT5M"; 1 << 12].into()), "bad `steps`"),
+        refused("escapes in a text", with("/run/the model", json!("\u{1b}[2J\n")), "another run"),
+        refused("a text of a megabyte", with("/run/the model", json!("a".repeat(1 << 20))), "another run"),
     ]
 }
 

@@ -10,12 +10,13 @@
 //!
 //! | target | reads | also checked |
 //! |---|---|---|
-//! | `series` | CSV | written and read again, it is the same series |
+//! | `series` | CSV | written and read again, it is the same series; in pieces, it is the same rows |
 //! | `arrays` | `.npy` | the same |
 //! | `architecture` | Keras's JSON | the same; a plan is made or refused |
 //! | `network` | Keras's JSON, of models that are then run | every path of the CPU agrees with the reference in f64 |
 //! | `model` | model files | the same model and bytes when written and read again |
 //! | `checkpoint` | checkpoints | the same; training continues from it |
+//! | `watch_state` | states of a watch | the same; the watch goes on from it |
 //! | `results` | a folder of results with one file replaced | its report is written or refused |
 //! | `runs` | `runs.csv` of a replication | the comparison is written or refused |
 //! | `nab_labels` | the windows of the Numenta Anomaly Benchmark | they are rows of their file, and disjoint |

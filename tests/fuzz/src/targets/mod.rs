@@ -10,6 +10,7 @@ mod network;
 mod results;
 mod runs;
 mod series;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,13 +30,14 @@ use crate::Target;
 use crate::mutate;
 
 /// All of them.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "series", read: series::read, mutate: mutate::csv },
     Target { name: "arrays", read: arrays::read, mutate: mutate::npy },
     Target { name: "architecture", read: architecture::read, mutate: mutate::json },
     Target { name: "network", read: network::read, mutate: network::mutate },
     Target { name: "model", read: model::read, mutate: model::mutate },
     Target { name: "checkpoint", read: checkpoint::read, mutate: checkpoint::mutate },
+    Target { name: "watch_state", read: watch::read, mutate: watch::mutate },
     Target { name: "results", read: results::read, mutate: results::mutate },
     Target { name: "runs", read: runs::read, mutate: mutate::csv },
     Target { name: "nab_labels", read: nab::labels, mutate: mutate::json },
@@ -45,6 +47,7 @@ pub const TARGETS: [Target; 11] = [
 
 pub(crate) use checkpoint::checkpoint;
 pub(crate) use results::FILES;
+pub(crate) use watch::state;
 
 /// The portable path, whose numbers are the same on every processor of a kind.
 fn portable() -> Cpu {
