@@ -1,4 +1,5 @@
-// The report in a real browser, from its file and with the network off.
+// A page in a real browser, from its file and with the network off: the report of a tutorial, or that of a series of one's
+// own.
 //
 //   node report.test.js REPORT_HTML SCREENSHOT_DIR
 //
@@ -26,6 +27,12 @@ const executablePath = process.env.CHROMIUM ?? execFileSync("sh", ["-c", "comman
 const args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync"];
 const DESKTOP = { width: 1280, height: 900 };
+// The page of a series of one's own has plots that are linked; the tutorial's has a plot of its anomalous points.
+const html = readFileSync(report, "utf8");
+const own = html.includes('"linked":["column-');
+// That of a training lists no anomalies.
+const anomalies = !own || html.includes("data-from=");
+const SERIES = own ? "column-0" : "anomalies";
 const PHONE = { width: 390, height: 844 };
 mkdirSync(screenshots, { recursive: true });
 
@@ -77,11 +84,14 @@ const pixels = (canvas) => canvas.evaluate((element) => element.toDataURL());
 async function everyPlotHasInk(page) {
   const canvases = await page.locator("canvas").all();
   const figures = await page.evaluate(() => globalThis.glassbox.data.figures.map((figure) => figure.id));
-  // A canvas for each plot; the explorer has two plots and a heat map for each layer.
-  const layers = await page.evaluate(() => globalThis.glassbox.data.inside.maps.length);
+  // A canvas for each plot; the explorer has a plot for each column, one of errors, and a heat map for each layer.
+  const [columns, layers] = await page.evaluate(() => {
+    const { inside } = globalThis.glassbox.data;
+    return [inside.columns.length, inside.maps.length];
+  });
   const placed = await page.locator("[data-figure] canvas").count();
   assert.ok(placed >= figures.length - 1, `${placed} plots of ${figures.length}`);
-  assert.equal(canvases.length, placed + 2 + layers);
+  assert.equal(canvases.length, placed + columns + 1 + layers);
   for (const canvas of canvases) assert.ok((await ink(canvas)) > 0.002, "a plot without ink");
   // What is drawn is what was given: every curve has values within the axes of its plot.
   const empty = await page.evaluate(() => [...globalThis.glassbox.plots.values()].filter(({ plot }) => {
@@ -91,12 +101,14 @@ async function everyPlotHasInk(page) {
   assert.equal(empty, 0, "plots whose values are out of sight");
 }
 
+const rangeOf = (page, id) => page.evaluate((id) => {
+  const { min, max } = globalThis.glassbox.plots.get(id).plot.u.scales.x;
+  return max - min;
+}, id);
+
 async function zoomWorks(page) {
-  const plot = page.locator('[data-figure="anomalies"]');
-  const range = () => page.evaluate(() => {
-    const { min, max } = globalThis.glassbox.plots.get("anomalies").plot.u.scales.x;
-    return max - min;
-  });
+  const plot = page.locator(`[data-figure="${SERIES}"]`);
+  const range = () => rangeOf(page, SERIES);
   const whole = await range();
   await plot.getByRole("button", { name: "Zoom in" }).click();
   assert.ok((await range()) < 0.6 * whole, "the button zooms in");
@@ -113,14 +125,39 @@ async function zoomWorks(page) {
   assert.ok(dragged > 0.15 && dragged < 0.25, `dragging across a fifth shows ${dragged}`);
   // Values under the pointer.
   await page.mouse.move(box.x + 0.5 * box.width, box.y + 0.5 * box.height);
-  assert.match(await plot.locator(".u-value").first().textContent(), /^2014-04-\d\d \d\d:\d\d$/);
+  assert.match(await plot.locator(".u-value").first().textContent(), /^\d{4}-\d\d-\d\d \d\d:\d\d$/);
   await plot.getByRole("button", { name: "Show all" }).click();
+}
+
+// A link of the list of anomalies shows the anomaly in all plots of the series, and its window.
+async function linksWork(page) {
+  const links = await page.locator("a[data-from]").all();
+  assert.ok(links.length > 0, "no anomalies");
+  const whole = await rangeOf(page, "scores");
+  const slider = page.getByRole("slider", { name: "Window" });
+  for (const link of links) {
+    await link.focus();
+    await page.keyboard.press("Enter");
+    const [from, to, window] = await link.evaluate(({ dataset }) => [dataset.from, dataset.to, dataset.window].map(Number));
+    for (const id of await page.evaluate(() => globalThis.glassbox.data.linked)) {
+      const shown = await page.evaluate((id) => {
+        const { min, max } = globalThis.glassbox.plots.get(id).plot.u.scales.x;
+        return [min, max];
+      }, id);
+      assert.deepEqual(shown, [from, to], `${id} shows the anomaly`);
+    }
+    assert.equal(Number(await slider.inputValue()), window, "the slider has its window");
+  }
+  // What one plot shows, all do.
+  await page.locator(`[data-figure="${SERIES}"]`).getByRole("button", { name: "Show all" }).click();
+  assert.equal(await rangeOf(page, "scores"), whole);
 }
 
 async function slidersWork(page) {
   const slider = page.getByRole("slider", { name: "Window" });
   const [name, says] = [page.locator("#window-name"), page.locator("#window-says")];
   const maps = await page.locator("#explorer-maps canvas").all();
+  await slider.fill("0");
   const before = [await name.textContent(), await says.textContent(), await pixels(maps[0])];
   await slider.focus();
   const count = Number(await slider.getAttribute("max"));
@@ -131,7 +168,7 @@ async function slidersWork(page) {
   }
   const after = [await name.textContent(), await says.textContent(), await pixels(maps[0])];
   for (let i = 0; i < before.length; i++) assert.notEqual(after[i], before[i], "the window slider changes what is shown");
-  assert.deepEqual([...verdicts].sort(), ["anomalous", "normal"], "there are windows of both kinds");
+  assert.ok(verdicts.has("normal") && (verdicts.size > 1) === anomalies, `there are windows of both kinds: ${[...verdicts]}`);
 
   const step = page.getByRole("slider", { name: "Output step" });
   const [shade, text] = [page.locator(".shade").first(), page.locator("#step-name")];
@@ -153,7 +190,7 @@ async function fits(page) {
 
 async function plainPageIsComplete(page) {
   const stills = await page.locator(".plot .still svg").all();
-  assert.ok(stills.length >= 9, `${stills.length} pictures`);
+  assert.ok(stills.length >= (own ? 4 : 9), `${stills.length} pictures`);
   for (const still of stills) {
     assert.ok(await still.isVisible(), "a picture that is hidden");
     assert.ok((await still.getAttribute("aria-label")).length > 40, "a picture without words");
@@ -174,6 +211,7 @@ await visit("desktop, light", { viewport: DESKTOP, colorScheme: "light" }, async
   await shot(page, "desktop-light");
   await shot(page, "top", { fullPage: false });
   await zoomWorks(page);
+  if (own && anomalies) await linksWork(page);
   await slidersWork(page);
   await fits(page);
   await accessible(page);
@@ -183,16 +221,17 @@ await visit("desktop, light", { viewport: DESKTOP, colorScheme: "light" }, async
     return errors.indexOf(Math.max(...errors));
   });
   await page.getByRole("slider", { name: "Window" }).fill(String(worst));
-  await page.getByRole("slider", { name: "Output step" }).fill("180");
+  if (!own) await page.getByRole("slider", { name: "Output step" }).fill("180");
   await page.mouse.move(0, 0);
   await page.locator("#explorer").screenshot({ path: join(screenshots, "explorer.png") });
+  await page.locator(`[data-figure="${SERIES}"]`).screenshot({ path: join(screenshots, "series.png") });
 });
 await visit("desktop, dark", { viewport: DESKTOP, colorScheme: "dark" }, async (page) => {
   await everyPlotHasInk(page);
   await shot(page, "desktop-dark");
   await accessible(page);
   // The colours follow when the system's setting changes.
-  const canvas = page.locator('[data-figure="losses"] canvas');
+  const canvas = page.locator("[data-figure] canvas").first();
   const dark = await pixels(canvas);
   await page.emulateMedia({ colorScheme: "light" });
   for (let tries = 0; (await pixels(canvas)) === dark; tries++) {

@@ -16,6 +16,7 @@ mod locks;
 mod manners;
 mod nab;
 mod outputs;
+mod page;
 mod profile;
 mod replicate;
 mod report;

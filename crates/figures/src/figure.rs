@@ -91,6 +91,8 @@ pub struct Span {
     pub to: f64,
     /// Its name in the legend.
     pub label: String,
+    /// Its meaning.
+    pub role: Role,
 }
 
 /// Points of one kind, each with a label.
@@ -185,10 +187,10 @@ impl Figure {
         self
     }
 
-    /// Adds a shaded interval, if there is one.
+    /// Adds shaded intervals.
     #[must_use]
-    pub fn span(mut self, span: Option<Span>) -> Self {
-        self.spans.extend(span);
+    pub fn spans(mut self, spans: impl IntoIterator<Item = Span>) -> Self {
+        self.spans.extend(spans);
         self
     }
 

@@ -6,7 +6,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::DrawError;
-use crate::figure::{Curve, Dot, Figure, Mark, Role};
+use crate::figure::{Curve, Dot, Figure, Mark, Role, Span};
 use crate::labels::{self, Labelled};
 use crate::theme::{Colour, FAINT, GRID, INK, PAPER, colour};
 use crate::ticks::{self, Ticks};
@@ -107,7 +107,7 @@ fn spans(figure: &Figure, chart: &mut Chart<'_, '_>) -> Drawn {
     let y = chart.y_range();
     for span in &figure.spans {
         let corners = [(span.from, y.start), (span.to, y.end)];
-        chart.draw_series([Rectangle::new(corners, rgb(colour(Role::Anomaly)).mix(0.12).filled())])?;
+        chart.draw_series([Rectangle::new(corners, rgb(colour(span.role)).mix(0.12).filled())])?;
     }
     Ok(())
 }
@@ -236,7 +236,13 @@ fn lines(figure: &Figure, chart: &Chart<'_, '_>, area: &Area<'_>) -> Vec<labels:
 fn legend(figure: &Figure, area: &Area<'_>) -> Drawn {
     let curves = figure.curves.iter().map(|curve| (&curve.name, rgb(colour(curve.role)).to_rgba()));
     let dots = figure.dots.iter().map(|dots| (&dots.name, rgb(colour(dots.role)).mix(0.75)));
-    let spans = figure.spans.iter().map(|span| (&span.label, rgb(colour(Role::Anomaly)).mix(0.25)));
+    let mut named: Vec<&Span> = vec![];
+    for span in &figure.spans {
+        if named.iter().all(|other| other.label != span.label) {
+            named.push(span);
+        }
+    }
+    let spans = named.into_iter().map(|span| (&span.label, rgb(colour(span.role)).mix(0.25)));
     let mut left = 80;
     for (name, colour) in curves.chain(dots).chain(spans).filter(|(name, _)| !name.is_empty()) {
         area.draw(&Rectangle::new([(left, 13), (left + 16, 19)], colour.filled()))?;

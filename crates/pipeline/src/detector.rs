@@ -162,7 +162,7 @@ pub(crate) fn require_step(expected: SignedDuration, found: SignedDuration, seri
 }
 
 /// The rows between gaps, by `step`, else by the series' own sampling step; each row if it has none.
-fn stretches(series: &Series, step: Option<SignedDuration>) -> Vec<Range<usize>> {
+pub(crate) fn stretches(series: &Series, step: Option<SignedDuration>) -> Vec<Range<usize>> {
     match step.or_else(|| series.sampling().step) {
         Some(step) => series.stretches(step),
         None => (0..series.len()).map(|row| row..row + 1).collect(),
@@ -285,7 +285,7 @@ pub fn normalise(scaler: &Scaler, series: &Series) -> Result<Vec<f32>> {
 }
 
 /// The values of a series, row by row, each column in standard deviations of its training series.
-fn normalise_columns(scalers: &[Scaler], series: &Series) -> Result<Vec<f32>> {
+pub(crate) fn normalise_columns(scalers: &[Scaler], series: &Series) -> Result<Vec<f32>> {
     let mut rows = vec![0.0; series.len() * scalers.len()];
     for (channel, (scaler, values)) in scalers.iter().zip(series.columns()).enumerate() {
         let values = scaler.normalise(values).map_err(|problem| named(series, problem))?;

@@ -7,6 +7,7 @@
 //! | gates and states of recurrent layers for the same windows | the reference [`Interpreter`] | `inside/recurrence.rs` |
 //! | how often each ReLU unit is active, and which never are | [`Session::observe`] | `inside/activity.rs` |
 //! | what the reconstruction makes of each row of the test series | [`Session::predict`] | `inside/rows.rs` |
+//! | the same windows and rows for a series of one's own | a trained detector | `inside/own.rs` |
 //! | all of it as a file | safetensors | `inside/file.rs` |
 //!
 //! [`Interpreter`]: glassbox_engine::reference::Interpreter
@@ -17,6 +18,7 @@
 mod activity;
 mod file;
 mod norms;
+mod own;
 mod recurrence;
 mod rows;
 
@@ -28,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 pub use activity::Activity;
 pub use norms::{Norms, NormsProbe};
+pub use own::SeriesInside;
 pub use recurrence::Recurrence;
 pub use rows::RowMeans;
 

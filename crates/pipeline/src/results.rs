@@ -21,12 +21,14 @@
 
 mod from_run;
 mod rows;
+mod runs;
 mod schema;
 mod tables;
 
 use glassbox_engine::training::History;
 
 pub use rows::{Counts, RowVerdicts};
+pub use runs::Run;
 pub use schema::{
     Anomalies, DataInfo, Errors, ModelInfo, Point, Points, RunResult, SCHEMA, SeriesInfo, Stretch, Training,
     Versions, WindowRange, Windows,

@@ -2,13 +2,15 @@
 // that stands in the page without a script.
 
 const property = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
-const colourOf = (role) => property(typeof role === "object" ? "layer-" + role.layer : role);
+const roles = { limit: "ink", aside: "faint" };
+const colourOf = (role) => property(typeof role === "object" ? "layer-" + role.layer : roles[role] ?? role);
 const translucent = (colour, part) => colour + Math.round(255 * part).toString(16).padStart(2, "0");
 const utc = (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC");
 const two = (n) => String(n).padStart(2, "0");
 const dateText = (seconds) => {
   const at = new Date(seconds * 1000);
-  return `${at.getUTCFullYear()}-${two(at.getUTCMonth() + 1)}-${two(at.getUTCDate())} ${two(at.getUTCHours())}:${two(at.getUTCMinutes())}`;
+  const rest = at.getUTCSeconds() || at.getUTCMilliseconds() ? `:${two(at.getUTCSeconds())}` : "";
+  return `${at.getUTCFullYear()}-${two(at.getUTCMonth() + 1)}-${two(at.getUTCDate())} ${two(at.getUTCHours())}:${two(at.getUTCMinutes())}${rest}`;
 };
 const short = (value) => (value == null ? "–" : String(Number(value.toPrecision(5))));
 
@@ -28,17 +30,17 @@ function seriesOf(curve, many) {
   if (curve.mark === "bars") {
     return { ...common, fill: translucent(colour, 0.85), width: 0, paths: uPlot.paths.bars({ size: [1, Infinity], align: 1, gap: 1 }), points: { show: false } };
   }
-  const width = curve.role === "anomaly" ? 2 : many ? 1 : 1.75;
+  const width = curve.role === "anomaly" ? 2 : many || curve.role === "aside" ? 1 : 1.75;
   return { ...common, stroke: colour, width, spanGaps: false, points: { show: true, filter: lonely, size: 5, fill: colour } };
 }
 
 // Shaded intervals lie below the curves, lines across above them.
-function drawSpans(u, spans, colour = translucent(property("anomaly"), 0.14)) {
+function drawSpans(u, spans) {
   for (const span of spans) {
     const from = Math.max(u.valToPos(span.from, "x", true), u.bbox.left);
-    const to = Math.min(u.valToPos(span.to, "x", true), u.bbox.left + u.bbox.width);
+    const to = Math.min(Math.max(u.valToPos(span.to, "x", true), from + 1), u.bbox.left + u.bbox.width);
     if (to <= from) continue;
-    u.ctx.fillStyle = colour;
+    u.ctx.fillStyle = translucent(colourOf(span.role), span.role === "anomaly" ? 0.14 : 0.2);
     u.ctx.fillRect(from, u.bbox.top, to - from, u.bbox.height);
   }
 }
@@ -86,17 +88,24 @@ function axesOf(figure) {
   const hour = 3600, day = 86400;
   const dates = {
     space: 58,
-    incrs: [300, 900, 1800, hour, 3 * hour, 6 * hour, 12 * hour, day, 2 * day, 3 * day, 4 * day, 7 * day],
-    values: (u, splits) => splits.map((at) => {
+    incrs: [0.001, 0.01, 0.1, 1, 5, 15, 60, 300, 900, 1800, hour, 3 * hour, 6 * hour, 12 * hour, day, 2 * day, 3 * day, 4 * day, 7 * day, 14 * day, 28 * day, 91 * day, 182 * day, 365 * day, 1825 * day, 3650 * day],
+    values: (u, splits, axis, space, step) => splits.map((at) => {
       const date = utc(at);
       const clock = `${two(date.getHours())}:${two(date.getMinutes())}`;
+      if (step < 60) return clock + `:${two(date.getSeconds())}` + (step < 1 ? `.${String(date.getMilliseconds()).padStart(3, "0")}` : "");
+      if (step > 28 * day) return date.toLocaleDateString("en-GB", { month: "short", year: "numeric" });
       return clock === "00:00" ? date.toLocaleDateString("en-GB", { day: "numeric", month: "short" }) : clock;
     }),
   };
-  const log = figure.y_axis.scale === "log";
+  const round = (v) => short(Number(v.toPrecision(12)));
+  // Of a logarithmic axis, only 1, 2 and 5 times a power of ten are named.
+  const named = (v) => v != null && /^[125]e/.test(Number(v.toPrecision(6)).toExponential());
+  const marks = (axis) => axis.scale === "log"
+    ? { values: (u, splits) => splits.map((v) => v != null && (named(v) || splits.filter(named).length < 2) ? round(v) : ""), filter: (u, splits) => splits }
+    : { values: (u, splits) => splits.map((v) => v == null ? "" : round(v)) };
   return [
-    { ...common, size: 30, ...(time ? dates : { label: figure.x_axis.title }) },
-    { ...common, size: 52, label: figure.y_axis.title, values: (u, splits) => splits.map((v) => (v == null || (log && !/^[125]e/.test(Number(v.toPrecision(6)).toExponential())) ? "" : short(Number(v.toPrecision(12))))), ...(log ? { filter: (u, splits) => splits } : {}) },
+    { ...common, size: 30, ...(time ? dates : { label: figure.x_axis.title, ...marks(figure.x_axis) }) },
+    { ...common, size: 52, label: figure.y_axis.title, ...marks(figure.y_axis) },
   ];
 }
 
@@ -118,7 +127,7 @@ function scalesOf(figure) {
     const room = 0.06 * (high - low);
     return [low >= 0 && low < 0.6 * high ? 0 : low - room, high + room];
   };
-  return { whole, scales: { x: { time, range: (u, low, high) => [low, high] }, y: { distr: log ? 3 : 1, range } } };
+  return { whole, scales: { x: { time, distr: figure.x_axis.scale === "log" ? 3 : 1, range: (u, low, high) => [low, high] }, y: { distr: log ? 3 : 1, range } } };
 }
 
 // Puts a plot into `holder`. `extra` may have a height, hooks, and whether there is a legend.
@@ -140,13 +149,17 @@ function chart(holder, figure, extra = {}) {
     legend: { show: extra.legend ?? true },
     padding: [10, 24, 0, 0],
     hooks: {
-      drawClear: [(u) => extra.spans ? drawSpans(u, extra.spans(), translucent(property("faint"), 0.2)) : drawSpans(u, figure.spans)],
+      drawClear: [(u) => drawSpans(u, extra.spans?.() ?? figure.spans)],
       draw: [(u) => drawRules(u, figure.rules)],
+      setScale: [(u, scale) => scale === "x" && extra.shown?.(u.scales.x.min, u.scales.x.max)],
       ...extra.hooks,
     },
   };
   const u = new uPlot(options, [figure.x, ...figure.curves.map((curve) => curve.y)], holder);
-  const show = (from, to) => u.setScale("x", { min: Math.max(whole[0], from), max: Math.min(whole[1], to) });
+  const show = (from, to) => {
+    const [min, max] = [Math.max(whole[0], from), Math.min(whole[1], to)];
+    if (min !== u.scales.x.min || max !== u.scales.x.max) u.setScale("x", { min, max });
+  };
   const reset = () => show(whole[0], whole[1]);
   reset();
   u.over.addEventListener("dblclick", reset);
@@ -164,7 +177,7 @@ function chart(holder, figure, extra = {}) {
     const by = Math.max(whole[0] - min, Math.min(whole[1] - max, part * (max - min)));
     show(min + by, max + by);
   };
-  return { u, reset, zoom, move, destroy: () => { resize.disconnect(); u.destroy(); } };
+  return { u, show, reset, zoom, move, destroy: () => { resize.disconnect(); u.destroy(); } };
 }
 
 // Buttons that do what a pointer can, and what the shade means.
@@ -187,9 +200,9 @@ function toolbar(plot, title, spans) {
   button("‹", "Earlier", (p) => p.move(-0.25));
   button("›", "Later", (p) => p.move(0.25));
   button("all", "Show all", (p) => p.reset());
-  for (const label of new Set(spans.map((span) => span.label))) {
+  for (const [label, role] of new Map(spans.map((span) => [span.label, span.role]))) {
     const key = document.createElement("span");
-    key.className = "key";
+    key.className = `key ${role}`;
     key.textContent = label;
     bar.append(key);
   }

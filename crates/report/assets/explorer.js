@@ -1,10 +1,19 @@
 // One window, layer by layer: a slider chooses it, another the output step whose receptive field is shown.
 
-function explorer(inside, times) {
+function explorer(inside) {
   const element = (id) => document.getElementById(id);
   const [windowSlider, stepSlider] = [element("window-slider"), element("step-slider")];
   const steps = inside.fields.length;
+  const channels = inside.columns.length;
   const maps = inside.maps.map((layer) => mapOf(layer));
+  const signals = inside.columns.map((column) => {
+    const title = document.createElement("h4");
+    title.textContent = "Input and reconstruction" + (channels > 1 ? `: ${column}` : "");
+    const holder = document.createElement("div");
+    holder.className = "live-plot";
+    element("explorer-signals").append(title, holder);
+    return holder;
+  });
   let plots = [];
 
   function mapOf(layer) {
@@ -34,21 +43,23 @@ function explorer(inside, times) {
 
   const chosen = () => inside.windows[windowSlider.value];
   const bytesOf = (layer) => decode(chosen().maps[inside.maps.indexOf(layer)]);
-  const timesOf = (window) => times[window.series].slice(window.window, window.window + steps);
+  const errorsOf = (window) => window.input.map((x, i) => Math.abs(x - window.output[i]));
+  // The values of a column; those of a window lie row by row.
+  const columnOf = (values, column) => values.filter((_, i) => i % channels === column);
 
   function figureOf(window, curves, axis) {
-    return { x_axis: { scale: "time", title: "" }, y_axis: { scale: "linear", title: axis }, x: timesOf(window), curves, rules: [], spans: [] };
+    return { x_axis: { scale: "time", title: "" }, y_axis: { scale: "linear", title: axis }, x: window.x, curves, rules: [], spans: [] };
   }
 
   // The range of input steps that the chosen output step sees, as times.
   function field() {
-    const x = timesOf(chosen());
+    const { x } = chosen();
     const [first, end] = inside.fields[stepSlider.value];
-    return first < end ? [{ from: x[first], to: x[end - 1] }] : [];
+    return first < end ? [{ from: x[first], to: x[end - 1], role: "aside" }] : [];
   }
 
   function rule(u) {
-    const at = u.valToPos(timesOf(chosen())[stepSlider.value], "x", true);
+    const at = u.valToPos(chosen().x[stepSlider.value], "x", true);
     u.ctx.strokeStyle = property("ink");
     u.ctx.lineWidth = devicePixelRatio;
     u.ctx.beginPath();
@@ -60,32 +71,30 @@ function explorer(inside, times) {
   function drawPlots() {
     for (const plot of plots) plot.destroy();
     const window = chosen();
-    const error = window.input.map((x, i) => Math.abs(x - window.output[i]));
     const curve = (name, role, y) => ({ name, role, mark: "line", y });
-    const signal = figureOf(window, [curve("input", "series", window.input), curve("reconstruction", "model", window.output)], "std");
-    const errors = figureOf(window, [curve("|difference|", "anomaly", error)], "std");
     const extra = { sync: "explorer", hooks: { draw: [rule] }, spans: field };
-    plots = [
-      chart(element("explorer-signal"), signal, { ...extra, height: 230 }),
-      chart(element("explorer-error"), errors, { ...extra, height: 150 }),
-    ];
+    plots = signals.map((holder, i) => {
+      const curves = [curve("input", "series", columnOf(window.input, i)), curve("reconstruction", "model", columnOf(window.output, i))];
+      return chart(holder, figureOf(window, curves, "std"), { ...extra, height: 230 });
+    });
+    const error = errorsOf(window);
+    const errors = inside.columns.map((column, i) => channels > 1 ? curve(column, { layer: i % 5 }, columnOf(error, i)) : curve("|difference|", "anomaly", error));
+    plots.push(chart(element("explorer-error"), figureOf(window, errors, "std"), { ...extra, height: 150 }));
   }
 
   function showWindow() {
     const window = chosen();
-    const anomalous = window.series === "test" && window.error > inside.threshold;
-    const name = `${window.series} window ${window.window}, ${window.from} to ${window.to}`;
-    element("window-name").textContent = name;
-    windowSlider.setAttribute("aria-valuetext", name);
-    const error = window.input.map((x, i) => Math.abs(x - window.output[i]));
+    element("window-name").textContent = window.name;
+    windowSlider.setAttribute("aria-valuetext", window.name);
+    const error = errorsOf(window);
     const worst = error.indexOf(Math.max(...error));
     const sorted = [...error].sort((a, b) => b - a);
-    const share = sorted.slice(0, Math.ceil(steps / 10)).reduce((a, b) => a + b, 0) / error.reduce((a, b) => a + b, 0);
+    const share = sorted.slice(0, Math.ceil(error.length / 10)).reduce((a, b) => a + b, 0) / error.reduce((a, b) => a + b, 0);
     const way = window.output[worst] < window.input[worst] ? "too low" : "too high";
     element("window-says").innerHTML = `Mean absolute error <b>${window.error.toFixed(4)}</b>, ` +
-      `${(window.error / inside.threshold).toFixed(2)} times the threshold: <b class="${anomalous ? "bad" : "good"}">${anomalous ? "anomalous" : "normal"}</b>. ` +
-      `Largest error at ${dateText(timesOf(window)[worst]).slice(11)}: the reconstruction is ${error[worst].toFixed(2)} ${way}. ` +
-      `The tenth of its steps with the largest errors contributes ${Math.round(100 * share)} % of the total error.`;
+      `${(window.error / inside.threshold).toFixed(2)} times the threshold: <b class="${window.verdict === "normal" ? "good" : "bad"}">${window.verdict}</b>. ` +
+      `Largest error at ${dateText(window.x[Math.floor(worst / channels)]).slice(11)}: the reconstruction is ${error[worst].toFixed(2)} ${way}. ` +
+      `The tenth of its values with the largest errors contributes ${Math.round(100 * share)} % of the total error.`;
     for (const { layer, canvas } of maps) {
       const bytes = bytesOf(layer);
       paintMap(canvas, bytes, layer.steps, layer.channels);
@@ -99,7 +108,7 @@ function explorer(inside, times) {
   function showStep() {
     const step = Number(stepSlider.value);
     const [first, end] = inside.fields[step];
-    const x = timesOf(chosen());
+    const { x } = chosen();
     const clock = (at) => dateText(x[at]).slice(11);
     const field = first < end ? `steps ${first} to ${end - 1} (${clock(first)} to ${clock(end - 1)})` : "no step";
     const text = `${step} (${clock(step)}), depends on ${field}`;
@@ -117,5 +126,9 @@ function explorer(inside, times) {
   stepSlider.addEventListener("input", showStep);
   element("explorer").hidden = false;
   showWindow();
-  return { redraw: showWindow };
+  const choose = (window) => {
+    windowSlider.value = window;
+    showWindow();
+  };
+  return { redraw: showWindow, choose };
 }

@@ -18,16 +18,30 @@ for (const figure of data.figures) {
 }
 document.documentElement.classList.add("js");
 
+// Plots over the same rows show the same part of them.
+const linked = data.linked.map((id) => live.get(id)).filter(Boolean);
+const showAll = (from, to) => linked.forEach(({ plot }) => plot?.show(from, to));
+
 function drawAll() {
   for (const entry of live.values()) {
     entry.plot?.destroy();
-    entry.plot = chart(entry.holder, entry.figure);
+    entry.plot = null;
+  }
+  for (const entry of live.values()) {
+    entry.plot = chart(entry.holder, entry.figure, linked.includes(entry) ? { shown: showAll } : {});
   }
 }
 
 drawAll();
-const times = Object.fromEntries(["train", "test"].map((part) => [part, data.figures.find((figure) => figure.id === "series-" + part).x]));
-const inner = data.inside ? explorer(data.inside, times) : null;
+const inner = data.inside ? explorer(data.inside) : null;
+
+// A link to a part of the series: the browser goes to the plots, and they to that part.
+for (const link of document.querySelectorAll("a[data-from]")) {
+  link.addEventListener("click", () => {
+    showAll(Number(link.dataset.from), Number(link.dataset.to));
+    if (link.dataset.window) inner?.choose(link.dataset.window);
+  });
+}
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   drawAll();

@@ -1,6 +1,7 @@
-//! The report of a run of the tutorial: a page that explains it, and its plots as files.
+//! Pages to open and read: of a run of the tutorial, with its plots as files, and of a series of one's own.
 //!
-//! [`write()`] draws the [`Results`] of a run, and writes into its folder
+//! [`own_page()`] is the page of a series: the verdicts of a detector ([`Findings`]) and, if it was trained on the series, its
+//! [`Training`]. [`write()`] draws the [`Results`] of a run, and writes into its folder
 //!
 //! | file | content |
 //! |---|---|
@@ -16,15 +17,17 @@
 #![forbid(unsafe_code)]
 
 mod figures;
+mod own;
 mod page;
 pub mod results;
 
 use std::path::PathBuf;
 
-use glassbox_figures::{DrawError, to_png, to_svg};
+use glassbox_figures::{DrawError, Figure, to_png, to_svg};
 use glassbox_formats::output_folder::{OutputFolder, OutputFolderError};
 
 pub use figures::figures;
+pub use own::{Findings, Training};
 pub use results::{Results, ResultsError};
 
 /// Name of the page in a folder of results.
@@ -58,19 +61,31 @@ fn plot_file(id: &str, extension: &str) -> String {
     format!("{PLOTS}/{id}.{extension}")
 }
 
+/// Draws the SVG of each figure.
+fn draw(figures: Vec<Figure>) -> Result<Vec<(Figure, String)>, DrawError> {
+    figures.into_iter().map(|figure| to_svg(&figure).map(|svg| (figure, svg))).collect()
+}
+
+/// The page of a series of one's own: a single file that loads nothing. The same findings give the same bytes.
+///
+/// # Errors
+/// If a plot cannot be drawn.
+pub fn own_page(findings: &Findings<'_>) -> Result<String, ReportError> {
+    let runs = findings.detection.runs();
+    let drawn = draw(figures::own_figures(findings, &runs))?;
+    Ok(page::own_html(findings, &runs, &drawn)?)
+}
+
 /// Writes the report of `results` into their folder, replaces an earlier report, and returns the path of the page.
 ///
 /// # Errors
 /// If a file cannot be drawn or written.
 pub fn write(folder: &mut OutputFolder, results: &Results) -> Result<PathBuf, ReportError> {
-    let figures = figures(results);
+    let drawn = draw(figures(results))?;
     let mut batch = folder.batch();
-    let mut drawn = vec![];
-    for figure in &figures {
-        let svg = to_svg(figure)?;
-        batch.add(&plot_file(&figure.id, "svg"), svg.as_bytes())?;
-        batch.add(&plot_file(&figure.id, "png"), &to_png(&figure.id, &svg)?)?;
-        drawn.push((figure, svg));
+    for (Figure { id, .. }, svg) in &drawn {
+        batch.add(&plot_file(id, "svg"), svg.as_bytes())?;
+        batch.add(&plot_file(id, "png"), &to_png(id, svg)?)?;
     }
     batch.add(PAGE, page::html(results, &drawn)?.as_bytes())?;
     batch.commit(|name| name == PAGE || name.starts_with("plots/"))?;

@@ -31,6 +31,10 @@ pub(crate) struct DetectArgs {
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
+    /// Write a page about the result too, to open in a browser: one HTML file that loads nothing (--rule rows)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+
     /// Rule for anomalous rows
     #[arg(long, default_value = "rows", value_parser = rule())]
     pub(crate) rule: Rule,

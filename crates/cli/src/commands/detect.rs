@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use glassbox_formats::atomic;
+use glassbox_formats::atomic::{self, Staged};
 use glassbox_pipeline::detection::{PointRule, Threshold};
 use glassbox_pipeline::detector::{Detection, Detector};
 use glassbox_pipeline::results::{Anomalies, RowVerdicts, write_anomalies_csv, write_windows_csv};
@@ -11,14 +11,16 @@ use glassbox_pipeline::series::{BadRows, Series};
 use glassbox_pipeline::words::counted;
 use serde_json::json;
 
-use super::{note, print_data, read_series, warn, warn_of_flat_lines};
+use super::{note, page, print_data, read_series, warn, warn_of_flat_lines};
 use crate::args::{DetectArgs, Format, Rule, ThresholdChoice};
 use crate::failure::{Failure, Kind, OrFail as _};
-use crate::files;
+use crate::files::{self, Named};
 
 pub(crate) fn run(args: &DetectArgs) -> Result<(), Failure> {
-    let output = args.output.as_deref().map(|output| ("--output", output));
-    let _locks = files::claim(&[("the series", &args.input), ("--model", &args.model)], output.as_slice())?;
+    let outputs = [("--output", args.output.as_deref()), ("--report", args.report.as_deref())];
+    let outputs: Vec<Named<'_>> =
+        outputs.into_iter().filter_map(|(name, path)| Some((name, path?))).collect();
+    let _locks = files::claim(&[("the series", &args.input), ("--model", &args.model)], &outputs)?;
     let detector = Detector::load(&args.model)?;
     match (args.rule, args.threshold) {
         (Rule::Rows, None) => judge_rows(args, &detector, ThresholdRule::Max),
@@ -66,9 +68,15 @@ fn judge_rows(args: &DetectArgs, detector: &Detector, rule: ThresholdRule) -> Re
             format_args!("resampled {} to a step of {step:#}: {now}", counted(rows, "row", "rows")),
         );
     }
-    let detection = detector.judge(&args.compute.device(args.quiet())?, &loaded.series, rule)?;
+    let device = args.compute.device(args.quiet())?;
+    let detection = detector.judge(&device, &loaded.series, rule)?;
     let only_anomalies = args.only_anomalies;
-    let verdicts = RowVerdicts { loaded: &loaded, columns: &columns, detection: &detection, only_anomalies };
+    let verdicts = RowVerdicts {
+        loaded: &loaded,
+        columns: &columns,
+        detection: &detection,
+        only_anomalies,
+    };
     let counts = verdicts.counts();
     note(
         args.quiet(),
@@ -85,7 +93,11 @@ fn judge_rows(args: &DetectArgs, detector: &Detector, rule: ThresholdRule) -> Re
         warn(args.quiet, warning);
     }
     warn_of_flat_lines(detector, &columns.values, args.quiet);
-    write_output(args, |out| match args.format() {
+    let page = match args.report {
+        Some(_) => Some(page(&device, detector, &loaded, &columns, &detection, None)?),
+        None => None,
+    };
+    write_output(args, page, |out| match args.format() {
         Format::Json => verdicts.write_json(out),
         _ => verdicts.write_csv(out),
     })
@@ -96,6 +108,7 @@ fn judge_points(args: &DetectArgs, detector: &Detector, rule: PointRule) -> Resu
     let of_rows = [
         (args.only_anomalies, "--only-anomalies"),
         (args.resample, "--resample"),
+        (args.report.is_some(), "--report"),
         (args.bad_rows.on_bad_rows.is_some(), "--on-bad-rows"),
     ];
     if let Some((_, option)) = of_rows.into_iter().find(|(given, _)| *given) {
@@ -110,7 +123,7 @@ fn judge_points(args: &DetectArgs, detector: &Detector, rule: PointRule) -> Resu
     }
     let series = &loaded.series;
     let detection = detector.detect(&args.compute.device(args.quiet())?, series, rule)?;
-    write_output(args, |out| write_points(args.format(), series, &detection, out))?;
+    write_output(args, None, |out| write_points(args.format(), series, &detection, out))?;
     let Detection { windows, points, .. } = &detection;
     note(
         args.quiet(),
@@ -136,10 +149,23 @@ fn judge_points(args: &DetectArgs, detector: &Detector, rule: PointRule) -> Resu
     Ok(())
 }
 
-/// Writes the result to --output or to standard output.
-fn write_output(args: &DetectArgs, write: impl Fn(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
-    match &args.output {
-        Some(path) => atomic::write_with(path, |out| write(out)).or_fail(Kind::Output),
+/// Writes the result to --output or to standard output, and the page to --report.
+fn write_output(
+    args: &DetectArgs,
+    page: Option<String>,
+    write: impl Fn(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), Failure> {
+    // Neither file takes its place before the content of both is on the disk.
+    let mut staged = vec![];
+    if let Some(output) = &args.output {
+        staged.push(atomic::stage(output, |out| write(out)).or_fail(Kind::Output)?);
+    }
+    if let Some((path, page)) = args.report.as_ref().zip(page) {
+        staged.push(atomic::stage(path, |out| out.write_all(page.as_bytes())).or_fail(Kind::Output)?);
+    }
+    staged.into_iter().try_for_each(Staged::commit).or_fail(Kind::Output)?;
+    match args.output {
+        Some(_) => Ok(()),
         None => {
             let mut text = vec![];
             write(&mut text).or_fail(Kind::Output)?;

@@ -22,12 +22,16 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use glassbox::Device;
 use glassbox_engine::model::Network;
 use glassbox_formats::model_file::{SavedModel, read_architecture};
 use glassbox_pipeline::architecture::tutorial_model;
 use glassbox_pipeline::detector::Detector;
+use glassbox_pipeline::inside::SeriesInside;
+use glassbox_pipeline::rows::RowDetection;
 use glassbox_pipeline::series::{BadRows, Columns, Loaded, parse_rows, read_rows};
 use glassbox_pipeline::training::TrainOptions;
+use glassbox_report::{Findings, Training, own_page};
 use serde_json::{Value as Json, json};
 
 use crate::args::ArchitectureArgs;
@@ -86,6 +90,28 @@ fn read_series(path: &Path, columns: &Columns, bad_rows: BadRows) -> Result<Load
     let read = std::io::stdin().lock().read_to_end(&mut bytes);
     read.map_err(|cause| Failure::new(Kind::Input, format_args!("cannot read {STANDARD_INPUT}: {cause}")))?;
     Ok(parse_rows(&bytes, STANDARD_INPUT, columns, bad_rows)?)
+}
+
+/// Rows with the largest scores whose windows are shown, besides those of anomalies.
+const PEAKS: usize = 8;
+
+/// The page of a series of one's own; `training` if the detector was trained on it.
+fn page(
+    device: &Device,
+    detector: &Detector,
+    loaded: &Loaded,
+    columns: &Columns,
+    detection: &RowDetection,
+    training: Option<Training<'_>>,
+) -> Result<String, Failure> {
+    let mut runs = detection.runs();
+    runs.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let mut rows: Vec<usize> = runs.iter().map(|run| run.peak).collect();
+    // Without anomalies, as in training, the rows that are closest to the threshold.
+    rows.extend(detection.peaks(PEAKS));
+    let inside = SeriesInside::capture(detector, device, &loaded.series, &rows)?;
+    let findings = Findings { detector, loaded, columns, detection, inside: &inside, training };
+    own_page(&findings).or_fail(Kind::Output)
 }
 
 /// The model to train, and the weights to start from if its file has them.

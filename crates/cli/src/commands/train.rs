@@ -2,19 +2,20 @@
 
 use std::path::PathBuf;
 
+use glassbox::Device;
 use glassbox_engine::training::Callback;
 use glassbox_pipeline::architecture::Autoencoder;
-use glassbox_pipeline::detector::train_detector;
+use glassbox_pipeline::detector::{TrainedDetector, train_detector};
 use glassbox_pipeline::results::history_json;
 use glassbox_pipeline::rows::{Alarm, ThresholdRule};
 use glassbox_pipeline::scaler::Scaler;
-use glassbox_pipeline::series::{Period, Series};
-use glassbox_pipeline::training::TrainOptions;
+use glassbox_pipeline::series::{Columns, Loaded, Period, Series};
+use glassbox_pipeline::training::{TrainOptions, Trained};
 use glassbox_pipeline::words::counted;
 use serde_json::json;
 
 use super::{
-    AFTER_EPOCH, CHECKPOINT, TIME_STEPS, compiled, note, print_json, read_series, start_model, warn,
+    AFTER_EPOCH, CHECKPOINT, TIME_STEPS, compiled, note, page, print_json, read_series, start_model, warn,
 };
 use crate::args::TrainArgs;
 use crate::device::explain;
@@ -22,13 +23,15 @@ use crate::failure::{Failure, Kind, OrFail as _};
 use crate::files::{self, Named};
 use crate::interrupt;
 use crate::progress::Progress;
+use glassbox_report::Training;
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let quiet = args.output.quiet || args.output.json;
     let Outputs { model: out, history: history_file } = Outputs::of(args);
     let interrupted = out.with_extension("checkpoint");
     let checkpoint = args.checkpoint.file(&interrupted);
-    let outputs: [Named<'_>; 2] = [("--out", &out), ("--history", &history_file)];
+    let mut outputs: Vec<Named<'_>> = vec![("--out", &out), ("--history", &history_file)];
+    outputs.extend(args.report.as_deref().map(|report| ("--report", report)));
     files::check(&input_files(args), &[&[(CHECKPOINT, &*checkpoint)], &outputs[..]].concat())?;
     let _locks = files::lock(&outputs)?;
     let kept = args.checkpoint.lock(&interrupted)?;
@@ -61,7 +64,11 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     trained.detector.columns.clone_from(&columns.values);
     let history = &trained.trained.fitted.history;
     let model = trained.detector.to_saved_model().bytes_for(&out).or_fail(Kind::Output)?;
-    files::write([(&*out, model), (&*history_file, history_json(history))])?;
+    let page = match &args.report {
+        Some(path) => Some((&**path, report(&device, &trained, &loaded, &columns, &options)?)),
+        None => None,
+    };
+    files::write([(&*out, model), (&*history_file, history_json(history))].into_iter().chain(page))?;
     args.checkpoint.done(&interrupted, Some(kept))?;
     let threshold = trained.detector.threshold.value();
     if let Some(calibration) = &trained.detector.calibration
@@ -104,6 +111,20 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         ),
     );
     Ok(())
+}
+
+/// The page of a training.
+fn report(
+    device: &Device,
+    trained: &TrainedDetector,
+    loaded: &Loaded,
+    columns: &Columns,
+    options: &TrainOptions,
+) -> Result<Vec<u8>, Failure> {
+    let TrainedDetector { detector, trained: Trained { fitted, .. }, training_errors: errors } = trained;
+    let detection = detector.judge(device, &loaded.series, ThresholdRule::Max)?;
+    let training = Training { options, fitted, errors, period: loaded.series.period() };
+    Ok(page(device, detector, loaded, columns, &detection, Some(training))?.into_bytes())
 }
 
 /// The window that suits a series: its period, rounded up to a multiple of 4 for the tutorial's model; without one, that

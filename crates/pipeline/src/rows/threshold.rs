@@ -47,6 +47,18 @@ impl Distribution {
         Self { count, median, mad, largest: scores }
     }
 
+    /// Number of rows.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The largest scores, in descending order: all of them, or 1000; relative to the training maximum.
+    #[must_use]
+    pub fn largest(&self) -> &[f64] {
+        &self.largest
+    }
+
     /// Returns true if a distribution of scores can be like this.
     pub(super) fn is_valid(&self) -> bool {
         // Scores are relative to the largest.

@@ -2,6 +2,7 @@
 
 use glassbox_engine::losses::Loss;
 use glassbox_pipeline::inside::{Inside, Norms, Observed};
+use glassbox_pipeline::series::Series;
 use glassbox_pipeline::synthetic::Subset;
 
 use super::{times, true_span};
@@ -10,7 +11,7 @@ use glassbox_figures::{Axis, Figure, Role};
 
 pub(super) fn figures(results: &Results, inside: &Inside) -> Vec<Figure> {
     let mut figures = vec![];
-    figures.extend(worst_window(inside).map(|worst| window(results, worst)));
+    figures.extend(worst_window(inside).map(|worst| window(&results.test, "", worst)));
     figures.extend(rows(results, inside));
     figures.extend(norms(&inside.norms));
     figures
@@ -31,26 +32,42 @@ pub(crate) fn mean_error(window: &Observed) -> f64 {
     Loss::MeanAbsoluteError.sample(window.outputs.last().map_or(&[][..], Vec::as_slice), &window.input)
 }
 
-fn window(results: &Results, window: &Observed) -> Figure {
-    let first = window.id.window;
-    let (axis, x) = times(&results.test, results.test.len());
-    let x = x[first..first + window.input.len()].to_vec();
-    let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect::<Vec<_>>();
+/// A window of `series` and its reconstruction; of several columns the one with the largest error, called `column`.
+pub(super) fn window(series: &Series, column: &str, window: &Observed) -> Figure {
+    let (first, channels) = (window.id.window, series.columns().len());
     let output = window.outputs.last().map_or(&[][..], Vec::as_slice);
-    let error = window.input.iter().zip(output).map(|(x, y)| f64::from((x - y).abs()));
-    Figure::new("worst-window", "The window with the largest error", axis, Axis::linear("std"), x)
-        .line("window", Role::Series, wide(&window.input))
+    let channel = worst_channel(window, channels);
+    let of =
+        |values: &[f32]| -> Vec<f32> { values.iter().skip(channel).step_by(channels).copied().collect() };
+    let (input, output) = (of(&window.input), of(output));
+    let (axis, x) = times(series, first..first + input.len());
+    let wide = |values: Vec<f32>| values.into_iter().map(f64::from);
+    let error = input.iter().zip(&output).map(|(x, y)| (x - y).abs()).collect();
+    let of_column = if column.is_empty() { String::new() } else { format!(": {column}") };
+    let title = format!("The window with the largest error{of_column}");
+    Figure::new("worst-window", title, axis, Axis::linear("std"), x)
+        .line("window", Role::Series, wide(input))
         .line("its reconstruction", Role::Model, wide(output))
-        .line("|difference|", Role::Anomaly, error)
+        .line("|difference|", Role::Anomaly, wide(error))
         .alt(format!(
-            "Window {first} of the test series, its reconstruction, and the absolute difference, {:.3} on average.",
+            "Window {first} of the series{of_column}, its reconstruction, and the absolute difference, {:.3} on average.",
             mean_error(window)
         ))
 }
 
+/// The column of a window with the largest error.
+pub(super) fn worst_channel(window: &Observed, channels: usize) -> usize {
+    let output = window.outputs.last().map_or(&[][..], Vec::as_slice);
+    let error = |channel: usize| {
+        let pairs = window.input.iter().zip(output).skip(channel).step_by(channels);
+        pairs.map(|(x, y)| f64::from((x - y).abs())).sum::<f64>()
+    };
+    (0..channels).max_by(|a, b| error(*a).total_cmp(&error(*b))).unwrap_or(0)
+}
+
 /// The reconstruction and its error for each row of the test series.
 fn rows(results: &Results, inside: &Inside) -> Vec<Figure> {
-    let (axis, x) = times(&results.test, results.test.len());
+    let (axis, x) = times(&results.test, 0..results.test.len());
     let span = true_span(results, &axis, &x);
     let (mean, std) = (results.result.training.mean, results.result.training.std);
     // Back in the unit of the file.
@@ -61,11 +78,11 @@ fn rows(results: &Results, inside: &Inside) -> Vec<Figure> {
         Figure::new("row-reconstruction", "The mean reconstruction of the test series", axis.clone(), Axis::linear("value"), x.clone())
             .line(results.test.name(), Role::Series, results.test.values().iter().copied())
             .line("mean reconstruction", Role::Model, reconstruction)
-            .span(span.clone())
+            .spans(span.clone())
             .alt("The test series and, for each row, the mean of its reconstructions over all windows that contain it."),
         Figure::new("row-error", "The mean error of each row", axis.clone(), unit, x)
             .line("mean |difference|", Role::Anomaly, inside.rows.error.iter().map(|error| f64::from(*error)))
-            .span(span)
+            .spans(span)
             .alt(format!(
                 "The mean absolute difference of each row of the test series; it is largest, {:.2}, at {}.",
                 inside.rows.error[worst],

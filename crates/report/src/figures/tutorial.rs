@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use glassbox_pipeline::results::RunResult;
+use glassbox_engine::losses::Loss;
+use glassbox_engine::training::History;
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::statistics::Summary;
 
@@ -20,24 +21,29 @@ pub(super) fn figures(results: &Results) -> Vec<Figure> {
     let mut figures = vec![
         series("series-train", titles[0], &results.train),
         series("series-test", titles[1], &results.test),
-        losses(result),
+        losses(&result.training.history, result.config.train.loss),
     ];
     figures.extend(histogram(
         "train-mae",
         "Errors of the training windows",
         result.errors.train.as_ref(),
-        result,
+        result.threshold,
     ));
     figures.push(first_window(results));
     figures.push(normalised(results));
-    figures.extend(histogram("test-mae", "Errors of the test windows", result.errors.test.as_ref(), result));
+    figures.extend(histogram(
+        "test-mae",
+        "Errors of the test windows",
+        result.errors.test.as_ref(),
+        result.threshold,
+    ));
     figures.push(window_errors(results));
     figures.push(anomalies(results));
     figures
 }
 
 fn series(id: &str, title: &str, series: &Series) -> Figure {
-    let (axis, x) = times(series, series.len());
+    let (axis, x) = times(series, 0..series.len());
     let values = series.values();
     let (low, high) =
         values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
@@ -53,14 +59,14 @@ fn series(id: &str, title: &str, series: &Series) -> Figure {
         .alt(alt)
 }
 
-fn losses(result: &RunResult) -> Figure {
-    let history = &result.training.history;
+/// The losses of each epoch.
+pub(super) fn losses(history: &History, loss: Loss) -> Figure {
     let x = (1..=history.loss.len()).map(|epoch| epoch as f64).collect();
     let mut figure = Figure::new(
         "losses",
         "Loss after each epoch",
         Axis::linear("epoch"),
-        Axis::log(result.config.train.loss.to_string().replace('_', " ")),
+        Axis::log(loss.to_string().replace('_', " ")),
         x,
     )
     .line("Training loss", Role::Series, history.loss.iter().copied());
@@ -77,7 +83,8 @@ fn losses(result: &RunResult) -> Figure {
     figure.alt(alt)
 }
 
-fn histogram(id: &str, title: &str, summary: Option<&Summary>, result: &RunResult) -> Option<Figure> {
+/// The errors of windows, with the threshold.
+pub(super) fn histogram(id: &str, title: &str, summary: Option<&Summary>, threshold: f64) -> Option<Figure> {
     let summary = summary?;
     let histogram = &summary.histogram;
     let (last, edges) = histogram.edges.split_last()?;
@@ -85,14 +92,14 @@ fn histogram(id: &str, title: &str, summary: Option<&Summary>, result: &RunResul
     let error = Axis::linear("mean absolute error of a window (std)");
     let mut figure = Figure::new(id, title, error, Axis::linear("windows"), edges.to_vec())
         .curve("windows", Role::Series, Mark::Bars, counts)
-        .rule(true, result.threshold, format!("threshold {:.4}", result.threshold))
+        .rule(true, threshold, format!("threshold {threshold:.4}"))
         .alt(format!(
             "Histogram of the errors of {} windows in {} bins from {:.4} to {:.4}; the threshold is at {:.4}.",
             summary.count,
             histogram.counts.len(),
             summary.min,
             summary.max,
-            result.threshold
+            threshold
         ));
     figure.x_end = Some(*last);
     Some(figure)
@@ -100,7 +107,7 @@ fn histogram(id: &str, title: &str, summary: Option<&Summary>, result: &RunResul
 
 fn first_window(results: &Results) -> Figure {
     let window = &results.first_window;
-    let (axis, x) = times(&results.train, window.len());
+    let (axis, x) = times(&results.train, 0..window.len());
     let mae = results.first_error();
     Figure::new("first-window", "The first training window", axis, Axis::linear("std"), x)
         .line("window", Role::Series, window.iter().map(|step| step.value))
@@ -109,7 +116,7 @@ fn first_window(results: &Results) -> Figure {
 }
 
 fn normalised(results: &Results) -> Figure {
-    let (axis, x) = times(&results.test, results.test.len());
+    let (axis, x) = times(&results.test, 0..results.test.len());
     let (mean, std) = (results.result.training.mean, results.result.training.std);
     let values: Vec<f64> = results.test.values().iter().map(|value| (value - mean) / std).collect();
     let high = values.iter().copied().fold(f64::MIN, f64::max);
@@ -122,7 +129,7 @@ fn normalised(results: &Results) -> Figure {
 
 /// The error of each window, plotted at the window's start.
 fn window_errors(results: &Results) -> Figure {
-    let (axis, x) = times(&results.test, results.errors.len());
+    let (axis, x) = times(&results.test, 0..results.errors.len());
     let (threshold, windows) = (results.result.threshold, &results.result.anomalies.windows);
     let above = results.errors.iter().map(|error| (*error > threshold).then_some(*error)).collect();
     let error = Axis::linear("error (std)");
@@ -138,7 +145,7 @@ fn window_errors(results: &Results) -> Figure {
 }
 
 fn anomalies(results: &Results) -> Figure {
-    let (axis, x) = times(&results.test, results.test.len());
+    let (axis, x) = times(&results.test, 0..results.test.len());
     let span = true_span(results, &axis, &x);
     let points = &results.result.anomalies.points;
     let anomalous = BTreeSet::from_iter(&points.indices);
@@ -155,6 +162,6 @@ fn anomalies(results: &Results) -> Figure {
     Figure::new("anomalies", "Anomalous points of the test series", axis, Axis::linear("value"), x)
         .line(results.test.name(), Role::Series, results.test.values().iter().copied())
         .curve(format!("{} anomalous points", points.count), Role::Anomaly, Mark::Line, red)
-        .span(span)
+        .spans(span)
         .alt(found + truly)
 }

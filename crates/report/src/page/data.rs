@@ -1,24 +1,35 @@
 //! The data of the page's script: every plot, and the heat maps of every layer for the observed windows.
 
-use glassbox_pipeline::inside::Inside;
-use glassbox_pipeline::synthetic::Subset;
+use glassbox_figures::{Figure, heatmap};
+use glassbox_pipeline::inside::Observed;
+use glassbox_pipeline::series::Series;
 use serde::Serialize;
 
-use crate::Results;
-use crate::figures::mean_error;
-use glassbox_figures::Figure;
-use glassbox_figures::heatmap;
+use super::inside::Look;
+use crate::figures::{mean_error, times};
 
 #[derive(Serialize)]
-struct Data<'a> {
-    figures: Vec<&'a Figure>,
-    inside: Option<InsideData<'a>>,
+pub(super) struct Data<'a> {
+    pub(super) figures: Vec<&'a Figure>,
+    /// The ids of plots over the same rows, which show the same part of them.
+    pub(super) linked: Vec<&'a str>,
+    pub(super) inside: Option<InsideData<'a>>,
+}
+
+impl Data<'_> {
+    /// The data as text for a `<script>`, which must not contain `<`.
+    pub(super) fn json(&self) -> String {
+        serde_json::to_string(self).expect("numbers and texts").replace('<', "\\u003c")
+    }
 }
 
 /// The windows, for the slider.
 #[derive(Serialize)]
-struct InsideData<'a> {
+pub(super) struct InsideData<'a> {
+    /// The error above which a window is anomalous.
     threshold: f64,
+    /// The names of the columns.
+    columns: Vec<String>,
     maps: Vec<MapData>,
     windows: Vec<WindowData<'a>>,
     /// The receptive field of each step of the output: its first step of the input, and one past its last.
@@ -34,53 +45,58 @@ struct MapData {
     full: f32,
 }
 
+/// A window; its values are `(steps, columns)`, row by row.
 #[derive(Serialize)]
-struct WindowData<'a> {
-    series: Subset,
-    window: usize,
-    from: String,
-    to: String,
+pub(super) struct WindowData<'a> {
+    /// Its index and times.
+    name: String,
     error: f64,
+    verdict: String,
+    /// The times of its rows.
+    x: Vec<f64>,
     input: &'a [f32],
     output: &'a [f32],
     /// The values of each map in base64: a signed byte for each value, `(steps, channels)` row by row.
     maps: Vec<String>,
 }
 
-/// The data as text for a `<script>`, which must not contain `<`.
-pub(super) fn json(results: &Results, drawn: &[(&Figure, String)]) -> String {
-    let data = Data {
-        figures: drawn.iter().map(|(figure, _)| *figure).collect(),
-        inside: results.inside.as_ref().map(|inside| of(results, inside)),
-    };
-    serde_json::to_string(&data).expect("numbers and texts").replace('<', "\\u003c")
-}
-
-fn of<'a>(results: &'a Results, inside: &'a Inside) -> InsideData<'a> {
-    let maps = results.maps(inside);
-    let windows = inside.windows.iter().map(|window| {
-        let series = results.series(window.id.series);
-        let first = window.id.window;
-        WindowData {
-            series: window.id.series,
-            window: first,
-            from: series.timestamp_text(first),
-            to: series.timestamp_text(first + window.input.len() - 1),
+impl<'a> WindowData<'a> {
+    /// A window of `series`. `what` comes before its index in its name.
+    pub(super) fn new(
+        what: String,
+        series: &Series,
+        window: &'a Observed,
+        look: &Look<'_>,
+        verdict: String,
+    ) -> Self {
+        let (first, last) = (window.id.window, window.id.window + look.steps() - 1);
+        let (from, to) = (series.timestamp_text(first), series.timestamp_text(last));
+        Self {
+            name: format!("{what} {first}, {from} to {to}"),
             error: mean_error(window),
+            verdict,
+            x: times(series, first..last + 1).1,
             input: &window.input,
             output: window.outputs.last().map_or(&[], Vec::as_slice),
-            maps: maps.iter().map(|map| heatmap::bytes(&map.values(window), map.full)).collect(),
+            maps: look.maps.iter().map(|map| heatmap::bytes(&map.values(window), map.full)).collect(),
         }
-    });
-    let windows = windows.collect();
-    let model = &results.detector.model;
-    let program = model.inference_program();
-    let field = |step| program.receptive_field(program.output, step);
-    let fields = (0..model.output_shape().steps).map(|step| [field(step).start, field(step).end]).collect();
-    let maps = maps.into_iter().map(|map| {
-        let (steps, channels) = (map.shape.steps, map.shape.channels);
-        MapData { name: map.name, steps, channels, full: map.full }
-    });
-    let maps = maps.collect();
-    InsideData { threshold: results.result.threshold, maps, windows, fields }
+    }
+}
+
+impl<'a> InsideData<'a> {
+    pub(super) fn new(
+        look: &Look<'_>,
+        threshold: f64,
+        columns: Vec<String>,
+        windows: Vec<WindowData<'a>>,
+    ) -> Self {
+        let program = look.model.inference_program();
+        let field = |step| program.receptive_field(program.output, step);
+        let fields = (0..look.steps()).map(|step| [field(step).start, field(step).end]).collect();
+        let maps = look.maps.iter().map(|map| {
+            let (steps, channels) = (map.shape.steps, map.shape.channels);
+            MapData { name: map.name.clone(), steps, channels, full: map.full }
+        });
+        Self { threshold, columns, maps: maps.collect(), windows, fields }
+    }
 }

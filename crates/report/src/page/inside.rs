@@ -1,17 +1,17 @@
-//! The data of the section on the internals of the model.
+//! The internals of a model: heat maps of windows, receptive fields, kernels, units.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use glassbox_engine::model::WeightInfo;
+use glassbox_engine::model::{Network, WeightInfo};
 use glassbox_engine::recurrent::Kind;
 use glassbox_engine::shape::Shape;
 use glassbox_figures::heatmap::Grid;
+use glassbox_pipeline::detector::Detector;
 use glassbox_pipeline::inside::{Inside, Observed, Recurrence};
-use glassbox_pipeline::synthetic::Subset;
+use jiff::SignedDuration;
 
-use crate::Results;
-use crate::figures::{worst_row, worst_window};
+use super::span_text;
 
 /// A heat map that each window has.
 pub(super) struct Map {
@@ -31,11 +31,11 @@ enum Shows {
 }
 
 impl Map {
-    fn new(name: String, shape: Shape, shows: Shows, inside: &Inside) -> Self {
+    fn new(name: String, shape: Shape, shows: Shows, windows: &[Observed]) -> Self {
         let map = Self { name, shape, full: 0.0, shows };
         let largest =
             |full: f32, window: &Observed| map.values(window).iter().fold(full, |full, v| full.max(v.abs()));
-        Self { full: inside.windows.iter().fold(0.0, largest), ..map }
+        Self { full: windows.iter().fold(0.0, largest), ..map }
     }
 
     /// The values for a window, row by row, in the order of the input's steps.
@@ -67,52 +67,58 @@ pub(super) struct Kernel<'a> {
     pub(super) grid: Grid,
 }
 
-/// The row of the test series with the largest reconstruction error.
-pub(super) struct Worst {
-    pub(super) row: usize,
-    pub(super) error: f32,
-    pub(super) reconstruction: f64,
-    /// The median error of all rows.
-    pub(super) typical: f32,
+/// A window that is shown without JavaScript.
+pub(super) struct Still<'a> {
+    pub(super) title: &'static str,
+    /// The plot of its input and reconstruction, if no other section has it.
+    pub(super) plot: Option<&'static str>,
+    pub(super) window: &'a Observed,
 }
 
-impl Results {
-    /// The heat maps of a window: the output of each layer and, if it is recurrent, its gates and states. The output of
-    /// the last layer, which is the reconstruction, and of dropout, which does nothing in inference, are left out.
-    pub(super) fn maps(&self, inside: &Inside) -> Vec<Map> {
-        let layers = self.detector.model.layers();
-        let recurrences = Recurrence::all(&self.detector.model);
-        let mut maps = vec![];
-        for (index, layer) in layers.iter().enumerate() {
-            if index + 1 < layers.len() && layer.layer.class_name() != "Dropout" {
-                maps.push(Map::new(layer.name.clone(), layer.output, Shows::Output(index), inside));
-            }
-            for (place, recurrence) in recurrences.iter().enumerate().filter(|(_, r)| r.layer == index) {
-                let shape = Shape::new(recurrence.trace.steps, recurrence.cell.units);
-                let is_output = recurrence.name == layer.name && layer.output == shape;
-                for (part, channels) in recurrence.parts() {
-                    if is_output && channels == recurrence.cell.hidden() {
-                        continue;
-                    }
-                    let backwards = if recurrence.backwards { " (backwards)" } else { "" };
-                    let name = format!("{}{backwards}, {part}", recurrence.name);
-                    let shows = Shows::Trace { index: place, recurrence: recurrence.clone(), channels };
-                    maps.push(Map::new(name, shape, shows, inside));
-                }
-            }
-        }
-        maps
+/// A model, and windows that went through it.
+pub(super) struct Look<'a> {
+    pub(super) model: &'a Network,
+    weights: &'a [f32],
+    pub(super) windows: &'a [Observed],
+    pub(super) maps: Vec<Map>,
+    pub(super) stills: Vec<Still<'a>>,
+    /// The time from a row to the next.
+    step: Option<SignedDuration>,
+}
+
+impl<'a> Look<'a> {
+    pub(super) fn new(
+        detector: &'a Detector,
+        windows: &'a [Observed],
+        stills: Vec<Still<'a>>,
+        step: Option<SignedDuration>,
+    ) -> Self {
+        let Detector { model, weights, .. } = detector;
+        Self { model, weights, windows, maps: maps(model, windows), stills, step }
+    }
+
+    /// Steps of a window.
+    pub(super) fn steps(&self) -> usize {
+        self.model.output_shape().steps
+    }
+
+    /// The index of the window that is shown first: the first of the stills.
+    pub(super) fn chosen(&self) -> usize {
+        let still = self.stills.first();
+        still
+            .and_then(|still| self.windows.iter().position(|window| window.id == still.window.id))
+            .unwrap_or(0)
     }
 
     /// Returns if the model has LSTM cells, and if it has GRU cells.
     pub(super) fn cells(&self) -> (bool, bool) {
-        let recurrences = Recurrence::all(&self.detector.model);
+        let recurrences = Recurrence::all(self.model);
         let is_lstm = |recurrence: &Recurrence| recurrence.cell.kind == Kind::Lstm;
         (recurrences.iter().any(is_lstm), !recurrences.iter().all(is_lstm))
     }
 
     pub(super) fn kernels(&self) -> Vec<Kernel<'_>> {
-        let (model, weights) = (&self.detector.model, &self.detector.weights);
+        let (model, weights) = (self.model, self.weights);
         let is_kernel = |tensor: &&WeightInfo| match tensor.shape.len() {
             2 => tensor.name.ends_with("kernel"),
             rank => rank == 3,
@@ -167,43 +173,48 @@ impl Results {
 
     /// The receptive field of a step of a layer's output.
     pub(super) fn field(&self, layer: usize, step: usize) -> Range<usize> {
-        let program = self.detector.model.inference_program();
+        let program = self.model.inference_program();
         let value = program.layer_outputs[layer].expect("inference keeps the output of every layer");
         program.receptive_field(value, step)
     }
 
     /// The receptive field of a step of the model's output.
     pub(super) fn output_field(&self, step: usize) -> Range<usize> {
-        self.field(self.detector.model.layers().len() - 1, step)
+        self.field(self.model.layers().len() - 1, step)
     }
 
-    /// The duration of so many rows of the training series; 0 if they are not evenly spaced.
-    pub(super) fn minutes(&self, rows: usize) -> usize {
-        rows * self.train.sampling().step.map_or(0, |step| step.as_mins() as usize)
-    }
-
-    pub(super) fn worst(&self, inside: &Inside) -> Worst {
-        let errors = &inside.rows.error;
-        let row = worst_row(errors);
-        let mut sorted = errors.clone();
-        sorted.sort_by(f32::total_cmp);
-        let (mean, std) = (self.result.training.mean, self.result.training.std);
-        Worst {
-            row,
-            error: errors[row],
-            reconstruction: f64::from(inside.rows.reconstruction[row]) * std + mean,
-            typical: sorted[sorted.len() / 2],
-        }
+    /// The time of so many rows.
+    pub(super) fn time(&self, rows: usize) -> String {
+        let time = self.step.zip(i32::try_from(rows).ok()).and_then(|(step, rows)| step.checked_mul(rows));
+        time.map_or("–".into(), span_text)
     }
 }
 
-/// The windows that are shown without JavaScript, each with its title and the plot of its signals.
-pub(super) fn shown_windows(inside: &Inside) -> Vec<(&'static str, &'static str, &Observed)> {
-    let train = inside.windows.iter().find(|window| window.id.series == Subset::Train);
-    let train = train.map(|window| ("The first training window", "first-window", window));
-    let worst = worst_window(inside);
-    let worst = worst.map(|window| ("The test window with the largest error", "worst-window", window));
-    train.into_iter().chain(worst).collect()
+/// The heat maps of a window: the output of each layer and, if it is recurrent, its gates and states. The output of
+/// the last layer, which is the reconstruction, and of dropout, which does nothing in inference, are left out.
+fn maps(model: &Network, windows: &[Observed]) -> Vec<Map> {
+    let layers = model.layers();
+    let recurrences = Recurrence::all(model);
+    let mut maps = vec![];
+    for (index, layer) in layers.iter().enumerate() {
+        if index + 1 < layers.len() && layer.layer.class_name() != "Dropout" {
+            maps.push(Map::new(layer.name.clone(), layer.output, Shows::Output(index), windows));
+        }
+        for (place, recurrence) in recurrences.iter().enumerate().filter(|(_, r)| r.layer == index) {
+            let shape = Shape::new(recurrence.trace.steps, recurrence.cell.units);
+            let is_output = recurrence.name == layer.name && layer.output == shape;
+            for (part, channels) in recurrence.parts() {
+                if is_output && channels == recurrence.cell.hidden() {
+                    continue;
+                }
+                let backwards = if recurrence.backwards { " (backwards)" } else { "" };
+                let name = format!("{}{backwards}, {part}", recurrence.name);
+                let shows = Shows::Trace { index: place, recurrence: recurrence.clone(), channels };
+                maps.push(Map::new(name, shape, shows, windows));
+            }
+        }
+    }
+    maps
 }
 
 /// The numbers of dead units and of all units with a ReLU.

@@ -1,30 +1,22 @@
-//! The page: its data, and the templates that render it.
+//! The pages: their data, and the templates that render them.
+//!
+//! Both pages, of a run of the tutorial and of a series of one's own, have one frame (`templates/base.html`) with one style
+//! and one script, and share what shows the internals of the model (`templates/parts`).
 
 mod data;
 mod functions;
 mod inside;
+mod own;
+mod tutorial;
 
 use std::collections::HashMap;
-use std::ops::Range;
 
-use askama::Template;
-use glassbox_engine::losses::Loss;
-use glassbox_engine::optimizers::{Adam, LearningRate, Optimizer};
-use glassbox_lab::statistics::Spread;
-use glassbox_lab::study::schema::{VariantSpread, Verdict};
-use glassbox_pipeline::detection::{PointRule, show_indices};
-use glassbox_pipeline::evaluation::Score;
-use glassbox_pipeline::results::{RunResult, SeriesInfo};
+use glassbox_figures::{Figure, theme};
 use glassbox_pipeline::series::Series;
-use glassbox_pipeline::tutorial::HEAD;
 use jiff::SignedDuration;
-use serde::Serialize;
-use serde_json::Value as Json;
 
-use crate::Results;
-use functions::{FUNCTIONS, function};
-use glassbox_figures::Figure;
-use glassbox_figures::theme;
+pub(crate) use own::html as own_html;
+pub(crate) use tutorial::html;
 
 /// The style, without the colours.
 const STYLE: &str =
@@ -41,96 +33,40 @@ const SCRIPT: [&str; 4] = [
     include_str!("../../assets/page.js"),
 ];
 
-/// Renders the page of a run; `drawn` are its plots with their SVG.
-pub(crate) fn html(results: &Results, drawn: &[(&Figure, String)]) -> askama::Result<String> {
-    let page = Page {
-        result: &results.result,
-        train_head: results.train.head(HEAD),
-        test_head: results.test.head(HEAD),
-        summary: results.detector.model.summary().to_string(),
-        architecture: pretty(&results.detector.model.to_json()),
-        truth: results.truth().map(|rows| {
-            let score = Score::of(&results.result.anomalies.points.indices, &rows);
-            (rows, score)
-        }),
-        figures: drawn.iter().map(|(figure, svg)| (figure.id.as_str(), (*figure, svg.as_str()))).collect(),
-        style: theme::css() + STYLE,
-        script: format!("/*\n{LICENCE}*/\n{LIBRARY}\n{{\n\"use strict\";\n{}}}\n", SCRIPT.concat()),
-        data: data::json(results, drawn),
-        tutorials_model: results.of_the_tutorials_model(),
-        results,
-    };
-    page.render()
-}
-
-#[derive(Template)]
-#[template(path = "page.html")]
-struct Page<'a> {
-    results: &'a Results,
-    result: &'a RunResult,
-    train_head: String,
-    test_head: String,
-    /// True if the model is the tutorial's, which the text describes.
-    tutorials_model: bool,
-    summary: String,
-    architecture: String,
-    /// The rows of the ground truth, and the score of the anomalous points against them.
-    truth: Option<(Range<usize>, Score)>,
+/// The parts that every page has.
+struct Frame<'a> {
+    /// The version of glassbox.
+    version: String,
+    /// The ids of the sections with their titles.
+    contents: Vec<(&'static str, &'static str)>,
+    /// The plots with their SVG, by their ids.
     figures: HashMap<&'a str, (&'a Figure, &'a str)>,
     style: String,
     script: String,
+    /// The data of the script.
     data: String,
 }
 
-impl Page<'_> {
-    fn best_epoch(&self) -> usize {
-        let losses = &self.result.training.history.val_loss;
-        (0..losses.len()).min_by(|a, b| losses[*a].total_cmp(&losses[*b])).map_or(0, |epoch| epoch + 1)
-    }
-
-    /// The learning rate, if the optimiser is Adam as Keras has it by default but for a learning rate of its own.
-    fn rate_of_adam(&self) -> Option<f64> {
-        match &self.result.config.train.optimizer {
-            Optimizer::Adam(adam) => match adam.learning_rate {
-                LearningRate::Constant(rate) if *adam == Adam::new(rate) => Some(rate),
-                _ => None,
-            },
-            _ => None,
+impl<'a> Frame<'a> {
+    fn new(
+        version: &str,
+        contents: Vec<(&'static str, &'static str)>,
+        drawn: &'a [(Figure, String)],
+        data: &data::Data<'_>,
+    ) -> Self {
+        Self {
+            version: version.into(),
+            contents,
+            figures: drawn.iter().map(|(figure, svg)| (figure.id.as_str(), (figure, svg.as_str()))).collect(),
+            style: theme::css() + STYLE,
+            script: format!("/*\n{LICENCE}*/\n{LIBRARY}\n{{\n\"use strict\";\n{}}}\n", SCRIPT.concat()),
+            data: data.json(),
         }
     }
 
-    /// Epochs whose validation loss is below their training loss.
-    fn epochs_below(&self) -> usize {
-        let history = &self.result.training.history;
-        history.val_loss.iter().zip(&history.loss).filter(|(val_loss, loss)| val_loss < loss).count()
-    }
-
-    /// Minutes from the first of the `rows` of the ground truth to the first anomalous point among them.
-    fn delay(&self, rows: &Range<usize>, score: &Score) -> Option<i64> {
-        let times = self.results.test.timestamps();
-        score.first_hit.map(|row| times[row].duration_since(times[rows.start]).as_mins())
-    }
-
-    /// The name of a value in `result.json`.
-    fn named(&self, value: impl Serialize) -> String {
-        serde_json::to_value(value).ok().as_ref().and_then(Json::as_str).unwrap_or_default().into()
-    }
-
-    fn series(&self) -> [&SeriesInfo; 2] {
-        [&self.result.data.train, &self.result.data.test]
-    }
-
-    /// The duration of a window, if the rows of the training series are evenly spaced.
-    fn window_span(&self) -> Option<String> {
-        let steps = i32::try_from(self.result.config.time_steps).ok()?;
-        regular_step(&self.results.train)?.checked_mul(steps).map(span_text)
-    }
-
-    /// Time per epoch, the median.
-    fn epoch_time(&self) -> String {
-        let mut epochs = self.result.timings.epochs.clone();
-        epochs.sort_by(f64::total_cmp);
-        epochs.get(epochs.len() / 2).map_or("unknown".into(), |seconds| format!("{:.0} ms", 1e3 * seconds))
+    /// A plot with its SVG, if the page has it.
+    fn figure(&self, id: &str) -> Option<(&'a Figure, &'a str)> {
+        self.figures.get(id).copied()
     }
 }
 
@@ -152,33 +88,7 @@ fn span_text(span: SignedDuration) -> String {
     }
 }
 
-/// The first and the last row.
-fn ends(rows: &[Vec<f32>]) -> Option<(&[f32], &[f32])> {
-    Some((rows.first()?, rows.last()?))
-}
-
-/// The numbers of a variant beside F1, each with the digits that are shown of it.
-fn columns(spread: &VariantSpread) -> [(&Option<Spread>, usize); 7] {
-    [
-        (&spread.precision, 3),
-        (&spread.recall, 3),
-        (&spread.delay_minutes, 0),
-        (&spread.live_delay_minutes, 0),
-        (&spread.windows, 1),
-        (&spread.false_windows, 1),
-        (&spread.seconds, 1),
-    ]
-}
-
-/// The class and the text of a verdict.
-fn verdict(verdict: &Verdict) -> (&'static str, &'static str) {
-    match verdict {
-        Verdict::Baseline => ("even", "baseline"),
-        Verdict::Helps | Verdict::Hurts => (verdict.name(), verdict.name()),
-        Verdict::Same | Verdict::Unclear => ("even", verdict.name()),
-    }
-}
-
+/// JSON with indentation.
 fn pretty(json: &str) -> String {
     let value: Result<serde_json::Value, _> = serde_json::from_str(json);
     value.and_then(|value| serde_json::to_string_pretty(&value)).unwrap_or_else(|_| json.into())

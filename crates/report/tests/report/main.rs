@@ -1,6 +1,7 @@
-//! The report of a small run: what it shows is what the run found.
+//! The pages of small runs: what they show is what was found.
 
 mod drawn;
 mod kit;
+mod own;
 mod refused;
 mod told;

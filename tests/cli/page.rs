@@ -1,0 +1,37 @@
+//! `--report` of `train` and `detect`.
+
+use std::fs;
+
+use serde_json::Value as Json;
+
+use crate::kit::{fail, glassbox_with, home, succeed, train};
+
+#[test]
+fn train_and_detect_leave_a_page_when_asked() {
+    let home = home();
+    let at = |name: &str| home.path().join(name);
+    succeed(&mut train(home.path(), &["--report", "train.html", "--quiet"]));
+    let page = fs::read_to_string(at("train.html")).expect("a page");
+    assert!(page.contains("id=\"training\"") && !page.contains("id=\"anomalies\""));
+    let detect = ["detect", "data.csv", "--model", "model.safetensors", "--report", "detect.html"];
+    let with = |more: &[&str]| glassbox_with(home.path(), &[&detect[..], more].concat());
+    let verdicts = succeed(&mut with(&[]));
+    let page = fs::read(at("detect.html")).expect("a page");
+    assert!(String::from_utf8_lossy(&page).contains("id=\"anomalies\""));
+    // The page changes nothing of the result, and is the same again.
+    succeed(&mut with(&["--output", "verdicts.csv"]));
+    assert_eq!(fs::read_to_string(at("verdicts.csv")).expect("verdicts"), verdicts);
+    assert!(fs::read(at("detect.html")).expect("a page") == page);
+    let document: Json = serde_json::from_str(&succeed(&mut with(&["--json"]))).expect("JSON");
+    assert_eq!(document["rows"], 200);
+
+    let error = fail(&mut with(&["--rule", "published"]), 3);
+    assert!(error.contains("--report goes with --rule rows"), "{error}");
+    let error = fail(&mut with(&["--output", "detect.html"]), 3);
+    assert!(error.contains("--report") && error.contains("--output"), "{error}");
+    // Neither is written if one cannot be.
+    fs::remove_file(at("detect.html")).expect("a page");
+    let error = fail(&mut with(&["--output", "data.csv/verdicts.csv"]), 3);
+    assert!(error.contains("data.csv"), "{error}");
+    assert!(!at("detect.html").exists());
+}
