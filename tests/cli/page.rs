@@ -1,4 +1,4 @@
-//! `--report` of `train` and `detect`.
+//! `--report` of `train` and `detect`, and thresholds that follow the scores.
 
 use std::fs;
 
@@ -34,4 +34,27 @@ fn train_and_detect_leave_a_page_when_asked() {
     let error = fail(&mut with(&["--output", "data.csv/verdicts.csv"]), 3);
     assert!(error.contains("data.csv"), "{error}");
     assert!(!at("detect.html").exists());
+}
+
+#[test]
+fn a_threshold_can_follow_the_scores() {
+    let home = home();
+    succeed(&mut train(home.path(), &["--quiet"]));
+    let detect = |threshold: &str| {
+        let detect =
+            ["detect", "data.csv", "--model", "model.safetensors", "--json", "--threshold", threshold];
+        glassbox_with(home.path(), &detect)
+    };
+    let document: Json = serde_json::from_str(&succeed(&mut detect("adaptive-robust-z:3:50"))).expect("JSON");
+    let rule = serde_json::json!({ "adaptive": { "robust_z": { "z": 3.0, "rows": 50 } } });
+    assert_eq!(document["threshold"]["rule"], rule);
+    for (threshold, code, part) in [
+        ("adaptive-robust-z:3", 2, "adaptive-robust-z:Z:ROWS"),
+        ("adaptive-quantile:0.9:5", 3, "5 rows: expected 10 to 100000"),
+        ("adaptive-drift:2:50", 3, "2 is out of range"),
+        ("adaptive-peaks:1e-4", 3, "at least 500 training rows"),
+    ] {
+        let error = fail(&mut detect(threshold), code);
+        assert!(error.contains(part), "{threshold}: {error}");
+    }
 }

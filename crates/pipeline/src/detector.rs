@@ -111,10 +111,11 @@ impl Detector {
         require_stretch(series, &stretches, steps)?;
         let mut model = Model::with_weights(self.model.clone(), self.weights.clone(), device.clone())?;
         let session = model.session(PREDICT_BATCH)?;
+        let [mut settled_threshold, mut live_threshold] = alarm.running(calibration);
         let mut detection = RowDetection { time_steps: steps, alarm, windows: 0, rows: vec![] };
-        let judged = |terms: &Terms| {
+        let mut judged = |terms: &Terms| {
             let mut judged = Judged::unjudged(Reason::ShortStretch);
-            judged.judge_settled(terms, None, calibration, &alarm);
+            judged.judge_settled(terms, None, calibration, &mut settled_threshold);
             judged
         };
         for stretch in stretches {
@@ -129,7 +130,9 @@ impl Detector {
             let mut live = vec![];
             reconstruct_each(session, &windows, |x, y| {
                 let [settled, newest] = rows.push(x, y)?;
-                live.push(calibration.score(newest).value / alarm.live);
+                let mut at_once = Judged::unjudged(Reason::ShortStretch);
+                at_once.judge_live(newest, calibration, &mut live_threshold);
+                live.push(at_once.live);
                 detection.rows.push(judged(settled));
                 Ok::<(), Error>(())
             })?;
@@ -137,7 +140,7 @@ impl Detector {
             detection.rows.extend(rows.open().skip(1).map(|terms| judged(&terms)));
             detection.windows += windows.len();
             for (row, live) in detection.rows[first + steps - 1..].iter_mut().zip(live) {
-                row.live = Some(live);
+                row.live = live;
             }
         }
         Ok(detection)
@@ -236,8 +239,16 @@ pub fn train_detector<'a>(
     let calibration = Some(Calibration::fit(session, &stretches)?);
     let (model, weights) = (model.clone(), trained.model.flat_weights()?);
     let sampling_step = series.sampling().step;
-    let detector =
-        Detector { model, weights, columns: vec![], scalers, threshold, calibration, sampling_step };
+    let detector = Detector {
+        model,
+        weights,
+        columns: vec![],
+       
+        scalers,
+        threshold,
+        calibration,
+        sampling_step,
+    };
     Ok(TrainedDetector { detector, trained, training_errors })
 }
 

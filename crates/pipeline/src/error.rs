@@ -158,6 +158,12 @@ pub enum Error {
     /// The number of a rule for the threshold is out of range.
     #[error("{number} is out of range for this threshold: expected {expected}")]
     BadThresholdRule { number: f64, expected: &'static str },
+    /// The number of rows that an adaptive threshold looks back over is out of range.
+    #[error(
+        "an adaptive threshold by this rule cannot look back over {}: expected {fewest} to {most}",
+        counted(*rows, "row", "rows")
+    )]
+    BadAdaptiveRows { rows: usize, fewest: usize, most: usize },
     /// Windows are too short for the rule of anomalous points.
     #[error(
         "windows of {} are too short for the {rule} rule of anomalous points, which needs at least {least}",

@@ -39,7 +39,7 @@ pub use watch::{Tally, Watch};
 use crate::detector::{Detector, require_channels, require_step};
 use crate::error::{Error, Result};
 use crate::reconstruction::{PREDICT_BATCH, reconstruct_each};
-use crate::rows::{Alarm, Calibration, Judged, Reason, Rows, Terms, ThresholdRule};
+use crate::rows::{Alarm, Calibration, Judged, Reason, Rows, Running, Terms, ThresholdRule};
 use crate::series::{BadRows, Clock, Row, Sieve, follows};
 use step_check::StepCheck;
 
@@ -55,6 +55,8 @@ pub struct LiveDetector<'d> {
     detector: &'d Detector,
     calibration: &'d Calibration,
     alarm: Alarm,
+    /// The thresholds of settled and of live scores.
+    thresholds: [Running; 2],
     model: Model,
     /// The sampling step of the training series.
     step: SignedDuration,
@@ -115,6 +117,10 @@ struct Memory {
     used: usize,
     /// The last rows of the stretch, with their raw values.
     rows: Vec<(DateTime, Vec<f64>)>,
+    /// Their live scores, relative to the threshold of that moment.
+    live: Vec<Option<f64>>,
+    /// What the thresholds have learnt.
+    thresholds: [Running; 2],
 }
 
 impl<'d> LiveDetector<'d> {
@@ -132,10 +138,12 @@ impl<'d> LiveDetector<'d> {
         let calibration = detector.calibration.as_ref().ok_or(Error::NoCalibration)?;
         let step = detector.sampling_step.ok_or(Error::NoSamplingStep)?;
         require_channels(&detector.model, detector.scalers.len())?;
+        let alarm = Alarm::new(rule, calibration)?;
         Ok(Self {
             detector,
             calibration,
-            alarm: Alarm::new(rule, calibration)?,
+            thresholds: alarm.running(calibration),
+            alarm,
             model: Model::with_weights(detector.model.clone(), detector.weights.clone(), device.clone())?,
             step,
             name: name.into(),
@@ -212,7 +220,7 @@ impl<'d> LiveDetector<'d> {
     /// If an error is not finite, or the device fails. The detector cannot go on then.
     pub fn flush(&mut self, each: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         let (steps, channels) = (self.time_steps(), self.detector.scalers.len());
-        let Self { calibration, alarm, model, clock, rows, recent, judged, .. } = self;
+        let Self { calibration, thresholds: [settled, at_once], model, clock, rows, recent, judged, .. } = self;
         let Recent { timestamps, values, normalised, live } = recent;
         if live.len() == timestamps.len() {
             return Ok(());
@@ -232,12 +240,12 @@ impl<'d> LiveDetector<'d> {
             let windows = Samples::windows(&normalised[first * channels..], steps, channels)?;
             reconstruct_each(model.session(PREDICT_BATCH)?, &windows, |x, y| {
                 let [oldest, newest] = rows.push(x, y)?;
-                judged.judge_live(newest, calibration, alarm);
+                judged.judge_live(newest, calibration, at_once);
                 let row = live.len();
                 live.push(judged.live);
                 tell(Kind::Live, row, judged);
                 let row = row + 1 - steps;
-                judged.judge_settled(oldest, live[row], calibration, alarm);
+                judged.judge_settled(oldest, live[row], calibration, settled);
                 tell(Kind::Settled, row, judged);
                 Ok::<(), Error>(())
             })?;
@@ -318,7 +326,8 @@ impl<'d> LiveDetector<'d> {
         for row in len - unsettled..len {
             match open.get(row + unsettled - len) {
                 Some(terms) => {
-                    self.judged.judge_settled(terms, self.recent.live[row], self.calibration, &self.alarm);
+                    let (live, [settled, _]) = (self.recent.live[row], &mut self.thresholds);
+                    self.judged.judge_settled(terms, live, self.calibration, settled);
                 }
                 None => self.judged = Judged::unjudged(Reason::ShortStretch),
             }
@@ -352,16 +361,20 @@ impl<'d> LiveDetector<'d> {
             steps: self.steps.clone(),
             used: self.used,
             rows,
+            live: self.recent.live[first..].to_vec(),
+            thresholds: self.thresholds.clone(),
         }
     }
 
     /// Returns the part of a memory that no detector like this one leaves, for example in a damaged file.
     fn problem(&self, memory: &Memory) -> Option<&'static str> {
-        let Memory { sieve, steps, used, rows, .. } = memory;
+        let Memory { sieve, steps, used, rows, live, thresholds, .. } = memory;
         let fits = |(_, values): &(DateTime, Vec<f64>)| values.len() == self.detector.scalers.len();
         let in_order = rows.is_sorted_by(|a, b| follows(a.0, b.0, self.step));
         [
             ("rows", rows.len() <= self.kept() && rows.iter().all(fits) && in_order),
+            ("live", live.len() == rows.len() && live.iter().flatten().all(|score| score.is_finite())),
+            ("thresholds", thresholds.iter().all(|threshold| threshold.is_sound(self.alarm.rule))),
             ("used", (rows.len()..1 << 62).contains(used)),
             ("sieve", sieve.is_sound() && rows.last().is_none_or(|last| sieve.last() == Some(last.0))),
             ("steps", steps.is_sound()),
@@ -372,13 +385,14 @@ impl<'d> LiveDetector<'d> {
 
     /// Goes on from a memory without a [problem](Self::problem).
     fn resume(&mut self, memory: Memory) -> Result<()> {
-        let Memory { clock, sieve, steps, used, rows } = memory;
+        let Memory { clock, sieve, steps, used, rows, live, thresholds } = memory;
         for (timestamp, values) in &rows {
             let values: Vec<Option<f64>> = values.iter().copied().map(Some).collect();
             self.normalise(&values)?;
             self.append(*timestamp, &values);
         }
         self.flush(&mut |_| ())?;
+        (self.recent.live, self.thresholds) = (live, thresholds);
         (self.clock, self.sieve, self.steps, self.used) = (clock, self.sieve.resume(sieve), steps, used);
         Ok(())
     }

@@ -57,10 +57,16 @@ impl Profile {
     /// `days` days of it; another `seed` gives other noise.
     #[must_use]
     pub fn series(self, days: usize, seed: u64) -> Series {
+        self.noisier(days, seed, 1.0)
+    }
+
+    /// The same with so many times the noise.
+    #[must_use]
+    pub fn noisier(self, days: usize, seed: u64, times: f64) -> Series {
         let mut noise = Stream::new(seed, Purpose::Series, 2, self as u32).draws();
         let mut value = |row| {
             let (value, deviation) = self.value(row);
-            value + deviation * noise.normal()
+            value + times * deviation * noise.normal()
         };
         let values = (0..days * DAY).map(&mut value).collect();
         let timestamps =
@@ -178,7 +184,7 @@ pub struct Found {
 }
 
 impl Found {
-    /// Judges 14 days of a profile, with other noise than in training, and an anomaly in them, or none.
+    /// Judges 14 days of a profile by the threshold of `rule`, with other noise than in training, and an anomaly in them, or none.
     ///
     /// # Errors
     /// If the detector cannot judge it.
@@ -188,6 +194,7 @@ impl Found {
         profile: Profile,
         anomaly: Option<(Kind, Place)>,
         seed: u64,
+        rule: ThresholdRule,
     ) -> Result<Self> {
         let normal = profile.series(14, !seed);
         let deviation = Scaler::fit(normal.values())?.std();
@@ -195,7 +202,7 @@ impl Found {
             Some((kind, place)) => kind.plant(&normal, deviation, place, seed),
             None => (normal, 0..0),
         };
-        let detection = detector.judge(device, &series, ThresholdRule::Max)?;
+        let detection = detector.judge(device, &series, rule)?;
         let near = truth.start.saturating_sub(DAY)..truth.end + if truth.is_empty() { 0 } else { DAY };
         let mut found = Self { planted: truth.len(), ..Self::default() };
         for (row, judged) in detection.rows.iter().enumerate() {

@@ -32,12 +32,14 @@
 
 use serde::{Deserialize, Serialize};
 
+mod adaptive;
 mod calibration;
 mod ring;
 #[cfg(test)]
 mod tests;
 mod threshold;
 
+pub use adaptive::{Adaptive, Running};
 pub use calibration::{Calibration, Still};
 pub use ring::{Rows, Terms};
 pub use threshold::{Alarm, Distribution, ThresholdRule};
@@ -148,26 +150,27 @@ impl Judged {
         Self { score: None, live: None, shares: vec![], verdict: Verdict::Unjudged(reason) }
     }
 
-    /// Judges a row by its settled terms. Its live score is that of `live`.
+    /// Judges a row by its settled terms, from which the threshold learns. Its live score is that of `live`.
     pub(crate) fn judge_settled(
         &mut self,
         terms: &Terms,
         live: Option<f64>,
         calibration: &Calibration,
-        alarm: &Alarm,
+        threshold: &mut Running,
     ) {
-        (self.score, self.live) = (Some(self.judge(terms, calibration, alarm.settled)), live);
+        (self.score, self.live) = (Some(self.judge(terms, calibration, threshold)), live);
     }
 
-    /// Judges a row by its live terms.
-    pub(crate) fn judge_live(&mut self, terms: &Terms, calibration: &Calibration, alarm: &Alarm) {
-        (self.score, self.live) = (None, Some(self.judge(terms, calibration, alarm.live)));
+    /// Judges a row by its live terms, from which the threshold learns.
+    pub(crate) fn judge_live(&mut self, terms: &Terms, calibration: &Calibration, threshold: &mut Running) {
+        (self.score, self.live) = (None, Some(self.judge(terms, calibration, threshold)));
     }
 
     /// The verdict and the shares by these terms. Returns the score, relative to `threshold`.
-    fn judge(&mut self, terms: &Terms, calibration: &Calibration, threshold: f64) -> f64 {
+    fn judge(&mut self, terms: &Terms, calibration: &Calibration, threshold: &mut Running) -> f64 {
         let score = calibration.score(terms);
-        let value = score.value / threshold;
+        let value = score.value / threshold.threshold();
+        threshold.learn(score.value);
         self.verdict = if value > 1.0 { Verdict::Anomalous(score.cause) } else { Verdict::Normal };
         self.shares.clear();
         self.shares.extend(calibration.shares(terms));

@@ -12,7 +12,9 @@ fn no_kind_of_anomaly_is_missed() {
     for profile in Profile::ALL {
         let detector = train(&device, profile, 1).unwrap();
         for (kind, place) in Kind::ALL.into_iter().flat_map(|kind| Place::ALL.map(|place| (kind, place))) {
-            let found = Found::measure(&detector, &device, profile, Some((kind, place)), 1).unwrap();
+            let found =
+                Found::measure(&detector, &device, profile, Some((kind, place)), 1, ThresholdRule::Max)
+                    .unwrap();
             let shown = format!("{profile:?}, {kind:?}, {place:?}: {found:?}");
             let least = match kind {
                 Kind::Spike | Kind::FlatLine => found.planted,
@@ -26,7 +28,7 @@ fn no_kind_of_anomaly_is_missed() {
             assert!(found.hits >= least, "{shown}");
             assert!(100 * found.elsewhere <= found.normal, "{shown}");
         }
-        let none = Found::measure(&detector, &device, profile, None, 1).unwrap();
+        let none = Found::measure(&detector, &device, profile, None, 1, ThresholdRule::Max).unwrap();
         assert_eq!((none.planted, none.hits, none.near, none.normal), (0, 0, 0, 14 * DAY));
         assert!(100 * none.elsewhere <= none.normal, "{profile:?}: {none:?}");
     }

@@ -11,7 +11,7 @@ use glassbox_engine::training::Fit;
 use glassbox_pipeline::Error;
 use glassbox_pipeline::architecture::Autoencoder;
 use glassbox_pipeline::detector::{Detector, train_detector};
-use glassbox_pipeline::rows::{Judged, Reason, RowDetection, ThresholdRule, Verdict};
+use glassbox_pipeline::rows::{Adaptive, Alarm, Judged, Reason, RowDetection, ThresholdRule, Verdict};
 use glassbox_pipeline::series::{Clock, Series, SeriesError};
 use glassbox_pipeline::training::TrainOptions;
 use jiff::SignedDuration;
@@ -92,6 +92,33 @@ fn a_live_score_is_known_at_its_row() {
         let settled = |found: &RowDetection| found.rows[..end + 1 - STEPS].to_vec();
         assert_eq!(settled(&part), settled(&whole), "{end}");
     }
+}
+
+#[test]
+fn an_adaptive_threshold_goes_through_the_rows_in_their_order() {
+    let mut detector = train(&tiny::series(400, 0.0));
+    let series = rows(&tiny::series(120, 4.0), 0..120, 90..95);
+    let fixed = judge(&detector, &series);
+    let rule = ThresholdRule::Adaptive(Adaptive::RobustZ { z: 6.0, rows: 10 });
+    let found = detector.judge(&Device::new(Reference), &series, rule).unwrap();
+    let calibration = detector.calibration.take().unwrap();
+    let mut by_hand = Alarm::new(rule, &calibration).unwrap().running(&calibration);
+    let mut changed = 0;
+    for (row, fixed) in found.rows.iter().zip(&fixed.rows) {
+        // The fixed threshold is 1: its scores are relative to the training maximum.
+        let scores = [(row.score, fixed.score), (row.live, fixed.live)];
+        for ((found, score), threshold) in scores.into_iter().zip(&mut by_hand) {
+            let expected = score.map(|score| score / threshold.threshold());
+            assert_eq!(found, expected);
+            score.into_iter().for_each(|score| threshold.learn(score));
+        }
+        assert_eq!(matches!(row.verdict, Verdict::Anomalous(_)), row.score.is_some_and(|score| score > 1.0));
+        changed += usize::from(row.verdict != fixed.verdict);
+    }
+    assert!(changed > 0, "the threshold did not move");
+    let few = ThresholdRule::Adaptive(Adaptive::Quantile { quantile: 0.9, rows: 9 });
+    let error = Alarm::new(few, &calibration).unwrap_err().to_string();
+    assert!(error.contains("9 rows: expected 10 to 100000"), "{error}");
 }
 
 #[test]

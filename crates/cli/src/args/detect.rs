@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Args, ValueEnum};
 use glassbox_pipeline::detection::PointRule;
-use glassbox_pipeline::rows::ThresholdRule;
+use glassbox_pipeline::rows::{Adaptive, ThresholdRule};
 
 use super::shared::{BadRowsArgs, ColumnArgs, ComputeArgs, one_of, point_rules};
 
@@ -42,7 +42,9 @@ pub(crate) struct DetectArgs {
     /// Threshold. For --rule rows, of the scores of rows: `max` (the largest training score, the default),
     /// `quantile:Q` (that quantile of the training scores, such as 0.999), `robust-z:Z` (Z standard deviations above
     /// the median, estimated by the median absolute deviation), or `peaks:RATE` (for that rate of false alarms, such as
-    /// 1e-4, by a fit of the largest training scores). For the other rules, a number: the mean absolute error above which
+    /// 1e-4, by a fit of the largest training scores); or one that follows the scores, row by row: `adaptive-peaks:RATE`,
+    /// `adaptive-drift:RATE:ROWS` (the same relative to the median of the last ROWS scores), `adaptive-quantile:Q:ROWS` or
+    /// `adaptive-robust-z:Z:ROWS` (of the last ROWS scores). For the other rules, a number: the mean absolute error above which
     /// a window is anomalous, in standard deviations of the training series [default: that of the model file]
     #[arg(long, value_name = "THRESHOLD", value_parser = threshold)]
     pub(crate) threshold: Option<ThresholdChoice>,
@@ -122,19 +124,32 @@ pub(crate) enum ThresholdChoice {
 }
 
 pub(super) fn threshold(text: &str) -> Result<ThresholdChoice, String> {
-    let expected = || {
-        "expected max, quantile:Q, robust-z:Z, peaks:RATE, or, for --rule published or inclusive, a number"
-            .to_owned()
+    let parts: Vec<&str> = text.split(':').collect();
+    let number = |text: &str| text.parse::<f64>().ok();
+    let rows = |text: &str| text.parse::<usize>().ok();
+    let rule = match parts[..] {
+        ["max"] => Some(ThresholdRule::Max),
+        ["quantile", quantile] => number(quantile).map(ThresholdRule::Quantile),
+        ["robust-z", z] => number(z).map(ThresholdRule::RobustZ),
+        ["peaks", rate] => number(rate).map(ThresholdRule::Peaks),
+        ["adaptive-peaks", rate] => number(rate).map(|rate| Adaptive::Peaks { rate }.into()),
+        ["adaptive-drift", rate, of] => {
+            number(rate).zip(rows(of)).map(|(rate, rows)| Adaptive::Drift { rate, rows }.into())
+        }
+        ["adaptive-quantile", quantile, of] => number(quantile)
+            .zip(rows(of))
+            .map(|(quantile, rows)| Adaptive::Quantile { quantile, rows }.into()),
+        ["adaptive-robust-z", z, of] => {
+            number(z).zip(rows(of)).map(|(z, rows)| Adaptive::RobustZ { z, rows }.into())
+        }
+        _ => None,
     };
-    let (name, number) = text.split_once(':').map_or((text, None), |(name, number)| (name, Some(number)));
-    let number = number.map(str::parse::<f64>).transpose().map_err(|_| expected())?;
-    Ok(ThresholdChoice::Scores(match (name, number) {
-        ("max", None) => ThresholdRule::Max,
-        ("quantile", Some(quantile)) => ThresholdRule::Quantile(quantile),
-        ("robust-z", Some(z)) => ThresholdRule::RobustZ(z),
-        ("peaks", Some(rate)) => ThresholdRule::Peaks(rate),
-        _ => return text.parse().map(ThresholdChoice::Error).map_err(|_| expected()),
-    }))
+    let choice = rule.map(ThresholdChoice::Scores).or_else(|| number(text).map(ThresholdChoice::Error));
+    choice.ok_or_else(|| {
+        "expected max, quantile:Q, robust-z:Z, peaks:RATE, adaptive-peaks:RATE, adaptive-drift:RATE:ROWS, \
+         adaptive-quantile:Q:ROWS, adaptive-robust-z:Z:ROWS or, for --rule published or inclusive, a number"
+            .into()
+    })
 }
 
 #[derive(Debug, Args)]

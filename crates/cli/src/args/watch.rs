@@ -56,7 +56,8 @@ pub(crate) struct WatchArgs {
 
     /// Threshold of the scores: `max` (the largest training score), `quantile:Q` (that quantile of the training scores,
     /// such as 0.999), `robust-z:Z` (Z standard deviations above the median, estimated by the median absolute deviation),
-    /// or `peaks:RATE` (for that rate of false alarms, such as 1e-4, by a fit of the largest training scores)
+    /// or `peaks:RATE` (for that rate of false alarms, such as 1e-4, by a fit of the largest training scores); or one of the
+    /// adaptive forms that `glassbox detect` has
     #[arg(long, value_name = "THRESHOLD", default_value = "max", value_parser = rule)]
     pub(crate) threshold: ThresholdRule,
 
@@ -94,6 +95,6 @@ fn lines() -> impl TypedValueParser<Value = Lines> {
 fn rule(text: &str) -> Result<ThresholdRule, String> {
     match threshold(text) {
         Ok(ThresholdChoice::Scores(rule)) => Ok(rule),
-        _ => Err("expected max, quantile:Q, robust-z:Z or peaks:RATE".into()),
+        _ => Err("expected max, quantile:Q, robust-z:Z, peaks:RATE, or an adaptive form of them".into()),
     }
 }

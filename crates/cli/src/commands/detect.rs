@@ -34,7 +34,7 @@ pub(crate) fn run(args: &DetectArgs) -> Result<(), Failure> {
             Kind::Input,
             format_args!(
                 "--threshold {error} is the error of a window, and --rule rows compares scores of rows: give max, \
-                 quantile:Q, robust-z:Z or peaks:RATE, or --rule published or inclusive"
+                 quantile:Q, robust-z:Z, peaks:RATE or an adaptive one, or --rule published or inclusive"
             ),
         )),
         (Rule::Points(rule), Some(ThresholdChoice::Scores(_))) => Err(Failure::new(

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Calibration;
+use super::adaptive::{Adaptive, Running};
 use crate::error::{Error, Result};
 use crate::words::counted;
 
@@ -70,13 +71,12 @@ impl Distribution {
     }
 
     /// The threshold by a rule.
-    fn threshold(&self, rule: ThresholdRule) -> Result<f64> {
+    pub(super) fn threshold(&self, rule: ThresholdRule) -> Result<f64> {
         let too_few = |needed: usize| Error::TooFewScores { rule, rows: self.count, needed };
         match rule {
             ThresholdRule::Max => Ok(1.0),
             ThresholdRule::Quantile(quantile) => {
-                // As many scores as may be above it.
-                let above = ((1.0 - quantile) * self.count as f64 + 1e-9).floor() as usize;
+                let above = above(quantile, self.count);
                 match self.largest.get(above) {
                     Some(_) if above == 0 => Err(too_few((1.0 / (1.0 - quantile)).round() as usize)),
                     Some(score) => Ok(*score),
@@ -87,20 +87,30 @@ impl Distribution {
             }
             ThresholdRule::RobustZ(z) => Ok(self.median + z * MAD_TO_STD * self.mad),
             ThresholdRule::Peaks(rate) => {
-                let peaks = ((PEAKS * self.count as f64) as usize).min(self.largest.len().saturating_sub(1));
-                if peaks < FEWEST_PEAKS {
+                let (base, excesses) = self.peaks();
+                if excesses.len() < FEWEST_PEAKS {
                     return Err(too_few((FEWEST_PEAKS as f64 / PEAKS) as usize));
                 }
-                let fraction = peaks as f64 / self.count as f64;
+                let fraction = excesses.len() as f64 / self.count as f64;
                 if rate >= fraction {
                     return Err(Error::RateTooHigh { rate, most: fraction });
                 }
-                let base = self.largest[peaks];
-                let excesses: Vec<f64> =
-                    self.largest[..peaks].iter().rev().map(|score| score - base).collect();
                 Ok(base + Pareto::fit(&excesses).exceeded_with(rate / fraction))
             }
+            ThresholdRule::Adaptive(rule) => self.threshold(rule.beginning()),
         }
+    }
+
+    /// The score that the largest 2 % exceed, and the ascending excesses of these.
+    pub(super) fn peaks(&self) -> (f64, Vec<f64>) {
+        let peaks = ((PEAKS * self.count as f64) as usize).min(self.largest.len().saturating_sub(1));
+        let base = self.largest.get(peaks).copied().unwrap_or_default();
+        (base, self.largest[..peaks].iter().rev().map(|score| score - base).collect())
+    }
+
+    /// The median score.
+    pub(super) fn median(&self) -> f64 {
+        self.median
     }
 
     /// The fraction of training scores above `threshold`; at least that of one score, as none is not never.
@@ -108,6 +118,39 @@ impl Distribution {
         let above = self.largest.partition_point(|score| *score > threshold).max(1);
         above as f64 / (self.count + 1) as f64
     }
+}
+
+/// Number of scores, of `count`, that may be above a quantile.
+fn above(quantile: f64, count: usize) -> usize {
+    ((1.0 - quantile) * count as f64 + 1e-9).floor() as usize
+}
+
+/// A quantile of ascending scores, of which at least one is above it.
+pub(super) fn quantile_of(sorted: &[f64], quantile: f64) -> f64 {
+    sorted[sorted.len() - 1 - above(quantile, sorted.len())]
+}
+
+/// The median of ascending scores plus `z` standard deviations, estimated by the median absolute deviation.
+pub(super) fn robust_z_of(sorted: &[f64], z: f64) -> f64 {
+    let middle = sorted.len() / 2;
+    let median = sorted[middle];
+    // The deviations in ascending order: the nearer one of both sides is next.
+    let (mut below, mut from, mut mad) = (middle, middle, 0.0);
+    for _ in 0..=middle {
+        let left = below.checked_sub(1).map(|at| median - sorted[at]);
+        let right = sorted.get(from).map(|score| score - median);
+        mad = match (left, right) {
+            (Some(left), right) if right.is_none_or(|right| left < right) => {
+                below -= 1;
+                left
+            }
+            (_, right) => {
+                from += 1;
+                right.unwrap_or(mad)
+            }
+        };
+    }
+    median + z * MAD_TO_STD * mad
 }
 
 /// A generalised Pareto distribution of excesses over a base.
@@ -156,6 +199,14 @@ pub enum ThresholdRule {
     /// The score that is exceeded with this probability, by a fit of the largest training scores (peaks over threshold;
     /// Siffer et al., *Anomaly detection in streams with extreme value theory*, 2017).
     Peaks(f64),
+    /// A threshold that follows the scores.
+    Adaptive(Adaptive),
+}
+
+impl From<Adaptive> for ThresholdRule {
+    fn from(rule: Adaptive) -> Self {
+        Self::Adaptive(rule)
+    }
 }
 
 impl fmt::Display for ThresholdRule {
@@ -170,6 +221,7 @@ impl fmt::Display for ThresholdRule {
                     "the score that a fit of the largest training scores exceeds with probability {rate}"
                 )
             }
+            Self::Adaptive(rule) => write!(f, "{rule}"),
         }
     }
 }
@@ -179,9 +231,9 @@ impl fmt::Display for ThresholdRule {
 pub struct Alarm {
     /// The rule that it is from.
     pub rule: ThresholdRule,
-    /// The threshold of settled scores, relative to the training maximum.
+    /// The threshold of settled scores, relative to the training maximum; of an adaptive one, its beginning.
     pub settled: f64,
-    /// The threshold of live scores, relative to the training maximum.
+    /// The threshold of live scores, relative to the training maximum; of an adaptive one, its beginning.
     pub live: f64,
     /// Number of training windows that it rests on.
     pub windows: usize,
@@ -200,8 +252,12 @@ impl Alarm {
     /// If the training scores are too few for the rule, or its number is out of range.
     pub fn new(rule: ThresholdRule, calibration: &Calibration) -> Result<Self> {
         let (settled, live) = (calibration.settled(), calibration.live());
-        let (number, good, expected) = match rule {
-            ThresholdRule::Max => (0.0, true, ""),
+        let beginning = match rule {
+            ThresholdRule::Adaptive(adaptive) => adaptive.beginning(),
+            fixed => fixed,
+        };
+        let (number, good, expected) = match beginning {
+            ThresholdRule::Max | ThresholdRule::Adaptive(_) => (0.0, true, ""),
             ThresholdRule::Quantile(q) => (q, 0.0 < q && q < 1.0, "a quantile above 0 and below 1"),
             ThresholdRule::RobustZ(z) => {
                 (z, z > 0.0 && z.is_finite(), "a number of standard deviations above 0")
@@ -211,8 +267,11 @@ impl Alarm {
         if !good {
             return Err(Error::BadThresholdRule { number, expected });
         }
+        if let ThresholdRule::Adaptive(adaptive) = rule {
+            adaptive.require_rows()?;
+        }
         let threshold = settled.threshold(rule)?;
-        let expected_rate = match rule {
+        let expected_rate = match beginning {
             ThresholdRule::Peaks(rate) => rate,
             _ => settled.fraction_above(threshold),
         };
@@ -227,6 +286,13 @@ impl Alarm {
             expected_rate,
             time_steps: calibration.time_steps(),
         })
+    }
+
+    /// The thresholds of settled and of live scores while rows come.
+    #[must_use]
+    pub fn running(&self, calibration: &Calibration) -> [Running; 2] {
+        let of = |threshold: f64, scores: &Distribution| Running::new(self.rule, threshold, scores);
+        [of(self.settled, calibration.settled()), of(self.live, calibration.live())]
     }
 
     /// A warning if the training series was so short that the threshold means little.

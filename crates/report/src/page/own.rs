@@ -6,7 +6,7 @@ use glassbox_figures::{Figure, theme};
 use glassbox_pipeline::detector::Detector;
 use glassbox_pipeline::inside::Observed;
 use glassbox_pipeline::results::{Counts, RowVerdicts, Run, Versions};
-use glassbox_pipeline::rows::{Alarm, Cause, Verdict};
+use glassbox_pipeline::rows::{Alarm, Cause, ThresholdRule, Verdict};
 use glassbox_pipeline::scaler::Scaler;
 use glassbox_pipeline::series::Series;
 use glassbox_pipeline::words::counted;
