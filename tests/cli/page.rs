@@ -1,4 +1,4 @@
-//! `--report` of `train` and `detect`, and thresholds that follow the scores.
+//! `--report` and `--unit` of `train` and `detect`, and thresholds that follow the scores.
 
 use std::fs;
 
@@ -34,6 +34,38 @@ fn train_and_detect_leave_a_page_when_asked() {
     let error = fail(&mut with(&["--output", "data.csv/verdicts.csv"]), 3);
     assert!(error.contains("data.csv"), "{error}");
     assert!(!at("detect.html").exists());
+}
+
+#[test]
+fn another_unit_than_in_training_is_refused() {
+    let home = home();
+    let trained: Json =
+        serde_json::from_str(&succeed(&mut train(home.path(), &["--unit", "kPa", "--json"]))).expect("JSON");
+    assert_eq!(trained["units"], serde_json::json!(["kPa"]));
+    let detect = |more: &[&str]| {
+        let detect = ["detect", "data.csv", "--model", "model.safetensors", "--json"];
+        glassbox_with(home.path(), &[&detect[..], more].concat())
+    };
+    for same in [&[][..], &["--unit", "kPa"], &["--unit", "value=kPa"]] {
+        let document: Json = serde_json::from_str(&succeed(&mut detect(same))).expect("JSON");
+        assert_eq!(document["units"], serde_json::json!(["kPa"]));
+    }
+    let error = fail(&mut detect(&["--unit", "bar"]), 3);
+    for part in ["column `value`", "is bar", "values in kPa", "convert"] {
+        assert!(error.contains(part), "no {part} in {error}");
+    }
+    let error = fail(&mut detect(&["--unit", "kPa", "--rule", "published"]), 3);
+    assert!(error.contains("--unit goes with --rule rows"), "{error}");
+
+    succeed(&mut train(home.path(), &["--quiet"]));
+    let error = fail(&mut detect(&["--unit", "bar"]), 3);
+    assert!(error.contains("without a unit"), "{error}");
+    let two =
+        train(home.path(), &["--value-column", "value", "--value-column", "timestamp", "--unit", "kPa"])
+            .output()
+            .expect("the binary starts");
+    let error = String::from_utf8_lossy(&two.stderr);
+    assert!(error.contains("expected COLUMN=UNIT with one of the columns `value`, `timestamp`"), "{error}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use glassbox::checkpoint::FILE_NAME;
 use glassbox::training::Checkpoints;
 use glassbox_engine::model::{Compilation, Network};
 use glassbox_engine::optimizers::Optimizer;
+use glassbox_engine::text::listed;
 use glassbox_engine::training::{Callback, EarlyStopping, Fit, Mode, Monitor, ReduceLROnPlateau};
 use glassbox_formats::atomic;
 use glassbox_formats::lock::Lock;
@@ -201,5 +202,31 @@ impl ColumnArgs {
         let given = [&self.value_column[..], others].into_iter().find(|names| !names.is_empty());
         let values = given.map_or_else(|| Columns::default().values, <[String]>::to_vec);
         Columns { timestamp: self.timestamp_column.clone(), values }
+    }
+
+    /// The units of these columns, an empty text for one without; empty if none is given.
+    pub(crate) fn units(&self, columns: &[String]) -> Result<Vec<String>, Failure> {
+        if self.unit.is_empty() {
+            return Ok(vec![]);
+        }
+        let mut units = vec![String::new(); columns.len()];
+        for given in &self.unit {
+            let named = given
+                .split_once('=')
+                .and_then(|(name, unit)| Some((columns.iter().position(|column| column == name)?, unit)));
+            let (column, unit) = match named {
+                Some(named) => named,
+                None if columns.len() == 1 => (0, given.as_str()),
+                None => {
+                    let message = format!(
+                        "--unit {given}: expected COLUMN=UNIT with one of the columns {}",
+                        listed(columns)
+                    );
+                    return Err(Failure::new(Kind::Input, message));
+                }
+            };
+            units[column] = unit.to_owned();
+        }
+        Ok(units)
     }
 }

@@ -29,6 +29,8 @@ pub struct Detector {
     /// The names of the columns of the training series, one for each channel; empty if they are not known, as in files
     /// of earlier versions.
     pub columns: Vec<String>,
+    /// The units of these columns, an empty text for one without; empty if no column has one.
+    pub units: Vec<String>,
     /// The moments of each column of the training series, one for each channel.
     pub scalers: Vec<Scaler>,
     /// The largest error of a training window.
@@ -146,6 +148,22 @@ impl Detector {
         Ok(detection)
     }
 
+    /// Checks that the columns of a series have the units of the training series. `units` has one for each column, an empty
+    /// text where it is not known.
+    ///
+    /// # Errors
+    /// [`Error::OtherUnit`].
+    pub fn require_units(&self, units: &[String]) -> Result<()> {
+        for (column, found) in units.iter().enumerate().filter(|(_, unit)| !unit.is_empty()) {
+            let expected = self.units.get(column).cloned().unwrap_or_default();
+            if *found != expected {
+                let column = self.columns.get(column).cloned().unwrap_or_default();
+                return Err(Error::OtherUnit { column, found: found.clone(), expected });
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that `series` has the sampling step of the training series, up to a tenth.
     ///
     /// # Errors
@@ -243,7 +261,7 @@ pub fn train_detector<'a>(
         model,
         weights,
         columns: vec![],
-       
+        units: vec![],
         scalers,
         threshold,
         calibration,

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use glassbox_engine::text::excerpt;
 use glassbox_formats::atomic::WriteError;
 use glassbox_formats::hash::Sha256;
 use glassbox_formats::model_file::ModelFileError;
@@ -149,6 +150,14 @@ pub enum Error {
         "the quantile {quantile} is too low: the detector knows the largest training scores, from quantile {least} on"
     )]
     QuantileTooLow { quantile: f64, least: f64 },
+    /// A column has another unit than in training.
+    #[error(
+        "the unit of column `{}` is {}, and the detector was trained {}; convert the values, or train a detector on such a \
+         series",
+        excerpt(column), excerpt(found),
+        if expected.is_empty() { "without a unit for it".into() } else { format!("on values in {}", excerpt(expected)) }
+    )]
+    OtherUnit { column: String, found: String, expected: String },
     /// A rate of false alarms that is in the bulk of the training scores.
     #[error(
         "a rate of {rate} is too high for a fit of the largest training scores: expected one below {most}; choose a \

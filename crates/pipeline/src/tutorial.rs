@@ -265,6 +265,7 @@ pub fn run(
     // Not a part of the tutorial: a detector that can judge rows.
     let detector = Detector {
         weights: session.state()?.weights,
+        units: vec![],
         columns: Columns::default().values,
         scalers: vec![scaler],
         threshold,

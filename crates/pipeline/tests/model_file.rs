@@ -19,6 +19,7 @@ fn detector(weights: Vec<f32>, mean: f64, std: f64, threshold: f64) -> SavedMode
     Detector {
         model: tiny::model().into(),
         weights,
+        units: vec![],
         columns: vec![],
         scalers: vec![scaler],
         threshold,

@@ -48,6 +48,12 @@ impl Findings<'_> {
         excerpt(&self.columns.values[column]).to_string()
     }
 
+    /// The unit of a column for people, if it has one.
+    pub(crate) fn unit(&self, column: usize) -> Option<String> {
+        let unit = self.detector.units.get(column).filter(|unit| !unit.is_empty())?;
+        Some(excerpt(unit).to_string())
+    }
+
     /// The columns that are drawn, ascending: all or, of many, those with the largest part in `runs`.
     pub(crate) fn drawn_columns(&self, runs: &[Run]) -> Vec<usize> {
         let part = |column: usize| runs.iter().map(|run| run.shares[column]).sum::<f64>();

@@ -185,8 +185,16 @@ fn models() -> Vec<Entry> {
     let scaler = Scaler::new(42.5, 28.0).expect("moments");
     let threshold = Threshold::new(0.5).expect("a threshold");
     let (columns, scalers, calibration, sampling_step) = (vec![], vec![scaler], None, None);
-    let detector =
-        Detector { model: model.into(), weights, columns, scalers, threshold, calibration, sampling_step };
+    let detector = Detector {
+        model: model.into(),
+        weights,
+        columns,
+        units: vec![],
+        scalers,
+        threshold,
+        calibration,
+        sampling_step,
+    };
     let detector = detector.to_saved_model().to_bytes();
     let with = |change: &dyn Fn(&mut Json)| changed(&detector, Checksum::Model, change);
     vec![

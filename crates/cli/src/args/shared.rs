@@ -25,6 +25,10 @@ pub(crate) struct ColumnArgs {
     /// columns of the training series]
     #[arg(long, value_name = "NAME")]
     pub(crate) value_column: Vec<String>,
+
+    /// Unit of a column, as COLUMN=UNIT, or UNIT if there is one column. The model keeps it; detect refuses another one
+    #[arg(long, value_name = "UNIT")]
+    pub(crate) unit: Vec<String>,
 }
 
 /// Rows that cannot be used.

@@ -53,6 +53,7 @@ fn judge_rows(args: &DetectArgs, detector: &Detector, rule: ThresholdRule) -> Re
         return Err(Failure::new(Kind::Input, problem));
     }
     let columns = args.columns.columns(&detector.columns);
+    detector.require_units(&args.columns.units(&columns.values)?)?;
     let mut loaded = read_series(&args.input, &columns, args.bad_rows.policy())?;
     for warning in &loaded.warnings {
         warn(args.quiet, warning);
@@ -74,6 +75,7 @@ fn judge_rows(args: &DetectArgs, detector: &Detector, rule: ThresholdRule) -> Re
     let verdicts = RowVerdicts {
         loaded: &loaded,
         columns: &columns,
+        units: &detector.units,
         detection: &detection,
         only_anomalies,
     };
@@ -109,6 +111,7 @@ fn judge_points(args: &DetectArgs, detector: &Detector, rule: PointRule) -> Resu
         (args.only_anomalies, "--only-anomalies"),
         (args.resample, "--resample"),
         (args.report.is_some(), "--report"),
+        (!args.columns.unit.is_empty(), "--unit"),
         (args.bad_rows.on_bad_rows.is_some(), "--on-bad-rows"),
     ];
     if let Some((_, option)) = of_rows.into_iter().find(|(given, _)| *given) {

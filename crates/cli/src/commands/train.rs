@@ -36,6 +36,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let _locks = files::lock(&outputs)?;
     let kept = args.checkpoint.lock(&interrupted)?;
     let columns = args.columns.columns(&[]);
+    let units = args.columns.units(&columns.values)?;
     let loaded = read_series(&args.input, &columns, args.bad_rows.policy())?;
     for warning in loaded.warnings.iter().chain(&loaded.extreme) {
         warn(args.output.quiet, warning);
@@ -62,6 +63,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
 
     trained.detector.columns.clone_from(&columns.values);
+    trained.detector.units = units;
     let history = &trained.trained.fitted.history;
     let model = trained.detector.to_saved_model().bytes_for(&out).or_fail(Kind::Output)?;
     let page = match &args.report {
@@ -90,6 +92,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
             "restored_epoch": trained.trained.fitted.restored_epoch,
             "resumed_from": trained.trained.fitted.resumed_from,
             "columns": columns.values,
+            "units": trained.detector.units,
             "mean": moments(Scaler::mean),
             "std": moments(Scaler::std),
             "time_steps": trained.detector.time_steps(),

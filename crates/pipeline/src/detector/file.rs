@@ -1,4 +1,4 @@
-//! A detector's file: a [model file](glassbox_formats::model_file) with up to seven entries more.
+//! A detector's file: a [model file](glassbox_formats::model_file) with up to eight entries more.
 //!
 //! | metadata | |
 //! |---|---|
@@ -7,6 +7,7 @@
 //! | `glassbox.threshold` | the error above which a window is anomalous, in standard deviations of the training series |
 //! | `glassbox.sampling_step` | the sampling step of the training series, as `PT5M`; optional |
 //! | `glassbox.columns` | the names of the columns of the training series as a JSON list; optional |
+//! | `glassbox.units` | the units of these columns as a JSON list, an empty text for one without; optional |
 //! | `glassbox.rows` | the [`Calibration`] of row scores as JSON; optional |
 //!
 //! The first four are there, or none: then the file holds a plain model. They are decimals with as many digits as give the
@@ -31,6 +32,7 @@ const TIME_STEPS: &str = "glassbox.time_steps";
 const THRESHOLD: &str = "glassbox.threshold";
 const SAMPLING_STEP: &str = "glassbox.sampling_step";
 const COLUMNS: &str = "glassbox.columns";
+const UNITS: &str = "glassbox.units";
 const ROWS: &str = "glassbox.rows";
 const ADVICE: &str = "train the detector anew, or remove all of its entries to get a plain model";
 
@@ -60,6 +62,9 @@ impl Detector {
         let step = self.sampling_step.map(|step| (SAMPLING_STEP.into(), step.to_string()));
         if !self.columns.is_empty() {
             metadata.insert(COLUMNS.into(), serde_json::json!(self.columns).to_string());
+        }
+        if !self.units.is_empty() {
+            metadata.insert(UNITS.into(), serde_json::json!(self.units).to_string());
         }
         let json = |rows| serde_json::to_string(rows).expect("numbers and texts");
         metadata
@@ -124,13 +129,19 @@ impl Detector {
             _ => Err(bad(SAMPLING_STEP, "a duration above 0 such as PT5M")),
         };
         let sampling_step = metadata.get(SAMPLING_STEP).map(step).transpose()?;
-        let columns: Vec<String> = match metadata.contains_key(COLUMNS) {
-            true => entries.json(COLUMNS, "a list of names")?,
-            false => vec![],
+        let of_columns = |key| -> Result<Vec<String>> {
+            if !metadata.contains_key(key) {
+                return Ok(vec![]);
+            }
+            let texts: Vec<String> = entries.json(key, "a list of texts")?;
+            match texts.is_empty() || texts.len() == channels {
+                true => Ok(texts),
+                false => {
+                    Err(bad(key, &format!("{channels} texts, one for each channel of the model")).into())
+                }
+            }
         };
-        if !columns.is_empty() && columns.len() != channels {
-            return Err(bad(COLUMNS, &format!("{channels} names, one for each channel of the model")).into());
-        }
+        let (columns, units) = (of_columns(COLUMNS)?, of_columns(UNITS)?);
         let calibration = match metadata.contains_key(ROWS) {
             true => Some(entries.json::<Calibration>(ROWS, "a calibration of row scores")?),
             false => None,
@@ -139,6 +150,6 @@ impl Detector {
             let expected = format!("a calibration of row scores, whose `{part}` fit the model");
             return Err(bad(ROWS, &expected).into());
         }
-        Ok(Self { model, weights, columns, scalers, threshold, calibration, sampling_step })
+        Ok(Self { model, weights, columns, units, scalers, threshold, calibration, sampling_step })
     }
 }

@@ -29,6 +29,8 @@ pub struct RowVerdicts<'a> {
     pub loaded: &'a Loaded,
     /// The names of its columns.
     pub columns: &'a Columns,
+    /// Their units, an empty text for one without; empty if no column has one.
+    pub units: &'a [String],
     /// The verdicts on its series.
     pub detection: &'a RowDetection,
     /// Write only rows that are anomalous.
@@ -97,6 +99,8 @@ impl RowVerdicts<'_> {
             threshold: Alarm,
             stretches: Vec<Stretch>,
             columns: &'a [String],
+            #[serde(skip_serializing_if = "<[String]>::is_empty")]
+            units: &'a [String],
             judged: Vec<Json>,
         }
         let series = &self.loaded.series;
@@ -119,6 +123,7 @@ impl RowVerdicts<'_> {
             threshold: self.detection.alarm,
             stretches: stretches(&anomalous).into_iter().map(stretch).collect(),
             columns: &self.columns.values,
+            units: self.units,
             judged: self.rows().map(|row| self.json(&row)).collect(),
         };
         serde_json::to_writer_pretty(&mut *out, &document)?;

@@ -133,7 +133,7 @@ fn series(findings: &Findings<'_>, column: usize, points: &Points) -> Figure {
     let red = points.values(|row| is_anomalous(&detection.rows[row]).then_some(values[row]));
     let (low, high) =
         values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
-    let unit = "value";
+    let unit = findings.unit(column).unwrap_or_else(|| "value".into());
     Figure::new(
         format!("{COLUMN}{column}"),
         name.clone(),

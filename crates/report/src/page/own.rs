@@ -54,7 +54,7 @@ pub(crate) fn html(
     let page = Page {
         series: &loaded.series,
         name: excerpt(loaded.series.name()).to_string(),
-        counts: RowVerdicts { loaded, columns, detection, only_anomalies: false }
+        counts: RowVerdicts { loaded, columns, units: &detector.units, detection, only_anomalies: false }
             .counts(),
         unjudged: unjudged(findings),
         runs: listed(findings, runs),
@@ -112,10 +112,12 @@ impl Page<'_> {
         self.series.sampling().step.map_or("none".into(), span_text)
     }
 
-    /// The name of each column of the series, and its moments in training.
-    fn columns(&self) -> Vec<(String, &Scaler)> {
-        let scalers = self.detector.scalers.iter().enumerate();
-        scalers.map(|(column, scaler)| (self.findings.column(column), scaler)).collect()
+    /// The name of each column of the series, its unit, and its moments in training.
+    fn columns(&self) -> Vec<(String, String, &Scaler)> {
+        let of = |(column, scaler)| {
+            (self.findings.column(column), self.findings.unit(column).unwrap_or_default(), scaler)
+        };
+        self.detector.scalers.iter().enumerate().map(of).collect()
     }
 
     /// The run with the largest score.

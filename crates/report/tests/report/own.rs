@@ -70,7 +70,8 @@ fn trained() -> &'static (Detector, Fitted, Vec<f64>) {
         let family = Autoencoder { filters: [4, 2], ..Autoencoder::default() };
         let model = family.model_of(STEPS, 2).unwrap();
         let trained = train_detector(&device(), &model, None, &normal().series, &options(), vec![]).unwrap();
-        (trained.detector, trained.trained.fitted, trained.training_errors)
+        let detector = Detector { units: vec!["kPa".into(), String::new()], ..trained.detector };
+        (detector, trained.trained.fitted, trained.training_errors)
     })
 }
 
@@ -120,6 +121,10 @@ fn the_page_shows_each_verdict_and_each_reason() {
         let labels: Vec<&str> =
             plot["spans"].as_array().unwrap().iter().map(|span| span["label"].as_str().unwrap()).collect();
         assert_eq!(labels, ["gap", "gap", "missing value"]);
+    }
+    // With the unit of each column, if it has one.
+    for (column, title) in [("column-0", "kPa"), ("column-1", "value")] {
+        assert_eq!(figure(&data, column)["y_axis"]["title"], title);
     }
     let scores = &figure(&data, "scores")["curves"];
     let settled: Vec<f64> = scores[1]["y"].as_array().unwrap().iter().filter_map(Json::as_f64).collect();
