@@ -90,3 +90,13 @@ fn a_threshold_can_follow_the_scores() {
         assert!(error.contains(part), "{threshold}: {error}");
     }
 }
+
+/// A build without the feature says what the file is.
+#[cfg(not(feature = "parquet"))]
+#[test]
+fn a_parquet_file_is_refused_by_name() {
+    let home = home();
+    fs::write(home.path().join("table.parquet"), b"PAR1....PAR1").expect("room");
+    let error = fail(&mut glassbox_with(home.path(), &["train", "table.parquet"]), 3);
+    assert!(error.contains("is a Parquet file") && error.contains("feature `parquet`"), "{error}");
+}

@@ -5,6 +5,7 @@
 //! | the type [`Series`] and its `head` | this file and `series/head.rs` |
 //! | reading a CSV file as a whole | `series/read.rs` |
 //! | reading rows as their bytes arrive, with errors that name file and line | `series/reader.rs`, `series/records.rs` |
+//! | reading Parquet, with the feature `parquet` | `series/parquet.rs` |
 //! | writing CSV, exactly | `series/write.rs` |
 //! | the forms of a timestamp | `series/time.rs` |
 //! | irregular timestamps: [`Sampling`] and [`Warning`] | `series/sampling.rs`, `series/warning.rs` |
@@ -48,6 +49,8 @@ use serde::{Deserialize, Serialize};
 mod bad_rows;
 mod error;
 mod head;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod period;
 mod read;
 mod reader;

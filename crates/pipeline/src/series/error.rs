@@ -1,6 +1,6 @@
 //! Errors of a series or its CSV.
 
-use glassbox_engine::text::{excerpt, listed};
+use glassbox_engine::text::{excerpt, listed, one_line};
 use jiff::SignedDuration;
 
 use crate::rows::Reason;
@@ -27,6 +27,14 @@ pub enum SeriesError {
         if *utf_16 { ", it looks like UTF-16" } else { "" }
     )]
     NotUtf8 { file: String, line: u64, byte: u8, utf_16: bool },
+    /// A Parquet file is damaged, or holds what is not supported.
+    #[error("{file} cannot be read as a Parquet file: {}", one_line(problem).up_to(400))]
+    Parquet { file: String, problem: String },
+    /// A Parquet file, and this build does not read such files.
+    #[error(
+        "{file} is a Parquet file, which this build does not read; build with the feature `parquet`, or convert the file to CSV"
+    )]
+    NoParquet { file: String },
     /// A requested column is missing.
     #[error(
         "{file}, line {line}: there is no column `{}`; the columns are {}; correct the header{}, or name the columns \

@@ -76,11 +76,30 @@ pub fn parse_csv(bytes: &[u8], file: &str, columns: &Columns) -> Result<Loaded, 
     parse_rows(bytes, file, columns, BadRows::Keep)
 }
 
-/// Reads a CSV in memory; `bad_rows` says what becomes of rows that cannot be used.
+/// The first and the last bytes of a Parquet file.
+const PARQUET: &[u8] = b"PAR1";
+
+/// Reads a CSV in memory, or a Parquet file with the feature `parquet`; `bad_rows` says what becomes of rows that cannot be
+/// used.
 ///
 /// # Errors
-/// As [`parse_csv`], and those of `bad_rows`.
+/// As [`parse_csv`], and those of `bad_rows`; if a Parquet file is damaged, or a column has an unsupported type.
 pub fn parse_rows(
+    bytes: &[u8],
+    file: &str,
+    columns: &Columns,
+    bad_rows: BadRows,
+) -> Result<Loaded, SeriesError> {
+    if bytes.starts_with(PARQUET) && bytes.ends_with(PARQUET) {
+        #[cfg(feature = "parquet")]
+        return parse_text(&super::parquet::to_csv(bytes, file, columns)?, file, columns, bad_rows);
+        #[cfg(not(feature = "parquet"))]
+        return Err(SeriesError::NoParquet { file: file.to_owned() });
+    }
+    parse_text(bytes, file, columns, bad_rows)
+}
+
+fn parse_text(
     bytes: &[u8],
     file: &str,
     columns: &Columns,
