@@ -20,7 +20,7 @@ use crate::layers::{Config, Layer, Registry};
 use crate::shape::Shape;
 
 pub use compile::Compilation;
-pub(super) use compile::read as read_compilation;
+pub(super) use compile::{read as read_compilation, write as write_compilation};
 pub(super) use write::write;
 pub(crate) use write::write_layer;
 

@@ -12,7 +12,7 @@ mod weights;
 pub use functional::{Functional, Tensor};
 pub use json::Compilation;
 pub(crate) use json::write_layer;
-pub(crate) use names::snake_case;
+pub use names::snake_case;
 pub use network::{Input, NamedLayer, Network};
 pub use sequential::Sequential;
 pub use summary::Summary;

@@ -37,10 +37,11 @@ impl Names {
     }
 }
 
-/// `Conv1DTranspose` to `conv1d_transpose`, `ReLU` to `re_lu`, by the rules of Keras's `to_snake_case`: an
+/// Turns the name of a class into that of a layer: `Conv1DTranspose` to `conv1d_transpose`, `ReLU` to `re_lu`, by the rules of Keras's `to_snake_case`: an
 /// underscore before a capital that a lower-case letter follows, and between a lower-case letter and a
 /// capital. A digit counts as neither.
-pub(crate) fn snake_case(class_name: &str) -> String {
+#[must_use]
+pub fn snake_case(class_name: &str) -> String {
     let chars: Vec<char> = class_name.chars().collect();
     let mut snake = String::new();
     for (i, c) in chars.iter().enumerate() {

@@ -134,7 +134,19 @@ impl Network {
         json::read_compilation(&self.compile_config, optimizer, loss)
     }
 
-    /// Returns true if the model was read from JSON with a `compile_config`.
+    /// The same model, compiled with this optimiser and loss: [`Network::to_json`] writes them. The other entries of its
+    /// `compile_config` stay.
+    #[must_use]
+    pub fn compiled_with(mut self, optimizer: &Optimizer, loss: Loss) -> Self {
+        let own = self.compilation(None, None).ok().filter(|_| self.is_compiled());
+        if own.is_some_and(|own| own.optimizer == *optimizer && own.loss == loss) {
+            return self;
+        }
+        json::write_compilation(&mut self.compile_config, optimizer, loss);
+        self
+    }
+
+    /// Returns true if the model has a `compile_config`.
     #[must_use]
     pub fn is_compiled(&self) -> bool {
         !self.compile_config.is_empty()

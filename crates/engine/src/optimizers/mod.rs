@@ -351,7 +351,7 @@ pub(crate) enum Field<'a> {
 }
 
 impl Field<'_> {
-    fn value(self) -> Option<Hyperparameter> {
+    pub(crate) fn value(self) -> Option<Hyperparameter> {
         match self {
             Self::Rate(LearningRate::Constant(value)) => Some(Hyperparameter::Number(*value)),
             Self::Rate(LearningRate::Schedule(value)) => Some(Hyperparameter::Schedule(*value)),

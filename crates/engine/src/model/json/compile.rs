@@ -1,11 +1,13 @@
-//! Reads the optimiser and the loss of a model from `compile_config`.
+//! Reads the optimiser and the loss of a model from `compile_config`, and writes them.
 
 use serde_json::{Map, Value as Json, json};
 
 use crate::error::Result;
 use crate::layers::Config;
 use crate::losses::{Delta, Loss};
-use crate::optimizers::{CosineDecay, ExponentialDecay, Field, LearningRate, Optimizer, Schedule};
+use crate::optimizers::{
+    CosineDecay, ExponentialDecay, Field, Hyperparameter, LearningRate, Optimizer, Schedule,
+};
 
 /// The optimiser and the loss of a model: the arguments of
 /// [`keras.Model.compile`](https://keras.io/api/models/model_training_apis/).
@@ -47,6 +49,46 @@ pub(in crate::model) fn read(
     }
     config.finish()?;
     Ok(Compilation { optimizer, loss, metrics })
+}
+
+/// Writes the optimiser and the loss into `config`; its other entries stay.
+pub(in crate::model) fn write(config: &mut Map<String, Json>, optimizer: &Optimizer, loss: Loss) {
+    let mut copy = optimizer.clone();
+    let fields = copy.fields().into_iter().map(|(name, field)| {
+        let value = match field.value() {
+            None => Json::Null,
+            Some(Hyperparameter::Number(value)) => json!(value),
+            Some(Hyperparameter::Flag(value)) => json!(value),
+            Some(Hyperparameter::Schedule(schedule)) => write_schedule(schedule),
+        };
+        (name.to_owned(), value)
+    });
+    let arguments: Map<String, Json> =
+        std::iter::once(("name".into(), json!(optimizer.name()))).chain(fields).collect();
+    config.insert("optimizer".into(), object("keras.optimizers", optimizer.class_name(), arguments.into()));
+    let loss = match loss {
+        Loss::Huber { delta } => {
+            let arguments =
+                json!({"name": "huber_loss", "reduction": "sum_over_batch_size", "delta": delta.get()});
+            object("keras.losses", "Huber", arguments)
+        }
+        other => json!(other.name()),
+    };
+    config.insert("loss".into(), loss);
+}
+
+/// Writes a schedule of the learning rate.
+fn write_schedule(schedule: Schedule) -> Json {
+    // It serialises as its class and its arguments.
+    let mut arguments = json!(schedule);
+    let class = arguments.as_object_mut().and_then(|entries| entries.remove("class_name"));
+    let class = class.as_ref().and_then(Json::as_str).expect("a schedule has a class");
+    object("keras.optimizers.schedules", class, arguments)
+}
+
+/// An object of one of Keras's own classes.
+fn object(module: &str, class: &str, config: Json) -> Json {
+    json!({"module": module, "class_name": class, "config": config, "registered_name": null})
 }
 
 /// Reads an optimiser: an object with its class, or its name in upper or lower case.
