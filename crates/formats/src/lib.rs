@@ -5,6 +5,7 @@
 //! |---|---|
 //! | models: an architecture, its weights, and further data | [`model_file`] |
 //! | named tensors (safetensors), on which models and checkpoints are built | [`tensor_file`] |
+//! | zip archives and HDF5 files, as Keras writes them | [`zip`], [`hdf5`], [`container`] |
 //! | arrays (`.npy`) | [`arrays`] |
 //! | atomic writes | [`atomic`] |
 //! | folders of results, with a list of the files that glassbox wrote | [`output_folder`] |
@@ -15,8 +16,11 @@
 
 pub mod arrays;
 pub mod atomic;
+pub mod container;
 pub mod hash;
+pub mod hdf5;
 pub mod lock;
 pub mod model_file;
 pub mod output_folder;
 pub mod tensor_file;
+pub mod zip;
