@@ -9,6 +9,7 @@ mod compilation;
 mod early_stopping;
 mod fit;
 mod geometry;
+mod keras_files;
 mod layers;
 mod merging;
 mod models;
