@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Some(Command::Detect(args)) => commands::detect::run(&args),
         Some(Command::Watch(args)) => commands::watch::run(&args),
         Some(Command::Predict(args)) => commands::predict::run(&args),
+        Some(Command::Convert(args)) => commands::convert::run(&args),
         Some(Command::Summary(args)) => commands::summary::run(&args),
         Some(Command::Gradcheck(args)) => commands::gradcheck::run(&args),
         Some(Command::Profile(args)) => commands::profile::run(&args),

@@ -15,7 +15,7 @@ pub(crate) struct DetectArgs {
     #[arg(value_name = "CSV")]
     pub(crate) input: PathBuf,
 
-    /// Model file written by `glassbox train` or `glassbox tutorial`
+    /// Model file written by `glassbox train` or `glassbox tutorial`, also as .keras
     #[arg(long, value_name = "FILE")]
     pub(crate) model: PathBuf,
 
@@ -177,15 +177,15 @@ pub(crate) struct PredictArgs {
 #[derive(Debug, Args)]
 #[group(id = "model_source", required = true, multiple = true)]
 pub(crate) struct ModelArgs {
-    /// Model file written by glassbox (safetensors)
+    /// Model file: .keras, or safetensors written by glassbox
     #[arg(long, value_name = "FILE", conflicts_with_all = ["architecture", "weights"])]
     pub(crate) model: Option<PathBuf>,
 
-    /// Architecture: JSON from Keras's `model.to_json()`
+    /// Architecture: JSON from Keras's `model.to_json()`, or a .keras file
     #[arg(long, value_name = "FILE", requires = "weights")]
     pub(crate) architecture: Option<PathBuf>,
 
-    /// Weights for --architecture: safetensors with tensors {layer}.kernel and {layer}.bias
+    /// Weights for --architecture: safetensors with tensors {layer}.kernel and {layer}.bias, .weights.h5 or .keras
     #[arg(long, value_name = "FILE", requires = "architecture")]
     pub(crate) weights: Option<PathBuf>,
 }

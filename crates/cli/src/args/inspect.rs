@@ -62,8 +62,8 @@ pub(crate) struct GradcheckArgs {
 /// The model to inspect.
 #[derive(Debug, Args)]
 pub(crate) struct ArchitectureArgs {
-    /// Model: JSON from Keras's `model.to_json()`, or a model file written by glassbox (safetensors) [default: the
-    /// tutorial's model]
+    /// Model: a .keras file, JSON from Keras's `model.to_json()`, or a model file written by glassbox (safetensors)
+    /// [default: the tutorial's model]
     #[arg(long, visible_alias = "model", value_name = "FILE")]
     pub(crate) architecture: Option<PathBuf>,
 
@@ -75,8 +75,8 @@ pub(crate) struct ArchitectureArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ProfileArgs {
-    /// Model to train: JSON from Keras's `model.to_json()`, or a model file written by glassbox (safetensors), whose
-    /// weights are the start [default: the tutorial's model]
+    /// Model to train: a .keras file or a model file written by glassbox (safetensors), whose weights are the start, or
+    /// JSON from Keras's `model.to_json()` [default: the tutorial's model]
     #[arg(long, visible_alias = "architecture", value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
 

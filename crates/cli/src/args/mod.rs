@@ -1,5 +1,6 @@
 //! The command line. A file for each command or two, one for the options they share, one for mistakes.
 
+mod convert;
 mod data;
 mod detect;
 mod inspect;
@@ -16,6 +17,7 @@ use std::ffi::OsString;
 
 use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub(crate) use convert::ConvertArgs;
 pub(crate) use data::DataCommand;
 pub(crate) use detect::{DetectArgs, Format, ModelArgs, PredictArgs, Rule, ThresholdChoice};
 pub(crate) use inspect::{ArchitectureArgs, DevicesArgs, GradcheckArgs, ProfileArgs, SummaryArgs};
@@ -201,6 +203,11 @@ pub(crate) enum Command {
 
     /// Reconstruct windows: .npy in, .npy out
     Predict(PredictArgs),
+
+    /// Convert a model between the formats of Keras and glassbox
+    ///
+    /// Prints which parts of the model the new file holds, and which have no place in it.
+    Convert(ConvertArgs),
 
     /// Print a model as Keras's summary() does
     Summary(SummaryArgs),

@@ -14,9 +14,9 @@ pub(crate) struct TrainArgs {
     #[arg(value_name = "CSV")]
     pub(crate) input: PathBuf,
 
-    /// Model to train: JSON from Keras's `model.to_json()`, or a model file written by glassbox (safetensors), whose
-    /// weights are the start [default: the tutorial's model]
-    #[arg(long, value_name = "FILE")]
+    /// Model to train: a .keras file or a model file written by glassbox (safetensors), whose weights are the start, or
+    /// JSON from Keras's `model.to_json()` [default: the tutorial's model]
+    #[arg(long, visible_alias = "architecture", value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
 
     /// Window length in rows [default: that of the model, else the period of the series, rounded up to a multiple of 4,
@@ -24,7 +24,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "N")]
     pub(crate) time_steps: Option<usize>,
 
-    /// Model file to write [default: model.safetensors]
+    /// Model file to write: NAME.keras for Keras, else safetensors [default: model.safetensors]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
 
@@ -61,11 +61,17 @@ pub(crate) struct TrainArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct FitArraysArgs {
-    /// Architecture: JSON from Keras's `model.to_json()`
-    #[arg(long, value_name = "FILE")]
-    pub(crate) architecture: PathBuf,
+    /// Model to train further, from its weights and, if it has it, the state of its optimizer: a .keras file, or one that
+    /// this command wrote
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["architecture", "weights"])]
+    pub(crate) model: Option<PathBuf>,
 
-    /// Initial weights: safetensors with tensors {layer}.kernel and {layer}.bias [default: random, from --seed]
+    /// Architecture to train from the beginning: JSON from Keras's `model.to_json()`, or a .keras file
+    #[arg(long, value_name = "FILE", required_unless_present = "model")]
+    pub(crate) architecture: Option<PathBuf>,
+
+    /// Initial weights: safetensors with tensors {layer}.kernel and {layer}.bias, .weights.h5 or .keras [default: random,
+    /// from --seed]
     #[arg(long, value_name = "FILE")]
     pub(crate) weights: Option<PathBuf>,
 
@@ -82,7 +88,7 @@ pub(crate) struct FitArraysArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) history: Option<PathBuf>,
 
-    /// File for the trained weights, with tensors named as in --weights
+    /// File for the trained model: NAME.keras for Keras, NAME.weights.h5 for its weights, else safetensors
     #[arg(long, value_name = "FILE", default_value = "final.safetensors")]
     pub(crate) out: PathBuf,
 

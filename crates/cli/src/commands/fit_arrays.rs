@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use glassbox::Model;
 use glassbox_engine::model::Network;
-use glassbox_formats::model_file::{SavedModel, read_architecture};
+use glassbox_formats::model_file::{Format, ModelFile, SavedModel, Training, read_architecture};
 use glassbox_pipeline::results::history_json;
 use glassbox_pipeline::training::TrainOptions;
 
-use super::{AFTER_EPOCH, CHECKPOINT, compiled, note, print_json};
+use super::{AFTER_EPOCH, CHECKPOINT, architecture_of, compiled, note, print_json};
 use crate::args::FitArraysArgs;
 use crate::arrays::{Arrays, inputs, targets};
 use crate::device::explain;
@@ -20,11 +21,12 @@ pub(crate) fn run(args: &FitArraysArgs) -> Result<(), Failure> {
     let interrupted = args.out.with_extension("checkpoint");
     let checkpoint = args.checkpoint.file(&interrupted);
     let outputs = output_files(args);
+    Format::of(&args.out).or_fail(Kind::Input)?;
     files::check(&input_files(args), &[&[(CHECKPOINT, &*checkpoint)], &outputs[..]].concat())?;
     let _locks = files::lock(&outputs)?;
     let kept = args.checkpoint.lock(&interrupted)?;
     let x = Arrays::read("--input", &args.input)?;
-    let (model, start) = load(args, x.steps())?;
+    let Start { model, weights, training } = Start::load(args, x.steps())?;
     let x = x.samples(&inputs(&model))?;
     let y = match &*args.target {
         [] => None,
@@ -40,16 +42,25 @@ pub(crate) fn run(args: &FitArraysArgs) -> Result<(), Failure> {
     let mut progress = Progress::new(quiet);
     let device = args.compute.device(quiet)?;
     explain(&args.compute, quiet, &device, &model, &options.optimizer, args.fit.batch_size)?;
-    let mut trained = options.compile(model, &device)?;
-    if let Some(start) = start {
-        trained = trained.start_from(start)?;
+    let goes_on = training.as_ref().is_some_and(|training| training.optimizer == options.optimizer);
+    if training.is_some() && !goes_on {
+        note(quiet, "the state of the optimizer is left out: it is that of another optimizer");
     }
+    let mut trained = match (weights, training) {
+        (Some(weights), Some(training)) if goes_on => {
+            let training = Training { loss: options.loss, seed: options.seed, ..training };
+            let saved = SavedModel { training: Some(training), ..SavedModel::new(model, weights) };
+            Model::from_saved_model(saved, device)?
+        }
+        (Some(weights), _) => options.compile(model, &device)?.start_from(weights)?,
+        (None, _) => options.compile(model, &device)?,
+    };
     let hooks = options.hooks(vec![&mut opening, &mut progress]);
     let fitted = trained
         .fit_with(&x, y.as_ref().unwrap_or(&x), &options.fit, hooks)
         .map_err(|error| Failure::from(error).or_go_on(interrupt::resume_command))?;
 
-    let saved = SavedModel::new(trained.architecture().clone(), trained.flat_weights()?);
+    let saved = trained.to_saved_model()?;
     let saved = (&*args.out, saved.bytes_for(&args.out).or_fail(Kind::Output)?);
     let history = args.history.as_deref().map(|path| (path, history_json(&fitted.history)));
     files::write([saved].into_iter().chain(history))?;
@@ -64,10 +75,12 @@ pub(crate) fn run(args: &FitArraysArgs) -> Result<(), Failure> {
 }
 
 fn input_files<'a>(args: &'a FitArraysArgs) -> Vec<Named<'a>> {
-    let weights = args.weights.as_deref().map(|weights| ("--weights", weights));
+    let model =
+        [("--model", &args.model), ("--architecture", &args.architecture), ("--weights", &args.weights)];
+    let model = model.into_iter().filter_map(|(name, path)| Some((name, path.as_deref()?)));
     let arrays = |option, files: &'a [PathBuf]| files.iter().map(move |file| (option, &**file));
     let arrays = arrays("--input", &args.input).chain(arrays("--target", &args.target));
-    arrays.chain([("--architecture", &*args.architecture)]).chain(weights).collect()
+    arrays.chain(model).collect()
 }
 
 fn output_files(args: &FitArraysArgs) -> Vec<Named<'_>> {
@@ -75,14 +88,35 @@ fn output_files(args: &FitArraysArgs) -> Vec<Named<'_>> {
     [("--out", &*args.out)].into_iter().chain(history).collect()
 }
 
-/// The model, and the weights to start from if they are given.
-fn load(args: &FitArraysArgs, steps: usize) -> Result<(Network, Option<Vec<f32>>), Failure> {
-    match &args.weights {
-        None => Ok((read_architecture(&args.architecture, Some(steps)).or_fail(Kind::Input)?, None)),
-        Some(weights) => {
-            let saved =
-                SavedModel::load_parts(&args.architecture, Some(steps), weights).or_fail(Kind::Input)?;
-            Ok((saved.model, Some(saved.weights)))
+/// What training starts from.
+struct Start {
+    model: Network,
+    /// `None` for weights that are drawn.
+    weights: Option<Vec<f32>>,
+    training: Option<Training>,
+}
+
+impl Start {
+    fn load(args: &FitArraysArgs, steps: usize) -> Result<Self, Failure> {
+        let saved = match (&args.model, &args.architecture, &args.weights) {
+            (Some(model), ..) => {
+                let file = ModelFile::read(model).or_fail(Kind::Input)?;
+                let architecture = architecture_of(&file, Some(steps))?;
+                file.into_model_of(architecture).or_fail(Kind::Input)?
+            }
+            (None, Some(architecture), Some(weights)) => {
+                SavedModel::load_parts(architecture, Some(steps), weights).or_fail(Kind::Input)?
+            }
+            (None, Some(architecture), None) => {
+                let model = read_architecture(architecture, Some(steps)).or_fail(Kind::Input)?;
+                return Ok(Self { model, weights: None, training: None });
+            }
+            (None, None, _) => unreachable!("the command line asks for one of them"),
+        };
+        let SavedModel { mut model, weights, training, .. } = saved;
+        if let Some(Training { optimizer, loss, .. }) = &training {
+            model = model.compiled_with(optimizer, *loss);
         }
+        Ok(Self { model, weights: Some(weights), training })
     }
 }

@@ -1,6 +1,7 @@
 //! A file for each command.
 
 mod conclusion;
+pub(crate) mod convert;
 pub(crate) mod data;
 pub(crate) mod detect;
 pub(crate) mod devices;
@@ -18,13 +19,13 @@ pub(crate) mod train;
 pub(crate) mod tutorial;
 pub(crate) mod watch;
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
 use glassbox::Device;
+use glassbox_engine::layers::Registry;
 use glassbox_engine::model::Network;
-use glassbox_formats::model_file::{SavedModel, read_architecture};
+use glassbox_formats::model_file::ModelFile;
 use glassbox_pipeline::architecture::tutorial_model;
 use glassbox_pipeline::detector::Detector;
 use glassbox_pipeline::inside::SeriesInside;
@@ -119,36 +120,27 @@ fn start_model(
     model: Option<&Path>,
     time_steps: Option<usize>,
 ) -> Result<(Network, Option<Vec<f32>>), Failure> {
-    match model {
-        None => Ok((tutorial_model(time_steps.unwrap_or(TIME_STEPS))?, None)),
-        Some(path) if is_safetensors(path) => {
-            let saved = SavedModel::load(path).or_fail(Kind::Input)?;
-            let steps = saved.model.input_shape().steps;
-            match time_steps {
-                Some(asked) if asked != steps => Err(Failure::new(
-                    Kind::Input,
-                    format!(
-                        "{}: the model has windows of {steps} steps, but --time-steps is {asked}",
-                        path.display()
-                    ),
-                )),
-                _ => Ok((saved.model, Some(saved.weights))),
-            }
+    let Some(path) = model else { return Ok((tutorial_model(time_steps.unwrap_or(TIME_STEPS))?, None)) };
+    let file = ModelFile::read(path).or_fail(Kind::Input)?;
+    let model = architecture_of(&file, time_steps)?;
+    match (time_steps, model.input_shape().steps) {
+        (Some(asked), steps) if asked != steps => {
+            let path = path.display();
+            let message =
+                format!("{path}: the model has windows of {steps} steps, but --time-steps is {asked}");
+            Err(Failure::new(Kind::Input, message))
         }
-        Some(path) => Ok((read_architecture(path, time_steps).or_fail(Kind::Input)?, None)),
+        _ if file.has_weights() => {
+            let saved = file.weights_of(model).or_fail(Kind::Input)?;
+            Ok((saved.model, Some(saved.weights)))
+        }
+        _ => Ok((model, None)),
     }
 }
 
-/// Returns whether a model file is one of ours rather than Keras's JSON, whatever its name. A safetensors file begins with the
-/// length of its header in eight bytes, of which some are zero, as no byte of a text is.
-///
-/// The name tells where the content does not: in a file that is shorter, and in a pipe, from which a byte is read but
-/// once.
-fn is_safetensors(path: &Path) -> bool {
-    let mut length = [0; 8];
-    let read = path.is_file() && File::open(path).and_then(|mut file| file.read_exact(&mut length)).is_ok();
-    match read {
-        true => length.contains(&0),
-        false => path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("safetensors")),
-    }
+/// The architecture in a file, with `steps` where it leaves the steps of a sample open.
+fn architecture_of(file: &ModelFile, steps: Option<usize>) -> Result<Network, Failure> {
+    let registry = Registry::default();
+    let fixed = file.architecture(None, &registry);
+    fixed.or_else(|_| file.architecture(steps, &registry)).or_fail(Kind::Input)
 }

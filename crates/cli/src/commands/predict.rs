@@ -2,9 +2,9 @@
 
 use glassbox::Model;
 use glassbox_formats::arrays::write_npy;
-use glassbox_formats::model_file::SavedModel;
+use glassbox_formats::model_file::{ModelFile, SavedModel};
 
-use super::note;
+use super::{architecture_of, note};
 use crate::args::{ModelArgs, PredictArgs};
 use crate::arrays::{Arrays, inputs, require_each};
 use crate::failure::{Failure, Kind, OrFail as _};
@@ -49,7 +49,11 @@ impl ModelArgs {
     /// The model, for windows of `steps` steps where its architecture leaves them open.
     fn load(&self, steps: usize) -> Result<SavedModel, Failure> {
         match (&self.model, &self.architecture, &self.weights) {
-            (Some(model), ..) => SavedModel::load(model).or_fail(Kind::Input),
+            (Some(model), ..) => {
+                let file = ModelFile::read(model).or_fail(Kind::Input)?;
+                let architecture = architecture_of(&file, Some(steps))?;
+                file.weights_of(architecture).or_fail(Kind::Input)
+            }
             (None, Some(architecture), Some(weights)) => {
                 SavedModel::load_parts(architecture, Some(steps), weights).or_fail(Kind::Input)
             }

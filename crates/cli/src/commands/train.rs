@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use glassbox::Device;
 use glassbox_engine::training::Callback;
+use glassbox_formats::model_file::Format;
 use glassbox_pipeline::architecture::Autoencoder;
 use glassbox_pipeline::detector::{TrainedDetector, train_detector};
 use glassbox_pipeline::results::history_json;
@@ -28,6 +29,11 @@ use glassbox_report::Training;
 pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let quiet = args.output.quiet || args.output.json;
     let Outputs { model: out, history: history_file } = Outputs::of(args);
+    if Format::of(&out).or_fail(Kind::Input)? == Format::KerasWeights {
+        let message =
+            format!("--out: {} would hold weights only, no detector: name it .keras", out.display());
+        return Err(Failure::new(Kind::Input, message));
+    }
     let interrupted = out.with_extension("checkpoint");
     let checkpoint = args.checkpoint.file(&interrupted);
     let mut outputs: Vec<Named<'_>> = vec![("--out", &out), ("--history", &history_file)];
