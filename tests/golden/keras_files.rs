@@ -148,6 +148,28 @@ fn weights_are_read_beside_an_architecture() {
     assert_eq!(again.weights_of(whole.model).expect("weights").weights, whole.weights);
 }
 
+/// Whole models in the older format, written by Keras 3 and by Keras 2.
+#[test]
+fn older_files_are_read() {
+    let golden = golden();
+    for name in ["layers", "graph", "keras2_layers", "keras2_graph", "keras2_dense"] {
+        let saved = SavedModel::load(&file(&format!("{name}.h5"))).unwrap_or_else(|error| panic!("{error}"));
+        let x = array(&golden, &format!("{name}/x"));
+        let expected = &golden.get(&format!("{name}/predict")).values;
+        let mut model = Model::with_weights(saved.model, saved.weights, cpu()).expect("a model");
+        let found: Vec<f64> = model.predict(&x).expect("a prediction").into_iter().map(f64::from).collect();
+        compare_to(&found, expected, ROUNDING, name);
+    }
+    let weights = file("keras2_layers.weights.h5");
+    let error = SavedModel::load(&weights).expect_err("weights only").to_string();
+    assert!(error.contains("has no architecture"), "{error}");
+    let parts = SavedModel::load_parts(&file("keras2_layers.h5"), None, &weights).expect("a model");
+    assert_eq!(parts.weights, SavedModel::load(&file("keras2_layers.h5")).expect("a model").weights);
+    let error =
+        SavedModel::load_parts(&file("layers.h5"), None, &file("graph.h5")).expect_err("others").to_string();
+    assert!(error.contains("batch_normalization.gamma"), "{error}");
+}
+
 #[test]
 fn what_cannot_be_read_is_named() {
     let load = |name: &str| SavedModel::load(&file(name)).map(|_| ()).expect_err(name).to_string();

@@ -6,7 +6,7 @@
 //! | models: an architecture, its weights, and further data | [`model_file`] |
 //! | named tensors (safetensors), on which models and checkpoints are built | [`tensor_file`] |
 //! | models from one format to another | [`convert`] |
-//! | Keras's files of models and of weights | [`keras_archive`], [`keras_weights`] |
+//! | Keras's files of models and of weights | [`keras_archive`], [`keras_weights`], [`keras_h5`] |
 //! | zip archives and HDF5 files, as Keras writes them | [`zip`], [`hdf5`], [`container`] |
 //! | arrays (`.npy`) | [`arrays`] |
 //! | atomic writes | [`atomic`] |
@@ -23,6 +23,7 @@ pub mod convert;
 pub mod hash;
 pub mod hdf5;
 pub mod keras_archive;
+pub mod keras_h5;
 pub mod keras_weights;
 pub mod lock;
 pub mod model_file;

@@ -5,6 +5,7 @@
 //! | safetensors (below) | all | yes | yes |
 //! | `.keras` of Keras 3 ([`keras_archive`](crate::keras_archive)) | all | yes | yes |
 //! | `.weights.h5` of Keras 3 ([`keras_weights`](crate::keras_weights)) | weights, the optimiser's state | yes | yes |
+//! | `.h5` of Keras 2 and 3 ([`keras_h5`](crate::keras_h5)) | weights, and in a whole model the architecture | yes | |
 //! | JSON of `model.to_json()` | the architecture | yes | |
 //!
 //! A file is recognised by its content when it is read ([`ModelFile`]), and chosen by its name when it is written
@@ -20,6 +21,7 @@
 //! |---|---|
 //! | `keras_json` | the architecture, as `model.to_json()` of Keras 3 writes it |
 //! | `glassbox.version` | the version of these entries, `1` |
+//! | `glassbox.training` | the state of training besides the tensors, as JSON: see [`Training`] |
 //! | `glassbox.*` | further data, such as a detector's [scaler and threshold] |
 //! | `glassbox.sha256` | the checksum, below |
 //!
@@ -52,7 +54,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::container::{Problem, UNPACKED, Unpacked};
 use crate::tensor_file::{Entries, TensorFile, TensorFileError};
-use crate::{atomic, hdf5, keras_archive, keras_weights, zip};
+use crate::{atomic, hdf5, keras_archive, keras_h5, keras_weights, zip};
 
 const VERSION_KEY: &str = "glassbox.version";
 const VERSION: &str = "1";
@@ -275,6 +277,7 @@ enum Content {
     Tensors(TensorFile),
     Keras(keras_archive::Archive),
     KerasWeights(hdf5::Group),
+    KerasH5(hdf5::Group),
 }
 
 impl ModelFile {
@@ -308,7 +311,8 @@ impl ModelFile {
         let content = if bytes.starts_with(zip::SIGNATURE) {
             Content::Keras(keras_archive::read(bytes, &mut unpacked, file)?)
         } else if bytes.starts_with(hdf5::SIGNATURE) {
-            Content::KerasWeights(hdf5::read(bytes, &mut unpacked).map_err(container)?)
+            let root = hdf5::read(bytes, &mut unpacked).map_err(container)?;
+            if keras_h5::is_legacy(&root) { Content::KerasH5(root) } else { Content::KerasWeights(root) }
         } else if is_text(bytes) {
             let text = String::from_utf8_lossy(bytes);
             if !text.trim_start().starts_with('{') {
@@ -328,6 +332,12 @@ impl ModelFile {
     /// If there is none, or it has an unsupported feature or takes samples of another length.
     pub fn architecture(&self, steps: Option<usize>, registry: &Registry) -> Result<Network, ModelFileError> {
         let file = &self.file;
+        let missing = || {
+            let advice = "give the architecture as another file beside it: a .keras file, or JSON of \
+                          `model.to_json()`";
+            ModelFileError::Part { file: file.clone(), missing: "architecture", advice }
+        };
+        let rewritten;
         let (text, place) = match &self.content {
             Content::Json(text) => (text, file.clone()),
             Content::Tensors(content) => (
@@ -335,11 +345,11 @@ impl ModelFile {
                 format!("{file}, `{}` in its metadata", native::ARCHITECTURE),
             ),
             Content::Keras(archive) => (&archive.config, format!("{file}, {}", keras_archive::CONFIG)),
-            Content::KerasWeights(_) => {
-                let advice = "give the architecture as another file beside it: a .keras file, or JSON of \
-                              `model.to_json()`";
-                return Err(ModelFileError::Part { file: file.clone(), missing: "architecture", advice });
+            Content::KerasH5(root) => {
+                rewritten = keras_h5::config(root).ok_or_else(missing)?;
+                (&rewritten, format!("{file}, its model_config"))
             }
+            Content::KerasWeights(_) => return Err(missing()),
         };
         Network::from_json_with(text, steps, registry)
             .map_err(|problem| ModelFileError::Architecture { file: place, problem: problem.to_string() })
@@ -368,7 +378,7 @@ impl ModelFile {
         match self.content {
             Content::Keras(archive) => archive.into_model(model, &self.file),
             Content::Tensors(content) => native::read(content, &self.file, model),
-            Content::Json(_) | Content::KerasWeights(_) => self.weights_of(model),
+            Content::Json(_) | Content::KerasWeights(_) | Content::KerasH5(_) => self.weights_of(model),
         }
     }
 
@@ -390,6 +400,10 @@ impl ModelFile {
             }
             Content::Keras(archive) => archive.weights,
             Content::KerasWeights(root) => root,
+            Content::KerasH5(root) => {
+                let weights = keras_h5::read_weights(&root, &model, &file)?;
+                return Ok(SavedModel::new(model, weights));
+            }
         };
         let weights = keras_weights::read_weights(&root, &model, &file)?;
         Ok(SavedModel::new(model, weights))
