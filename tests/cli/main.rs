@@ -11,6 +11,7 @@ mod fetch;
 mod folders;
 mod gpu;
 mod interrupt;
+mod keras;
 mod kit;
 mod locks;
 mod manners;
