@@ -6,13 +6,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
 use glassbox_engine::geometry::Padding;
 use glassbox_engine::layers::{Conv1D, ReLU};
 use glassbox_engine::model::{Network, Sequential};
 use glassbox_engine::shape::Shape;
+use glassbox_formats::container::Unpacked;
 use glassbox_formats::hash::Sha256;
 use glassbox_formats::model_file::SavedModel;
 use glassbox_formats::tensor_file::{Tensor, TensorFile};
+use glassbox_formats::zip;
 use glassbox_pipeline::detection::Threshold;
 use glassbox_pipeline::detector::Detector;
 use glassbox_pipeline::scaler::Scaler;
@@ -129,6 +133,8 @@ fn made(target: &str) -> Vec<Entry> {
         "architecture" => [fixtures(), architectures()].concat(),
         "network" => fixtures(),
         "model" => models(),
+        "keras" => keras(),
+        "hdf5" => hdf5(),
         "checkpoint" => checkpoints(),
         "watch_state" => watch_states(),
         "results" => results(),
@@ -356,6 +362,86 @@ fn results() -> Vec<Entry> {
     entries
 }
 
+fn keras_file(name: &str) -> Vec<u8> {
+    fs::read(glassbox_tests::fixtures::path(&format!("keras_files/{name}"))).expect("a fixture")
+}
+
+/// Models that Keras wrote, and what an enemy makes of them.
+fn keras() -> Vec<Entry> {
+    let good = keras_file("autoencoder.keras");
+    let archive = zip::Archive::parse(&good).expect("a fixture");
+    let member = |name: &str| {
+        let content = archive.read(name, &mut Unpacked::at_most(0)).expect("a fixture");
+        content.expect("a member").into_owned()
+    };
+    let (config, weights) = (member("config.json"), member("model.weights.h5"));
+    let with =
+        |config: &[u8], weights: &[u8]| zip::write(&[("config.json", config), ("model.weights.h5", weights)]);
+    let renamed =
+        |name: &str| zip::write(&[("config.json", &config), (name, b""), ("model.weights.h5", &weights)]);
+    let names = [
+        "autoencoder.keras",
+        "layers.keras",
+        "graph.keras",
+        "fresh.keras",
+        "dropout.keras",
+        "unsupported.keras",
+    ];
+    let mut entries: Vec<Entry> = names.into_iter().map(|name| accepted(name, keras_file(name))).collect();
+    entries.extend([
+        refused("a layer of code", keras_file("lambda.keras"), "class Lambda"),
+        refused("weights alone", keras_file("autoencoder.weights.h5"), "has no architecture"),
+        refused("no weights", zip::write(&[("config.json", &config)]), "no member model.weights.h5"),
+        refused("a name that leaves the archive", renamed("../../mine"), "leaves the archive"),
+        refused("two members of a name", renamed("config.json"), "two members"),
+        refused("a name with escapes", renamed("\u{1b}[2J\0"), "leaves the archive"),
+        refused("weights of nothing", with(&config, b""), "superblock"),
+        refused("nested beyond the stack", with("[".repeat(1 << 17).as_bytes(), &weights), "config.json"),
+        refused("a bomb", bomb(&config), "unpacks to more"),
+        refused("a flipped bit", flipped_at(&good, good.len() / 2), "checksum"),
+    ]);
+    entries
+}
+
+/// An archive whose weights are ten megabytes of zeros, in ten kilobytes.
+fn bomb(config: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+
+    let mut packed = DeflateEncoder::new(vec![], Compression::best());
+    packed.write_all(&vec![0; 10 << 20]).expect("memory");
+    let mut archive =
+        zip::write(&[("config.json", config), ("model.weights.h5", &packed.finish().expect("memory"))]);
+    // The second entry of the directory: its method, and its size.
+    let at = archive.windows(4).rposition(|window| window == b"PK\x01\x02").expect("a directory");
+    archive[at + 10] = 8;
+    archive[at + 24..at + 28].copy_from_slice(&(10u32 << 20).to_le_bytes());
+    archive
+}
+
+/// Files of weights, and addresses that lead nowhere or back.
+fn hdf5() -> Vec<Entry> {
+    let good = keras_file("autoencoder.weights.h5");
+    let root = u64::from_le_bytes(good[64..72].try_into().expect("eight bytes"));
+    let symbols: Vec<usize> = (0..good.len()).filter(|at| good[*at..].starts_with(b"SNOD")).collect();
+    let with = |at: usize, address: u64| {
+        let mut changed = good.clone();
+        changed[at..at + 8].copy_from_slice(&address.to_le_bytes());
+        changed
+    };
+    let mut entries = vec![
+        accepted("packed.weights.h5", keras_file("packed.weights.h5")),
+        accepted("layers.h5", keras_file("layers.h5")),
+        refused("a root that is nowhere", with(64, u64::MAX), "outside"),
+        refused("a root that is the superblock", with(64, 0), "no object"),
+        refused("an end beyond the end", with(40, 1 << 40), "it should have"),
+    ];
+    for (index, at) in symbols.into_iter().enumerate().take(3) {
+        entries.push(refused(&format!("group {index} is its own member"), with(at + 16, root), "circle"));
+    }
+    entries.push(accepted("autoencoder.weights.h5", good));
+    entries
+}
+
 /// Optimiser state for a model without weights. Reading it was once an endless loop.
 fn state_of_no_weights() -> Vec<u8> {
     let mut file = TensorFile::default();
@@ -366,8 +452,12 @@ fn state_of_no_weights() -> Vec<u8> {
 
 /// The last bit of a file is another one.
 fn flipped(file: &[u8]) -> Vec<u8> {
+    flipped_at(file, file.len() - 1)
+}
+
+fn flipped_at(file: &[u8], at: usize) -> Vec<u8> {
     let mut flipped = file.to_vec();
-    *flipped.last_mut().expect("a byte") ^= 1;
+    flipped[at] ^= 1;
     flipped
 }
 

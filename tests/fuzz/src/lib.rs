@@ -15,6 +15,8 @@
 //! | `architecture` | Keras's JSON | the same; a plan is made or refused |
 //! | `network` | Keras's JSON, of models that are then run | every path of the CPU agrees with the reference in f64 |
 //! | `model` | model files | the same model and bytes when written and read again |
+//! | `keras` | models of Keras: archives, and what is in them | the same model and bytes when written and read again |
+//! | `hdf5` | HDF5 files | the same bytes when written and read again |
 //! | `checkpoint` | checkpoints | the same; training continues from it |
 //! | `watch_state` | states of a watch | the same; the watch goes on from it |
 //! | `results` | a folder of results with one file replaced | its report is written or refused |
@@ -174,6 +176,8 @@ mod tests {
             ("arrays", "start with the bytes"),
             ("architecture", "line 1"),
             ("model", "valid safetensors"),
+            ("keras", "zip archive"),
+            ("hdf5", "does not start"),
             ("checkpoint", "was written"),
         ] {
             let target = TARGETS.iter().find(|target| target.name == name).expect("a target");

@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 
 use glassbox_engine::random::Draws;
+use glassbox_formats::container::Unpacked;
 use glassbox_formats::hash::Sha256;
 use glassbox_formats::tensor_file::TensorFile;
+use glassbox_formats::{hdf5, zip};
 use serde_json::{Map, Number, Value as Json, json};
 
 /// Numbers at the limits of types, and what is none.
@@ -375,6 +377,63 @@ pub fn seal(header: &mut Json, data: &[u8], checksum: Checksum) {
         }
     };
     header["__metadata__"][CHECKSUM] = json!(Sha256::of(&covered).to_string());
+}
+
+/// HDF5: addresses and lengths, which are aligned numbers of eight bytes, and their kinds and counts before them.
+pub fn hdf5(draws: &mut Draws, input: &[u8], other: &[u8]) -> Vec<u8> {
+    let words = input.len() / 8;
+    if words == 0 || chance(draws, 8) {
+        return bytes(draws, input, other);
+    }
+    let mut out = input.to_vec();
+    let word =
+        |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[8 * at..][..8].try_into().expect("eight bytes"));
+    for _ in 0..=draws.below(3) {
+        // Gaps are no place for a fault.
+        let full = (0..8).map(|_| index(draws, words)).find(|at| word(&out, *at) != 0);
+        let at = full.unwrap_or_else(|| index(draws, words));
+        let old = word(&out, at);
+        let new = match draws.below(9) {
+            0 => u64::MAX,
+            1 => input.len() as u64,
+            2 => number(pick(draws, &NUMBERS)).as_u64().unwrap_or_default(),
+            3 => old.wrapping_add(8),
+            4 => old ^ 1 << draws.below(64),
+            5 => draws.below(input.len() as u64) / 8 * 8,
+            6 => draws.below(40),
+            _ => word(&out, index(draws, words)),
+        };
+        out[8 * at..][..8].copy_from_slice(&new.to_le_bytes());
+    }
+    out
+}
+
+/// `.keras`: a member of the archive, mostly, with its checksum computed anew; or the archive itself.
+pub fn archive(draws: &mut Draws, input: &[u8], other: &[u8]) -> Vec<u8> {
+    if input.starts_with(hdf5::SIGNATURE) {
+        return hdf5(draws, input, other);
+    }
+    let Some(mut members) = members(input).filter(|members| !members.is_empty() && !chance(draws, 8)) else {
+        return bytes(draws, input, other);
+    };
+    let at = index(draws, members.len());
+    let (name, content) = &mut members[at];
+    *content = match () {
+        () if content.starts_with(hdf5::SIGNATURE) => hdf5(draws, content, other),
+        () => json(draws, content, other),
+    };
+    if chance(draws, 16) {
+        *name = pick(draws, &TEXTS).into();
+    }
+    let members: Vec<(&str, &[u8])> = members.iter().map(|(name, content)| (&**name, &**content)).collect();
+    zip::write(&members)
+}
+
+fn members(input: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+    let archive = zip::Archive::parse(input).ok()?;
+    let mut unpacked = Unpacked::at_most(1 << 20);
+    let member = |name: &str| Some((name.to_owned(), archive.read(name, &mut unpacked).ok()??.into_owned()));
+    archive.names().map(member).collect()
 }
 
 /// `.npy`: the dictionary of the header, its length, and the values.

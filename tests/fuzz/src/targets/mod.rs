@@ -4,6 +4,7 @@ mod architecture;
 mod arrays;
 mod checkpoint;
 mod contraction;
+mod keras;
 mod model;
 mod nab;
 mod network;
@@ -30,12 +31,14 @@ use crate::Target;
 use crate::mutate;
 
 /// All of them.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 14] = [
     Target { name: "series", read: series::read, mutate: mutate::csv },
     Target { name: "arrays", read: arrays::read, mutate: mutate::npy },
     Target { name: "architecture", read: architecture::read, mutate: mutate::json },
     Target { name: "network", read: network::read, mutate: network::mutate },
     Target { name: "model", read: model::read, mutate: model::mutate },
+    Target { name: "keras", read: keras::model, mutate: mutate::archive },
+    Target { name: "hdf5", read: keras::weights, mutate: mutate::hdf5 },
     Target { name: "checkpoint", read: checkpoint::read, mutate: checkpoint::mutate },
     Target { name: "watch_state", read: watch::read, mutate: watch::mutate },
     Target { name: "results", read: results::read, mutate: results::mutate },
