@@ -117,8 +117,9 @@ fn update(object: &mut Json) {
     }
     // How Keras 2 computes, not what.
     config.remove("implementation");
-    if let Some([axis]) = config.get("axis").and_then(Json::as_array).map(Vec::as_slice) {
-        config["axis"] = axis.clone();
+    // The axis of the channels of a signal of steps; of one without, the number 1 could also be the steps of another.
+    if config.get("axis") == Some(&json!([2])) {
+        config["axis"] = json!(-1);
     }
     for inner in ["layer", "backward_layer"] {
         config.get_mut(inner).into_iter().for_each(update);

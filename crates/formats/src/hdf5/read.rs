@@ -131,7 +131,7 @@ impl<'a> Reader<'a, '_> {
         let header = self.header(address)?;
         let Some(table) = header.table else { return self.dataset(&header) };
         if depth == DEEPEST {
-            return Err(damaged(format!("its groups are more than {DEEPEST} deep")));
+            return Err(damaged(format!("its groups are more than {DEEPEST} deep, or in a circle")));
         }
         let mut group = Group::default();
         for attribute in header.attributes {
