@@ -97,6 +97,8 @@ fn a_conversion_says_what_has_no_place_in_the_file() {
         assert!(told.contains(line), "no {line:?} in {told}");
     }
     assert!(told.contains("kept      optimizer state: SGD after 6 steps"), "{told}");
+    let told = run(home, &["convert", &model, "m.onnx"]);
+    assert!(told.contains("kept      weights") && told.contains("left out  optimizer state"), "{told}");
     let told = run(home, &["convert", &fixture("unsupported.keras"), "m.keras", "--json"]);
     let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
     let part = |name: &str| {

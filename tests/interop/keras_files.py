@@ -1,4 +1,4 @@
-"""Keras opens what glassbox writes, and glassbox what Keras writes.
+"""Keras opens what glassbox writes, and glassbox what Keras writes; onnxruntime runs what glassbox exports.
 
     python tests/interop/keras_files.py target/release/glassbox
 
@@ -25,6 +25,8 @@ os.environ.update(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3", TF_ENABL
 import h5py  # noqa: E402
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
+import onnx  # noqa: E402
+import onnxruntime  # noqa: E402
 from safetensors import safe_open  # noqa: E402
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
@@ -110,6 +112,7 @@ def read_and_written(path, folder):
     inputs = samples([tensor.shape for tensor in model.inputs])
     for found, expected in zip(*predictions(model, path, folder, inputs)):
         close(expected, found, ROUNDING, "prediction")
+    exported(model, path, folder, inputs)
     glassbox("convert", "--quiet", path, folder / "again.keras")
     same(folder / "again.keras", path)
     again = load(folder / "again.keras")
@@ -120,6 +123,22 @@ def read_and_written(path, folder):
     glassbox("convert", "--quiet", path, folder / "again.safetensors")
     glassbox("convert", "--quiet", folder / "again.safetensors", folder / "once_more.keras")
     same(folder / "once_more.keras", path)
+
+
+def exported(model, path, folder, inputs):
+    """The same model in onnxruntime: valid, with the names and shapes of Keras, and its predictions."""
+    glassbox("convert", "--quiet", path, folder / "model.onnx")
+    onnx.checker.check_model(folder / "model.onnx", full_check=True)
+    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    assert [signal.name for signal in session.get_inputs()] == [tensor.name for tensor in model.inputs]
+    for signals, tensors in ((session.get_inputs(), model.inputs), (session.get_outputs(), model.outputs)):
+        assert [signal.shape for signal in signals] == [["batch", *tensor.shape[1:]] for tensor in tensors]
+    for batch in (len(inputs[0]), 1):
+        batches = [values[:batch] for values in inputs]
+        expected = model.predict(batches if len(batches) > 1 else batches[0], verbose=0)
+        found = session.run(None, {signal.name: values for signal, values in zip(session.get_inputs(), batches)})
+        for one, other in zip(found, expected if isinstance(expected, list) else [expected], strict=True):
+            close(one, other, ROUNDING, "prediction of onnxruntime")
 
 
 def training_goes_on(path, folder):
@@ -183,6 +202,12 @@ def detector(folder):
     assert (folder / "again.safetensors").read_bytes() == (folder / "detector.safetensors").read_bytes()
 
 
+def fresh_model(text, folder):
+    """A model with the weights with which Keras starts."""
+    keras.models.model_from_json(text).save(folder / "fresh.keras")
+    read_and_written(folder / "fresh.keras", folder)
+
+
 def checks():
     for path in sorted((FIXTURES / "keras_files").glob("*.keras")):
         if path.stem not in ("lambda", "unsupported"):
@@ -193,6 +218,10 @@ def checks():
         cases = json.loads(file.metadata()["cases"])
     for case in cases:
         yield f"random model {case['name']}", random_model, (case["architecture"], case["batch_size"])
+    for name in ("recurrent", "merging", "batch_normalization"):
+        with safe_open(FIXTURES / f"{name}.safetensors", "np") as file:
+            for case in json.loads(file.metadata()["cases"]):
+                yield f"{name} {case['name']}", fresh_model, (case["architecture"],)
     yield "a detector", detector, ()
 
 

@@ -87,10 +87,7 @@ impl Archive {
 #[must_use]
 pub fn write(saved: &SavedModel) -> Vec<u8> {
     let SavedModel { model, weights, training, metadata } = saved;
-    let config = match training {
-        None => model.to_json(),
-        Some(training) => model.clone().compiled_with(&training.optimizer, training.loss).to_json(),
-    };
+    let config = saved.compiled().to_json();
     let weights = hdf5::write(&keras_weights::write(model, weights, training.as_ref()));
     let entries = model_file::entries(metadata, training.as_ref());
     let entries = serde_json::to_string(&entries).expect("texts");

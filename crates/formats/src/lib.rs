@@ -7,6 +7,7 @@
 //! | named tensors (safetensors), on which models and checkpoints are built | [`tensor_file`] |
 //! | models from one format to another | [`convert`] |
 //! | Keras's files of models and of weights | [`keras_archive`], [`keras_weights`], [`keras_h5`] |
+//! | models for other programs (ONNX), written only | [`onnx`] |
 //! | zip archives and HDF5 files, as Keras writes them | [`zip`], [`hdf5`], [`container`] |
 //! | arrays (`.npy`) | [`arrays`] |
 //! | atomic writes | [`atomic`] |
@@ -27,6 +28,7 @@ pub mod keras_h5;
 pub mod keras_weights;
 pub mod lock;
 pub mod model_file;
+pub mod onnx;
 pub mod output_folder;
 pub mod tensor_file;
 pub mod zip;

@@ -141,6 +141,15 @@ impl SavedModel {
         Self { model, weights, training: None, metadata: BTreeMap::new() }
     }
 
+    /// The architecture, compiled with what the model is trained with.
+    #[must_use]
+    pub fn compiled(&self) -> Network {
+        match &self.training {
+            None => self.model.clone(),
+            Some(training) => self.model.clone().compiled_with(&training.optimizer, training.loss),
+        }
+    }
+
     /// Writes the file at `path` atomically, in the [`Format`] that its name says. The same model gives the same bytes.
     ///
     /// # Errors

@@ -150,7 +150,7 @@ fn members_come_back() {
     let bytes = archive();
     let archive = zip::Archive::parse(&bytes).unwrap();
     assert_eq!(archive.names().collect::<Vec<_>>(), ["config.json", "empty", "model.weights.h5"]);
-    let read = |name| archive.read(name, &mut unpacked()).unwrap().map(|content| content.into_owned());
+    let read = |name| archive.read(name, &mut unpacked()).unwrap().map(std::borrow::Cow::into_owned);
     assert_eq!(read("model.weights.h5"), Some(vec![7; 1000]));
     assert_eq!((read("empty"), read("none")), (Some(vec![]), None));
 }

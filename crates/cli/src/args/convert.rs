@@ -6,11 +6,13 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
-    /// Model: .keras, safetensors written by glassbox, or, with --weights, JSON from Keras's `model.to_json()`
+    /// Model: .keras, .h5 of Keras 2, safetensors written by glassbox, or, with --weights, JSON from Keras's
+    /// `model.to_json()`
     #[arg(value_name = "IN")]
     pub(crate) input: PathBuf,
 
-    /// File to write: NAME.keras, NAME.weights.h5 (weights and optimizer state), NAME.json (architecture), else safetensors
+    /// File to write: NAME.keras, NAME.weights.h5 (weights and optimizer state), NAME.json (architecture), NAME.onnx
+    /// (predictions, for other programs), else safetensors
     #[arg(value_name = "OUT")]
     pub(crate) out: PathBuf,
 

@@ -204,7 +204,7 @@ pub(crate) enum Command {
     /// Reconstruct windows: .npy in, .npy out
     Predict(PredictArgs),
 
-    /// Convert a model between the formats of Keras and glassbox
+    /// Convert a model between the formats of Keras and glassbox, and to ONNX
     ///
     /// Prints which parts of the model the new file holds, and which have no place in it.
     Convert(ConvertArgs),

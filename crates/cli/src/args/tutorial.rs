@@ -16,9 +16,9 @@ pub(crate) struct TutorialArgs {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 
-    /// The model: `conv`, the tutorial's; `lstm`, an autoencoder of recurrent layers; or a file with the output of Keras's
-    /// `model.to_json()`, any autoencoder of windows of 288 steps and one channel, which is trained as the tutorial's is,
-    /// however it was compiled. Not with --study, which trains variants of the tutorial's
+    /// The model: `conv`, the tutorial's; `lstm`, an autoencoder of recurrent layers; or a .keras file or one with the
+    /// output of Keras's `model.to_json()`, any autoencoder of windows of 288 steps and one channel, which is trained from
+    /// the beginning as the tutorial's is, however it was compiled. Not with --study, which trains variants of the tutorial's
     #[arg(long, value_name = "MODEL", default_value = "conv", conflicts_with = "study")]
     pub(crate) model: PathBuf,
 

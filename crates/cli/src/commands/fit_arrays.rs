@@ -113,10 +113,7 @@ impl Start {
             }
             (None, None, _) => unreachable!("the command line asks for one of them"),
         };
-        let SavedModel { mut model, weights, training, .. } = saved;
-        if let Some(Training { optimizer, loss, .. }) = &training {
-            model = model.compiled_with(optimizer, *loss);
-        }
-        Ok(Self { model, weights: Some(weights), training })
+        let model = saved.compiled();
+        Ok(Self { model, weights: Some(saved.weights), training: saved.training })
     }
 }

@@ -13,7 +13,7 @@ pub use functional::{Functional, Tensor};
 pub use json::Compilation;
 pub(crate) use json::write_layer;
 pub use names::snake_case;
-pub use network::{Input, NamedLayer, Network};
+pub use network::{Input, NamedLayer, Network, Node, Source};
 pub use sequential::Sequential;
 pub use summary::Summary;
 pub use weights::{WeightInfo, WeightLayout};

@@ -76,17 +76,22 @@ pub struct NamedLayer {
 
 /// A signal in the graph of a model, by the index of its origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Source {
+pub enum Source {
+    /// An input of the model.
     Input(usize),
+    /// The output of a call.
     Node(usize),
 }
 
 /// A call of a layer. A layer that is called twice shares its weights between both.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Node {
-    pub(super) layer: usize,
-    pub(super) inputs: Vec<Source>,
-    pub(super) output: Shape,
+pub struct Node {
+    /// The index of the layer.
+    pub layer: usize,
+    /// The signals that it reads.
+    pub inputs: Vec<Source>,
+    /// The shape of its output sample.
+    pub output: Shape,
 }
 
 /// An input or a layer, by its index.
@@ -177,6 +182,18 @@ impl Network {
     #[must_use]
     pub fn layers(&self) -> &[NamedLayer] {
         &self.layers
+    }
+
+    /// The calls of the layers, each after those whose outputs it reads.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The signals that are the outputs.
+    #[must_use]
+    pub fn output_sources(&self) -> &[Source] {
+        &self.outputs
     }
 
     /// The weight tensors.
