@@ -220,7 +220,8 @@ impl<'d> LiveDetector<'d> {
     /// If an error is not finite, or the device fails. The detector cannot go on then.
     pub fn flush(&mut self, each: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         let (steps, channels) = (self.time_steps(), self.detector.scalers.len());
-        let Self { calibration, thresholds: [settled, at_once], model, clock, rows, recent, judged, .. } = self;
+        let Self { calibration, thresholds: [settled, at_once], model, clock, rows, recent, judged, .. } =
+            self;
         let Recent { timestamps, values, normalised, live } = recent;
         if live.len() == timestamps.len() {
             return Ok(());

@@ -41,7 +41,9 @@ impl SeriesInside {
         let (mut sums, mut held) = (vec![0.0_f64; values.len()], vec![0_u32; series.len()]);
         // Each window by its first row, with its error.
         let mut errors: Vec<(usize, f64)> = vec![];
-        for stretch in stretches(series, detector.sampling_step).into_iter().filter(|stretch| stretch.len() >= steps) {
+        for stretch in
+            stretches(series, detector.sampling_step).into_iter().filter(|stretch| stretch.len() >= steps)
+        {
             let windows =
                 Samples::windows(&values[stretch.start * channels..stretch.end * channels], steps, channels)?;
             let mut first = stretch.start;

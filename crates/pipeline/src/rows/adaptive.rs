@@ -229,7 +229,8 @@ impl Peaks {
     }
 
     fn is_sound(&self, rate: f64) -> bool {
-        let times = || [self.before].into_iter().chain(self.recent.iter().map(|(at, _)| *at)).chain([self.rows]);
+        let times =
+            || [self.before].into_iter().chain(self.recent.iter().map(|(at, _)| *at)).chain([self.rows]);
         self.rate == rate
             && [self.base, self.threshold].iter().all(|value| value.is_finite())
             && times().is_sorted()

@@ -99,12 +99,7 @@ pub fn parse_rows(
     parse_text(bytes, file, columns, bad_rows)
 }
 
-fn parse_text(
-    bytes: &[u8],
-    file: &str,
-    columns: &Columns,
-    bad_rows: BadRows,
-) -> Result<Loaded, SeriesError> {
+fn parse_text(bytes: &[u8], file: &str, columns: &Columns, bad_rows: BadRows) -> Result<Loaded, SeriesError> {
     let most = line_ends(bytes) + 1;
     memory::require(
         format!("{file}, a series of up to {most} rows,"),
