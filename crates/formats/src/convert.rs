@@ -36,7 +36,7 @@ enum Target {
 
 impl Target {
     fn of(path: &Path) -> Result<Self, ModelFileError> {
-        let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+        let extension = path.extension().map(std::ffi::OsStr::to_ascii_lowercase);
         match extension.as_ref().and_then(|extension| extension.to_str()) {
             Some("json") => Ok(Self::Json),
             Some("onnx") => Ok(Self::Onnx),

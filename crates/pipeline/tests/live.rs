@@ -10,7 +10,7 @@ use glassbox_engine::training::Fit;
 use glassbox_pipeline::architecture::Autoencoder;
 use glassbox_pipeline::detector::{Detector, train_detector};
 use glassbox_pipeline::live::{Event, Kind, State, Watch};
-use glassbox_pipeline::rows::{ThresholdRule, Verdict};
+use glassbox_pipeline::rows::{Adaptive, ThresholdRule, Verdict};
 use glassbox_pipeline::series::{BadRows, Columns, Series, parse_rows};
 use glassbox_pipeline::training::TrainOptions;
 use glassbox_pipeline::{Error, Result};
@@ -35,10 +35,16 @@ static DETECTORS: LazyLock<[(Detector, Columns); 2]> = LazyLock::new(|| {
     [(train(&one), Columns::default()), (train(&two), columns)]
 });
 
-const RULE: ThresholdRule = ThresholdRule::Quantile(0.9);
+/// A fixed threshold, and one that follows the scores.
+fn rule(columns: &Columns) -> ThresholdRule {
+    match columns.values.len() {
+        1 => ThresholdRule::Quantile(0.9),
+        _ => Adaptive::Drift { rate: 0.05, rows: 10 }.into(),
+    }
+}
 
 fn watch((detector, columns): &(Detector, Columns), bad_rows: BadRows) -> Watch<'_> {
-    Watch::new(detector, &Device::new(Reference), "input", columns, RULE, bad_rows).unwrap()
+    Watch::new(detector, &Device::new(Reference), "input", columns, rule(columns), bad_rows).unwrap()
 }
 
 /// All that a line says, as text: numbers have the digits that make out their bits.
@@ -64,7 +70,7 @@ fn tell(watch: &mut Watch<'_>, pieces: &[&[u8]], end: bool) -> Result<Vec<String
 /// The same of the whole series by [`Detector::judge`], in the order of its rows.
 fn judged((detector, columns): &(Detector, Columns), csv: &[u8]) -> Result<Vec<String>> {
     let loaded = parse_rows(csv, "input", columns, BadRows::Skip)?;
-    let found = detector.judge(&Device::new(Reference), &loaded.series, RULE)?;
+    let found = detector.judge(&Device::new(Reference), &loaded.series, rule(columns))?;
     let rows = found.rows.iter().enumerate().map(|(row, judged)| {
         let values: Vec<Option<f64>> =
             loaded.series.columns().iter().map(|values| Some(values[row])).collect();
@@ -268,12 +274,12 @@ fn a_state_of_another_run_is_refused_by_what_differs() {
         other.resume(state.clone(), &run, "s.json").unwrap_err().to_string()
     };
     for (error, part) in [
-        (other(&DETECTORS[1], RULE, BadRows::Skip), "the model is sha256"),
+        (other(&DETECTORS[1], rule(&DETECTORS[0].1), BadRows::Skip), "the model is sha256"),
         (
             other(detector, ThresholdRule::Max, BadRows::Skip),
             "the threshold is the training maximum here and the quantile 0.9",
         ),
-        (other(detector, RULE, BadRows::Refuse), "bad rows is refused here and left out there"),
+        (other(detector, rule(&detector.1), BadRows::Refuse), "bad rows is refused here and left out there"),
     ] {
         assert!(error.contains("s.json is of another run") && error.contains(part), "{error}");
     }

@@ -289,6 +289,12 @@ fn watch_states() -> Vec<Entry> {
         refused("a first row without end", with("/place/head/bytes", json!(u64::MAX)), "bad `place`"),
         refused("the most bytes", with("/place/last/bytes", json!(u64::MAX)), "bad `place`"),
         refused("the most lines", with("/place/last/line", json!(u64::MAX)), "bad `place`"),
+        refused("no live score of a row", with("/memory/live", json!([])), "bad `live`"),
+        refused(
+            "another kind of threshold",
+            with("/memory/thresholds/1", json!({ "Fixed": -1.0 })),
+            "bad `thresholds`",
+        ),
         refused("the most rows", with("/memory/used", json!(usize::MAX)), "bad `used`"),
         refused("the most rows back in time", with("/memory/sieve/back", json!(usize::MAX)), "bad `sieve`"),
         refused("the most lines told", with("/tally/rows", json!(u64::MAX)), "bad `tally`"),
