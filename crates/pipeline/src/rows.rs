@@ -34,15 +34,19 @@ use serde::{Deserialize, Serialize};
 
 mod adaptive;
 mod calibration;
+mod distribution;
 mod ring;
+mod rule;
 #[cfg(test)]
 mod tests;
 mod threshold;
 
-pub use adaptive::{Adaptive, Running};
+pub use adaptive::Running;
 pub use calibration::{Calibration, Still};
+pub use distribution::Distribution;
 pub use ring::{Rows, Terms};
-pub use threshold::{Alarm, Distribution, ThresholdRule};
+pub use rule::{Adaptive, ThresholdRule};
+pub use threshold::Alarm;
 
 /// The term that makes up a score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

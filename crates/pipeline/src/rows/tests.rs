@@ -3,7 +3,7 @@
 use glassbox_engine::random::{Purpose, Stream};
 use glassbox_engine::samples::Samples;
 
-use super::threshold::Pareto;
+use super::distribution::Pareto;
 use super::*;
 use crate::error::Error;
 
