@@ -9,7 +9,7 @@
 //!
 //! Overlapping windows of a series may share what is inside of them ([`sliding`]).
 
-mod sliding;
+pub(crate) mod sliding;
 mod stretches;
 
 use std::ops::Range;
