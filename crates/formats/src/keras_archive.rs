@@ -23,6 +23,8 @@ pub const CONFIG: &str = "config.json";
 const METADATA: &str = "metadata.json";
 const WEIGHTS: &str = "model.weights.h5";
 const OURS: &str = "glassbox.json";
+/// The most numbers of a file: they leave a sixteenth of 4 GiB, beyond which zip archives have another form, for the rest.
+pub(crate) const MOST_NUMBERS: usize = (1 << 30) / 16 * 15;
 
 /// The content of a `.keras` file.
 #[derive(Debug, Clone)]
@@ -83,7 +85,8 @@ impl Archive {
 /// Returns the bytes of a model's file. The same model gives the same bytes.
 ///
 /// # Panics
-/// If the number of weights is not that of the model, or the file would have 4 GiB or more.
+/// If the number of weights is not that of the model, or the file would have 4 GiB or more, which
+/// [`SavedModel::bytes_for`] refuses.
 #[must_use]
 pub fn write(saved: &SavedModel) -> Vec<u8> {
     let SavedModel { model, weights, training, metadata } = saved;

@@ -169,6 +169,11 @@ impl SavedModel {
         let format = Format::of(path)?;
         let bad = |problem: String| ModelFileError::BadModel { file: file.clone(), problem };
         self.model.layout().require_finite(&self.weights).map_err(|problem| bad(problem.to_string()))?;
+        let slots = self.training.as_ref().map_or(0, |training| training.slots.len());
+        let numbers = self.weights.len().saturating_mul(1 + slots);
+        if format == Format::Keras && numbers > keras_archive::MOST_NUMBERS {
+            return Err(bad("a .keras file has less than 4 GiB; name it .safetensors or .weights.h5".into()));
+        }
         Ok(match format {
             Format::Safetensors => self.to_bytes(),
             Format::Keras => keras_archive::write(self),
@@ -407,7 +412,12 @@ impl ModelFile {
                 let saved = native::read(content, &file, model)?;
                 return Ok(SavedModel { training: None, ..saved });
             }
-            Content::Keras(archive) => archive.weights,
+            Content::Keras(mut archive) => {
+                retain_ours(&mut archive.metadata, &file)?;
+                archive.metadata.remove(TRAINING);
+                let weights = keras_weights::read_weights(&archive.weights, &model, &file)?;
+                return Ok(SavedModel { metadata: archive.metadata, ..SavedModel::new(model, weights) });
+            }
             Content::KerasWeights(root) => root,
             Content::KerasH5(root) => {
                 let weights = keras_h5::read_weights(&root, &model, &file)?;
