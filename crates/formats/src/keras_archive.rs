@@ -65,7 +65,7 @@ pub fn read(bytes: &[u8], unpacked: &mut Unpacked, file: &str) -> Result<Archive
 impl Archive {
     /// The whole model, of which `model` is the architecture. The state of training is read if the model is compiled
     /// with an optimiser and a loss that the engine has.
-    pub(crate) fn into_model(mut self, model: Network, file: &str) -> Result<SavedModel, ModelFileError> {
+    pub(crate) fn into_model(mut self, mut model: Network, file: &str) -> Result<SavedModel, ModelFileError> {
         let place = format!("{file}, {WEIGHTS}");
         let weights = keras_weights::read_weights(&self.weights, &model, &place)?;
         model_file::retain_ours(&mut self.metadata, file)?;
@@ -74,6 +74,8 @@ impl Archive {
         if let Some(compilation) = model.compilation(None, None).ok().filter(|_| model.is_compiled()) {
             let (optimizer, step, slots) =
                 keras_weights::read_optimizer(&self.weights, &model, &compilation.optimizer, &place)?;
+            // The learning rate may be another one since, in Keras too.
+            model = model.compiled_with(&optimizer, compilation.loss);
             // Keras keeps neither a seed nor the losses.
             let (seed, history) = own.map(|own| (own.seed, own.history)).unwrap_or_default();
             training = Some(Training { optimizer, loss: compilation.loss, seed, step, history, slots });
