@@ -30,9 +30,9 @@ import onnxruntime  # noqa: E402
 from safetensors import safe_open  # noqa: E402
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
-# Of the largest value. Both sides round in float32: once for each of some dozens of products of numbers near 1; and
-# after eight training steps, each of which amplifies the difference.
-ROUNDING, AFTER_STEPS = 4e-6, 2e-5
+# Of the largest value. Both sides round in float32, by 6e-8 each time: 160 roundings one after the other, as many as there
+# are in the deepest of these recurrent models; and after eight training steps, each of which amplifies the difference.
+ROUNDING, AFTER_STEPS = 1e-5, 2e-5
 FIT = dict(epochs=2, batch_size=6, shuffle=False, validation_split=0.2)
 GLASSBOX = Path(sys.argv[1]).resolve()
 
@@ -127,7 +127,13 @@ def read_and_written(path, folder):
 
 def exported(model, path, folder, inputs):
     """The same model in onnxruntime: valid, with the names and shapes of Keras, and its predictions."""
-    glassbox("convert", "--quiet", path, folder / "model.onnx")
+    try:
+        glassbox("convert", "--quiet", path, folder / "model.onnx")
+    except AssertionError as refusal:
+        # ONNX has no such recurrence.
+        if re.search(r"(selu|silu|gelu) within a recurrent layer has no operator in ONNX", str(refusal)):
+            return
+        raise
     onnx.checker.check_model(folder / "model.onnx", full_check=True)
     session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
     assert [signal.name for signal in session.get_inputs()] == [tensor.name for tensor in model.inputs]
@@ -204,6 +210,7 @@ def detector(folder):
 
 def fresh_model(text, folder):
     """A model with the weights with which Keras starts."""
+    text = text if isinstance(text, str) else json.dumps(text)
     keras.models.model_from_json(text).save(folder / "fresh.keras")
     read_and_written(folder / "fresh.keras", folder)
 
