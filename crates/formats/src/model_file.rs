@@ -3,9 +3,9 @@
 //! | file | holds | read | written |
 //! |---|---|---|---|
 //! | safetensors (below) | all | yes | yes |
-//! | `.keras` of Keras 3 ([`keras_archive`](crate::keras_archive)) | all | yes | yes |
-//! | `.weights.h5` of Keras 3 ([`keras_weights`](crate::keras_weights)) | weights, the optimiser's state | yes | yes |
-//! | `.h5` of Keras 2 and 3 ([`keras_h5`](crate::keras_h5)) | weights, and in a whole model the architecture | yes | |
+//! | `.keras` of Keras 3 ([`keras_archive`]) | all | yes | yes |
+//! | `.weights.h5` of Keras 3 ([`keras_weights`]) | weights, the optimiser's state | yes | yes |
+//! | `.h5` of Keras 2 and 3 ([`keras_h5`]) | weights, and in a whole model the architecture | yes | |
 //! | JSON of `model.to_json()` | the architecture | yes | |
 //!
 //! A file is recognised by its content when it is read ([`ModelFile`]), and chosen by its name when it is written

@@ -70,7 +70,7 @@ pub fn read_rows(path: &Path, columns: &Columns, bad_rows: BadRows) -> Result<Lo
 ///
 /// # Errors
 /// If there is no text, no header with both columns, or no row that can be used; if a row has another number of fields than the header,
-/// or more than [`LONGEST_RECORD`] bytes; if a number or a timestamp is invalid, or a number is not finite; if there is
+/// or more than [`LONGEST_RECORD`](super::reader::LONGEST_RECORD) bytes; if a number or a timestamp is invalid, or a number is not finite; if there is
 /// not enough memory for the rows.
 pub fn parse_csv(bytes: &[u8], file: &str, columns: &Columns) -> Result<Loaded, SeriesError> {
     parse_rows(bytes, file, columns, BadRows::Keep)
