@@ -27,8 +27,8 @@ fn train(series: &Series) -> Detector {
 
 /// Detectors of one column, and of two.
 static DETECTORS: LazyLock<[(Detector, Columns); 2]> = LazyLock::new(|| {
-    let one = tiny::series(300, 0.0);
-    let other = (0..300).map(|row| 50.0 + f64::from(row % 7)).collect();
+    let one = tiny::series(600, 0.0);
+    let other = (0..600).map(|row| 50.0 + f64::from(row % 7)).collect();
     let columns = vec![one.values().to_vec(), other];
     let two = Series::of_columns("two", one.clock(), one.timestamps().to_vec(), columns).unwrap();
     let columns = Columns { values: vec!["value".into(), "other".into()], ..Columns::default() };
@@ -39,7 +39,7 @@ static DETECTORS: LazyLock<[(Detector, Columns); 2]> = LazyLock::new(|| {
 fn rule(columns: &Columns) -> ThresholdRule {
     match columns.values.len() {
         1 => ThresholdRule::Quantile(0.9),
-        _ => Adaptive::Drift { rate: 0.05, rows: 10 }.into(),
+        _ => Adaptive::Drift { rate: 0.01, rows: 10 }.into(),
     }
 }
 
