@@ -1,4 +1,4 @@
-//! What overlapping windows share, and that sharing it changes no bit.
+//! Overlapping windows share what they should, and sharing changes no bit.
 
 use glassbox_engine::backend::{Dataset, Session};
 use glassbox_engine::geometry::Padding;

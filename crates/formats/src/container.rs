@@ -1,4 +1,4 @@
-//! What the readers of containers (zip archives, HDF5 files) share: the problems that they report, and the limit on
+//! The common ground of the readers of containers (zip archives, HDF5 files): the problems that they report, and the limit on
 //! compressed content.
 //!
 //! Content that is stored as it is cannot be larger than its file. Compressed content can: a kilobyte may unpack to a

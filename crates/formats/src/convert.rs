@@ -25,7 +25,7 @@ pub struct Converted {
     pub parts: Vec<Part>,
 }
 
-/// What a file is written as.
+/// The form in which a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Target {
     Model(Format),

@@ -116,7 +116,7 @@ pub struct Training {
     pub step: u64,
     /// The losses so far. Empty in a file that Keras wrote.
     pub history: History,
-    /// What the optimiser keeps, in the order of [`Optimizer::slots`], in flat vectors in the model's layout.
+    /// The slots of the optimiser, in the order of [`Optimizer::slots`], in flat vectors in the model's layout.
     #[serde(skip)]
     pub slots: Vec<Vec<f32>>,
 }

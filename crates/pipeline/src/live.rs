@@ -119,7 +119,7 @@ struct Memory {
     rows: Vec<(DateTime, Vec<f64>)>,
     /// Their live scores, relative to the threshold of that moment.
     live: Vec<Option<f64>>,
-    /// What the thresholds have learnt.
+    /// The thresholds, with all that they have learnt.
     thresholds: [Running; 2],
 }
 

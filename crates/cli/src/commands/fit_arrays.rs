@@ -88,7 +88,7 @@ fn output_files(args: &FitArraysArgs) -> Vec<Named<'_>> {
     [("--out", &*args.out)].into_iter().chain(history).collect()
 }
 
-/// What training starts from.
+/// The start of a training.
 struct Start {
     model: Network,
     /// `None` for weights that are drawn.

@@ -1,6 +1,6 @@
 //! Windows of a series, one after the other, where each computes only what it does not share with those before.
 //!
-//! What windows share, [`Overlap`] tells. The values of window w lie in memory as those of any sample. For window
+//! [`Overlap`] tells what windows share. The values of window w lie in memory as those of any sample. For window
 //! w + period, each shared value slides along its buffer by as many steps as it shifts: what is inside of both windows is
 //! then in its place. The lines of the program run for the first and the last steps only, and overwrite there what
 //! belonged to window w. Last, the margins are zeros again, because other steps have slid into them:

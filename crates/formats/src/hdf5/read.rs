@@ -64,7 +64,7 @@ struct Reader<'a, 'u> {
     heaps: BTreeMap<u64, BTreeMap<u16, &'a [u8]>>,
 }
 
-/// What an object's header says of its data.
+/// The description of an object's data in its header.
 #[derive(Default)]
 struct Header<'a> {
     space: Option<&'a [u8]>,

@@ -1,4 +1,4 @@
-//! What a detector makes of a series of one's own: the reconstruction of its rows, and windows to look at.
+//! A detector on a series of one's own: the reconstruction of its rows, and windows to look at.
 
 use glassbox::{Device, Model};
 use glassbox_engine::losses::Loss;

@@ -196,7 +196,7 @@ fn unjudged(findings: &Findings<'_>) -> Vec<Unjudged> {
     all
 }
 
-/// What is odd about the data and the threshold, in sentences.
+/// Warnings about the data and the threshold, in sentences.
 fn warnings(findings: &Findings<'_>) -> Vec<String> {
     let Findings { detector, loaded, detection, training, .. } = *findings;
     let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();

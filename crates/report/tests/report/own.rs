@@ -184,7 +184,7 @@ fn the_page_of_a_training_shows_how_it_went() {
     assert!(!page.contains("id=\"anomalies\""), "no training row is anomalous");
 }
 
-/// What is drawn of a long series is bounded, and the page says that it is not all.
+/// Of a long series a bounded part is drawn, and the page says that it is not all.
 #[test]
 fn the_page_of_a_long_series_is_small() {
     let loaded = series("long.csv", 40_000, |_, [a, b]| Some([a.to_string(), b.to_string()]));
