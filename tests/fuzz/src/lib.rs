@@ -181,7 +181,7 @@ mod tests {
             ("checkpoint", "was written"),
         ] {
             let target = TARGETS.iter().find(|target| target.name == name).expect("a target");
-            let good = corpus::entries(name).into_iter().filter(|entry| entry.input.len() < 10_000);
+            let good = corpus::entries(name).into_iter().filter(|entry| entry.input.len() < 25_000);
             let good: Vec<_> =
                 good.filter(|entry| target.run(&entry.input) == Ok(Outcome::Accepted)).collect();
             let mut draws = draws(1);
